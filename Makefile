@@ -1,0 +1,29 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help quickstart test lint clean
+
+help:  ## show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else f"error: Python {v[0]}.{v[1]} is not supported; run make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test]'
+	touch $@
+
+quickstart: $(READY)  ## answer the question for a small case, in a quarter of an hour
+	$(BIN)/adatok-bench run experiments/quickstart.yaml
+
+test: $(READY) lint  ## run the test suite
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## check style and the direction of dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+clean:  ## remove the environment, keep the store
+	rm -rf $(VENV)

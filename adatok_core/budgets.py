@@ -1,0 +1,36 @@
+"""Nested tail masking: which budgets images draw in training, and which head serves a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def sample_budgets(
+    budgets: Sequence[int], count: int, *, full_budget_share: float, generator: torch.Generator
+) -> Tensor:
+    """Draw one candidate budget per image, `[count]` int64, uniformly over `budgets`.
+
+    An image keeps all tokens with probability `full_budget_share` instead.
+    """
+    candidates = torch.tensor(budgets)
+    drawn = candidates[torch.randint(len(budgets), (count,), generator=generator)]
+    full = torch.rand(count, generator=generator) < full_budget_share
+    return torch.where(full, candidates[-1], drawn)
+
+
+def heads_of(kept: Tensor, budgets: Sequence[int]) -> Tensor:
+    """Head `m` of each image `[B]`: the one that serves budgets in `(b_{m-1}, b_m]`.
+
+    Raises `ValueError` for a budget below 1 or above `b_M`.
+    """
+    if kept.numel() and (int(kept.min()) < 1 or int(kept.max()) > budgets[-1]):
+        raise ValueError(f"token budgets must lie in 1..{budgets[-1]}")
+    return torch.searchsorted(torch.tensor(budgets, device=kept.device), kept)
+
+
+def prefix_mask(kept: Tensor, length: int) -> Tensor:
+    """Mark the first `kept [B]` of `length` tokens, `[B, length]` bool."""
+    return torch.arange(length, device=kept.device) < kept[:, None]

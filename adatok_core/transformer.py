@@ -1,0 +1,74 @@
+"""Pre-norm transformer blocks (Vaswani et al. 2017) whose linear layers may carry heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adatok_core.lora import HeadGroups, MultiHeadLinear
+
+LinearFactory = Callable[[int, int], MultiHeadLinear]
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; `visible [B, S]` says which keys may be attended to."""
+
+    def __init__(self, width: int, attention_heads: int, linear: LinearFactory):
+        super().__init__()
+        self.attention_heads = attention_heads
+        self.qkv = linear(width, 3 * width)
+        self.out = linear(width, width)
+        # Twice the customary scale for queries and keys: near-uniform attention, where every latent
+        # sees the same mean, is a plateau that short trainings do not leave.
+        nn.init.normal_(self.qkv.weight[: 2 * width], std=1.15 * width**-0.5)
+
+    def forward(self, x: Tensor, groups: HeadGroups | None, visible: Tensor | None) -> Tensor:
+        """Map `x [B, S, D]` to `[B, S, D]`."""
+        batch, length, width = x.shape
+        qkv = self.qkv(x, groups).view(batch, length, 3, self.attention_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mask = None if visible is None else visible[:, None, None, :]
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.out(y.transpose(1, 2).reshape(batch, length, width), groups)
+
+
+class Block(nn.Module):
+    """Attention and a GELU network of four times the width, each on a residual branch."""
+
+    def __init__(self, width: int, attention_heads: int, linear: LinearFactory):
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(width)
+        self.attention = Attention(width, attention_heads, linear)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.expand = linear(width, 4 * width)
+        self.contract = linear(4 * width, width)
+
+    def forward(self, x: Tensor, groups: HeadGroups | None, visible: Tensor | None) -> Tensor:
+        """Map `x [B, S, D]` to `[B, S, D]`."""
+        x = x + self.attention(self.norm_attention(x), groups, visible)
+        hidden = F.gelu(self.expand(self.norm_mlp(x), groups))
+        return x + self.contract(hidden, groups)
+
+
+class Transformer(nn.Module):
+    """A stack of blocks and a final norm."""
+
+    def __init__(self, depth: int, width: int, attention_heads: int, linear: LinearFactory):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, attention_heads, linear) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        for block in self.blocks:
+            for layer in (block.attention.out, block.contract):
+                # Residual branches start small, so that depth does not blow up the stream.
+                torch.nn.init.normal_(layer.weight, std=(2 * depth * layer.in_features) ** -0.5)
+
+    def forward(
+        self, x: Tensor, groups: HeadGroups | None = None, visible: Tensor | None = None
+    ) -> Tensor:
+        """Map `x [B, S, D]` to `[B, S, D]`."""
+        for block in self.blocks:
+            x = block(x, groups, visible)
+        return self.norm(x)

@@ -1,0 +1,1 @@
+"""The harness: data, banks, metrics, stages, suites, executors and the command line."""

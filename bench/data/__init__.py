@@ -1,0 +1,1 @@
+"""Image sets: procedural scenes and folders of images."""

@@ -1,0 +1,215 @@
+"""From cells to the graph of stages they need.
+
+A stage may depend on another one's *result*, not only on its artifact: a fixed-length tokenizer of
+the policy's mean budget waits for the policies' evaluations. Such a stage is a node like any other;
+its key is known once those evaluations are in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bench.data.image_folder import fingerprint
+from bench.data.image_set import ImageFolder
+from bench.errors import UserError
+from bench.metrics.inception import file_sha256
+from bench.stage import Resources, StageSpec
+from bench.stages import STAGE_VERSIONS
+from bench.store import Store
+from bench.suite import Cell, Suite
+
+STAGE_RESOURCES = Resources()
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A stage before its inputs' keys are known. Nodes are shared by identity within a graph.
+
+    `budget_sources` are evaluations whose mean budget becomes the tokenizer's only budget.
+    """
+
+    stage: str
+    config: dict[str, Any]
+    inputs: dict[str, Node]
+    runtime: dict[str, Any]
+    resources: Resources
+    budget_sources: tuple[Node, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """All nodes that must be complete before this one can be computed."""
+        return (*self.inputs.values(), *self.budget_sources)
+
+    def spec(self, store: Store) -> StageSpec | None:
+        """The stage to compute; None while a result that decides its key is missing."""
+        inputs = {}
+        for name, node in self.inputs.items():
+            spec = node.spec(store)
+            if spec is None:
+                return None
+            inputs[name] = (spec.stage, spec.key)
+        config = self.config
+        if self.budget_sources:
+            budget = self.referenced_budget(store)
+            if budget is None:
+                return None
+            config = {**config, "tokenizer": {**config["tokenizer"], "budgets": [budget]}}
+        version = STAGE_VERSIONS[self.stage]
+        return StageSpec(self.stage, version, config, inputs, self.runtime, self.resources)
+
+    def referenced_budget(self, store: Store) -> int | None:
+        """The sources' mean budget, averaged and rounded; None until all are evaluated."""
+        means = []
+        for node in self.budget_sources:
+            spec = node.spec(store)
+            if spec is None or not store.has(spec.stage, spec.key):
+                return None
+            means.append(
+                store.description(spec.stage, spec.key)["result"]["metrics"]["mean_tokens"]
+            )
+        return round(sum(means) / len(means))
+
+
+@dataclass
+class Graph:
+    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`."""
+
+    evaluations: list[Node]
+
+    def levels(self) -> list[list[Node]]:
+        """Nodes grouped so that each group needs earlier groups only, each as late as possible.
+
+        As late as possible puts stages of like cost side by side: a fixed-length tokenizer trains
+        beside the one that has to wait for a policy, not alone before it.
+        """
+        height: dict[int, int] = {}
+        order = _topological(self.evaluations)
+        for node in reversed(order):
+            own = height.setdefault(id(node), 0)
+            for need in node.needs:
+                height[id(need)] = max(height.get(id(need), 0), own + 1)
+        levels: list[list[Node]] = [[] for _ in range(max(height.values()) + 1)]
+        for node in order:
+            levels[len(levels) - 1 - height[id(node)]].append(node)
+        return levels
+
+
+def _topological(roots: Iterable[Node]) -> list[Node]:
+    order: dict[int, Node] = {}
+
+    def visit(node: Node) -> None:
+        if id(node) not in order:
+            for need in node.needs:
+                visit(need)
+            order[id(node)] = node
+
+    for root in roots:
+        visit(root)
+    return list(order.values())
+
+
+class _Builder:
+    """Makes each distinct stage once."""
+
+    def __init__(self, suite: Suite):
+        self.suite = suite
+        self.nodes: dict[tuple[Any, ...], Node] = {}
+
+    def node(
+        self,
+        stage: str,
+        config: dict[str, Any],
+        *,
+        inputs: dict[str, Node] | None = None,
+        runtime: dict[str, Any] | None = None,
+        budget_sources: tuple[Node, ...] = (),
+    ) -> Node:
+        inputs = inputs or {}
+        identity = (
+            stage,
+            repr(config),
+            tuple((name, id(node)) for name, node in inputs.items()),
+            tuple(id(node) for node in budget_sources),
+        )
+        if identity not in self.nodes:
+            resources = self.suite.resources.get(
+                stage, replace(STAGE_RESOURCES, device=self.suite.device)
+            )
+            self.nodes[identity] = Node(
+                stage, config, inputs, runtime or {}, resources, budget_sources
+            )
+        return self.nodes[identity]
+
+    def data(self, cell: Cell, split: str) -> Node:
+        data = cell.config.data
+        config = {**_plain(data), "split": split}
+        if not isinstance(data, ImageFolder):
+            # The sizes of the other splits do not change this one.
+            config["count"] = getattr(data, split)
+            del config["train"], config["validation"]
+            return self.node("data", config)
+        # The tree's content names the stage, not the path it happens to have here.
+        config["fingerprint"] = fingerprint(data.path)
+        return self.node("data", config, runtime={"path": config.pop("path")})
+
+    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        config = cell.config
+        train, validation = self.data(cell, "train"), self.data(cell, "validation")
+        tokenizer = self.node(
+            "tokenizer",
+            {"tokenizer": _plain(config.tokenizer), "training": _plain(config.training)},
+            inputs={"images": train},
+            budget_sources=tuple(evaluated[index] for index in cell.sources),
+        )
+        bank = _plain(config.bank)
+        policy_images, weights = bank.pop("policy_images"), bank.pop("inception_weights")
+        inputs = {
+            "bank": self.node(
+                "bank",
+                {**bank, "purpose": "evaluation", "inception": weights and file_sha256(weights)},
+                inputs={"images": validation, "tokenizer": tokenizer},
+                runtime={"inception_weights": weights},
+            )
+        }
+        if config.policy is not None:
+            policy_bank = self.node(
+                "bank",
+                {"batch": bank["batch"], "shard": bank["shard"], "purpose": "policy"}
+                | {"images": policy_images},
+                inputs={"images": train, "tokenizer": tokenizer},
+            )
+            inputs["policy"] = self.node(
+                "policy", _plain(config.policy), inputs={"bank": policy_bank}
+            )
+        return self.node("evaluation", _plain(config.evaluation), inputs=inputs)
+
+
+def build_graph(suite: Suite) -> Graph:
+    """All stages of a suite's cells, each once.
+
+    Raises:
+        UserError: a folder of images or a weight file that the suite names cannot be read.
+    """
+    builder = _Builder(suite)
+    evaluated: list[Node] = []
+    for cell in suite.cells:
+        try:
+            evaluated.append(builder.evaluation(cell, evaluated))
+        except UserError as error:
+            raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
+    return Graph(evaluated)
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    """A dataclass as JSON-able values, tuples as lists."""
+    return _lists(asdict(settings))
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_lists(item) for item in value]
+    return value

@@ -1,0 +1,114 @@
+"""Records: the self-describing result file of each cell, written whether it succeeded or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.graph import Node
+from bench.provenance import provenance
+from bench.store import Store, write_json
+from bench.suite import Cell, Suite
+
+SCHEMA_VERSION = 1
+
+
+def record_path(store: Store, suite_name: str, cell_key: str) -> Path:
+    """Where the record of a cell lies."""
+    return store.root / "records" / suite_name / f"{cell_key}.json"
+
+
+def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str, Any]:
+    """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
+    spec = node.spec(store)
+    settings = json.loads(json.dumps(cell.settings))
+    record: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": suite.name,
+        "question": suite.question,
+        "cell_key": cell.key,
+        "arm": cell.arm,
+        "label": cell.label,
+        "group": cell.group,
+        "swept": cell.swept,
+        "settings": settings,
+        "status": "pending",
+        "error": None,
+    }
+    if spec is None or not store.has(spec.stage, spec.key):
+        error = _first_failure(node, store)
+        if error is not None:
+            record |= {"status": "failed", "error": error}
+        return record | {"stages": [], "provenance": provenance()}
+    stages = [
+        store.description(stage.stage, stage.key)
+        for stage in (upstream.spec(store) for upstream in _upstream(node))
+        if stage is not None
+    ]
+    evaluation = stages[-1]
+    budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
+    settings["tokenizer"]["budgets"] = budgets[-1]
+    return record | {
+        "status": "done",
+        **evaluation["result"],
+        "histories": {
+            s["stage"]: s["result"]["history"] for s in stages if "history" in s["result"]
+        },
+        "stages": [
+            {
+                name: s[name]
+                for name in ("stage", "key", "seconds", "peak_memory_bytes", "resources")
+            }
+            for s in stages
+        ],
+        "provenance": evaluation["provenance"],
+    }
+
+
+def _upstream(node: Node) -> list[Node]:
+    """A node's inputs, theirs before them, and the node itself last. Budget sources are not."""
+    order: dict[int, Node] = {}
+
+    def visit(one: Node) -> None:
+        for need in one.inputs.values():
+            visit(need)
+        order.setdefault(id(one), one)
+
+    visit(node)
+    return list(order.values())
+
+
+def _first_failure(node: Node, store: Store) -> str | None:
+    for need in node.needs:
+        error = _first_failure(need, store)
+        if error is not None:
+            return error
+    spec = node.spec(store)
+    error = store.failure(spec.stage, spec.key) if spec is not None else None
+    return None if error is None else f"{spec.stage}: {error}"
+
+
+def write_record(store: Store, record: dict[str, Any]) -> Path:
+    """Write a record aside, then rename it into place."""
+    path = record_path(store, record["suite"], record["cell_key"])
+    write_json(path, record)
+    return path
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """All records of a suite's folder, by file name.
+
+    Raises:
+        UserError: there are none, or one is of a newer schema.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text("utf-8"))
+        if record["schema_version"] > SCHEMA_VERSION:
+            raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
+        records.append(record)
+    if not records:
+        raise UserError(f"no records in {folder}; run the suite first, or give --store")
+    return records

@@ -1,0 +1,129 @@
+"""Running a suite: levels of the graph through an executor, then a record for every cell."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.executors import Executor
+from bench.graph import Graph, Node
+from bench.records import build_record, write_record
+from bench.stage import Outcome, StageSpec
+from bench.store import Store
+from bench.suite import Suite
+
+Say = Callable[[str], None]
+HEARTBEAT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left: all records, and how many stages it computed."""
+
+    records: list[dict[str, Any]]
+    paths: list[Path]
+    computed: int
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """Records of the cells that failed."""
+        return [record for record in self.records if record["status"] != "done"]
+
+
+def run_suite(
+    suite: Suite, graph: Graph, store: Store, executor: Executor, *, say: Say
+) -> RunResult:
+    """Compute what is missing, level by level, and write a record per cell.
+
+    A failed stage fails the cells that need it, and the rest goes on.
+
+    Raises:
+        UserError: bad input, resources that cannot be had, or a store that cannot be written.
+    """
+    computed = 0
+    levels = graph.levels()
+    try:
+        missing = [spec for level in levels for spec in _missing(level, store)[0]]
+        if missing:
+            executor.check(_distinct(missing))
+        for number, level in enumerate(levels, start=1):
+            specs, blocked = _missing(level, store)
+            if not specs:
+                continue
+            counts = ", ".join(
+                f"{count} x {stage}" for stage, count in _count(spec.stage for spec in specs)
+            )
+            say(
+                f"level {number} of {len(levels)}: {counts}"
+                + (f" ({blocked} blocked)" * bool(blocked))
+            )
+            with _heartbeat(store, specs, say):
+                outcomes = executor.run(specs, lambda outcome: say(_sentence(outcome)))
+            computed += sum(outcome.status == "computed" for outcome in outcomes)
+            for outcome in outcomes:
+                if outcome.fatal:
+                    raise UserError(outcome.error)
+    finally:
+        executor.close()
+    records = [
+        build_record(suite, cell, node, store)
+        for cell, node in zip(suite.cells, graph.evaluations, strict=True)
+    ]
+    paths = [write_record(store, record) for record in records]
+    return RunResult(records, paths, computed)
+
+
+def _missing(level: list[Node], store: Store) -> tuple[list[StageSpec], int]:
+    """Stages of a level to compute now, and how many cannot be because an input is missing."""
+    specs, blocked = [], 0
+    for node in level:
+        spec = node.spec(store)
+        if spec is not None and store.has(spec.stage, spec.key):
+            continue
+        if spec is None or not all(store.has(*needed) for needed in spec.inputs.values()):
+            blocked += 1
+        else:
+            specs.append(spec)
+    return _distinct(specs), blocked
+
+
+def _distinct(specs: list[StageSpec]) -> list[StageSpec]:
+    return list({spec.name: spec for spec in specs}.values())
+
+
+def _count(names: Iterator[str]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return list(counts.items())
+
+
+def _sentence(outcome: Outcome) -> str:
+    tail = f": {outcome.error}" if outcome.error else ""
+    return f"  {outcome.name} {outcome.status} after {outcome.seconds:.1f} s{tail}"
+
+
+@contextmanager
+def _heartbeat(store: Store, specs: list[StageSpec], say: Say) -> Iterator[None]:
+    """While a level runs, say now and then how far its stages are."""
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            for spec in specs:
+                progress = store.progress(spec.stage, spec.key)
+                if progress:
+                    say(f"  {spec.name} {progress}")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,202 @@
+"""The bank stage: encode every image once, decode it at every budget, measure.
+
+Built in shards. A shard is one safetensors file that appears by a rename, so an interrupted build
+goes on with the first shard that is missing; at the end the shards become plain arrays.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
+from bench.bank import PER_BUDGET
+from bench.checkpoints import load_tensors, save_tensors
+from bench.data.image_set import ImageSet, read_image_set
+from bench.extractors import Extractor, build_extractors
+from bench.metrics.pixel import mse, psnr
+from bench.stage import StageContext
+from bench.stages.tokenizer import load_tokenizer
+from bench.store import write_json
+from bench.throughput import measure_throughput
+
+SPOT_CHECKS = 16
+SPOT_TOLERANCE = 1e-3
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Build the bank for `purpose` "policy" (errors and latents) or "evaluation" (features too).
+
+    Raises:
+        RuntimeError: a re-decoded sample does not agree with the bank.
+    """
+    config = context.spec.config
+    device = context.spec.resources.device
+    images = read_image_set(context.inputs["images"])
+    tokenizer = load_tokenizer(context.inputs["tokenizer"], device=device)
+    count = min(config.get("images") or len(images.pixels), len(images.pixels))
+    evaluation = config["purpose"] == "evaluation"
+    extractors = (
+        build_extractors(
+            resolution=config["extractor_resolution"],
+            inception_weights=context.spec.runtime["inception_weights"],
+            device=device,
+        )
+        if evaluation
+        else []
+    )
+    shards = []
+    for first in range(0, count, config["shard"]):
+        shards.append(context.work / f"shard-{first:09d}.safetensors")
+        last = min(first + config["shard"], count)
+        if not shards[-1].exists():
+            arrays = _shard(tokenizer, extractors, images, first, last, config["batch"], device)
+            save_tensors(shards[-1], arrays, about={"first": first, "last": last})
+        context.progress(last, count)
+    names = _merge(shards, context.work)
+    _spot_check(tokenizer, images, context.work, device)
+    budgets = list(tokenizer.config.budgets)
+    ids = np.load(context.work / "ids.npy", mmap_mode="r")
+    about = {
+        "budgets": budgets,
+        "codebook_size": tokenizer.quantizer.codebook_size,
+        "codebook": _codebook_use(ids, tokenizer.quantizer.codebook_size),
+        "purpose": config["purpose"],
+        "images": {"digest": _digest(images, count), "count": count},
+        "resolution": tokenizer.image_size,
+        "extractors": {extractor.name: extractor.card for extractor in extractors},
+        "arrays": names,
+        "parameters": sum(p.numel() for p in tokenizer.parameters()),
+    }
+    if evaluation:
+        sample = _pixels(images, 0, config["batch"])
+        about["throughput"] = measure_throughput(tokenizer, sample, device=device)
+    _write_table(images, count, budgets, context.work)
+    write_json(context.work / "bank.json", about)
+    for shard in shards:
+        shard.unlink()
+    return {"budgets": budgets, "count": count}
+
+
+@torch.inference_mode()
+def reconstruct(tokenizer: ElasticTokenizer, ids: Tensor, budget: int) -> Tensor:
+    """Images `uint8 [B, 3, H, W]` from the first `budget` of `ids [B, N]`, head merged."""
+    codes = tokenizer.quantizer.decode(ids[:, :budget])
+    return to_uint8(tokenizer.merged_decoder(budget)(codes))
+
+
+@torch.inference_mode()
+def _shard(
+    tokenizer: ElasticTokenizer,
+    extractors: list[Extractor],
+    images: ImageSet,
+    first: int,
+    last: int,
+    batch: int,
+    device: str,
+) -> dict[str, Tensor]:
+    parts: dict[str, list[Tensor]] = {}
+
+    def add(name: str, value: Tensor) -> None:
+        parts.setdefault(name, []).append(value.cpu())
+
+    budgets = tokenizer.config.budgets
+    decoders = [tokenizer.merged_decoder(budget) for budget in budgets]
+    for start in range(first, last, batch):
+        original = _pixels(images, start, min(start + batch, last)).to(device)
+        ids, latents = tokenizer.encode(to_float(original))
+        add("ids", ids.int())
+        add("latents", latents.half())
+        codes = tokenizer.quantizer.decode(ids)
+        decoded = [
+            to_uint8(decoder(codes[:, :budget]))
+            for budget, decoder in zip(budgets, decoders, strict=True)
+        ]
+        errors = torch.stack([mse(image, original) for image in decoded], 1)
+        add("mse", errors.float())
+        add("psnr", psnr(errors).float())
+        for extractor in extractors:
+            features, distances = extractor.compare(original, decoded)
+            add(f"{extractor.name}_originals", features[0])
+            add(extractor.name, torch.stack(features[1:], 1))
+            if distances is not None:
+                add("perceptual", distances)
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _pixels(images: ImageSet, first: int, last: int) -> Tensor:
+    """A copy: torch warns of read-only memory maps."""
+    return torch.from_numpy(np.array(images.pixels[first:last]))
+
+
+def _merge(shards: list[Path], folder: Path) -> list[str]:
+    """Concatenate the shards' arrays into one `.npy` file each, by plain writes."""
+    first, _ = load_tensors(shards[0])
+    about = [load_tensors(shard)[1] for shard in shards]
+    count = about[-1]["last"]
+    for name, sample in first.items():
+        values = sample.numpy()
+        header = {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False}
+        with (folder / f"{name}.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(
+                file, {**header, "shape": (count, *values.shape[1:])}
+            )
+            for shard in shards:
+                file.write(load_tensors(shard)[0][name].numpy().tobytes())
+    return sorted(first)
+
+
+def _spot_check(tokenizer: ElasticTokenizer, images: ImageSet, folder: Path, device: str) -> None:
+    """Decode a few images again, alone and unmerged, and compare with what was written."""
+    stored = np.load(folder / "mse.npy", mmap_mode="r")
+    rng = np.random.default_rng(len(stored))
+    budgets = tokenizer.config.budgets
+    for row in rng.integers(len(stored), size=SPOT_CHECKS):
+        column = int(rng.integers(len(budgets)))
+        original = _pixels(images, row, row + 1).to(device)
+        with torch.inference_mode():
+            ids, _ = tokenizer.encode(to_float(original))
+            again = to_uint8(tokenizer.decode(ids, torch.tensor([budgets[column]], device=device)))
+        error = float(mse(again, original))
+        # One latent at a rounding boundary may take the other code, depending on the batch.
+        moved = not np.array_equal(ids[0].cpu(), np.load(folder / "ids.npy", mmap_mode="r")[row])
+        if not moved and abs(error - stored[row, column]) > SPOT_TOLERANCE * error + 1e-7:
+            raise RuntimeError(
+                f"image {row} at budget {budgets[column]} decodes to an MSE of {error}, the bank "
+                f"holds {stored[row, column]}: decoding is not deterministic here"
+            )
+
+
+def _codebook_use(ids: np.ndarray, size: int) -> dict[str, Any]:
+    """Share of codes used and entropy in bits, over the whole set: together and per position."""
+
+    def bits(column: np.ndarray) -> float:
+        share = np.bincount(column.ravel(), minlength=size) / column.size
+        share = share[share > 0]
+        return float(-(share * np.log2(share)).sum())
+
+    positions = [ids[:, position] for position in range(ids.shape[1])]
+    return {
+        "usage": len(np.unique(ids)) / size,
+        "entropy_bits": bits(np.asarray(ids)),
+        "usage_by_position": [len(np.unique(column)) / size for column in positions],
+        "entropy_bits_by_position": [bits(column) for column in positions],
+    }
+
+
+def _digest(images: ImageSet, count: int) -> str:
+    return images.digest if count == len(images.pixels) else f"{images.digest}[:{count}]"
+
+
+def _write_table(images: ImageSet, count: int, budgets: list[int], folder: Path) -> None:
+    rows = images.table.iloc[:count]
+    table = rows.loc[rows.index.repeat(len(budgets))].reset_index(drop=True)
+    table["budget"] = np.tile(budgets, count)
+    for name in PER_BUDGET:
+        if (folder / f"{name}.npy").exists():
+            table[name] = np.load(folder / f"{name}.npy").ravel()
+    table.to_parquet(folder / "images.parquet", index=False)

@@ -1,0 +1,325 @@
+"""A suite: a YAML file whose arms expand to cells, each a fully resolved configuration."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from adatok_core.config import PolicyConfig, TokenizerConfig, TrainingConfig
+from bench.data.image_set import FluentScenes, ImageFolder
+from bench.errors import UserError
+from bench.labels import describe_sweep
+from bench.settings import parse, read_yaml, suggestion
+from bench.stage import Resources
+from bench.store import content_key
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankConfig:
+    """What the banks hold. Budgets are the tokenizer's.
+
+    `policy_images` is how many training images the policy's bank takes (all, when null);
+    `extractor_resolution` the side in px to which Lite0's input is resized; `inception_weights` a
+    path to torch-fidelity's weight file, without which there is no rFID.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    policy_images: int | None = None
+    extractor_resolution: int = 64
+    inception_weights: str | None = None
+    batch: int = 64
+    shard: int = 1024
+
+    def __post_init__(self):
+        for key in ("policy_images", "batch", "shard"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key}: must be 1 or more")
+        if self.extractor_resolution < 32:
+            raise ValueError("extractor_resolution: must be 32 px or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How an allocation is judged; `seed` draws the shuffled and the agnostic control."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellConfig:
+    """All settings of one cell. Without a policy it is the tokenizer's curve over its budgets."""
+
+    __pydantic_config__ = _STRICT
+
+    data: FluentScenes | ImageFolder
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
+    policy: PolicyConfig | None = None
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self):
+        resolution, patch = self.data.resolution, self.tokenizer.patch_size
+        if resolution % patch:
+            raise ValueError(
+                f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
+            )
+        if self.policy is not None:
+            outside = sorted(set(self.policy.candidates) - set(self.tokenizer.budgets))
+            if outside:
+                raise ValueError(
+                    f"policy.candidates: {outside} are not among the tokenizer's budgets "
+                    f"{list(self.tokenizer.budgets)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReference:
+    """`budgets: {mean_budget_of: ARM, where: {...}}`: one budget, read from finished cells.
+
+    The mean budget of the arm's cells whose settings equal `where`, averaged and rounded.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    mean_budget_of: str
+    where: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A named part of the matrix: overrides by dotted path, and lists of values to sweep."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    set: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResources:
+    """CPU threads and share of a GPU of one stage."""
+
+    __pydantic_config__ = _STRICT
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+    def __post_init__(self):
+        if self.cpus < 1 or self.gpus < 0:
+            raise ValueError("cpus must be 1 or more, gpus not negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteFile:
+    """The keys of a suite's YAML."""
+
+    __pydantic_config__ = _STRICT
+
+    suite: str
+    question: str
+    base: dict[str, Any]
+    arms: list[Arm]
+    device: Literal["cpu", "cuda"] = "cpu"
+    resources: dict[
+        Literal["data", "tokenizer", "bank", "policy", "evaluation"], StageResources
+    ] = field(default_factory=dict)
+    reports: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        if not self.suite.replace("_", "").replace("-", "").isalnum():
+            raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
+        if not self.arms:
+            raise ValueError("arms: a suite needs at least one")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the matrix.
+
+    `swept` holds the values of the arm's sweep by dotted path. With a `reference`, the tokenizer's
+    budgets in `config` are a stand-in until the cells at `sources` are evaluated.
+    """
+
+    arm: str
+    config: CellConfig
+    swept: dict[str, Any]
+    reference: BudgetReference | None = None
+    sources: tuple[int, ...] = ()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings, as plain values."""
+        settings = asdict(self.config)
+        if self.reference is not None:
+            settings["tokenizer"]["budgets"] = asdict(self.reference)
+        return settings
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell within its suite."""
+        return content_key(self.settings)
+
+    @property
+    def label(self) -> str:
+        """The arm and the swept values, for people."""
+        return self._named(describe_sweep(self.swept))
+
+    @property
+    def group(self) -> str:
+        """The label without seeds: cells that share it are repetitions of one experiment."""
+        return self._named(describe_sweep(self.swept, seeds=False))
+
+    def _named(self, sweep: str) -> str:
+        return f"{self.arm}: {sweep}" if sweep else self.arm
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite's cells and how they are to be run."""
+
+    name: str
+    question: str
+    path: Path
+    cells: tuple[Cell, ...]
+    device: str
+    resources: dict[str, Resources]
+    reports: tuple[str, ...]
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Read, check and expand a suite.
+
+    Raises:
+        UserError: the first thing that is wrong, naming the file and the key.
+    """
+    path = Path(path)
+    file = parse(SuiteFile, read_yaml(path), where=str(path))
+    names = [arm.name for arm in file.arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: arms: '{name}' is given twice; rename one")
+    cells: list[Cell] = []
+    for arm in file.arms:
+        cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
+    _refuse_twins(path, cells)
+    resources = {
+        stage: Resources(asked.cpus, asked.gpus, file.device)
+        for stage, asked in file.resources.items()
+    }
+    return Suite(
+        name=file.suite,
+        question=" ".join(file.question.split()),
+        path=path,
+        cells=tuple(cells),
+        device=file.device,
+        resources=resources,
+        reports=tuple(file.reports),
+    )
+
+
+def _expand(
+    arm: Arm, base: dict[str, Any], earlier: list[Cell], names: list[str], *, where: str
+) -> list[Cell]:
+    cells = []
+    for values in itertools.product(*arm.sweep.values()):
+        swept = dict(zip(arm.sweep, values, strict=True))
+        raw = copy.deepcopy(base)
+        for dotted, value in {**arm.set, **swept}.items():
+            _assign(raw, dotted, value, where=where)
+        cells.append(_cell(arm.name, raw, swept, earlier, names, where=where))
+    if not cells:
+        raise UserError(f"{where}: sweep: a list of values is empty")
+    return cells
+
+
+def _assign(raw: dict[str, Any], dotted: str, value: Any, *, where: str) -> None:
+    """Set a value by dotted path; a mapping replaces what was there, whole."""
+    *parents, last = dotted.split(".")
+    for name in parents:
+        if raw.get(name) is None:
+            raw[name] = {}
+        raw = raw[name]
+        if not isinstance(raw, dict):
+            raise UserError(f"{where}: {dotted}: '{name}' is a value and holds no keys")
+    raw[last] = copy.deepcopy(value)
+
+
+def _cell(
+    arm: str,
+    raw: dict[str, Any],
+    swept: dict[str, Any],
+    earlier: list[Cell],
+    names: list[str],
+    *,
+    where: str,
+) -> Cell:
+    tokenizer = raw.get("tokenizer")
+    budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
+    if not isinstance(budgets, dict):
+        return Cell(arm, parse(CellConfig, raw, where=where), swept)
+    reference = parse(BudgetReference, budgets, where=f"{where}: tokenizer.budgets")
+    sources = _sources(reference, earlier, names, where=where)
+    largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
+    stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}
+    return Cell(arm, parse(CellConfig, stand_in, where=where), swept, reference, sources)
+
+
+def _sources(
+    reference: BudgetReference, earlier: list[Cell], names: list[str], *, where: str
+) -> tuple[int, ...]:
+    where = f"{where}: tokenizer.budgets"
+    arm = reference.mean_budget_of
+    of_arm = [index for index, cell in enumerate(earlier) if cell.arm == arm]
+    if not of_arm:
+        reason = "stands later in the file" if arm in names else "is no arm of this suite"
+        others = sorted({cell.arm for cell in earlier})
+        raise UserError(f"{where}.mean_budget_of: '{arm}' {reason}{suggestion(arm, others)}")
+    matching = tuple(
+        index
+        for index in of_arm
+        if all(
+            lookup(earlier[index].settings, path, where=where) == value
+            for path, value in reference.where.items()
+        )
+    )
+    if not matching or any(earlier[index].config.policy is None for index in matching):
+        raise UserError(
+            f"{where}.where: no cell of arm '{arm}' with a policy has {reference.where}"
+        )
+    return matching
+
+
+def lookup(settings: dict[str, Any], dotted: str, *, where: str) -> Any:
+    """A value by dotted path, tuples as lists.
+
+    Raises:
+        UserError: no such key.
+    """
+    value: Any = settings
+    for name in dotted.split("."):
+        if not isinstance(value, dict) or name not in value:
+            valid = list(value) if isinstance(value, dict) else []
+            raise UserError(f"{where}: {dotted}: unknown key{suggestion(name, valid)}")
+        value = value[name]
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _refuse_twins(path: Path, cells: list[Cell]) -> None:
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        twin = seen.setdefault(cell.key, cell)
+        if twin is not cell:
+            raise UserError(
+                f"{path}: '{twin.label}' and '{cell.label}' are the same cell; remove one"
+            )

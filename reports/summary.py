@@ -1,0 +1,133 @@
+"""The table that a run ends with, and the answer it gives in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.report_plugins import Report
+from bench.statistics import StudentInterval
+from bench.tables import as_text, format_value
+from reports.groups import (
+    Group,
+    Record,
+    done_records,
+    group_by_seed,
+    is_elastic,
+    is_fixed_length,
+    is_policy,
+    tokenizer_label,
+)
+
+LEVEL = "95 % Student t over policy seeds"
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Table and verdict as text for stdout, also written to `summary.txt`.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    done = done_records(records)
+    lines = [records[0]["question"], ""]
+    if done:
+        lines += [_protocol_line(done[0]), "", as_text(summary_rows(done)), "", *verdict(done)]
+    lines += [f"failed: {r['label']}: {r['error']}" for r in records if r["status"] != "done"]
+    text = "\n".join(lines) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "summary.txt"
+    path.write_text(text, encoding="utf-8")
+    return Report([path], text)
+
+
+def _protocol_line(record: Record) -> str:
+    protocol = record["protocol"]
+    return (
+        f"{protocol['images_count']} validation images of {protocol['resolution']} px, "
+        f"protocol {record['protocol_hash']}; skill: 0 ignores the image, 1 is the oracle; "
+        f"intervals: {LEVEL}"
+    )
+
+
+def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
+    """A row per fixed budget, per tokenizer of one length, and per policy over its seeds."""
+    rows = []
+    for record in filter(is_elastic, records):
+        for point in record["curve"]:
+            rows.append(_row(f"{tokenizer_label(record)}: fixed budget", point, seeds=None))
+    for record in filter(is_fixed_length, records):
+        rows.append(_row(f"{record['arm']}: trained for one length", record["metrics"], seeds=None))
+    for group in group_by_seed([record for record in records if is_policy(record)]):
+        metrics = {
+            name: interval.mean
+            for name in ("mean_tokens", "psnr", "mse", "fd_lite0", "rfid")
+            if (interval := group.interval(name)) is not None
+        }
+        skill = group.interval("allocation_skill")
+        row = _row(group.label, metrics, seeds=len(group.records))
+        row["skill"] = show_interval(skill)
+        row["shuffled"] = _control(group, "shuffled")
+        row["collapsed"] = "yes" if group.collapsed else "no"
+        rows.append(row)
+    return rows
+
+
+def _row(label: str, metrics: dict[str, Any], *, seeds: int | None) -> dict[str, Any]:
+    row = {"system": label, "seeds": seeds, "tokens": round(metrics["mean_tokens"], 2)}
+    for name in ("psnr", "mse", "rfid", "fd_lite0"):
+        if name in metrics:
+            row[name] = metrics[name]
+    return row
+
+
+def _control(group: Group, name: str) -> str:
+    skills = [record["controls"][name]["allocation_skill"] for record in group.records]
+    known = [skill for skill in skills if skill is not None]
+    return format_value(round(sum(known) / len(known), 2)) if known else "-"
+
+
+def show_interval(interval: StudentInterval | None) -> str:
+    """`0.52 [0.48, 0.57]`."""
+    if interval is None:
+        return "-"
+    if interval.n == 1:
+        return f"{interval.mean:.2f} (one seed)"
+    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def verdict(records: list[Record]) -> list[str]:
+    """What the numbers say about letting the image choose, and what they do not."""
+    groups = group_by_seed([record for record in records if is_policy(record)])
+    skills = [(group, group.interval("allocation_skill")) for group in groups]
+    known = [(group, skill) for group, skill in skills if skill is not None and skill.n > 1]
+    lines = []
+    if known:
+        better = [group for group, skill in known if skill.low > 0]
+        worse = [group for group, skill in known if skill.high < 0]
+        best, skill = max(known, key=lambda pair: pair[1].mean)
+        lines.append(
+            f"At equal mean tokens on the same tokenizer, choosing by image beats the best mixture "
+            f"that ignores it for {len(better)} of {len(known)} policies, loses for {len(worse)}, "
+            f"and is not distinguishable for {len(known) - len(better) - len(worse)}."
+        )
+        lines.append(f"Largest skill: {show_interval(skill)}, n = {skill.n} seeds, {best.label}.")
+    for fixed in filter(is_fixed_length, records):
+        lines += _against_fixed_length(fixed, groups)
+    return lines
+
+
+def _against_fixed_length(fixed: Record, groups: list[Group]) -> list[str]:
+    """Policies whose mean budget rounds to this tokenizer's length, side by side with it."""
+    length = fixed["settings"]["tokenizer"]["budgets"][0]
+    lines = []
+    for group in groups:
+        tokens, error = group.interval("mean_tokens"), group.interval("mse")
+        if tokens is None or error is None or round(tokens.mean) != length:
+            continue
+        change = 100 * (error.mean / fixed["metrics"]["mse"] - 1)
+        lines.append(
+            f"Against a tokenizer trained for exactly {length} tokens: {group.label} at "
+            f"{tokens.mean:.2f} tokens has {abs(change):.1f} % {'more' if change > 0 else 'less'} "
+            "distortion (one training each: no interval over trainings)."
+        )
+    return lines

@@ -1,0 +1,93 @@
+"""Distances from bank-style feature arrays agree with torch-fidelity's own calculate_metrics."""
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from bench.metrics.frechet import frechet_distance, gaussian_statistics
+from bench.metrics.kernel import kernel_distance
+from bench.metrics.lite0 import POOLED_DIM, Lite0
+from bench.metrics.torchvision_shim import prepare_torchvision
+
+RESOLUTION = 32
+COUNT = 1400  # more than the feature dimension, or both covariances are singular
+
+
+class Images(Dataset):
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """Smooth random images and the same with noise, uint8 `[COUNT, 3, 32, 32]`."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(COUNT, 3, 6, 6, generator=generator) * 255
+    smooth = torch.nn.functional.interpolate(coarse, (32, 32), mode="bilinear")
+    noise = torch.randn(smooth.shape, generator=generator) * 25
+    return smooth.to(torch.uint8), (smooth + noise).clamp(0, 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def by_torch_fidelity(pair):
+    prepare_torchvision()
+    from torch_fidelity import calculate_metrics, register_feature_extractor
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+
+    class RegisteredLite0(FeatureExtractorBase):
+        def __init__(self, name, features_list, **kwargs):
+            super().__init__(name, features_list)
+            self.network = Lite0(RESOLUTION)
+
+        @staticmethod
+        def get_provided_features_list():
+            return (str(POOLED_DIM),)
+
+        @staticmethod
+        def get_default_feature_layer_for_metric(metric):
+            return str(POOLED_DIM)
+
+        @staticmethod
+        def can_be_compiled():
+            return False
+
+        def forward(self, images):
+            return (self.network.forward_features(images)[0],)
+
+    register_feature_extractor("lite0-agreement-test", RegisteredLite0)
+    return calculate_metrics(
+        input1=Images(pair[0]),
+        input2=Images(pair[1]),
+        feature_extractor="lite0-agreement-test",
+        fid=True,
+        kid=True,
+        kid_subsets=1,
+        kid_subset_size=COUNT,
+        cuda=False,
+        save_cpu_ram=True,
+        verbose=False,
+        cache=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def features(pair):
+    network = Lite0(RESOLUTION)
+    return [network.forward_features(images)[0].numpy() for images in pair]
+
+
+def test_frechet_distance_agrees(features, by_torch_fidelity):
+    value = frechet_distance(*map(gaussian_statistics, features))
+    assert value == pytest.approx(by_torch_fidelity["frechet_inception_distance"], rel=1e-3)
+
+
+def test_kernel_distance_agrees(features, by_torch_fidelity):
+    value = kernel_distance(*features)
+    expected = by_torch_fidelity["kernel_inception_distance_mean"]
+    assert value == pytest.approx(expected, rel=1e-3)
