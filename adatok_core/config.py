@@ -263,6 +263,7 @@ class PolicyConfig:
 
     def __post_init__(self):
         _require(len(self.candidates) >= 2, "candidates: a policy needs 2 budgets or more")
+        _require(self.candidates[0] >= 1, "candidates: the smallest must be 1 or more")
         pairs = zip(self.candidates, self.candidates[1:], strict=False)
         _require(
             all(a < b for a, b in pairs),

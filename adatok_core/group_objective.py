@@ -67,5 +67,7 @@ def group_objective(
     else:
         gain = (old.exp() * surrogate).sum(-1)
     gain = gain + config.entropy.at(progress) * entropy(log_policy)
-    gain = gain - config.kl_to_uniform.at(progress) * k3_to_uniform(log_policy)
+    penalty = config.kl_to_uniform.at(progress)
+    if penalty:  # k3 overflows for a policy that no penalty holds back, and 0 * inf is NaN.
+        gain = gain - penalty * k3_to_uniform(log_policy)
     return gain.mean()

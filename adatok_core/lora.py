@@ -31,6 +31,12 @@ class HeadGroups:
         return HeadGroups(order, torch.argsort(order), ends)
 
 
+def _aligned(x: Tensor) -> Tensor:
+    """Zero-pad the last dimension to the multiple of 16 bytes that `grouped_mm` asks for."""
+    missing = -x.shape[-1] % (16 // x.element_size())
+    return F.pad(x, (0, missing)) if missing else x
+
+
 class MultiHeadLinear(nn.Linear):
     """`y = (W + alpha / r * B_m A_m) x + c`, head `m` chosen by image; rank 0 is `nn.Linear`."""
 
@@ -62,22 +68,23 @@ class MultiHeadLinear(nn.Linear):
         if groups is None:
             raise ValueError("a layer with LoRA heads needs the images' heads")
         batch, length, _ = x.shape
-        weights = self.head_weights().transpose(1, 2)
+        weights = self.head_weights()
         rows = x.reshape(batch * length, -1)
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
             rows, weights = rows.to(dtype), weights.to(dtype)
+        rows, weights = _aligned(rows), _aligned(_aligned(weights).transpose(1, 2))
         ends = (groups.ends * length).to(torch.int32)
-        y = F.grouped_mm(rows, weights, offs=ends).reshape(batch, length, -1)
-        return y + self.bias.to(y.dtype)
+        y = F.grouped_mm(rows, weights, offs=ends)[:, : self.out_features]
+        return y.reshape(batch, length, -1) + self.bias.to(y.dtype)
 
     @torch.no_grad()
     def merged(self, head: int) -> MultiHeadLinear:
         """A plain layer that computes what `head` computes, at no extra cost."""
-        plain = MultiHeadLinear(self.in_features, self.out_features)
+        plain = MultiHeadLinear(self.in_features, self.out_features).to(self.weight)
         plain.weight.copy_(self.head_weights()[head] if self.rank else self.weight)
         plain.bias.copy_(self.bias)
-        return plain.to(self.weight.device)
+        return plain
 
 
 def merge_head(module: nn.Module, head: int) -> None:

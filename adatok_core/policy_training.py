@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from adatok_core.config import PolicyConfig
-from adatok_core.group_objective import entropy, group_objective, k3_to_uniform
+from adatok_core.group_objective import entropy, group_objective
 from adatok_core.policy import BudgetPolicy
 from adatok_core.rewards import RewardTable
 from adatok_core.training import DivergedError, batch_indices
@@ -76,13 +77,14 @@ def train_policy(
         weighting.update(chances, rewards.fidelity[images])
         if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
             shares = torch.bincount(chances.argmax(-1), minlength=len(budgets)) / batch_size
+            uncertainty = entropy(old_log_policy).mean().item()
             history.append(
                 {
                     "step": step + 1,
                     "objective": gain.item(),
                     "mean_budget": (chances @ budgets).mean().item(),
-                    "entropy": entropy(old_log_policy).mean().item(),
-                    "kl_to_uniform": k3_to_uniform(old_log_policy).mean().item(),
+                    "entropy": uncertainty,
+                    "kl_to_uniform": math.log(len(budgets)) - uncertainty,
                     "weight_fidelity": weights[0].item(),
                     "weight_efficiency": weights[1].item(),
                     **{

@@ -125,7 +125,7 @@ class ElasticTokenizer(nn.Module):
         self.config = config
         self.image_size = image_size
         self.encoder = Encoder(config, image_size=image_size)
-        self.quantizer = build_quantizer(config.width, config.quantizer)
+        self.quantizer = build_quantizer(config.width, config.quantizer, tokens=config.max_tokens)
         self.decoder = Decoder(
             config, image_size=image_size, code_dimension=self.quantizer.dimension
         )
@@ -136,6 +136,12 @@ class ElasticTokenizer(nn.Module):
         """Reconstruct `images` from the first `kept [B]` tokens of each: `([B, 3, H, W], ...)`."""
         quantized = self.quantizer(self.encoder(images), generator)
         return self.decode_codes(quantized.codes, kept), quantized
+
+    @torch.no_grad()
+    def calibrate(self, images: Tensor) -> None:
+        """Fit the untrained quantizer's projection to `images [B, 3, H, W]`; see `Projection`."""
+        quantizer = self.quantizer
+        quantizer.project.calibrate(self.encoder(images), spread=quantizer.calibrated_spread)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids `[B, N]` and latents `[B, N, D]` of `images [B, 3, H, W]`."""

@@ -18,6 +18,8 @@ from adatok_core.budgets import sample_budgets
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 
+CALIBRATION_IMAGES = 256
+
 LoadImages = Callable[[Tensor], Tensor]
 
 
@@ -55,7 +57,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     """Linear warm-up, then a cosine to a tenth of the peak at the last step."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    progress = (step - config.warmup_steps) / max(1, config.steps - 1 - config.warmup_steps)
     return config.learning_rate * (0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2)
 
 
@@ -76,6 +78,8 @@ class TokenizerTrainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             self.model = ElasticTokenizer(tokenizer, image_size=image_size).to(device)
+        first = batch_indices(0, count=count, batch=CALIBRATION_IMAGES, seed=training.seed)
+        self.model.calibrate(to_float(load(first).to(device)))
         self.ema = copy.deepcopy(self.model).requires_grad_(False)
         matrices = [p for p in self.model.parameters() if p.ndim >= 2]
         vectors = [p for p in self.model.parameters() if p.ndim < 2]
@@ -153,12 +157,13 @@ class TokenizerTrainer:
             average.copy_(buffer)
 
     def state(self) -> TrainingState:
-        """Everything that `load_state` needs to go on as if nothing had happened."""
+        """A copy, on the CPU, of all `load_state` needs to go on as if nothing had happened."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in moments.items()}
-        return TrainingState(tensors, self.step, list(self.history))
+        copies = {k: v.to("cpu", copy=True) for k, v in tensors.items()}
+        return TrainingState(copies, self.step, list(self.history))
 
     def load_state(self, state: TrainingState) -> None:
         """Go on from `state`; raises `RuntimeError` when it belongs to another shape of model."""
@@ -172,6 +177,7 @@ class TokenizerTrainer:
         optimizer["state"] = {}
         for name, tensor in parts["optimizer"].items():
             index, key = name.split(".", 1)
-            optimizer["state"].setdefault(int(index), {})[key] = tensor
+            # The optimizer would update the tensors it is given in place.
+            optimizer["state"].setdefault(int(index), {})[key] = tensor.clone()
         self.optimizer.load_state_dict(optimizer)
         self.step, self.history = state.step, list(state.history)

@@ -6,7 +6,6 @@ step with the batch's probabilities and fidelities `[b, M]`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -40,8 +39,7 @@ class Constraint:
     @property
     def weights(self) -> Tensor:
         """Current weights of fidelity and efficiency, `[2]`."""
-        efficiency = 1 / (1 + math.exp(-self.log_odds))
-        return torch.tensor([1 - efficiency, efficiency])
+        return torch.tensor([-self.log_odds, self.log_odds]).sigmoid()
 
     def update(self, policy: Tensor, fidelity: Tensor) -> None:
         """One step of dual ascent from `policy [b, M]` and `fidelity [b, M]`."""

@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.graph import build_graph
 from bench.plan import plan_suite
 from bench.records import read_records
-from bench.report_plugins import check_reports, render_reports
+from bench.report_plugins import Report, check_reports, render_reports
 from bench.store import DISK_ERRORS, Store, disk_error
 from bench.suite import Suite, load_suite
 from bench.tables import as_text, result_rows
@@ -90,18 +90,24 @@ def run(
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
     result = run_suite(suite, graph, store, runs, say=say)
-    reports = render_reports(suite.reports, result.records, store.root / "reports" / suite.name)
+    refused: UserError | None = None
+    reports: list[Report] = []
+    try:
+        reports = render_reports(suite.reports, result.records, store.root / "reports" / suite.name)
+    except UserError as error:
+        refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
     uri = tracking_uri or mlflow_mirror.tracking_uri(store)
-    mirrored = result.records
-    mlflow_mirror.mirror(mirrored, store, uri=uri, figures=files, say=say)
+    mlflow_mirror.mirror(result.records, store, uri=uri, figures=files, say=say)
     for report in reports:
         if report.text:
             click.echo(report.text)
     for path in files:
-        click.echo(f"figure   {path}")
+        click.echo(f"report   {path}")
     click.echo(f"records  {result.paths[0].parent}")
     click.echo(f"MLflow   adatok-bench ui --store {store.root}")
+    if refused:
+        raise refused
     if result.failed:
         for record in result.failed:
             say(f"failed: {record['label']}: {record['error'] or 'not run'}")

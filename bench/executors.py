@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UserError
-from bench.stage import Outcome, StageSpec, compute
+from bench.stage import Outcome, Resources, StageSpec, compute
 from bench.store import Store
 
 Report = Callable[[Outcome], None]
@@ -18,8 +19,8 @@ Report = Callable[[Outcome], None]
 class Executor(Protocol):
     """Runs stages whose inputs are complete; `report` hears of each as it ends."""
 
-    def check(self, specs: Sequence[StageSpec]) -> None:
-        """Refuse (`UserError`) stages whose resources can never be had."""
+    def check(self, requests: Mapping[str, Resources]) -> None:
+        """Refuse (`UserError`) stages, by name, whose resources can never be had."""
 
     def run(self, specs: Sequence[StageSpec], report: Report) -> list[Outcome]:
         """Run one level; an outcome for every stage, in no particular order."""
@@ -34,9 +35,9 @@ class SerialExecutor:
     def __init__(self, store: Store):
         self.store = store
 
-    def check(self, specs: Sequence[StageSpec]) -> None:
+    def check(self, requests: Mapping[str, Resources]) -> None:
         """Only a missing GPU can be refused: threads are shared."""
-        require_device(specs)
+        require_device(requests)
 
     def run(self, specs: Sequence[StageSpec], report: Report) -> list[Outcome]:
         """Run the stages in order, stopping after a fatal one."""
@@ -63,16 +64,16 @@ class RayExecutor:
         self.store, self.address = store, address
         self._started = False
 
-    def check(self, specs: Sequence[StageSpec]) -> None:
+    def check(self, requests: Mapping[str, Resources]) -> None:
         """Compare the requests with the cluster's resources: Ray would wait for ever, silently."""
         if self.address is None:
-            require_device(specs)
+            require_device(requests)
         available = self._start().cluster_resources()
-        for spec in specs:
-            for name, asked in (("CPU", spec.resources.cpus), ("GPU", spec.resources.gpus)):
+        for stage, resources in requests.items():
+            for name, asked in (("CPU", resources.cpus), ("GPU", resources.gpus)):
                 if asked > available.get(name, 0):
                     raise UserError(
-                        f"resources.{spec.stage}: asks for {asked:g} {name}, the cluster has "
+                        f"resources.{stage}: asks for {asked:g} {name}, the cluster has "
                         f"{available.get(name, 0):g}; ask for less or join a larger cluster"
                     )
 
@@ -96,7 +97,7 @@ class RayExecutor:
             return tune.PlacementGroupFactory([{"CPU": asked.cpus, "GPU": asked.gpus}])
 
         trainable = tune.with_parameters(_trial, root=str(self.store.root), specs=by_name)
-        logs = self.store.root / "work" / "ray"
+        logs = self.store.root / "work" / f"ray-{os.getpid()}"
         tuner = tune.Tuner(
             tune.with_resources(trainable, resources),
             param_space={"name": tune.grid_search(list(by_name))},
@@ -106,12 +107,13 @@ class RayExecutor:
             ),
             run_config=tune.RunConfig(
                 storage_path=str(logs),
-                name=f"driver-{os.getpid()}",
+                name="level",
                 callbacks=[Listener()],
                 verbose=0,
             ),
         )
         results = tuner.fit()
+        shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
         errors = {
             result.config["name"]: str(result.error).strip().splitlines()[-1]
             for result in results
@@ -179,19 +181,19 @@ def compute_with_threads(store: Store, spec: StageSpec) -> Outcome:
     return compute(store, spec, STAGE_FUNCTIONS)
 
 
-def require_device(specs: Sequence[StageSpec]) -> None:
+def require_device(requests: Mapping[str, Resources]) -> None:
     """Refuse a GPU on a machine without one.
 
     Raises:
         UserError: names the stage.
     """
-    for spec in specs:
-        if spec.resources.device == "cuda" or spec.resources.gpus:
+    for stage, resources in requests.items():
+        if resources.device == "cuda":
             import torch
 
             if not torch.cuda.is_available():
                 raise UserError(
-                    f"{spec.stage}: device cuda is asked for, but this machine has no usable GPU; "
+                    f"{stage}: device cuda is asked for, but this machine has no usable GPU; "
                     "set device: cpu in the suite, or join a cluster with --ray-address"
                 )
             return

@@ -7,20 +7,18 @@ its key is known once those evaluations are in the store.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.data.image_folder import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
-from bench.metrics.inception import file_sha256
 from bench.stage import Resources, StageSpec
 from bench.stages import STAGE_VERSIONS
 from bench.store import Store
 from bench.suite import Cell, Suite
-
-STAGE_RESOURCES = Resources()
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +132,7 @@ class _Builder:
             tuple(id(node) for node in budget_sources),
         )
         if identity not in self.nodes:
-            resources = self.suite.resources.get(
-                stage, replace(STAGE_RESOURCES, device=self.suite.device)
-            )
+            resources = self.suite.resources[stage]
             self.nodes[identity] = Node(
                 stage, config, inputs, runtime or {}, resources, budget_sources
             )
@@ -168,7 +164,7 @@ class _Builder:
         inputs = {
             "bank": self.node(
                 "bank",
-                {**bank, "purpose": "evaluation", "inception": weights and file_sha256(weights)},
+                {**bank, "purpose": "evaluation", "inception": weights and _file_sha256(weights)},
                 inputs={"images": validation, "tokenizer": tokenizer},
                 runtime={"inception_weights": weights},
             )
@@ -200,6 +196,17 @@ def build_graph(suite: Suite) -> Graph:
         except UserError as error:
             raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
     return Graph(evaluated)
+
+
+def _file_sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"bank.inception_weights: cannot read {path}: {error.strerror}; give the path of "
+            "torch-fidelity's weight file, or null for no rFID"
+        ) from None
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,9 +49,9 @@ def run_suite(
     computed = 0
     levels = graph.levels()
     try:
-        missing = [spec for level in levels for spec in _missing(level, store)[0]]
+        missing = {node.stage: node.resources for node in _incomplete(levels, store)}
         if missing:
-            executor.check(_distinct(missing))
+            executor.check(missing)
         for number, level in enumerate(levels, start=1):
             specs, blocked = _missing(level, store)
             if not specs:
@@ -76,6 +77,14 @@ def run_suite(
     ]
     paths = [write_record(store, record) for record in records]
     return RunResult(records, paths, computed)
+
+
+def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:
+    """Nodes of all levels that are not in the store, those whose inputs are missing included."""
+    for node in itertools.chain(*levels):
+        spec = node.spec(store)
+        if spec is None or not store.has(spec.stage, spec.key):
+            yield node
 
 
 def _missing(level: list[Node], store: Store) -> tuple[list[StageSpec], int]:

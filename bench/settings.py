@@ -17,6 +17,8 @@ from bench.errors import UserError
 
 Settings = TypeVar("Settings")
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 class _UniqueKeyLoader(yaml.SafeLoader):
     """`safe_load` that refuses a key given twice instead of keeping the last."""
@@ -24,6 +26,12 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be plain text", key_node.start_mark
+                )
+            if key_node.tag == _MERGE:  # `<<: *anchor`; own keys take precedence
+                continue
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -58,9 +66,9 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     """
     adapter = pydantic.TypeAdapter(kind)
     try:
-        text = json.dumps(raw)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}; use plain YAML values") from None
+        text = json.dumps(raw, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
     try:
         settings = adapter.validate_json(text, strict=True)
     except pydantic.ValidationError as error:
@@ -84,16 +92,11 @@ def _missing_kind(settings: Any, raw: Any, path: str) -> str | None:
 
 def _one_line(kind: type, raw: Any, error: pydantic.ValidationError) -> str:
     """The first error that belongs to the alternative which `raw` names by its `kind`."""
-    candidates = []
-    for item in error.errors(include_url=False):
-        path, owner, meant = _locate(kind, raw, item["loc"])
-        if meant:
-            candidates.append((path, owner, item))
-    if not candidates:  # every alternative was ruled out by the value of `kind` itself
-        item = error.errors(include_url=False)[0]
-        path, owner, _ = _locate(kind, raw, item["loc"])
-        candidates = [(path, owner, item)]
-    path, owner, item = candidates[0]
+    located = [(*_locate(kind, raw, e["loc"]), e) for e in error.errors(include_url=False)]
+    path, owner, _, item = next((one for one in located if one[2]), located[0])
+    if item["type"] == "literal_error" and item["loc"][-1] == "kind":  # no alternative is meant
+        valid = " or ".join(e["ctx"]["expected"] for at, _, _, e in located if at == path)
+        return f"{path}: input should be {valid}, not {item['input']!r}"
     return f"{path}: {_explain(item, owner)}" if path else _explain(item, owner)
 
 
@@ -156,7 +159,8 @@ def _explain(item: dict[str, Any], owner: type | None) -> str:
     given = item["input"]
     hint = ""
     if isinstance(given, str) and _is_number(given):
-        hint = "; YAML reads this as text: write it like 1.0e-3"
+        bare = isinstance(yaml.safe_load(given), str)  # as 1e-3 is, but not a number in quotes
+        hint = f"; YAML reads this as text: {'write it like 1.0e-3' if bare else 'drop the quotes'}"
     return f"{message}, not {given!r}{hint}"
 
 

@@ -16,6 +16,8 @@ from bench.settings import parse, read_yaml, suggestion
 from bench.stage import Resources
 from bench.store import content_key
 
+STAGES = ("data", "tokenizer", "bank", "policy", "evaluation")
+DEVICE_STAGES = ("tokenizer", "bank")
 _STRICT = {"extra": "forbid"}
 
 
@@ -73,6 +75,11 @@ class CellConfig:
             raise ValueError(
                 f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
             )
+        images = self.bank.policy_images
+        if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
+            raise ValueError(
+                f"bank.policy_images: {images} exceeds the {self.data.train} training images"
+            )
         if self.policy is not None:
             outside = sorted(set(self.policy.candidates) - set(self.tokenizer.budgets))
             if outside:
@@ -108,16 +115,18 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class StageResources:
-    """CPU threads and share of a GPU of one stage."""
+    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given."""
 
     __pydantic_config__ = _STRICT
 
     cpus: int = 1
-    gpus: float = 0.0
+    gpus: float | None = None
 
     def __post_init__(self):
-        if self.cpus < 1 or self.gpus < 0:
-            raise ValueError("cpus must be 1 or more, gpus not negative")
+        if self.cpus < 1:
+            raise ValueError("cpus: must be 1 or more")
+        if self.gpus is not None and self.gpus <= 0:
+            raise ValueError("gpus: must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +201,6 @@ class Suite:
     question: str
     path: Path
     cells: tuple[Cell, ...]
-    device: str
     resources: dict[str, Resources]
     reports: tuple[str, ...]
 
@@ -213,19 +221,26 @@ def load_suite(path: str | Path) -> Suite:
     for arm in file.arms:
         cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
     _refuse_twins(path, cells)
-    resources = {
-        stage: Resources(asked.cpus, asked.gpus, file.device)
-        for stage, asked in file.resources.items()
-    }
+    resources = {stage: _resources(stage, file, where=str(path)) for stage in STAGES}
     return Suite(
         name=file.suite,
         question=" ".join(file.question.split()),
         path=path,
         cells=tuple(cells),
-        device=file.device,
         resources=resources,
         reports=tuple(file.reports),
     )
+
+
+def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
+    """What a stage asks for; only training and decoding ever use the device."""
+    asked = file.resources.get(stage, StageResources())
+    if stage not in DEVICE_STAGES or file.device == "cpu":
+        if asked.gpus:
+            reason = "device is cpu" if stage in DEVICE_STAGES else "this stage runs on the CPU"
+            raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
+        return Resources(asked.cpus)
+    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
 
 
 def _expand(

@@ -69,12 +69,3 @@ def _tensors_only(weights: bytes) -> io.BytesIO:
     torch.save(state, copy)
     copy.seek(0)
     return copy
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 (hex) of a weight file.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    return hashlib.sha256(_read(Path(path))).hexdigest()

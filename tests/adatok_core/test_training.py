@@ -1,0 +1,347 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adatok_core.config import FSQ, VQ, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.tokenizer import to_float
+from adatok_core.training import (
+    DivergedError,
+    TokenizerTrainer,
+    batch_indices,
+    learning_rate,
+    step_generator,
+)
+
+deterministic = settings(deadline=None, derandomize=True, max_examples=50)
+COUNT = 24
+IMAGES = torch.randint(
+    256, (COUNT, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+)
+TOKENIZER = TokenizerConfig(
+    budgets=(1, 2, 4),
+    patch_size=4,
+    width=16,
+    encoder_depth=1,
+    decoder_depth=1,
+    attention_heads=2,
+    quantizer=FSQ(levels=(5, 3)),
+    lora=LoRA(rank=2),
+)
+# A code is dead after one step without a draw: every step revives some.
+REVIVING = VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6)
+TRAINING = TrainingConfig(
+    steps=6, batch=8, learning_rate=1e-2, warmup_steps=2, ema_decay=0.9, log_every=2
+)
+
+
+def trainer_of(tokenizer=TOKENIZER, *, load=IMAGES.__getitem__, **options):
+    return TokenizerTrainer(
+        tokenizer, replace(TRAINING, **options), image_size=8, count=COUNT, load=load
+    )
+
+
+def trained(tokenizer=TOKENIZER, **options):
+    trainer = trainer_of(tokenizer, **options)
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+def run_to(trainer, step):
+    for done in trainer.run():
+        if done == step:
+            return trainer
+    raise AssertionError("the run ended before the step")
+
+
+def weights(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def assert_same_state(a, b):
+    assert (a.step, a.history) == (b.step, b.history)
+    assert a.tensors.keys() == b.tensors.keys()
+    for name, tensor in a.tensors.items():
+        assert torch.equal(tensor, b.tensors[name]), name
+
+
+def differs(a, b):
+    """Whether two trainers ended with different weights, by more than rounding."""
+    pairs = zip(weights(a).values(), weights(b).values(), strict=True)
+    return max((x - y).abs().max().item() for x, y in pairs) > 1e-5
+
+
+def test_training_lowers_the_loss():
+    trainer = trained(steps=60, log_every=1, learning_rate=3e-3)
+    losses = [row["pixel_loss"] for row in trainer.history]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+
+
+@pytest.mark.parametrize(
+    "quantizer", [FSQ(levels=(5, 3)), REVIVING], ids=["fsq_lora", "vq_revival"]
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_stop_and_resume_equals_an_uninterrupted_run(quantizer, accumulate):
+    tokenizer = replace(TOKENIZER, quantizer=quantizer)
+    whole = trained(tokenizer, accumulate=accumulate)
+    stopped = run_to(trainer_of(tokenizer, accumulate=accumulate), 3)
+    saved = stopped.state()
+    resumed = trainer_of(tokenizer, accumulate=accumulate)
+    torch.manual_seed(99)  # where the resuming process happens to be
+    resumed.load_state(saved)
+    assert_same_state(resumed.state(), saved)
+    assert [*resumed.run()] == [4, 5, 6]
+    assert_same_state(resumed.state(), whole.state())
+    assert any(name.startswith("ema.") for name in saved.tensors)
+    assert any(name.startswith("optimizer.") for name in saved.tensors)
+
+
+def test_revival_takes_place_in_training():
+    tokenizer = replace(TOKENIZER, quantizer=REVIVING)
+    off = replace(TOKENIZER, quantizer=replace(REVIVING, revive_below=0.0))
+    assert differs(trained(tokenizer), trained(off))
+
+
+def test_a_state_is_a_snapshot_that_can_be_loaded_twice():
+    trainer = run_to(trainer_of(), 3)
+    saved = trainer.state()
+    copies = {name: tensor.clone() for name, tensor in saved.tensors.items()}
+    first = trainer_of()
+    first.load_state(saved)
+    for each in (trainer, first):
+        for _ in each.run():
+            pass
+    assert saved.step == 3
+    assert [row["step"] for row in saved.history] == [2]
+    assert all(torch.equal(tensor, copies[name]) for name, tensor in saved.tensors.items())
+    assert_same_state(first.state(), trainer.state())
+
+
+def test_a_state_of_another_shape_is_refused():
+    saved = run_to(trainer_of(), 1).state()
+    with pytest.raises(RuntimeError):
+        trainer_of(replace(TOKENIZER, width=32)).load_state(saved)
+
+
+def test_a_finished_run_has_nothing_left_to_do():
+    trainer = trained()
+    assert trainer.step == 6
+    assert [*trainer.run()] == []
+
+
+@deterministic
+@given(
+    count=st.integers(1, 12), batch=st.integers(1, 30), seed=st.integers(0, 5), first=st.integers(0)
+)
+def test_every_epoch_visits_every_image_once(count, batch, seed, first):
+    start = first % 5
+    steps = range(start * count, start * count + count)  # whole epochs: count * batch images
+    drawn = torch.cat([batch_indices(s, count=count, batch=batch, seed=seed) for s in steps])
+    assert drawn.dtype == torch.int64
+    for epoch in drawn.view(batch, count):
+        assert epoch.sort().values.tolist() == list(range(count))
+
+
+def test_batches_are_a_pure_function_of_seed_and_step():
+    def draw(step, seed=0):
+        return batch_indices(step, count=100, batch=30, seed=seed).tolist()
+
+    state = torch.get_rng_state()
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+    assert draw(7) != draw(7, seed=1)
+    assert torch.equal(state, torch.get_rng_state())
+    epochs = [sum((draw(10 * e + s) for s in range(10)), [])[:100] for e in range(2)]
+    assert epochs[0] != epochs[1]
+
+
+def test_steps_and_epochs_of_any_seed_draw_apart():
+    seeds = [step_generator(seed, step).initial_seed() for seed in range(3) for step in range(9)]
+    assert len(set(seeds)) == len(seeds)
+    state = step_generator(0, 1).get_state()
+    assert torch.equal(state, step_generator(0, 1).get_state())
+
+
+def test_learning_rate_warms_up_and_falls_to_a_tenth():
+    config = TrainingConfig(steps=101, warmup_steps=20, learning_rate=2.0)
+    rates = [learning_rate(step, config) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == pytest.approx(1.0)
+    assert rates[19] == rates[20] == pytest.approx(2.0)
+    assert rates[60] == pytest.approx(1.1)  # half of the cosine: between peak and a tenth of it
+    assert rates[100] == pytest.approx(0.2)
+    assert rates[:20] == sorted(rates[:20])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (2, 0), (5, 4), (5, 5), (3, 10)])
+def test_short_runs_have_a_learning_rate_too(steps, warmup):
+    config = TrainingConfig(steps=steps, warmup_steps=warmup, learning_rate=1.0)
+    assert all(0 < learning_rate(step, config) <= 1 for step in range(steps))
+
+
+def test_the_learning_rate_of_the_schedule_is_used():
+    trainer = trained(log_every=1)
+    expected = [learning_rate(step, trainer.config) for step in range(6)]
+    assert [row["learning_rate"] for row in trainer.history] == expected
+    assert {group["lr"] for group in trainer.optimizer.param_groups} == {expected[-1]}
+    assert differs(trained(learning_rate=2e-2), trainer)
+
+
+def test_accumulated_micro_batches_equal_one_batch():
+    # A plain optimizer: Adam's first steps blow rounding up where gradients vanish.
+    sizes = []
+
+    def load(indices):
+        sizes.append(len(indices))
+        return IMAGES[indices]
+
+    def run(accumulate):
+        trainer = trainer_of(accumulate=accumulate, load=load, gradient_clip=1e9)
+        sizes.clear()
+        trainer.optimizer = torch.optim.SGD(trainer.model.parameters())
+        for _ in trainer.run():
+            pass
+        return trainer
+
+    one = run(1)
+    assert sizes == [8] * 6
+    two = run(2)
+    assert sizes == [4] * 12
+    for (name, a), b in zip(weights(one).items(), weights(two).values(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0, msg=name)
+    for a, b in zip(one.history, two.history, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    assert differs(one, trainer_of())
+
+
+@pytest.mark.parametrize("kind", ["l1", "l2"])
+def test_pixel_loss_is_the_mean_error_of_the_batch(kind):
+    trainer = trainer_of(pixel_loss=kind, full_budget_share=1.0, log_every=1)
+    images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
+    with torch.no_grad():
+        output, _ = trainer.model(images, torch.full((8,), 4))
+    run_to(trainer, 1)
+    error = output - images
+    expected = error.abs().mean() if kind == "l1" else error.square().mean()
+    assert trainer.history[0]["pixel_loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_quantizer_loss_is_trained_too():
+    heavy = replace(TOKENIZER, quantizer=replace(REVIVING, commitment=5.0))
+    light = replace(TOKENIZER, quantizer=replace(REVIVING, commitment=0.0))
+    assert differs(trained(heavy, steps=2), trained(light, steps=2))
+    losses = [trained(t, log_every=1).history[0]["quantizer_loss"] for t in (light, heavy)]
+    assert 0 < losses[0] == pytest.approx(losses[1] / 6)  # 1 + commitment
+
+
+def test_the_average_follows_at_its_decay_but_starts_short():
+    for decay, expected in ((0.9, 0.1), (0.05, 0.05), (0.0, 0.0)):
+        trainer = trainer_of(ema_decay=decay)
+        before = weights(trainer)
+        run_to(trainer, 1)
+        after = weights(trainer)
+        for name, average in trainer.ema.named_parameters():
+            blend = expected * before[name] + (1 - expected) * after[name]
+            torch.testing.assert_close(average, blend, atol=1e-6, rtol=0)
+            assert not average.requires_grad
+    slow, fast = trained(ema_decay=0.9), trained(ema_decay=0.1)
+    assert not differs(slow, fast)
+    pairs = zip(slow.ema.parameters(), fast.ema.parameters(), strict=True)
+    assert max((a - b).abs().max().item() for a, b in pairs) > 1e-3
+
+
+def test_buffers_of_the_average_are_the_model_s():
+    trainer = trained(replace(TOKENIZER, quantizer=REVIVING))
+    assert not torch.equal(trainer.model.quantizer.usage, torch.ones(32))
+    assert torch.equal(trainer.ema.quantizer.usage, trainer.model.quantizer.usage)
+
+
+def test_gradients_are_clipped_to_their_norm():
+    clip = 1e-3
+    trainer = run_to(trainer_of(gradient_clip=clip, log_every=1), 1)
+    norms = torch.stack([p.grad.norm() for p in trainer.model.parameters()])
+    assert norms.norm().item() == pytest.approx(clip, rel=1e-3)
+    free = run_to(trainer_of(gradient_clip=1e9, log_every=1), 1)
+    # The norm before clipping is logged, the same for both.
+    assert trainer.history == free.history
+    assert free.history[0]["gradient_norm"] > 10 * clip
+
+
+def test_weight_decay_shrinks_matrices_and_spares_vectors():
+    start = weights(trainer_of())
+    plain = weights(run_to(trainer_of(weight_decay=0.0), 1))
+    decayed = weights(run_to(trainer_of(weight_decay=0.5), 1))
+    rate = learning_rate(0, TRAINING)
+    for name, before in start.items():
+        shrunk = rate * 0.5 * before if before.ndim >= 2 else torch.zeros_like(before)
+        torch.testing.assert_close(plain[name] - decayed[name], shrunk, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("share", "trained_heads"), [(1.0, [2]), (0.0, [0, 1, 2])])
+def test_full_budget_share_decides_which_heads_are_trained(share, trained_heads):
+    trainer = trained(full_budget_share=share)
+    moved = trainer.model.decoder.pixels.up.detach().abs().sum((1, 2)) > 0
+    assert moved.nonzero().flatten().tolist() == trained_heads
+
+
+@pytest.mark.parametrize("quantizer", [FSQ(levels=(5, 3, 2)), VQ(codebook_size=16, dimension=5)])
+def test_bf16_trains_nearly_like_fp32(quantizer):
+    tokenizer = replace(TOKENIZER, quantizer=quantizer)
+    half, full = (trained(tokenizer, precision=p, log_every=1) for p in ("bf16", "fp32"))
+    first = [trainer.history[0]["pixel_loss"] for trainer in (half, full)]
+    assert first[0] == pytest.approx(first[1], rel=0.02)
+    assert first[0] != first[1]
+    assert differs(half, full)
+    assert all(p.dtype == torch.float32 for p in half.model.parameters())
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (4, [4, 6]), (99, [6])])
+def test_every_so_many_steps_and_the_last_are_logged(every, steps):
+    history = trained(log_every=every).history
+    assert [row["step"] for row in history] == steps
+    fields = {"step", "pixel_loss", "quantizer_loss", "gradient_norm", "learning_rate"}
+    assert all(row.keys() == fields for row in history)
+    assert all(math.isfinite(value) for row in history for value in row.values())
+
+
+def test_divergence_is_an_error_that_names_the_step():
+    trainer = trainer_of(learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"step 2\b"):
+        [*trainer.run()]
+    assert trainer.step == 1
+
+
+def test_a_gradient_that_is_not_finite_spares_the_weights():
+    trainer = trainer_of()
+    before = weights(trainer)
+    trainer.model.decoder.pixels.bias.register_hook(lambda gradient: gradient * torch.nan)
+    with pytest.raises(DivergedError, match=r"step 1\b"):
+        [*trainer.run()]
+    assert all(torch.equal(before[name], value) for name, value in weights(trainer).items())
+
+
+def test_the_seed_decides_weights_batches_and_nothing_else():
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    first = trained()
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(6)
+    assert_same_state(first.state(), trained().state())
+    assert differs(trainer_of(seed=0), trainer_of(seed=1))
+
+
+def test_the_quantizer_is_calibrated_on_the_first_images():
+    trainer = trainer_of()
+    model = trainer.model
+    with torch.no_grad():
+        points = model.quantizer.project(model.encoder(to_float(IMAGES)))
+    spread = points.std(0).square().mean(0).sqrt() / model.quantizer.calibrated_spread
+    torch.testing.assert_close(spread, torch.ones(2), atol=0.1, rtol=0)
+    assert points.mean(0).abs().max() < 0.1
+    pairs = zip(model.parameters(), trainer.ema.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)

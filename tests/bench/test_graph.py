@@ -1,0 +1,235 @@
+import itertools
+import shutil
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from bench.errors import UserError
+from bench.graph import build_graph
+from bench.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def nodes_of(graph):
+    return list(itertools.chain(*graph.levels()))
+
+
+def keys_of(suite, store, stage):
+    """Keys of a stage's nodes by cell label and input name; evaluations under their cell."""
+    graph = build_graph(suite)
+    keys = {}
+    for cell, evaluation in zip(suite.cells, graph.evaluations, strict=True):
+        pending = [(cell.label, evaluation)]
+        while pending:
+            path, node = pending.pop()
+            if node.stage == stage:
+                keys[path] = node.spec(store).key
+            pending += [(f"{path}/{name}", need) for name, need in node.inputs.items()]
+    return keys
+
+
+def one_arm(small, **changes):
+    return {**small, "arms": [{"name": "a", "set": changes}]}
+
+
+POLICY = {"candidates": [1, 2, 4]}
+
+
+def test_cells_share_their_stages(load, small):
+    graph = build_graph(load(small))
+    counts = Counter(node.stage for node in nodes_of(graph))
+    assert counts == {"data": 2, "tokenizer": 3, "bank": 4, "policy": 2, "evaluation": 6}
+    elastic, first, second, *_ = graph.evaluations
+    assert first.inputs["bank"] is elastic.inputs["bank"]
+    assert first.inputs["policy"] is not second.inputs["policy"]
+    assert first.inputs["policy"].inputs["bank"] is second.inputs["policy"].inputs["bank"]
+    assert len(graph.evaluations) == len(load(small).cells)
+
+
+def test_distinct_nodes_have_distinct_keys(small_run):
+    specs = [node.spec(small_run.store) for node in nodes_of(small_run.graph)]
+    assert len({spec.key for spec in specs}) == len(specs) == 17
+
+
+def test_levels_are_in_order_and_as_late_as_possible(load, small):
+    levels = build_graph(load(small)).levels()
+    level_of = {id(node): number for number, level in enumerate(levels) for node in level}
+    consumers = {}
+    for node in itertools.chain(*levels):
+        for need in node.needs:
+            consumers.setdefault(id(need), []).append(level_of[id(node)])
+    for node in itertools.chain(*levels):
+        latest = min(consumers.get(id(node), [len(levels)])) - 1
+        assert level_of[id(node)] == latest
+    assert len(level_of) == 17
+    assert [sorted({node.stage for node in level}) for level in levels[:2]] == [
+        ["data"],
+        ["tokenizer"],
+    ]
+
+
+def test_a_tokenizer_without_policy_trains_beside_the_one_that_waits(load, small):
+    levels = build_graph(load(small)).levels()
+    (together,) = (level for level in levels if len(level) == 2 and level[0].stage == "tokenizer")
+    assert {bool(node.budget_sources) for node in together} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("data.validation", 25, {"validation"}),
+        ("data.train", 49, {"train", "tokenizer"}),
+        ("data.seed", 1, {"train", "validation", "tokenizer"}),
+        ("training.seed", 1, {"tokenizer"}),
+        ("bank.policy_images", 41, {"policy bank"}),
+        ("bank.extractor_resolution", 33, {"bank"}),
+        ("bank.shard", 17, {"policy bank", "bank"}),
+        ("policy.seed", 1, {"policy"}),
+        ("evaluation.seed", 1, set()),
+    ],
+)
+def test_a_setting_changes_the_stages_it_belongs_to_and_theirs_after_them(
+    load, small, store, path, value, changed
+):
+    def keys(**changes):
+        (cell,) = build_graph(load(one_arm(small, policy=POLICY, **changes))).evaluations
+        bank, policy = cell.inputs["bank"], cell.inputs["policy"]
+        policy_bank = policy.inputs["bank"]
+        stages = {
+            "train": policy_bank.inputs["images"],
+            "validation": bank.inputs["images"],
+            "tokenizer": bank.inputs["tokenizer"],
+            "policy bank": policy_bank,
+            "bank": bank,
+            "policy": policy,
+            "evaluation": cell,
+        }
+        return {name: node.spec(store).key for name, node in stages.items()}
+
+    after = {
+        "train": {"policy bank"},
+        "validation": {"bank"},
+        "tokenizer": {"policy bank", "bank"},
+        "policy bank": {"policy"},
+        "bank": {"evaluation"},
+        "policy": {"evaluation"},
+    }
+    expected = {*changed, "evaluation"}
+    for _ in after:
+        expected |= set().union(*(after.get(name, set()) for name in expected))
+    before, now = keys(), keys(**{path: value})
+    assert {name for name in before if before[name] != now[name]} == expected
+
+
+def test_a_raised_version_makes_new_keys(load, small, store, monkeypatch):
+    suite = load(one_arm(small))
+    before = keys_of(suite, store, "bank")
+    monkeypatch.setitem(__import__("bench.stages").stages.STAGE_VERSIONS, "tokenizer", 99)
+    assert keys_of(suite, store, "bank") != before
+    assert len(keys_of(suite, store, "data")) == 2
+
+
+def reached(store, node, mean_tokens):
+    spec = node.spec(store)
+    store.work(spec.stage, spec.key).mkdir(parents=True)
+    store.publish(spec.stage, spec.key, {"result": {"metrics": {"mean_tokens": mean_tokens}}})
+
+
+def test_a_referenced_budget_is_known_once_all_its_policies_are_evaluated(load, small, store):
+    evaluations = build_graph(load(small)).evaluations
+    first, second, waiting = evaluations[1], evaluations[2], evaluations[-1]
+    tokenizer = waiting.inputs["bank"].inputs["tokenizer"]
+    assert tokenizer.budget_sources == (first, second)
+    assert waiting.spec(store) is None
+    reached(store, first, 2.4)
+    assert tokenizer.referenced_budget(store) is None
+    assert tokenizer.spec(store) is None
+    reached(store, second, 3.4)
+    assert tokenizer.referenced_budget(store) == 3
+    assert tokenizer.spec(store).config["tokenizer"]["budgets"] == [3]
+    assert tokenizer.spec(store).config["tokenizer"]["lora"]["rank"] == 0
+    assert waiting.spec(store) is not None
+    assert tokenizer.config["tokenizer"]["budgets"] == [4]
+
+
+def test_a_tokenizer_of_the_referenced_length_is_the_same_as_one_asked_for(load, small, store):
+    plain = {"name": "plain", "set": {"tokenizer.lora.rank": 0, "tokenizer.budgets": [3]}}
+    evaluations = build_graph(load({**small, "arms": [*small["arms"], plain]})).evaluations
+    reached(store, evaluations[1], 3.0)
+    reached(store, evaluations[2], 3.0)
+    assert evaluations[-1] is not evaluations[-2]
+    assert evaluations[-1].spec(store).key == evaluations[-2].spec(store).key
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    for index in range(4):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(root / f"{index}.png")
+    return root
+
+
+def test_a_folder_is_known_by_its_content_not_by_its_path(load, small, store, folder, tmp_path):
+    def data(path):
+        (evaluation,) = build_graph(
+            load(one_arm(small, **{"bank.policy_images": None}, data=settings(path)))
+        ).evaluations
+        return evaluation.inputs["bank"].inputs["images"].spec(store)
+
+    def settings(path):
+        return {"kind": "image_folder", "path": str(path), "resolution": 32}
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    here, there = data(folder), data(copy)
+    assert here.key == there.key
+    assert (here.runtime, there.runtime) == ({"path": str(folder)}, {"path": str(copy)})
+    assert "path" not in here.config
+    (copy / "0.png").unlink()
+    assert data(copy).key != here.key
+
+
+def test_weights_are_known_by_their_content(load, small, store, tmp_path):
+    def bank(name):
+        suite = load(one_arm(small, **{"bank.inception_weights": str(tmp_path / name)}))
+        (evaluation,) = build_graph(suite).evaluations
+        return evaluation.inputs["bank"].spec(store)
+
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = map(bank, "abc")
+    assert a.key == b.key != c.key
+    assert a.runtime["inception_weights"] == str(tmp_path / "a")
+    (without,) = build_graph(load(one_arm(small))).evaluations
+    assert without.inputs["bank"].spec(store).key not in {a.key, c.key}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bank.inception_weights": "/nowhere/weights.pth"},
+        {
+            "data": {"kind": "image_folder", "path": "/nowhere", "resolution": 32},
+            "bank.policy_images": None,
+        },
+    ],
+)
+def test_files_that_are_missing_are_named_with_the_arm(load, small, changes):
+    suite = load(one_arm(small, **changes))
+    with pytest.raises(UserError, match=r"suite\.yaml: arm 'a': .*/nowhere") as error:
+        build_graph(suite)
+    assert "\n" not in str(error.value)
+
+
+def test_stages_ask_for_what_the_suite_gives_them(load, small):
+    resources = {"bank": {"cpus": 2}, "tokenizer": {"gpus": 0.25}}
+    graph = build_graph(load({**small, "device": "cuda", "resources": resources}))
+    asked = {node.stage: node.resources for node in nodes_of(graph)}
+    assert (asked["bank"].cpus, asked["policy"].cpus) == (2, 1)
+    assert (asked["tokenizer"].gpus, asked["tokenizer"].device) == (0.25, "cuda")
+    assert asked["data"].device == "cpu"

@@ -1,0 +1,65 @@
+from dataclasses import asdict, replace
+
+import pytest
+
+from bench.errors import UserError
+from bench.protocol import Protocol, require_one_protocol
+
+ABOUT = {
+    "images": {"digest": "d", "count": 24},
+    "resolution": 32,
+    "extractors": {"lite0": {"weights_sha256": "w", "layer": "pooled 1280", "input_px": 64}},
+}
+
+
+def test_a_banks_protocol_takes_what_the_bank_says():
+    protocol = Protocol.of_bank(ABOUT)
+    assert (protocol.images_digest, protocol.images_count, protocol.resolution) == ("d", 24, 32)
+    assert protocol.extractors == ABOUT["extractors"]
+    assert set(protocol.versions) == {"torch", "numpy", "pillow"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("images_digest", "e"),
+        ("images_count", 25),
+        ("resolution", 64),
+        ("crop", "none"),
+        ("resize_filter", "nearest"),
+        ("uint8_rule", "truncate"),
+        ("reference", "statistics file"),
+        ("feature_dtype", "float16"),
+        ("weights", "last step"),
+        ("extractors", {}),
+        ("versions", {"torch": "1"}),
+    ],
+)
+def test_each_field_is_part_of_the_hash_and_named_when_it_differs(name, value):
+    protocol = Protocol.of_bank(ABOUT)
+    other = replace(protocol, **{name: value})
+    assert other.hash != protocol.hash
+    with pytest.raises(UserError, match=f"protocol field '{name}' differs") as error:
+        require_one_protocol([asdict(protocol), asdict(protocol), asdict(other)])
+    assert str(value) in str(error.value)
+    assert str(getattr(protocol, name)) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_field_is_tried_above():
+    tried = test_each_field_is_part_of_the_hash_and_named_when_it_differs.pytestmark[0].args[1]
+    assert [name for name, _ in tried] == list(asdict(Protocol.of_bank(ABOUT)))
+
+
+def test_one_protocol_is_accepted():
+    protocol = asdict(Protocol.of_bank(ABOUT))
+    assert Protocol.of_bank(ABOUT).hash == Protocol.of_bank(ABOUT).hash
+    require_one_protocol([protocol, dict(protocol)])
+    require_one_protocol([])
+
+
+def test_a_field_that_only_one_side_has_is_a_difference():
+    protocol = asdict(Protocol.of_bank(ABOUT))
+    for pair in ([protocol, {**protocol, "dither": 1}], [{**protocol, "dither": 1}, protocol]):
+        with pytest.raises(UserError, match="'dither' differs"):
+            require_one_protocol(pair)

@@ -1,0 +1,124 @@
+import copy
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from bench.executors import SerialExecutor
+from bench.graph import Graph, build_graph
+from bench.runner import RunResult, run_suite
+from bench.store import Store
+from bench.suite import Suite, load_suite
+
+SMALL = {
+    "suite": "small",
+    "question": "Does letting the image choose\n  beat not letting it?",
+    "base": {
+        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 48, "validation": 24},
+        "tokenizer": {
+            "budgets": [1, 2, 4],
+            "width": 16,
+            "encoder_depth": 1,
+            "decoder_depth": 1,
+            "attention_heads": 2,
+            "quantizer": {"kind": "fsq", "levels": [5, 5]},
+            "lora": {"rank": 2, "alpha": 1.0},
+        },
+        "training": {
+            "steps": 40,
+            "batch": 8,
+            "learning_rate": 1.0e-2,
+            "warmup_steps": 5,
+            "log_every": 10,
+            "checkpoint_every": 10,
+        },
+        "bank": {"extractor_resolution": 32, "policy_images": 40, "batch": 8, "shard": 16},
+    },
+    "arms": [
+        {"name": "elastic"},
+        {
+            "name": "policy",
+            "set": {
+                "policy": {"candidates": [1, 2, 4], "steps": 30, "batch": 16, "log_every": 10},
+                "policy.weighting": {"kind": "constraint", "mean_budget": 2},
+            },
+            "sweep": {"policy.seed": [0, 1]},
+        },
+        {
+            "name": "diverged",
+            "set": {"training.learning_rate": 1.0e30},
+            "sweep": {"evaluation.seed": [0, 1]},
+        },
+        {
+            "name": "fixed_at_mean",
+            "set": {
+                "tokenizer.lora.rank": 0,
+                "tokenizer.budgets": {"mean_budget_of": "policy"},
+            },
+        },
+    ],
+}
+
+
+@pytest.fixture
+def small():
+    """The content of a suite that computes within seconds; one of its tokenizers diverges."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`load(content, name="suite.yaml")`: the suite of this content, by way of a file."""
+
+    def load(content, name="suite.yaml"):
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        return load_suite(path)
+
+    return load
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """A finished run; tests that change its store take a copy."""
+
+    suite: Suite
+    graph: Graph
+    store: Store
+    result: RunResult
+    said: list[str]
+
+    def record(self, label):
+        (record,) = (r for r in self.result.records if r["label"] == label)
+        return record
+
+    def node(self, label, stage):
+        """The stage `stage` of a cell; of two banks, the evaluation's."""
+        labels = [cell.label for cell in self.suite.cells]
+        pending = [self.graph.evaluations[labels.index(label)]]
+        while pending:
+            node = pending.pop(0)
+            if node.stage == stage:
+                return node
+            pending += node.inputs.values()
+        raise LookupError(stage)
+
+    def spec(self, label, stage):
+        return self.node(label, stage).spec(self.store)
+
+    def artifact(self, label, stage):
+        spec = self.spec(label, stage)
+        return self.store.artifact(spec.stage, spec.key)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL, sort_keys=False))
+    suite = load_suite(path)
+    store = Store.open(folder / "store")
+    graph = build_graph(suite)
+    said = []
+    result = run_suite(suite, graph, store, SerialExecutor(store), say=said.append)
+    return SmallRun(suite, graph, store, result, said)

@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+
+def set_path(suite, path, value):
+    *parents, last = path
+    for name in parents:
+        suite = suite[name]
+    suite[last] = value
+
+
+def one_line_error(answer):
+    assert answer.code == 2, answer
+    lines = answer.err.strip().splitlines()
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("error: ")
+    assert answer.out == ""
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("base", "tokenizer", "lora", "rnak"), 4, ["tokenizer.lora.rnak", "'rank'"]),
+        (("base", "tokeniser"), {}, ["tokeniser", "'tokenizer'"]),
+        (("quesion",), "?", ["quesion", "'question'"]),
+        (("base", "training", "steps"), "many", ["training.steps", "integer", "'many'"]),
+        (("base", "training", "learning_rate"), "1e-3", ["training.learning_rate", "1.0e-3"]),
+        (("base", "tokenizer", "budgets"), [4, 2, 8], ["tokenizer", "budgets", "increase"]),
+        (("base", "tokenizer", "budgets"), [0, 2], ["budgets", "1 or more"]),
+        (("base", "tokenizer", "patch_size"), 5, ["patch_size", "divide", "32"]),
+        (
+            ("arms", 1, "set", "policy", "candidates"),
+            [2, 4, 16],
+            ["policy.candidates", "[16]", "[2, 4, 8]"],
+        ),
+        (
+            ("arms", 1, "sweep", "policy.weighting"),
+            [{"kind": "constraint", "mean_budget": 100}],
+            ["mean_budget", "100", "2..8"],
+        ),
+        (
+            ("arms", 1, "sweep", "policy.weighting"),
+            [{"mean_budget": 4}],
+            ["policy.weighting.kind", "missing"],
+        ),
+        (("arms", 2, "set", "tokenizer.budgets"), {"mean_budget_of": "polcy"}, ["'policy'"]),
+        (("base", "data"), {"kind": "image_folder", "path": "/no/such"}, ["/no/such", "data.path"]),
+        (("base", "bank", "inception_weights"), "/no/w.pth", ["/no/w.pth", "inception_weights"]),
+        (("reports",), ["paretto"], ["paretto", "'pareto'"]),
+        (("resources",), {"tokeniser": {"cpus": 1}}, ["resources", "tokenizer"]),
+    ],
+)
+def test_a_wrong_suite_is_one_line(tiny, write_suite, adatok, path, value, expected):
+    set_path(tiny, path, value)
+    suite = write_suite(tiny)
+    for command in ("validate", "run", "plan"):
+        line = one_line_error(adatok(command, suite))
+        assert str(suite) in line
+        for part in expected:
+            assert part in line
+
+
+def test_a_missing_suite(adatok, tmp_path):
+    assert "nowhere.yaml" in one_line_error(adatok("validate", tmp_path / "nowhere.yaml"))
+
+
+def test_a_duplicated_key(adatok, tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("suite: a\nsuite: b\n")
+    line = one_line_error(adatok("validate", path))
+    assert "'suite'" in line
+    assert "twice" in line
+
+
+def test_validate_checks_every_file(tiny, write_suite, adatok):
+    good = write_suite(tiny, "good.yaml")
+    del tiny["question"]
+    bad = write_suite(tiny, "bad.yaml")
+    answer = adatok("validate", bad, good)
+    assert answer.code == 2
+    assert str(bad) in answer.err
+    assert str(good) in answer.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("executor", ["serial", "ray"])
+def test_a_gpu_on_a_machine_without_one(tiny, write_suite, adatok, tmp_path, executor):
+    tiny["device"] = "cuda"
+    answer = adatok("run", write_suite(tiny), "--store", tmp_path / "store", "--executor", executor)
+    assert "device: cpu" in one_line_error(answer)
+
+
+def test_unreadable_images_are_listed_and_counted(tiny, write_suite, adatok, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        pixels = rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    (folder / "broken.jpg").write_bytes(b"not a picture")
+    tiny["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+    answer = adatok("run", write_suite(tiny), "--store", tmp_path / "store", "--executor", "serial")
+    assert answer.code == 2
+    line = answer.err.strip().splitlines()[-1]
+    for part in (str(folder), "1 of 9", "broken.jpg", "max_unreadable"):
+        assert part in line
+
+
+def test_a_store_below_a_file(tiny, write_suite, adatok, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = adatok("run", write_suite(tiny), "--store", tmp_path / "file" / "store")
+    assert "--store" in one_line_error(answer)
+
+
+def test_a_store_on_a_read_only_disk(tiny, write_suite, adatok):
+    answer = adatok("run", write_suite(tiny), "--store", "/proc/adatok-store")
+    line = one_line_error(answer)
+    assert "/proc/adatok-store" in line
+    assert "--store" in line
+
+
+def mount_tmpfs(folder, size):
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
+def test_a_disk_that_fills_up_during_a_run(tiny, write_suite, adatok, tmp_path):
+    folder = tmp_path / "small"
+    if not mount_tmpfs(folder, "1536k"):
+        pytest.skip("this user may not mount a file system")
+    try:
+        tiny["base"]["data"]["train"] = 2000
+        answer = adatok(
+            "run", write_suite(tiny), "--store", folder / "store", "--executor", "serial"
+        )
+        assert answer.code == 2
+        line = answer.err.strip().splitlines()[-1]
+        assert "No space left" in line
+        assert "free space" in line
+        assert not list((folder / "store").glob("data/*"))
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_diverging_cell_fails_alone(tiny, write_suite, adatok, tmp_path):
+    tiny["arms"].append({"name": "diverges", "set": {"training.learning_rate": 1.0e30}})
+    suite, store = write_suite(tiny), tmp_path / "store"
+    answer = adatok("run", suite, "--store", store, "--executor", "serial")
+    assert answer.code == 1
+    assert "not finite at step" in answer.err
+    assert "failed: diverges" in answer.out
+    rows = json.loads(adatok("results", "tiny", "--store", store, "--json").out)
+    status = {row["label"]: row["status"] for row in rows}
+    assert status["diverges"] == "failed"
+    assert len(status) == 5
+    assert set(status.values()) == {"done", "failed"}
+    failed = next(row for row in rows if row["label"] == "diverges")
+    assert "not finite at step" in failed["error"]
+
+
+def test_results_of_an_unknown_suite(adatok, tmp_path):
+    line = one_line_error(adatok("results", "nothing", "--store", tmp_path))
+    assert "nothing" in line
+    assert "run the suite" in line
+
+
+def test_ui_without_a_store(adatok, tmp_path):
+    assert "run a suite first" in one_line_error(adatok("ui", "--store", tmp_path))
+
+
+def test_every_suite_in_the_repository_is_valid(adatok, monkeypatch):
+    root = Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    suites = sorted(Path("experiments").rglob("*.yaml"))
+    assert len(suites) == 1
+    answer = adatok("validate", *suites)
+    assert answer.code == 0, answer.err
+    assert answer.out.count("valid") == len(suites)
