@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -143,11 +144,12 @@ def validate(suite_files: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.argument("suite_name")
+@click.argument("suite")
 @store_option
 @json_option
-def results(suite_name: str, store_path: str, as_json: bool) -> None:
-    """One row per cell of the suite called SUITE_NAME: key, status, settings, metrics."""
+def results(suite: str, store_path: str, as_json: bool) -> None:
+    """One row per cell of SUITE, a suite's name or file: key, status, settings, metrics."""
+    suite_name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
     folder = Path(store_path).expanduser().absolute() / "records" / suite_name
     records = read_records(folder)
     if as_json:
@@ -167,6 +169,9 @@ def ui(store_path: str, port: int) -> None:
     store = Store(Path(store_path).expanduser().absolute())
     if not (store.root / "mlflow.db").is_file():
         raise UserError(f"no tracking database in {store.root}; run a suite first, or give --store")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise UserError(f"--port: {port} is in use; give another one")
     uri = mlflow_mirror.tracking_uri(store)
     say(f"MLflow on http://127.0.0.1:{port}, ready in about half a minute; stop with Ctrl-C")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]

@@ -54,7 +54,8 @@ def require_one_protocol(protocols: list[dict[str, Any]]) -> None:
         UserError: names the first field that differs, and both values.
     """
     for other in protocols[1:]:
-        for name, value in protocols[0].items():
+        for name in protocols[0] | other:
+            value = protocols[0].get(name)
             if other.get(name) != value:
                 raise UserError(
                     f"not comparable: protocol field '{name}' differs ({value} and "

@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -186,3 +187,12 @@ def test_every_suite_in_the_repository_is_valid(adatok, monkeypatch):
     answer = adatok("validate", *suites)
     assert answer.code == 0, answer.err
     assert answer.out.count("valid") == len(suites)
+
+
+def test_ui_on_a_port_that_is_taken(adatok, tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        line = one_line_error(adatok("ui", "--store", tmp_path, "--port", taken.getsockname()[1]))
+    assert "in use" in line
