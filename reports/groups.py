@@ -69,7 +69,8 @@ def tokenizer_label(record: Record) -> str:
 
 def policy_label(record: Record) -> str:
     """What distinguishes a policy among those on its tokenizer, without its seed."""
-    return describe_sweep(record["swept"], under=("policy.",), seeds=False) or record["arm"]
+    named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
+    return f"{record['arm']}, {named}" if named else record["arm"]
 
 
 def group_by_seed(records: list[Record]) -> list[Group]:

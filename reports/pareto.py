@@ -34,7 +34,7 @@ def report(records: list[Record], folder: Path) -> Report:
     """
     data = pareto_data(done_records(records))
     if data.empty:
-        return Report(text="Pareto figure: not drawn, no cell has a result yet")
+        return Report(text="Pareto figure: not drawn, no elastic tokenizer has a result yet")
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"pareto.{kind}" for kind in ("png", "pdf", "csv")]
     _write(files[2], lambda path: data.to_csv(path, index=False))
@@ -91,7 +91,7 @@ def draw(data: pd.DataFrame) -> Any:
     facets, metrics = list(data["tokenizer"].unique()), list(data["metric"].unique())
     policies = list(data.loc[data["kind"] == "policy", "series"].unique())
     legend_rows = (len(policies) + 5) // 2
-    height = 2.1 * len(metrics) + 0.5 + 0.16 * legend_rows
+    height = 2.1 * len(metrics) + 0.7 + 0.16 * legend_rows
     figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
     grid = figure.subplots(len(metrics), len(facets), sharex=True, sharey="row", squeeze=False)
     budgets = sorted(data.loc[data["kind"] == "fixed budget", "tokens"].unique())
@@ -112,7 +112,13 @@ def draw(data: pd.DataFrame) -> Any:
     for axes in grid.flat:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=2,
+        title="every policy seed is a point" if policies else None,
+    )
     return figure
 
 
@@ -134,11 +140,11 @@ def _draw_axes(axes: Any, shown: pd.DataFrame, policies: list[str]) -> None:
         axes.plot(
             points["tokens"],
             points["value"],
-            MARKERS[index % len(MARKERS)],
+            MARKERS[(index + index // len(PALETTE)) % len(MARKERS)],
             color=PALETTE[index % len(PALETTE)],
             ms=3.5,
             mew=0,
             alpha=0.85,
-            label=f"policy: {series}",
+            label=series,
             zorder=4,
         )

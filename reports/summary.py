@@ -32,7 +32,11 @@ def report(records: list[Record], folder: Path) -> Report:
     lines = [records[0]["question"], ""]
     if done:
         lines += [_protocol_line(done[0]), "", as_text(summary_rows(done)), "", *verdict(done)]
-    lines += [f"failed: {r['label']}: {r['error']}" for r in records if r["status"] != "done"]
+    lines += [
+        f"{record['status']}: {record['label']}: {record['error'] or 'not run'}"
+        for record in records
+        if record["status"] != "done"
+    ]
     text = "\n".join(lines) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.txt"
@@ -111,6 +115,15 @@ def verdict(records: list[Record]) -> list[str]:
             f"and is not distinguishable for {len(known) - len(better) - len(worse)}."
         )
         lines.append(f"Largest skill: {show_interval(skill)}, n = {skill.n} seeds, {best.label}.")
+    alone = [group.label for group, skill in skills if skill is not None and skill.n == 1]
+    if alone:
+        lines.append(f"One seed, so no interval and no verdict: {'; '.join(alone)}.")
+    unknown = [group.label for group, skill in skills if skill is None]
+    if unknown:
+        lines.append(
+            "No skill, since a seed spends its tokens where ignoring the image loses nothing: "
+            f"{'; '.join(unknown)}."
+        )
     for fixed in filter(is_fixed_length, records):
         lines += _against_fixed_length(fixed, groups)
     return lines

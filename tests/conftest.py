@@ -92,22 +92,16 @@ class SmallRun:
         (record,) = (r for r in self.result.records if r["label"] == label)
         return record
 
-    def node(self, label, stage):
-        """The stage `stage` of a cell; of two banks, the evaluation's."""
+    def spec(self, label, path=""):
+        """A cell's evaluation, or what it is made from: `bank/tokenizer`, `policy/bank`, ..."""
         labels = [cell.label for cell in self.suite.cells]
-        pending = [self.graph.evaluations[labels.index(label)]]
-        while pending:
-            node = pending.pop(0)
-            if node.stage == stage:
-                return node
-            pending += node.inputs.values()
-        raise LookupError(stage)
+        node = self.graph.evaluations[labels.index(label)]
+        for name in path.split("/") if path else ():
+            node = node.inputs[name]
+        return node.spec(self.store)
 
-    def spec(self, label, stage):
-        return self.node(label, stage).spec(self.store)
-
-    def artifact(self, label, stage):
-        spec = self.spec(label, stage)
+    def artifact(self, label, path=""):
+        spec = self.spec(label, path)
         return self.store.artifact(spec.stage, spec.key)
 
 

@@ -80,6 +80,17 @@ def test_a_patch_of_the_image_is_a_patch_of_the_sequence(images, patch_size):
     torch.testing.assert_close(seen[0].amin(), images.amin() * 2 - 1)
 
 
+def test_latents_are_the_queries_that_saw_the_image(images):
+    encoder = tokenizer_of().encoder
+    with torch.no_grad():
+        encoder.transformer.blocks[0].attention.out.weight.zero_()
+        before = encoder(images)
+        assert torch.equal(before[0], before[1])  # without attention they see nothing
+        encoder.queries[2] += torch.linspace(-1, 1, 16)
+        moved = (encoder(images) != before).any(-1).any(0)
+    assert moved.nonzero().flatten().tolist() == [2]
+
+
 def test_a_position_of_the_decoder_is_a_patch_of_the_image(images):
     model = tokenizer_of(budgets=(4,), lora=LoRA(rank=0))
     outputs = []

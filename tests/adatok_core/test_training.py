@@ -148,15 +148,13 @@ def test_every_epoch_visits_every_image_once(count, batch, seed, first):
 
 def test_batches_are_a_pure_function_of_seed_and_step():
     def draw(step, seed=0):
-        return batch_indices(step, count=100, batch=30, seed=seed).tolist()
+        return batch_indices(step, count=30, batch=30, seed=seed).tolist()  # an epoch each
 
     state = torch.get_rng_state()
     assert draw(7) == draw(7)
     assert draw(7) != draw(8)
     assert draw(7) != draw(7, seed=1)
     assert torch.equal(state, torch.get_rng_state())
-    epochs = [sum((draw(10 * e + s) for s in range(10)), [])[:100] for e in range(2)]
-    assert epochs[0] != epochs[1]
 
 
 def test_steps_and_epochs_of_any_seed_draw_apart():
@@ -332,7 +330,9 @@ def test_the_seed_decides_weights_batches_and_nothing_else():
     assert torch.equal(state, torch.get_rng_state())
     torch.manual_seed(6)
     assert_same_state(first.state(), trained().state())
-    assert differs(trainer_of(seed=0), trainer_of(seed=1))
+    first, other = (weights(trainer_of(seed=seed)) for seed in (0, 1))
+    for name in ("encoder.queries", "encoder.embed.weight", "decoder.pixels.down"):
+        assert not torch.allclose(first[name], other[name], atol=1e-2)
 
 
 def test_the_quantizer_is_calibrated_on_the_first_images():

@@ -65,6 +65,6 @@ def test_after_a_run_only_what_failed_is_left(plan, small_run):
     assert min(took) > 0
     assert left["seconds"] is None
     assert left["expected_seconds"] == pytest.approx(sum(took) / 3)
-    (cached,) = (row for row in rows if row["key"] == small_run.spec("elastic", "evaluation").key)
+    (cached,) = (row for row in rows if row["key"] == small_run.spec("elastic").key)
     described = small_run.store.description("evaluation", cached["key"])
     assert cached["seconds"] == described["seconds"]

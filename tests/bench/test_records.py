@@ -34,9 +34,7 @@ def test_a_finished_cell_describes_itself(small_run):
     assert record["settings"]["tokenizer"]["budgets"] == [1, 2, 4]
     cell = small_run.suite.cells[2]
     assert record["cell_key"] == cell.key
-    result = small_run.store.description(
-        "evaluation", small_run.spec("policy: seed 1", "evaluation").key
-    )
+    result = small_run.store.description("evaluation", small_run.spec("policy: seed 1").key)
     for name in ("metrics", "controls", "protocol", "protocol_hash", "codebook", "throughput"):
         assert record[name] == result["result"][name]
     assert record["provenance"] == result["provenance"]

@@ -107,20 +107,20 @@ def test_the_second_run_computes_nothing_but_tries_again_what_failed(small_run, 
     assert result.computed == 0
     assert result.records == small_run.result.records
     assert [line.split()[0] for line in said if " after " in line] == [
-        small_run.spec("diverged: seed 0", "tokenizer").name
+        small_run.spec("diverged: seed 0", "bank/tokenizer").name
     ]
 
 
 @pytest.mark.parametrize(
-    "gone", [["data"], ["bank"], ["policy", "evaluation"]], ids=lambda gone: "-".join(gone)
+    "gone", [["bank/images"], ["policy/bank"], ["policy", ""]], ids=lambda gone: gone[0]
 )
 def test_what_is_gone_is_computed_again_and_nothing_else(small_run, store, again, gone):
-    for stage in gone:
-        spec = small_run.spec("policy: seed 1", stage)
+    for path in gone:
+        spec = small_run.spec("policy: seed 1", path)
         shutil.rmtree(store.artifact(spec.stage, spec.key))
     result, said = again(store)
     names = {line.split()[0] for line in said if " computed after " in line}
-    assert names == {small_run.spec("policy: seed 1", stage).name for stage in gone}
+    assert names == {small_run.spec("policy: seed 1", path).name for path in gone}
     assert result.computed == len(gone)
     assert results(result.records) == results(small_run.result.records)
 

@@ -1,0 +1,291 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from adatok_core.tokenizer import to_float, to_uint8
+from bench.bank import Bank
+from bench.checkpoints import load_tensors, save_tensors
+from bench.data.image_set import read_image_set
+from bench.errors import UserError
+from bench.extractors import build_extractors
+from bench.metrics.inception import InceptionExtractor
+from bench.metrics.lite0 import Lite0
+from bench.metrics.perceptual import perceptual_distance
+from bench.stages import bank, data
+from bench.stages.tokenizer import load_tokenizer
+
+EVALUATION, POLICY = ("elastic", "bank"), ("policy: seed 0", "policy/bank")
+BUDGETS = [1, 2, 4]
+
+
+@pytest.fixture(scope="module")
+def evaluation(small_run):
+    return Bank.read(small_run.artifact(*EVALUATION))
+
+
+@pytest.fixture(scope="module")
+def direct(small_run):
+    """Everything of the evaluation bank, computed in one batch with the unmerged decoder."""
+    tokenizer = load_tokenizer(small_run.artifact("elastic", "bank/tokenizer"))
+    pixels = read_image_set(small_run.artifact("elastic", "bank/images")).pixels
+    original = torch.from_numpy(np.array(pixels))
+    network = Lite0(32)
+    with torch.inference_mode():
+        ids, latents = tokenizer.encode(to_float(original))
+        decoded = [
+            to_uint8(tokenizer.decode(ids, torch.full((len(ids),), budget))) for budget in BUDGETS
+        ]
+        reference, reference_maps = network.forward_features(original)
+        features, maps = zip(*(network.forward_features(image) for image in decoded), strict=True)
+    errors = [(image.double() - original).square().mean((1, 2, 3)) / 255**2 for image in decoded]
+    mse = torch.stack(errors, 1)
+    return {
+        "ids": ids,
+        "latents": latents,
+        "mse": mse,
+        "psnr": -10 * mse.log10(),
+        "lite0_originals": reference,
+        "lite0": torch.stack(features, 1),
+        "perceptual": torch.stack([perceptual_distance(reference_maps, m) for m in maps], 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "relative", "absolute"),
+    [
+        ("ids", np.int32, 0, 0),
+        ("latents", np.float16, 2e-3, 2e-3),
+        ("mse", np.float32, 1e-3, 1e-6),
+        ("psnr", np.float32, 1e-3, 0),
+        ("lite0_originals", np.float32, 1e-4, 1e-4),
+        ("lite0", np.float32, 1e-2, 1e-2),
+        ("perceptual", np.float32, 1e-2, 1e-3),
+    ],
+)
+def test_arrays_agree_with_direct_computation(evaluation, direct, name, dtype, relative, absolute):
+    stored = evaluation.array(name)
+    assert stored.dtype == dtype
+    np.testing.assert_allclose(stored, direct[name].numpy(), rtol=relative, atol=absolute)
+
+
+def test_the_bank_says_what_it_holds(small_run, evaluation):
+    about = evaluation.about
+    images = read_image_set(small_run.artifact("elastic", "bank/images"))
+    assert about["budgets"] == BUDGETS
+    assert about["codebook_size"] == 25
+    assert about["purpose"] == "evaluation"
+    assert about["images"] == {"digest": images.digest, "count": 24}
+    assert about["resolution"] == 32
+    assert about["extractors"]["lite0"]["input_px"] == 32
+    assert about["arrays"] == sorted(
+        ["ids", "latents", "lite0", "lite0_originals", "mse", "perceptual", "psnr"]
+    )
+    tokenizer = load_tokenizer(small_run.artifact("elastic", "bank/tokenizer"))
+    assert about["parameters"] == sum(p.numel() for p in tokenizer.parameters())
+    files = {p.name for p in evaluation.path.iterdir()}
+    assert files == {f"{name}.npy" for name in about["arrays"]} | {
+        "bank.json",
+        "images.parquet",
+        "stage.json",
+    }
+
+
+def test_speed_is_measured_at_every_budget(evaluation):
+    speed = evaluation.about["throughput"]
+    assert list(speed["decode_images_per_second"]) == ["1", "2", "4"]
+    assert (speed["batch"], speed["threads"], speed["device"]) == (8, 1, "cpu")
+
+
+def test_a_row_per_image_and_budget(small_run, evaluation):
+    table = pd.read_parquet(evaluation.path / "images.parquet")
+    images = read_image_set(small_run.artifact("elastic", "bank/images")).table
+    assert len(table) == 24 * 3
+    assert table["budget"].tolist() == BUDGETS * 24
+    for name in ("id", "sha256", "label", "label_name", "complexity"):
+        assert table[name].tolist() == images[name].repeat(3).tolist()
+    for name in ("mse", "psnr", "perceptual"):
+        np.testing.assert_array_equal(table[name], evaluation.array(name).ravel())
+
+
+def test_codebook_use_is_counted_over_all_images(evaluation):
+    ids, use = evaluation.array("ids"), evaluation.about["codebook"]
+    assert use["usage"] == len(np.unique(ids)) / 25
+    assert len(use["usage_by_position"]) == len(use["entropy_bits_by_position"]) == 4
+    assert max(use["usage_by_position"]) <= use["usage"]
+
+
+def test_codebook_use_known_answer():
+    use = bank._codebook_use(np.array([[0, 1], [0, 2], [0, 1], [0, 2]]), 8)
+    assert use == {
+        "usage": 3 / 8,
+        "entropy_bits": pytest.approx(1.5),
+        "usage_by_position": [1 / 8, 2 / 8],
+        "entropy_bits_by_position": [pytest.approx(0), pytest.approx(1)],
+    }
+
+
+def test_a_policys_bank_holds_no_features(small_run):
+    about = Bank.read(small_run.artifact(*POLICY)).about
+    digest = read_image_set(small_run.artifact("policy: seed 0", "policy/bank/images")).digest
+    assert about["extractors"] == {}
+    assert about["arrays"] == ["ids", "latents", "mse", "psnr"]
+    assert about["images"] == {"digest": f"{digest}[:40]", "count": 40}
+    assert "throughput" not in about
+    table = pd.read_parquet(small_run.artifact(*POLICY) / "images.parquet")
+    assert len(table) == 40 * 3
+    assert "perceptual" not in table
+
+
+def test_all_images_unless_fewer_are_asked_for_and_never_fewer_in_silence(context):
+    every = context(*POLICY, config={"images": None}, work="all")
+    assert bank.run(every) == {"budgets": BUDGETS, "count": 48}
+    assert not json.loads((every.work / "bank.json").read_text())["images"]["digest"].endswith("]")
+    with pytest.raises(UserError, match=r"policy_images: 49 exceeds the 48 training images"):
+        bank.run(context(*POLICY, config={"images": 49}))
+
+
+def test_batches_and_shards_do_not_change_the_values(small_run, context):
+    stage = context(*POLICY, config={"batch": 7, "shard": 10})
+    bank.run(stage)
+    assert stage.told == [10, 20, 30, 40]
+    usual = Bank.read(small_run.artifact(*POLICY))
+    for name in usual.about["arrays"]:
+        np.testing.assert_allclose(
+            Bank.read(stage.work).array(name), usual.array(name), rtol=1e-3, atol=2e-3
+        )
+
+
+@pytest.fixture
+def interrupted(context):
+    """`interrupted(*stage)`: its work folder holds the first of its shards."""
+
+    def interrupted(*stage, **changes):
+        first = context(*stage, stop_at=16, **changes)
+        with pytest.raises(KeyboardInterrupt):
+            bank.run(first)
+        assert [p.name for p in first.work.iterdir()] == ["shard-000000000.safetensors"]
+        return first.work
+
+    return interrupted
+
+
+@pytest.mark.parametrize("stage", [EVALUATION, POLICY], ids=["evaluation", "policy"])
+def test_an_interrupted_build_goes_on_with_the_next_shard(
+    small_run, context, interrupted, monkeypatch, stage
+):
+    work = interrupted(*stage)
+    made = []
+    build = bank._shard
+
+    def counted(*arguments):
+        made.append(arguments[3:5])
+        return build(*arguments)
+
+    monkeypatch.setattr(bank, "_shard", counted)
+    bank.run(context(*stage))
+    assert made == ([(16, 24)] if stage == EVALUATION else [(16, 32), (32, 40)])
+    assert not list(work.glob("*.safetensors"))
+    usual = Bank.read(small_run.artifact(*stage))
+    for name in usual.about["arrays"]:
+        np.testing.assert_array_equal(Bank.read(work).array(name), usual.array(name))
+
+
+def corrupt(work, name, change):
+    path = work / "shard-000000000.safetensors"
+    arrays = load_file(path)
+    _, about = load_tensors(path)
+    arrays[name] = change(arrays[name])
+    save_file(arrays, path, metadata={"about": json.dumps(about)})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        ("mse", lambda mse: mse * np.float32(1.01), "decodes to an MSE of"),
+        ("ids", lambda ids: (ids + 1) % 25, "decodes to an MSE of|tokens differ"),
+    ],
+)
+def test_the_spot_check_finds_wrong_values(context, interrupted, name, change, expected):
+    corrupt(interrupted(*POLICY), name, change)
+    with pytest.raises(RuntimeError, match=expected):
+        bank.run(context(*POLICY))
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_the_spot_check_finds_another_tokenizer(small_run, context, interrupted, tmp_path, part):
+    """Half of the bank is made with weights that have changed since."""
+    tensors, about = load_tensors(
+        small_run.artifact("elastic", "bank/tokenizer") / "tokenizer.safetensors"
+    )
+    torch.manual_seed(0)
+    for name, tensor in tensors.items():
+        if name.startswith(part):
+            tensors[name] = tensor + 0.3 * torch.randn_like(tensor)
+    other = tmp_path / "other"
+    other.mkdir()
+    save_tensors(other / "tokenizer.safetensors", tensors, about=about)
+    interrupted(*POLICY, inputs={"tokenizer": other})
+    with pytest.raises(RuntimeError, match="not deterministic here"):
+        bank.run(context(*POLICY))
+
+
+def test_with_inceptions_weights_its_features_are_kept(
+    small_run, context, inception_weights, tmp_path
+):
+    few = context("elastic", "bank/images", config={"count": 2}, work="few")
+    data.run(few)
+    stage = context(
+        "fixed_at_mean",
+        "bank",
+        inputs={"images": few.work},
+        runtime={"inception_weights": str(inception_weights)},
+    )
+    bank.run(stage)
+    made = Bank.read(stage.work)
+    assert made.extractors == ["lite0", "inception"]
+    extractor = InceptionExtractor(inception_weights)
+    assert made.about["extractors"]["inception"] == {
+        "weights_sha256": extractor.weights_sha256,
+        "layer": "pooled 2048",
+        "input_px": 299,
+    }
+    original = torch.from_numpy(np.array(read_image_set(few.work).pixels))
+    features = extractor.features(original).numpy()
+    np.testing.assert_allclose(made.array("inception_originals"), features, rtol=1e-3, atol=1e-4)
+    tokenizer = load_tokenizer(small_run.artifact("fixed_at_mean", "bank/tokenizer"))
+    budget = tokenizer.config.budgets[0]
+    with torch.inference_mode():
+        ids, _ = tokenizer.encode(to_float(original))
+        decoded = to_uint8(tokenizer.decode(ids, torch.full((2,), budget)))
+    np.testing.assert_allclose(
+        made.array("inception")[:, 0], extractor.features(decoded).numpy(), rtol=1e-2, atol=1e-3
+    )
+    assert made.array("perceptual").shape == (2, 1)
+
+
+def test_a_missing_weight_file_is_bad_input(context):
+    with pytest.raises(UserError, match=r"/nowhere/w\.pth"):
+        bank.run(context(*EVALUATION, runtime={"inception_weights": "/nowhere/w.pth"}))
+    assert len(build_extractors(resolution=32, inception_weights=None, device="cpu")) == 1
+
+
+def test_psnr_is_of_each_image_not_of_the_mean(evaluation):
+    mse = evaluation.per_budget("mse")
+    np.testing.assert_allclose(evaluation.per_budget("psnr"), -10 * np.log10(mse), rtol=1e-5)
+    assert evaluation.per_budget("psnr").mean() != pytest.approx(-10 * math.log10(mse.mean()))
+
+
+def test_a_reconstruction_is_the_one_the_bank_measured(small_run, evaluation):
+    tokenizer = load_tokenizer(small_run.artifact("elastic", "bank/tokenizer"))
+    pixels = read_image_set(small_run.artifact("elastic", "bank/images")).pixels
+    ids = torch.from_numpy(np.array(evaluation.array("ids"))).long()
+    for column, budget in enumerate(BUDGETS):
+        decoded = bank.reconstruct(tokenizer, ids, budget).numpy().astype(float)
+        assert decoded.shape == pixels.shape
+        error = ((decoded - pixels) ** 2).mean((1, 2, 3)) / 255**2
+        np.testing.assert_allclose(error, evaluation.array("mse")[:, column], rtol=1e-4)

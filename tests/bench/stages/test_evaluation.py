@@ -1,0 +1,251 @@
+import json
+import math
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from adatok_core.config import PolicyConfig
+from adatok_core.policy_training import build_policy
+from bench.allocation import agnostic_curve, oracle_curve
+from bench.bank import Bank
+from bench.checkpoints import save_tensors
+from bench.metrics.frechet import frechet_distance, gaussian_statistics
+from bench.metrics.kernel import kernel_distance
+from bench.protocol import Protocol
+from bench.stages import evaluation
+from bench.stages.policy import load_policy
+
+CELL = "policy: seed 0"
+BUDGETS = np.array([1, 2, 4])
+
+
+@pytest.fixture(scope="module")
+def bank(small_run):
+    return Bank.read(small_run.artifact(CELL, "bank"))
+
+
+@pytest.fixture(scope="module")
+def chosen(small_run, bank):
+    policy, _ = load_policy(small_run.artifact(CELL, "policy"))
+    with torch.inference_mode():
+        latents = torch.from_numpy(np.array(bank.array("latents"))).float()
+        return policy.choose(latents).numpy()
+
+
+def at(table, chosen):
+    return np.array([table[image, column] for image, column in enumerate(chosen)])
+
+
+def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
+    metrics = small_run.record(CELL)["metrics"]
+    tokens = BUDGETS[chosen]
+    assert metrics["mean_tokens"] == tokens.mean()
+    assert (metrics["min_tokens"], metrics["max_tokens"]) == (tokens.min(), tokens.max())
+    for name in ("mse", "psnr", "perceptual"):
+        expected = at(bank.per_budget(name), chosen).mean()
+        assert metrics[name] == pytest.approx(expected, rel=1e-12)
+    features, originals = at(bank.array("lite0"), chosen), bank.array("lite0_originals")
+    expected = frechet_distance(gaussian_statistics(features), gaussian_statistics(originals))
+    assert metrics["fd_lite0"] == pytest.approx(expected, rel=1e-6)
+    expected = kernel_distance(features, originals)
+    assert metrics["kid_lite0"] == pytest.approx(expected, rel=1e-6)
+    assert "rfid" not in metrics
+    assert "kid" not in metrics
+
+
+def test_what_else_is_told_of_a_policy(small_run, bank, chosen):
+    metrics = small_run.record(CELL)["metrics"]
+    shares = [metrics[f"share/tokens_{budget}"] for budget in BUDGETS]
+    assert shares == pytest.approx(np.bincount(chosen, minlength=3) / 24)
+    assert sum(shares) == pytest.approx(1)
+    assert metrics["bits"] == pytest.approx(BUDGETS[chosen].mean() * math.log2(25) + math.log2(3))
+    assert metrics["collapsed"] is (max(shares) > 0.995)
+    assert metrics["codebook_usage"] == bank.about["codebook"]["usage"]
+    policy, _ = load_policy(small_run.artifact(CELL, "policy"))
+    with torch.inference_mode():
+        latents = torch.from_numpy(np.array(bank.array("latents"))).float()
+        entropy = torch.distributions.Categorical(logits=policy(latents)).entropy().mean()
+    assert metrics["policy_entropy"] == pytest.approx(entropy.item(), rel=1e-5)
+    share = sum(p.numel() for p in policy.parameters()) / bank.about["parameters"]
+    assert metrics["policy_parameter_share"] == pytest.approx(share)
+
+
+def test_speed_is_averaged_over_seconds_per_image(small_run, bank, chosen):
+    record = small_run.record(CELL)
+    rates = bank.about["throughput"]["decode_images_per_second"]
+    seconds = [1 / rates[str(budget)]["median"] for budget in BUDGETS[chosen]]
+    assert record["metrics"]["decode_images_per_second"] == pytest.approx(1 / np.mean(seconds))
+    assert record["throughput"] == bank.about["throughput"]
+
+
+@pytest.mark.parametrize("name", ["agnostic", "shuffled", "oracle"])
+def test_controls_spend_the_policys_tokens(small_run, name):
+    record = small_run.record(CELL)
+    control = record["controls"][name]
+    short = record["metrics"]["mean_tokens"] - control["mean_tokens"]
+    if name == "shuffled":
+        assert short == 0
+    elif name == "agnostic":
+        assert abs(short) <= 1 / 24  # half of the widest step, per image
+    else:
+        assert 0 <= short <= 2 / 24
+    assert set(control) >= {"mse", "psnr", "perceptual", "fd_lite0", "kid_lite0"}
+
+
+def test_skill_lies_between_ignoring_the_image_and_the_oracle(small_run, bank, chosen):
+    record = small_run.record(CELL)
+    mse, tokens = bank.per_budget("mse"), BUDGETS[chosen].mean()
+    agnostic = agnostic_curve(mse, BUDGETS).at(tokens)
+    oracle = oracle_curve(mse, BUDGETS).at(tokens)
+    skill = (agnostic - at(mse, chosen).mean()) / (agnostic - oracle)
+    assert record["metrics"]["allocation_skill"] == pytest.approx(skill, rel=1e-6)
+    assert record["controls"]["oracle"]["allocation_skill"] == pytest.approx(1, abs=0.05)
+    assert record["controls"]["oracle"]["mse"] <= record["metrics"]["mse"]
+
+
+def test_a_row_per_image_at_its_budget(small_run, bank, chosen):
+    table = pd.read_parquet(small_run.artifact(CELL) / "images.parquet")
+    assert len(table) == 24
+    assert table["budget"].tolist() == BUDGETS[chosen].tolist()
+    assert table["id"].tolist() == bank.table()["id"].unique().tolist()
+    assert table["mse"].mean() == pytest.approx(small_run.record(CELL)["metrics"]["mse"], rel=1e-6)
+
+
+def test_the_protocol_is_part_of_the_result(small_run, bank):
+    record = small_run.record(CELL)
+    protocol = Protocol.of_bank(bank.about)
+    assert record["protocol"] == json.loads(json.dumps(asdict(protocol)))
+    assert record["protocol_hash"] == protocol.hash
+    assert {r["protocol_hash"] for r in small_run.result.records if r["status"] == "done"} == {
+        protocol.hash
+    }
+
+
+def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
+    record = small_run.record("elastic")
+    assert record["allocator"] == "fixed"
+    assert record["controls"] == {}
+    assert [row["budget"] for row in record["curve"]] == [1, 2, 4]
+    for column, row in enumerate(record["curve"]):
+        for name in ("mse", "psnr", "perceptual"):
+            assert row[name] == pytest.approx(bank.per_budget(name)[:, column].mean(), rel=1e-12)
+        assert row["mean_tokens"] == row["min_tokens"] == row["max_tokens"] == BUDGETS[column]
+        assert row["bits"] == pytest.approx(BUDGETS[column] * math.log2(25))
+        median = bank.about["throughput"]["decode_images_per_second"][str(BUDGETS[column])][
+            "median"
+        ]
+        assert row["decode_images_per_second"] == pytest.approx(median)
+    full = {name: value for name, value in record["curve"][-1].items() if name != "budget"}
+    assert record["metrics"] == {**full, "codebook_usage": bank.about["codebook"]["usage"]}
+    table = pd.read_parquet(small_run.artifact("elastic") / "images.parquet")
+    assert table["budget"].tolist() == [4] * 24
+
+
+def test_curves_of_what_ignoring_and_knowing_the_image_reach(small_run, bank):
+    curves = small_run.record("elastic")["trade_offs"]
+    mse = bank.per_budget("mse")
+    for name, curve in (("agnostic", agnostic_curve), ("oracle", oracle_curve)):
+        tokens, distortion = np.array(curves[name]).T
+        assert (tokens[0], tokens[-1]) == pytest.approx((1, 4))
+        expected = [curve(mse, BUDGETS).at(t) for t in tokens]
+        np.testing.assert_allclose(distortion, expected, rtol=1e-12)
+    one_length = small_run.record("fixed_at_mean")
+    assert one_length["trade_offs"] == {}
+    assert len(one_length["curve"]) == 1
+
+
+@pytest.fixture
+def lean(bank, tmp_path):
+    """The bank without Lite0, so that no distance has to be computed."""
+    folder = tmp_path / "lean"
+    shutil.copytree(bank.path, folder)
+    about = {**bank.about, "extractors": {}}
+    (folder / "bank.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_the_seed_draws_the_controls_alone(context, lean):
+    def run(seed):
+        return evaluation.run(context(CELL, "", inputs={"bank": lean}, config={"seed": seed}))
+
+    first, same, other = run(0), run(0), run(1)
+    assert first == same
+    assert first["metrics"] == other["metrics"]
+    assert first["controls"]["oracle"] == other["controls"]["oracle"]
+    assert first["controls"]["shuffled"]["mse"] != other["controls"]["shuffled"]["mse"]
+    assert first["controls"]["agnostic"]["mse"] != other["controls"]["agnostic"]["mse"]
+
+
+@pytest.fixture
+def constant(tmp_path):
+    """`constant(index, candidates)`: a policy that gives every image the same budget."""
+
+    def constant(index, candidates):
+        settings = {"candidates": candidates}
+        policy = build_policy(PolicyConfig(candidates=tuple(candidates)), latents=4, width=16)
+        with torch.no_grad():
+            policy.logits.bias[index] = 5.0
+        folder = tmp_path / "constant"
+        folder.mkdir(exist_ok=True)
+        save_tensors(
+            folder / "policy.safetensors",
+            policy.state_dict(),
+            about={"policy": settings, "latents": 4, "width": 16},
+        )
+        return folder
+
+    return constant
+
+
+@pytest.mark.parametrize(
+    ("index", "candidates", "budget"), [(0, [1, 4], 1), (1, [1, 4], 4), (1, [1, 2, 4], 2)]
+)
+def test_one_budget_for_all_images_is_called_collapsed(
+    context, lean, constant, index, candidates, budget
+):
+    inputs = {"bank": lean, "policy": constant(index, candidates)}
+    result = evaluation.run(context(CELL, "", inputs=inputs))
+    metrics = result["metrics"]
+    assert metrics["collapsed"] is True
+    assert metrics["mean_tokens"] == budget
+    assert metrics[f"share/tokens_{budget}"] == 1.0
+    assert metrics["bits"] == pytest.approx(budget * math.log2(25) + math.log2(len(candidates)))
+    if budget in (1, 4):  # every allocation is the same there
+        assert math.isnan(metrics["allocation_skill"])
+    else:
+        assert metrics["allocation_skill"] <= 1e-9
+    for control in result["controls"].values():
+        assert control["mean_tokens"] == pytest.approx(budget, abs=2 / 24)
+
+
+def test_candidates_that_skip_a_budget_are_found_in_the_bank(context, lean, constant, bank):
+    inputs = {"bank": lean, "policy": constant(1, [1, 4])}
+    metrics = evaluation.run(context(CELL, "", inputs=inputs))["metrics"]
+    assert metrics["mse"] == pytest.approx(bank.per_budget("mse")[:, 2].mean(), rel=1e-12)
+    assert "share/tokens_2" not in metrics
+
+
+def test_inceptions_features_give_rfid(context, lean, chosen):
+    rng = np.random.default_rng(0)
+    originals = rng.normal(size=(24, 5)).astype(np.float32)
+    features = originals[:, None] + rng.normal(size=(24, 3, 5)).astype(np.float32)
+    np.save(lean / "inception_originals.npy", originals)
+    np.save(lean / "inception.npy", features)
+    about = json.loads((lean / "bank.json").read_text())
+    card = {"weights_sha256": "w", "layer": "pooled 2048", "input_px": 299}
+    (lean / "bank.json").write_text(json.dumps({**about, "extractors": {"inception": card}}))
+    result = evaluation.run(context(CELL, "", inputs={"bank": lean}))
+    expected = frechet_distance(
+        gaussian_statistics(at(features, chosen)), gaussian_statistics(originals)
+    )
+    assert result["metrics"]["rfid"] == pytest.approx(expected, rel=1e-6)
+    assert result["metrics"]["kid"] == pytest.approx(
+        kernel_distance(at(features, chosen), originals), rel=1e-6
+    )
+    assert "fd_lite0" not in result["metrics"]
+    assert {"rfid", "kid"} <= set(result["controls"]["shuffled"])
+    assert result["protocol"]["extractors"] == {"inception": card}

@@ -1,0 +1,173 @@
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.executors import RayExecutor, SerialExecutor, require_device
+from bench.stage import Outcome, Resources, StageSpec, compute
+from bench.stages.functions import STAGE_FUNCTIONS
+from bench.store import Store
+
+
+def scenes(count, resources=Resources()):  # noqa: B008
+    config = {"kind": "fluent_scenes", "resolution": 16, "seed": 0, "split": "train"}
+    return StageSpec("data", 1, {**config, "count": count}, {}, {}, resources)
+
+
+MISSING_FOLDER = StageSpec(
+    "data",
+    1,
+    {
+        "kind": "image_folder",
+        "resolution": 16,
+        "validation_fraction": 0.2,
+        "max_unreadable": 0.0,
+        "split": "train",
+        "fingerprint": "f",
+    },
+    {},
+    {"path": "/nowhere"},
+    Resources(),
+)
+
+
+def training(images, **changes):
+    tokenizer = {
+        "budgets": [1, 2],
+        "width": 16,
+        "encoder_depth": 1,
+        "decoder_depth": 1,
+        "attention_heads": 2,
+        "lora": {"rank": 0},
+    }
+    settings = {"steps": 2, "batch": 2, "log_every": 1, "warmup_steps": 0, **changes}
+    config = {"tokenizer": tokenizer, "training": settings}
+    return StageSpec("tokenizer", 1, config, {"images": ("data", images.key)}, {}, Resources())
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(tmp_path / "store")
+
+
+def test_serial_runs_all_stages_in_order(store):
+    cached, fresh = scenes(2), scenes(3)
+    failing = training(cached, learning_rate=1e30, steps=5)
+    compute(store, cached, STAGE_FUNCTIONS)
+    told = []
+    outcomes = SerialExecutor(store).run([failing, cached, fresh], told.append)
+    assert told == outcomes
+    assert [o.name for o in outcomes] == [failing.name, cached.name, fresh.name]
+    assert [o.status for o in outcomes] == ["failed", "cached", "computed"]
+    assert store.has("data", fresh.key)
+
+
+def test_serial_stops_after_a_fatal_stage(store):
+    outcomes = SerialExecutor(store).run([MISSING_FOLDER, scenes(2)], lambda outcome: None)
+    (outcome,) = outcomes
+    assert outcome.fatal
+    assert "/nowhere" in outcome.error
+    assert not store.has("data", scenes(2).key)
+
+
+def test_a_stage_gets_as_many_threads_as_it_asks_for(store, monkeypatch):
+    threads = []
+    monkeypatch.setitem(
+        STAGE_FUNCTIONS, "data", lambda context: threads.append(torch.get_num_threads()) or {}
+    )
+    before = torch.get_num_threads()
+    try:
+        specs = [scenes(1, Resources(cpus=2)), scenes(2, Resources(cpus=1))]
+        SerialExecutor(store).run(specs, lambda outcome: None)
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [2, 1]
+
+
+def test_a_gpu_is_asked_for_in_vain_on_a_machine_without(monkeypatch, store):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    requests = {"data": Resources(), "bank": Resources(1, 1.0, "cuda")}
+    for check in (require_device, SerialExecutor(store).check, RayExecutor(store).check):
+        with pytest.raises(UserError, match=r"^bank: device cuda .* set device: cpu in the suite"):
+            check(requests)
+    require_device({"data": Resources()})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    require_device(requests)
+
+
+def holder_of(lock):
+    """The process that has a file open, or None."""
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(descriptor) == str(lock):
+                return int(descriptor.parts[2])
+        except OSError:
+            continue
+    return None
+
+
+def kill_once_training(store, spec):
+    """Kill the worker of a stage, as a lack of memory would."""
+    checkpoint = store.work(spec.stage, spec.key) / "checkpoint.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    worker = holder_of(store.root / "locks" / f"{spec.name}.lock")
+    assert worker != os.getpid()
+    os.kill(worker, signal.SIGKILL)
+
+
+def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
+    cached = scenes(4)
+    compute(store, cached, STAGE_FUNCTIONS)
+    fresh = training(cached)
+    failing = training(cached, learning_rate=1e30, steps=5)
+    endless = training(cached, steps=10_000_000, checkpoint_every=1)
+    level = [endless, failing, cached, fresh, MISSING_FOLDER]
+    executor = RayExecutor(store)
+    told = []
+    try:
+        executor.check({spec.stage: spec.resources for spec in level})
+        for asked, name in ((Resources(cpus=999), "999 CPU"), (Resources(gpus=64), "64 GPU")):
+            with pytest.raises(UserError, match=rf"resources\.bank: asks for {name}, the cluster"):
+                executor.check({"data": Resources(), "bank": asked})
+        killer = threading.Thread(target=kill_once_training, args=(store, endless))
+        killer.start()
+        outcomes = {outcome.name: outcome for outcome in executor.run(level, told.append)}
+        killer.join()
+    finally:
+        executor.close()
+
+    assert set(outcomes) == {spec.name for spec in level}
+    assert sorted(told, key=lambda o: o.name) == sorted(outcomes.values(), key=lambda o: o.name)
+    assert outcomes[cached.name].status == "cached"
+    assert outcomes[fresh.name].status == "computed"
+    assert store.has("tokenizer", fresh.key)
+    assert outcomes[failing.name].status == "failed"
+    assert outcomes[failing.name].error.startswith("DivergedError: ")
+    assert store.failure("tokenizer", failing.key) == outcomes[failing.name].error
+    assert not outcomes[failing.name].fatal
+    assert outcomes[MISSING_FOLDER.name].fatal
+    assert "/nowhere" in outcomes[MISSING_FOLDER.name].error
+    killed = outcomes[endless.name]
+    assert (killed.status, killed.fatal) == ("failed", False)
+    assert "worker process has died" in killed.error
+    assert store.failure("tokenizer", endless.key) == killed.error
+    assert (store.work("tokenizer", endless.key) / "checkpoint.safetensors").is_file()
+    assert not list((store.root / "work").glob("ray*"))
+
+    import ray
+
+    assert not ray.is_initialized()
+
+
+def test_outcomes_are_plain_values():
+    outcome = Outcome("data-k", "failed", 1.5, "why", True)
+    assert Outcome(**outcome.to_json()) == outcome
+    assert replace(outcome, fatal=False) != outcome
