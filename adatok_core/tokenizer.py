@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -180,7 +179,6 @@ def to_uint8(images: Tensor) -> Tensor:
     return (images.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def parameter_count(module: nn.Module, *, names: Sequence[str] | None = None) -> int:
-    """Number of parameters of `module`, or of its children called `names`."""
-    modules = [module] if names is None else [getattr(module, name) for name in names]
-    return sum(p.numel() for m in modules for p in m.parameters())
+def parameter_count(module: nn.Module) -> int:
+    """Number of parameters of `module`."""
+    return sum(p.numel() for p in module.parameters())

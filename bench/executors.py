@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UserError
+from bench.provenance import provenance
 from bench.stage import Outcome, Resources, StageSpec, compute
 from bench.store import Store
 
@@ -144,7 +145,7 @@ class RayExecutor:
                 options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
                 if self.address is None:
                     options |= {
-                        "num_cpus": len(os.sched_getaffinity(0)),
+                        "num_cpus": provenance()["cpus"],
                         "include_dashboard": False,
                         "object_store_memory": 200 << 20,
                     }
@@ -160,7 +161,7 @@ RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
 }
 
 

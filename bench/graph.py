@@ -7,6 +7,7 @@ its key is known once those evaluations are in the store.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -114,6 +115,9 @@ class _Builder:
     def __init__(self, suite: Suite):
         self.suite = suite
         self.nodes: dict[tuple[Any, ...], Node] = {}
+        # Cells share their images and weights, which may take long to read.
+        self.fingerprint = functools.cache(fingerprint)
+        self.file_sha256 = functools.cache(_file_sha256)
 
     def node(
         self,
@@ -147,7 +151,7 @@ class _Builder:
             del config["train"], config["validation"]
             return self.node("data", config)
         # The tree's content names the stage, not the path it happens to have here.
-        config["fingerprint"] = fingerprint(data.path)
+        config["fingerprint"] = self.fingerprint(data.path)
         return self.node("data", config, runtime={"path": config.pop("path")})
 
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
@@ -164,7 +168,11 @@ class _Builder:
         inputs = {
             "bank": self.node(
                 "bank",
-                {**bank, "purpose": "evaluation", "inception": weights and _file_sha256(weights)},
+                {
+                    **bank,
+                    "purpose": "evaluation",
+                    "inception": weights and self.file_sha256(weights),
+                },
                 inputs={"images": validation, "tokenizer": tokenizer},
                 runtime={"inception_weights": weights},
             )

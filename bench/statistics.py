@@ -38,16 +38,3 @@ def student_interval(values: Sequence[float], *, level: float = 0.95) -> Student
         return StudentInterval(mean, math.nan, math.nan, 1)
     half = stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
     return StudentInterval(mean, float(mean - half), float(mean + half), int(x.size))
-
-
-def paired_difference(
-    a: Sequence[float], b: Sequence[float], *, level: float = 0.95
-) -> StudentInterval:
-    """Confidence interval of the mean of `a - b`, paired: position i of both is the same seed.
-
-    Raises:
-        ValueError: the lengths differ, or as `student_interval`.
-    """
-    if len(a) != len(b):
-        raise ValueError(f"pairs need the same seeds on both sides, not {len(a)} and {len(b)}")
-    return student_interval(np.subtract(a, b), level=level)

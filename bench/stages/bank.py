@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
+from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
 from bench.bank import PER_BUDGET
 from bench.checkpoints import load_tensors, save_tensors
 from bench.data.image_set import ImageSet, read_image_set
@@ -78,7 +78,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "resolution": tokenizer.image_size,
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,
-        "parameters": sum(p.numel() for p in tokenizer.parameters()),
+        "parameters": parameter_count(tokenizer),
     }
     if evaluation:
         sample = _pixels(images, 0, config["batch"])
@@ -88,13 +88,6 @@ def run(context: StageContext) -> dict[str, Any]:
     for shard in shards:
         shard.unlink()
     return {"budgets": budgets, "count": count}
-
-
-@torch.inference_mode()
-def reconstruct(tokenizer: ElasticTokenizer, ids: Tensor, budget: int) -> Tensor:
-    """Images `uint8 [B, 3, H, W]` from the first `budget` of `ids [B, N]`, head merged."""
-    codes = tokenizer.quantizer.decode(ids[:, :budget])
-    return to_uint8(tokenizer.merged_decoder(budget)(codes))
 
 
 @torch.inference_mode()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adatok_core.tokenizer import parameter_count
 from bench import allocation
 from bench.bank import PER_BUDGET, Bank
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
@@ -59,8 +60,11 @@ class _Judge:
         self.frechet = {n: FrechetReference(gaussian_statistics(f)) for n, f in originals.items()}
         self.kernel = {name: KernelReference(features) for name, features in originals.items()}
 
-    def metrics(self, chosen: np.ndarray) -> dict[str, float]:
-        """Tokens, errors and distances of the allocation `chosen [n]` (columns of the bank)."""
+    def metrics(self, chosen: np.ndarray, *, kernel: bool = True) -> dict[str, float]:
+        """Tokens, errors and distances of the allocation `chosen [n]` (columns of the bank).
+
+        The kernel distance costs as much as all else together: controls go without.
+        """
         tokens = self.bank.budgets[chosen]
         rows = np.arange(len(chosen))
         values = {
@@ -73,7 +77,8 @@ class _Judge:
             features = self.bank.features(name, chosen)
             statistics = gaussian_statistics(features)
             values[FRECHET_NAMES[name]] = self.frechet[name].distance(statistics)
-            values[KERNEL_NAMES[name]] = self.kernel[name].distance(features)
+            if kernel:
+                values[KERNEL_NAMES[name]] = self.kernel[name].distance(features)
         return values
 
     def speed(self, chosen: np.ndarray) -> dict[str, float]:
@@ -139,6 +144,7 @@ def _policy(
     distortion = judge.errors["mse"][:, columns]
     mean_tokens = float(budgets[picked].mean())
     controls = {
+        "fixed": allocation.fixed_allocation(budgets, len(picked), mean_tokens, rng),
         "agnostic": allocation.agnostic_allocation(distortion, budgets, mean_tokens, rng),
         "shuffled": allocation.shuffled_allocation(picked, rng),
         "oracle": allocation.oracle_allocation(distortion, budgets, mean_tokens),
@@ -155,8 +161,7 @@ def _policy(
         "bits": judge.bits(chosen, len(columns)),
         "codebook_usage": bank.about["codebook"]["usage"],
     }
-    policy_parameters = sum(p.numel() for p in policy.parameters())
-    metrics["policy_parameter_share"] = policy_parameters / bank.about["parameters"]
+    metrics["policy_parameter_share"] = parameter_count(policy) / bank.about["parameters"]
     return {
         "allocator": "policy",
         "metrics": metrics,
@@ -164,7 +169,7 @@ def _policy(
         "trade_offs": {},
         "controls": {
             name: {
-                **judge.metrics(columns[rows]),
+                **judge.metrics(columns[rows], kernel=False),
                 "allocation_skill": allocation.allocation_skill(distortion, budgets, rows),
             }
             for name, rows in controls.items()

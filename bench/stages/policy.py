@@ -11,6 +11,7 @@ import torch
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import BudgetPolicy
 from adatok_core.policy_training import build_policy, train_policy
+from adatok_core.tokenizer import parameter_count
 from bench.bank import Bank
 from bench.checkpoints import load_tensors, save_tensors
 from bench.settings import parse
@@ -43,7 +44,7 @@ def run(context: StageContext) -> dict[str, Any]:
     )
     return {
         "history": trained.history,
-        "parameters": sum(p.numel() for p in trained.policy.parameters()),
+        "parameters": parameter_count(trained.policy),
     }
 
 

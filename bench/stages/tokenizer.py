@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
-from adatok_core.tokenizer import ElasticTokenizer
+from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
@@ -55,7 +55,7 @@ def run(context: StageContext) -> dict[str, Any]:
     checkpoint.unlink(missing_ok=True)
     return {
         "history": trainer.history,
-        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
     }
 

@@ -158,6 +158,14 @@ def test_advantages_cancel_under_their_baseline(seed, baseline, normalise):
 
 
 @pytest.mark.parametrize("baseline", ["uniform", "policy"])
+def test_advantages_are_constants_to_the_gradient(baseline):
+    logits, rewards = table(0)
+    log_policy = logits.requires_grad_().log_softmax(-1)
+    config = Objective(group_baseline=baseline, normalise_advantage=True)
+    assert not group_advantages(rewards, log_policy, config).requires_grad
+
+
+@pytest.mark.parametrize("baseline", ["uniform", "policy"])
 @pytest.mark.parametrize("normalise", [False, True])
 def test_equal_rewards_give_no_advantage(baseline, normalise):
     config = Objective(group_baseline=baseline, normalise_advantage=normalise, entropy=OFF)

@@ -14,7 +14,7 @@ from adatok_core.config import (
 )
 from adatok_core.policy_training import build_policy, train_policy
 from adatok_core.rewards import RewardTable
-from adatok_core.training import DivergedError
+from adatok_core.training import DivergedError, batch_indices
 
 BUDGETS = torch.tensor([2.0, 4.0, 8.0, 16.0])
 KL = Annealed(start=0.3, end=0.005)
@@ -196,9 +196,31 @@ def test_a_constraint_moves_the_logged_weights():
     assert logged == sorted(set(logged))
 
 
-def test_few_images_make_small_batches():
-    few = train(BRIEF, latents=LATENTS[:5], distortion=DISTORTION[:5])
-    assert sum(few.history[-1][f"share_{b}"] for b in CONFIG.candidates) == pytest.approx(1)
+@pytest.mark.parametrize(("count", "batch"), [(5, 5), (300, 128)])
+def test_batches_follow_the_seed_and_never_exceed_the_images(monkeypatch, count, batch):
+    drawn = []
+
+    def spy(step, **options):
+        drawn.append((step, options))
+        return batch_indices(step, **options)
+
+    monkeypatch.setattr("adatok_core.policy_training.batch_indices", spy)
+    train(replace(BRIEF, seed=4), latents=LATENTS[:count], distortion=DISTORTION[:count])
+    options = {"count": count, "batch": batch, "seed": 4}
+    assert drawn == [(step, options) for step in range(7)]
+
+
+def test_the_learning_rate_falls_linearly_to_zero(monkeypatch):
+    rates = []
+    update = torch.optim.AdamW.step
+
+    def spy(self, *arguments):
+        rates.append(self.param_groups[0]["lr"])
+        return update(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    train(replace(BRIEF, steps=4))
+    assert rates == pytest.approx([1e-2, 0.75e-2, 0.5e-2, 0.25e-2])
 
 
 def test_stored_half_precision_latents_are_read():

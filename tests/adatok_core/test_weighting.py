@@ -5,7 +5,7 @@ from adatok_core.config import ConstraintWeighting, FixedWeighting
 from adatok_core.weighting import Constraint, Fixed, build_weighting
 
 CANDIDATES = (2, 4, 8)
-FIDELITY = torch.tensor([[0.0, 0.5, 1.0], [0.2, 0.9, 1.0]])  # full minus smallest: 1.0 and 0.8
+FIDELITY = torch.tensor([[0.2, 0.7, 1.2], [0.2, 0.9, 1.0]])  # full minus smallest: 1.0 and 0.8
 
 
 def always(column):

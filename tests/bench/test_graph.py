@@ -196,6 +196,21 @@ def test_a_folder_is_known_by_its_content_not_by_its_path(load, small, store, fo
     assert data(copy).key != here.key
 
 
+def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):
+    read = []
+
+    def counted(path):
+        read.append(path)
+        return "f"
+
+    monkeypatch.setattr("bench.graph.fingerprint", counted)
+    data = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+    small["base"]["data"] = data
+    small["base"]["bank"]["policy_images"] = None
+    assert len(build_graph(load(small)).evaluations) == 6
+    assert read == [str(folder)]
+
+
 def test_weights_are_known_by_their_content(load, small, store, tmp_path):
     def bank(name):
         suite = load(one_arm(small, **{"bank.inception_weights": str(tmp_path / name)}))

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.statistics import StudentInterval, paired_difference, student_interval
+from bench.statistics import student_interval
 
 
 def test_known_interval():
@@ -35,26 +35,12 @@ def test_one_seed_has_a_mean_and_no_interval():
     assert math.isnan(interval.high)
 
 
-def test_a_pair_is_the_interval_of_its_differences():
-    rng = np.random.default_rng(1)
-    seed_effect = rng.normal(scale=100, size=5)
-    a, b = seed_effect + 1 + rng.normal(scale=0.1, size=5), seed_effect
-    interval = paired_difference(a, b)
-    assert interval == student_interval(list(a - b))
-    assert isinstance(interval, StudentInterval)
-    assert 0.5 < interval.low < interval.high < 1.5
-    wide = paired_difference(a, b, level=0.999)
-    assert wide.high > interval.high
-
-
 @pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf, 1.0], [[1.0], [2.0]]])
 def test_bad_values_are_refused(values):
     with pytest.raises(ValueError, match="finite"):
         student_interval(values)
 
 
-def test_bad_levels_and_unequal_pairs_are_refused():
+def test_bad_levels_are_refused():
     with pytest.raises(ValueError, match="between 0 and 1"):
         student_interval([1.0, 2.0], level=95)
-    with pytest.raises(ValueError, match="same seeds"):
-        paired_difference([1.0, 2.0], [1.0])

@@ -77,6 +77,20 @@ def test_arms_and_cells_do_not_leak_into_each_other(load, small):
     assert [cell.config.tokenizer.lora.rank for cell in suite.cells] == [1, 3, 2]
 
 
+def test_a_swept_mapping_stays_what_it_is(load, small):
+    arm = {
+        "name": "a",
+        "set": {"policy.candidates": [1, 4]},
+        "sweep": {
+            "policy.weighting": [{"kind": "fixed"}],
+            "policy.weighting.efficiency": [0.2, 0.3],
+        },
+    }
+    cells = load(with_arms(small, arm)).cells
+    assert [cell.swept["policy.weighting"] for cell in cells] == [{"kind": "fixed"}] * 2
+    assert [cell.config.policy.weighting.efficiency for cell in cells] == [0.2, 0.3]
+
+
 def test_a_path_through_a_value_is_refused(refusal, small):
     arm = {"name": "a", "set": {"training.steps.many": 3}}
     assert refusal(with_arms(small, arm)) == (

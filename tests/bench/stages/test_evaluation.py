@@ -82,18 +82,18 @@ def test_speed_is_averaged_over_seconds_per_image(small_run, bank, chosen):
     assert record["throughput"] == bank.about["throughput"]
 
 
-@pytest.mark.parametrize("name", ["agnostic", "shuffled", "oracle"])
+@pytest.mark.parametrize("name", ["fixed", "agnostic", "shuffled", "oracle"])
 def test_controls_spend_the_policys_tokens(small_run, name):
     record = small_run.record(CELL)
     control = record["controls"][name]
     short = record["metrics"]["mean_tokens"] - control["mean_tokens"]
     if name == "shuffled":
         assert short == 0
-    elif name == "agnostic":
+    elif name in ("fixed", "agnostic"):
         assert abs(short) <= 1 / 24  # half of the widest step, per image
     else:
         assert 0 <= short <= 2 / 24
-    assert set(control) >= {"mse", "psnr", "perceptual", "fd_lite0", "kid_lite0"}
+    assert set(control) >= {"mse", "psnr", "perceptual", "fd_lite0"}
 
 
 def test_skill_lies_between_ignoring_the_image_and_the_oracle(small_run, bank, chosen):
@@ -247,5 +247,6 @@ def test_inceptions_features_give_rfid(context, lean, chosen):
         kernel_distance(at(features, chosen), originals), rel=1e-6
     )
     assert "fd_lite0" not in result["metrics"]
-    assert {"rfid", "kid"} <= set(result["controls"]["shuffled"])
+    assert "rfid" in result["controls"]["shuffled"]
+    assert "kid" not in result["controls"]["shuffled"]
     assert result["protocol"]["extractors"] == {"inception": card}
