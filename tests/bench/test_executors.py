@@ -2,7 +2,6 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,14 @@ import torch
 
 from bench.errors import UserError
 from bench.executors import RayExecutor, SerialExecutor, require_device
-from bench.stage import Outcome, Resources, StageSpec, compute
+from bench.stage import Resources, StageSpec, compute
 from bench.stages.functions import STAGE_FUNCTIONS
 from bench.store import Store
 
 
-def scenes(count, resources=Resources()):  # noqa: B008
+def scenes(count, *, cpus=1):
     config = {"kind": "fluent_scenes", "resolution": 16, "seed": 0, "split": "train"}
-    return StageSpec("data", 1, {**config, "count": count}, {}, {}, resources)
+    return StageSpec("data", 1, {**config, "count": count}, {}, {}, Resources(cpus))
 
 
 MISSING_FOLDER = StageSpec(
@@ -83,7 +82,7 @@ def test_a_stage_gets_as_many_threads_as_it_asks_for(store, monkeypatch):
     )
     before = torch.get_num_threads()
     try:
-        specs = [scenes(1, Resources(cpus=2)), scenes(2, Resources(cpus=1))]
+        specs = [scenes(1, cpus=2), scenes(2, cpus=1)]
         SerialExecutor(store).run(specs, lambda outcome: None)
     finally:
         torch.set_num_threads(before)
@@ -115,7 +114,7 @@ def holder_of(lock):
 def kill_once_training(store, spec):
     """Kill the worker of a stage, as a lack of memory would."""
     checkpoint = store.work(spec.stage, spec.key) / "checkpoint.safetensors"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     worker = holder_of(store.root / "locks" / f"{spec.name}.lock")
@@ -128,8 +127,8 @@ def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
     compute(store, cached, STAGE_FUNCTIONS)
     fresh = training(cached)
     failing = training(cached, learning_rate=1e30, steps=5)
-    endless = training(cached, steps=10_000_000, checkpoint_every=1)
-    level = [endless, failing, cached, fresh, MISSING_FOLDER]
+    long = training(cached, steps=3000, checkpoint_every=1)
+    level = [long, failing, cached, fresh, MISSING_FOLDER]
     executor = RayExecutor(store)
     told = []
     try:
@@ -137,7 +136,7 @@ def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
         for asked, name in ((Resources(cpus=999), "999 CPU"), (Resources(gpus=64), "64 GPU")):
             with pytest.raises(UserError, match=rf"resources\.bank: asks for {name}, the cluster"):
                 executor.check({"data": Resources(), "bank": asked})
-        killer = threading.Thread(target=kill_once_training, args=(store, endless))
+        killer = threading.Thread(target=kill_once_training, args=(store, long))
         killer.start()
         outcomes = {outcome.name: outcome for outcome in executor.run(level, told.append)}
         killer.join()
@@ -155,19 +154,13 @@ def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
     assert not outcomes[failing.name].fatal
     assert outcomes[MISSING_FOLDER.name].fatal
     assert "/nowhere" in outcomes[MISSING_FOLDER.name].error
-    killed = outcomes[endless.name]
+    killed = outcomes[long.name]
     assert (killed.status, killed.fatal) == ("failed", False)
     assert "worker process has died" in killed.error
-    assert store.failure("tokenizer", endless.key) == killed.error
-    assert (store.work("tokenizer", endless.key) / "checkpoint.safetensors").is_file()
+    assert store.failure("tokenizer", long.key) == killed.error
+    assert (store.work("tokenizer", long.key) / "checkpoint.safetensors").is_file()
     assert not list((store.root / "work").glob("ray*"))
 
     import ray
 
     assert not ray.is_initialized()
-
-
-def test_outcomes_are_plain_values():
-    outcome = Outcome("data-k", "failed", 1.5, "why", True)
-    assert Outcome(**outcome.to_json()) == outcome
-    assert replace(outcome, fatal=False) != outcome

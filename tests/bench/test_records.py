@@ -11,12 +11,17 @@ from bench.store import Store
 
 
 @pytest.fixture
-def record(load, small, tmp_path):
-    """`record(index, store)`: the record of a cell of the small suite as this store stands."""
+def store(tmp_path):
+    return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def record(load, small, store):
+    """`record(index)`: the record of a cell of the small suite as the store stands."""
     suite = load(small)
     graph = build_graph(suite)
 
-    def record(index, store=Store(tmp_path / "store")):  # noqa: B008
+    def record(index):
         return build_record(suite, suite.cells[index], graph.evaluations[index], store)
 
     record.graph = graph
@@ -73,23 +78,21 @@ def test_before_a_run_cells_are_pending(record):
     }
 
 
-def test_a_failed_stage_fails_the_cells_that_need_it(record, tmp_path):
-    store = Store.open(tmp_path / "store")
+def test_a_failed_stage_fails_the_cells_that_need_it(record, store):
     policy = record.graph.evaluations[1].inputs["policy"].spec(store)
     store.record_failure(policy.stage, policy.key, "ValueError: no")
-    states = [(record(i, store)["status"], record(i, store)["error"]) for i in range(6)]
+    states = [(record(i)["status"], record(i)["error"]) for i in range(6)]
     failed, pending = ("failed", "policy: ValueError: no"), ("pending", None)
     # The last cell waits for the mean budget of the failed policy.
     assert states == [pending, failed, pending, pending, pending, failed]
 
 
-def test_the_first_failure_of_a_cell_is_told(record, tmp_path):
-    store = Store.open(tmp_path / "store")
+def test_the_first_failure_of_a_cell_is_told(record, store):
     evaluation = record.graph.evaluations[1].spec(store)
     tokenizer = record.graph.evaluations[1].inputs["bank"].inputs["tokenizer"].spec(store)
     store.record_failure(evaluation.stage, evaluation.key, "old")
     store.record_failure(tokenizer.stage, tokenizer.key, "cause")
-    assert record(1, store)["error"] == "tokenizer: cause"
+    assert record(1)["error"] == "tokenizer: cause"
 
 
 def test_records_are_files_that_read_back(small_run):
@@ -99,8 +102,7 @@ def test_records_are_files_that_read_back(small_run):
     assert read_records(folder) == [written[name] for name in sorted(written)]
 
 
-def test_a_record_is_rewritten_in_place(small_run, tmp_path):
-    store = Store.open(tmp_path / "store")
+def test_a_record_is_rewritten_in_place(small_run, store):
     record = copy.deepcopy(small_run.record("elastic"))
     path = write_record(store, record)
     assert path == record_path(store, "small", record["cell_key"])

@@ -204,8 +204,8 @@ def test_a_long_level_tells_how_far_it_is(small_run, tmp_path, monkeypatch):
             told.set()
 
     def slow(spec):
-        write_json(store.work(spec.stage, spec.key) / "progress.json", {"done": 3, "total": 9}
-                   | {"note": "loss 1"})  # fmt: skip
+        told_so_far = {"done": 3, "total": 9, "note": "loss 1"}
+        write_json(store.work(spec.stage, spec.key) / "progress.json", told_so_far)
         assert told.wait(10)
         return fine(spec)
 

@@ -1,5 +1,6 @@
 import errno
 import json
+import threading
 from dataclasses import replace
 from datetime import datetime
 
@@ -76,6 +77,32 @@ def test_computes_once(store):
     assert context.spec == SPEC
     assert context.inputs == {"images": store.artifact("data", "0" * 16)}
     assert (store.artifact("data", SPEC.key) / "numbers.txt").read_text() == "1 2 3"
+
+
+def test_the_second_of_two_drivers_waits_for_the_first(store):
+    started, go_on = threading.Event(), threading.Event()
+    calls, outcomes = [], []
+
+    def slow(context):
+        calls.append(context)
+        started.set()
+        assert go_on.wait(10)
+        return write(context)
+
+    def drive():
+        outcomes.append(compute(store, SPEC, {"data": slow}).status)
+
+    drivers = [threading.Thread(target=drive) for _ in range(2)]
+    drivers[0].start()
+    assert started.wait(10)
+    drivers[1].start()
+    drivers[1].join(0.3)
+    assert outcomes == []
+    go_on.set()
+    for driver in drivers:
+        driver.join(10)
+    assert sorted(outcomes) == ["cached", "computed"]
+    assert len(calls) == 1
 
 
 def test_the_artifact_describes_itself(store):
