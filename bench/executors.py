@@ -113,8 +113,10 @@ class RayExecutor:
                 verbose=0,
             ),
         )
-        results = tuner.fit()
-        shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
+        try:
+            results = tuner.fit()
+        finally:
+            shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
         errors = {
             result.config["name"]: str(result.error).strip().splitlines()[-1]
             for result in results
