@@ -1,5 +1,9 @@
 import copy
+import os
 from dataclasses import dataclass
+
+# Before torch is imported: two threads on two busy cores spin more than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import yaml

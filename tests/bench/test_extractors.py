@@ -43,8 +43,9 @@ def test_inception_gives_features_only(inception_weights):
     )
     assert (lite0.name, inception.name) == ("lite0", "inception")
     assert (inception.card["layer"], inception.card["input_px"]) == ("pooled 2048", 299)
-    features, distances = inception.compare(ORIGINAL, DECODED[:2])
-    assert [f.shape for f in features] == [(2, 2048)] * 3
+    original, inverse = ORIGINAL[:1], DECODED[2][:1]
+    features, distances = inception.compare(original, [original, inverse])
+    assert [f.shape for f in features] == [(1, 2048)] * 3
     assert torch.equal(features[0], features[1])
     assert not torch.equal(features[0], features[2])
     assert distances is None
