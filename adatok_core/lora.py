@@ -1,18 +1,21 @@
-"""Multi-Head LoRA: one low-rank adapter set per candidate budget on a shared linear layer.
+"""Low-rank adapters (Hu et al. 2021) on shared linear layers, one set per head or one for all.
 
-A batch mixes heads. Its images are sorted by head once; every layer then forms one effective
-weight per head (`W + alpha / r * B_m A_m`, Hu et al. 2021) and multiplies all heads in one grouped
-matrix product. The cost over a plain layer is the `M` small products that form the weights; there
-is no loop over heads and no copy of weights per image.
+Multi-Head LoRA: a batch mixes heads. Its images are sorted by head once; every layer then forms one
+effective weight per head (`W + alpha / r * B_m A_m`) and multiplies all heads in one grouped matrix
+product. The cost over a plain layer is the `M` small products that form the weights; there is no
+loop over heads and no copy of weights per image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from adatok_core.config import LoRA
 
 
 @dataclass(frozen=True)
@@ -37,60 +40,109 @@ def _aligned(x: Tensor) -> Tensor:
     return F.pad(x, (0, missing)) if missing else x
 
 
+def _multiply(x: Tensor, weights: Tensor, groups: HeadGroups | None) -> Tensor:
+    """`x [B, S, in]` by `weights [M, out, in]`, those of each image's head: `[B, S, out]`."""
+    if len(weights) == 1:
+        return F.linear(x, weights[0])
+    if groups is None:
+        raise ValueError("a layer with LoRA heads needs the images' heads")
+    batch, length, _ = x.shape
+    rows, columns = _aligned(x.flatten(0, 1)), _aligned(_aligned(weights).transpose(1, 2))
+    ends = (groups.ends * length).to(torch.int32)
+    y = F.grouped_mm(rows, columns, offs=ends)[:, : weights.shape[1]]
+    return y.view(batch, length, -1)
+
+
 class MultiHeadLinear(nn.Linear):
-    """`y = (W + alpha / r * B_m A_m) x + c`, head `m` chosen by image; rank 0 is `nn.Linear`."""
+    """`y = (W + alpha / r * B_m A_m) x + c`, `m` the image's head; without sets, `nn.Linear`.
+
+    There are as many `sets` of adapters as heads, or one that all heads share. A rank above
+    `min(in, out)` would add nothing and is cut to it; the scale stays `alpha / rank`.
+    """
 
     def __init__(
         self,
         in_features: int,
         out_features: int,
         *,
-        heads: int = 0,
+        sets: int = 0,
         rank: int = 0,
         alpha: float = 1,
     ):
         super().__init__(in_features, out_features)
-        self.rank = rank if heads else 0
-        self.scale = alpha / rank if self.rank else 0.0
+        self.rank = min(rank, in_features, out_features) if sets else 0
         if self.rank:
-            self.down = nn.Parameter(torch.randn(heads, rank, in_features) * in_features**-0.5)
-            self.up = nn.Parameter(torch.zeros(heads, out_features, rank))
+            self.scale = alpha / rank
+            self.down = nn.Parameter(torch.randn(sets, self.rank, in_features) * in_features**-0.5)
+            self.up = nn.Parameter(torch.zeros(sets, out_features, self.rank))
 
-    def head_weights(self) -> Tensor:
-        """Effective weights of all heads, `[M, out, in]`."""
+    def effective_weights(self) -> Tensor:
+        """Weights of all sets, adapters included: `[sets, out, in]`."""
         shared = self.weight.expand(len(self.down), -1, -1)
         return torch.baddbmm(shared, self.up, self.down, alpha=self.scale)
 
     def forward(self, x: Tensor, groups: HeadGroups | None = None) -> Tensor:
-        """Map `x [B, S, in]`, sorted by head when `groups` is given, to `[B, S, out]`."""
+        """Map `x [B, S, in]` to `[B, S, out]`.
+
+        Images are sorted by head as `groups` say, which is needed with two sets or more.
+        """
         if not self.rank:
             return F.linear(x, self.weight, self.bias)
-        if groups is None:
-            raise ValueError("a layer with LoRA heads needs the images' heads")
-        batch, length, _ = x.shape
-        weights = self.head_weights()
-        rows = x.reshape(batch * length, -1)
         if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
-            rows, weights = rows.to(dtype), weights.to(dtype)
-        rows, weights = _aligned(rows), _aligned(_aligned(weights).transpose(1, 2))
-        ends = (groups.ends * length).to(torch.int32)
-        y = F.grouped_mm(rows, weights, offs=ends)[:, : self.out_features]
-        return y.reshape(batch, length, -1) + self.bias.to(y.dtype)
+            y = self._beside(x, groups, torch.get_autocast_dtype(x.device.type))
+        else:
+            y = _multiply(x, self.effective_weights(), groups)
+        return y + self.bias.to(y.dtype)
+
+    def _beside(self, x: Tensor, groups: HeadGroups | None, dtype: torch.dtype) -> Tensor:
+        """`[W, sB] [x; A x]`: adapters beside the weight, summed in the product's accumulator.
+
+        In `dtype` a small adapter would be rounded away if added to the weight or to the output.
+        """
+        x = x.to(dtype)
+        low = _multiply(x, self.down.to(dtype), groups)
+        weight = self.weight.to(dtype).expand(len(self.up), -1, -1)
+        weights = torch.cat([weight, (self.scale * self.up).to(dtype)], dim=-1)
+        return _multiply(torch.cat([x, low], dim=-1), weights, groups)
 
     @torch.no_grad()
-    def merged(self, head: int) -> MultiHeadLinear:
-        """A plain layer that computes what `head` computes, at no extra cost."""
-        plain = MultiHeadLinear(self.in_features, self.out_features).to(self.weight)
-        plain.weight.copy_(self.head_weights()[head] if self.rank else self.weight)
-        plain.bias.copy_(self.bias)
-        return plain
+    def merge(self, head: int) -> None:
+        """Become, in place, the plain layer that computes what `head` computes."""
+        if self.rank:
+            weights = self.effective_weights()
+            self.weight.copy_(weights[head] if len(weights) > 1 else weights[0])
+            del self.down, self.up, self.scale
+            self.rank = 0
+
+
+LinearFactory = Callable[[str, int, int], MultiHeadLinear]
+
+
+def plain(name: str, in_features: int, out_features: int) -> MultiHeadLinear:
+    """The layer `name` without adapters."""
+    return MultiHeadLinear(in_features, out_features)
+
+
+def adapted(lora: LoRA, *, budgets: int) -> LinearFactory:
+    """A factory of a decoder's layers, those in `lora.layers` with adapters for all budgets."""
+    sets = budgets if lora.adapters == "per_budget" else 1
+    rank = lora.rank * budgets if lora.adapters == "shared_same_parameters" else lora.rank
+
+    def linear(name: str, in_features: int, out_features: int) -> MultiHeadLinear:
+        if name not in lora.layers:
+            return plain(name, in_features, out_features)
+        return MultiHeadLinear(in_features, out_features, sets=sets, rank=rank, alpha=lora.alpha)
+
+    return linear
+
+
+def is_adapter(name: str) -> bool:
+    """Whether the parameter `name` of a state dict belongs to an adapter."""
+    return name.rpartition(".")[2] in ("down", "up")
 
 
 def merge_head(module: nn.Module, head: int) -> None:
-    """Replace every LoRA layer inside `module`, in place, by its merged form for `head`."""
-    for name, child in module.named_children():
-        if isinstance(child, MultiHeadLinear):
-            setattr(module, name, child.merged(head))
-        else:
-            merge_head(child, head)
+    """Merge the adapters of `head` into every layer inside `module`, in place."""
+    for layer in module.modules():
+        if isinstance(layer, MultiHeadLinear):
+            layer.merge(head)

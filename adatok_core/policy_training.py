@@ -1,96 +1,364 @@
-"""Training of the budget policy from a table of distortions: no image is decoded."""
+"""Training of the budget policy from tables of rewards: no image is decoded.
+
+Every random draw is a pure function of the seed and the step, so a run resumes bit for bit.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from adatok_core.config import PolicyConfig
-from adatok_core.group_objective import entropy, group_objective
+from adatok_core.batches import batch_indices, step_generator
+from adatok_core.config import (
+    KL,
+    OFF,
+    PPO,
+    ConstraintWeighting,
+    PolicyConfig,
+    Reinforce,
+    Supervised,
+)
+from adatok_core.objectives import (
+    Batch,
+    draw_actions,
+    entropy,
+    policy_objective,
+    reward_of,
+    uniform_log_policy,
+)
 from adatok_core.policy import BudgetPolicy
+from adatok_core.price import overspending, price_for
 from adatok_core.rewards import RewardTable
-from adatok_core.training import DivergedError, batch_indices
-from adatok_core.weighting import build_weighting
+from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
+from adatok_core.weighting import StepView, build_weighting
+
+MONITOR_IMAGES = 1024
+CALIBRATION_IMAGES = 8192
+
+LoadFeatures = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class TrainedPolicy:
-    """The policy and its trajectory: one row per logged step."""
+class CalibrationSet:
+    """Images on which a constraint must hold: features by row, fidelities `[k, M]`.
 
-    policy: BudgetPolicy
-    history: list[dict[str, float]]
+    The fidelities matter to a constraint on quality alone.
+    """
+
+    load: LoadFeatures
+    fidelity: Tensor
 
 
-def build_policy(config: PolicyConfig, *, latents: int, width: int) -> BudgetPolicy:
-    """An untrained policy whose initial weights depend on `config.seed` alone."""
+def build_policy(
+    config: PolicyConfig, *, length: int, width: int, outputs: int | None = None
+) -> BudgetPolicy:
+    """An untrained policy for features `[B, length, width]`; its weights depend on the seed alone.
+
+    `outputs` overrides the number of candidates: a critic has one.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return BudgetPolicy(
-            latents=latents,
+            length=length,
             width=width,
-            candidates=len(config.candidates),
+            candidates=outputs or len(config.candidates),
             pooling_queries=config.pooling_queries,
             hidden=config.hidden,
+            embed=config.input != "latents",
         )
 
 
-def train_policy(
-    config: PolicyConfig, *, latents: Tensor, distortion: Tensor, max_tokens: int
-) -> TrainedPolicy:
-    """Train on `latents [n, N, D]` and `distortion [n, M]` at the candidate budgets.
+class PolicyTrainer:
+    """Trains a policy on images whose features `load(indices [b]) -> [b, T, d]` gives.
 
-    Adam with a linear decay to zero. Raises `DivergedError` when the objective is not finite, and
-    `ValueError` when the distortion does not fall over the candidates.
+    `rewards` and the distortion `mse [n, M]`, which is only logged, cover the same `n` images at
+    the candidate budgets. The first `MONITOR_IMAGES` are the ones on which the policy's arg-max is
+    watched. Adam with a linear decay to zero.
     """
-    count, tokens, width = latents.shape
-    rewards = RewardTable.of(distortion, config.candidates, max_tokens=max_tokens)
-    weighting = build_weighting(config.weighting, config.candidates)
-    policy = build_policy(config, latents=tokens, width=width)
-    optimizer = torch.optim.AdamW(policy.parameters(), weight_decay=0.01, fused=True)
-    budgets = torch.tensor(config.candidates, dtype=torch.float32)
-    batch_size = min(config.batch, count)
-    history = []
-    for step in range(config.steps):
-        progress = step / max(1, config.steps - 1)
-        for group in optimizer.param_groups:
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        *,
+        load: LoadFeatures,
+        length: int,
+        width: int,
+        rewards: RewardTable,
+        mse: Tensor,
+    ):
+        if len(rewards.fidelity) != len(mse):
+            raise ValueError(
+                f"rewards of {len(rewards.fidelity)} images, distortions of {len(mse)}"
+            )
+        self.config, self.load, self.rewards, self.mse = config, load, rewards, mse
+        self.budgets = torch.tensor(config.candidates, dtype=torch.float32)
+        self.policy = build_policy(config, length=length, width=width)
+        self.weighting = build_weighting(config.weighting, config.candidates)
+        self.modules: dict[str, nn.Module] = {"policy": self.policy}
+        if isinstance(config.objective, PPO):
+            self.modules["critic"] = build_policy(config, length=length, width=width, outputs=1)
+        if self._kl.reference == "snapshot":
+            self.modules["reference"] = copy.deepcopy(self.policy).requires_grad_(False)
+        trained = [p for module in self.modules.values() for p in module.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            [p for p in trained if p.requires_grad], weight_decay=config.weight_decay, fused=True
+        )
+        self.reward_mean = torch.zeros((), dtype=torch.float64)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def _kl(self) -> KL:
+        return getattr(self.config.objective, "kl", KL())
+
+    def run(self) -> Iterator[int]:
+        """Train to the end, yielding the number of finished steps after each one.
+
+        Raises `DivergedError` when the objective is no longer finite.
+        """
+        if self.step == 0:
+            self.weighting.begin(self.point())
+        while self.step < self.config.steps:
+            self._train_step()
+            yield self.step
+
+    def _train_step(self) -> None:
+        config, step = self.config, self.step
+        for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * (1 - step / config.steps)
-        images = batch_indices(step, count=count, batch=batch_size, seed=config.seed)
-        batch = latents[images].float()
-        weights = weighting.weights
-        scalar = rewards.scalar(images, weights)
-        old_log_policy = None
-        for _ in range(config.objective.updates_per_batch):
-            log_policy = policy(batch).log_softmax(-1)
-            old_log_policy = log_policy.detach() if old_log_policy is None else old_log_policy
-            gain = group_objective(
-                log_policy, old_log_policy, scalar, config=config.objective, progress=progress
+        count = len(self.mse)
+        images = batch_indices(step, count=count, batch=min(config.batch, count), seed=config.seed)
+        features = self.load(images).float()
+        fidelity, weights = self.rewards.fidelity[images], self.weighting.weights
+        if isinstance(config.objective, Supervised):
+            goal, chances = self._regress(features, fidelity, weights)
+        else:
+            goal, chances = self._improve(features, self.rewards.scalar(images, weights))
+        self.step += 1
+        self.weighting.update(
+            StepView(
+                step=self.step,
+                policy=chances,
+                fidelity=fidelity,
+                gradients=lambda: self._gradients(features, fidelity),
+                point=self.point,
             )
-            if not torch.isfinite(gain):
-                raise DivergedError(f"the policy's objective is not finite at step {step + 1}")
-            optimizer.zero_grad(set_to_none=True)
-            (-gain).backward()
-            optimizer.step()
-        chances = old_log_policy.exp()
-        weighting.update(chances, rewards.fidelity[images])
-        if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
-            shares = torch.bincount(chances.argmax(-1), minlength=len(budgets)) / batch_size
-            uncertainty = entropy(old_log_policy).mean().item()
-            history.append(
-                {
-                    "step": step + 1,
-                    "objective": gain.item(),
-                    "mean_budget": (chances @ budgets).mean().item(),
-                    "entropy": uncertainty,
-                    "kl_to_uniform": math.log(len(budgets)) - uncertainty,
-                    "weight_fidelity": weights[0].item(),
-                    "weight_efficiency": weights[1].item(),
-                    **{
-                        f"share_{budget}": share.item()
-                        for budget, share in zip(config.candidates, shares, strict=True)
-                    },
-                }
+        )
+        if self.step % config.log_every == 0 or self.step == config.steps:
+            self._log(goal, chances, weights, features)
+        if self._kl.reference == "snapshot" and self.step % self._kl.refresh_every == 0:
+            self.modules["reference"].load_state_dict(self.policy.state_dict())
+
+    def _regress(self, features: Tensor, fidelity: Tensor, weights: Tensor) -> tuple[float, Tensor]:
+        """One step of regression; the choice under `weights` as one-hot chances `[b, M]`."""
+        predicted = self.policy(features)
+        error = predicted - fidelity
+        if self.config.objective.centred:
+            error = error - error.mean(-1, keepdim=True)
+        loss = error.square().mean()
+        self._ascend(-loss)
+        scores = weights[0] * predicted.detach() + weights[1] * self.rewards.efficiency
+        one_hot = nn.functional.one_hot(scores.argmax(-1), len(self.budgets)).float()
+        return -loss.item(), one_hot
+
+    def _improve(self, features: Tensor, rewards: Tensor) -> tuple[float, Tensor]:
+        """The updates on one batch; the chances `[b, M]` before them."""
+        objective = self.config.objective
+        with torch.no_grad():
+            old = self.policy(features).log_softmax(-1)
+        self._require_finite(old)
+        actions = draw_actions(objective, old, self._generator(self.step))
+        batch = Batch(
+            rewards=rewards,
+            old_log_policy=old,
+            reference_log_policy=self._reference(features, old),
+            actions=actions,
+            baseline=self._baseline(features),
+        )
+        for _ in range(getattr(objective, "updates_per_batch", 1)):
+            goal = policy_objective(
+                self.policy(features).log_softmax(-1),
+                batch,
+                config=objective,
+                progress=self.step / max(1, self.config.steps - 1),
+                advantage_scale=self.weighting.advantage_scale,
             )
-    return TrainedPolicy(policy.eval(), history)
+            if isinstance(objective, PPO):
+                value = self.modules["critic"](features).squeeze(-1)
+                error = (value - reward_of(actions, rewards).squeeze(-1)).square().mean()
+                self._ascend(goal - objective.value_weight * error)
+            else:
+                self._ascend(goal)
+        if isinstance(objective, Reinforce):
+            mean = reward_of(actions, rewards).mean().double()
+            self.reward_mean = torch.lerp(mean, self.reward_mean, objective.baseline_decay)
+        return goal.item(), old.exp()
+
+    def _ascend(self, goal: Tensor) -> None:
+        self._require_finite(goal)
+        self.optimizer.zero_grad(set_to_none=True)
+        (-goal).backward()
+        self.optimizer.step()
+
+    def _require_finite(self, value: Tensor) -> None:
+        if not torch.isfinite(value).all():
+            raise DivergedError(f"the policy's objective is not finite at step {self.step + 1}")
+
+    def _generator(self, step: int) -> torch.Generator:
+        """The generator of all draws of a step."""
+        return step_generator(self.config.seed, step)
+
+    @torch.no_grad()
+    def _reference(self, features: Tensor, log_policy: Tensor) -> Tensor:
+        if self._kl.reference == "uniform":
+            return uniform_log_policy(log_policy)
+        return self.modules["reference"](features).log_softmax(-1)
+
+    @torch.no_grad()
+    def _baseline(self, features: Tensor) -> Tensor | None:
+        if isinstance(self.config.objective, PPO):
+            return self.modules["critic"](features).squeeze(-1)
+        if isinstance(self.config.objective, Reinforce):
+            return self.reward_mean.float()
+        return None
+
+    def _gradients(self, features: Tensor, fidelity: Tensor) -> Tensor:
+        """Policy gradients `[2, P]` of fidelity and of efficiency alone, without penalties.
+
+        Taken after the step, with the step's own draws.
+        """
+        objective = replace(self.config.objective, kl=KL(), entropy=OFF)
+        log_policy = self.policy(features).log_softmax(-1)
+        actions = draw_actions(objective, log_policy.detach(), self._generator(self.step - 1))
+        rows = []
+        for rewards in (fidelity, self.rewards.efficiency.expand_as(fidelity)):
+            batch = Batch(
+                rewards=rewards,
+                old_log_policy=log_policy.detach(),
+                reference_log_policy=uniform_log_policy(log_policy),
+                actions=actions,
+                baseline=None if actions is None else rewards.mean(-1),
+            )
+            goal = policy_objective(log_policy, batch, config=objective, progress=0.0)
+            grads = torch.autograd.grad(goal, list(self.policy.parameters()), retain_graph=True)
+            rows.append(torch.cat([g.flatten() for g in grads]))
+        return torch.stack(rows)
+
+    @torch.no_grad()
+    def _watched(self) -> tuple[Tensor, Tensor]:
+        """Row and arg-max column of the monitoring images."""
+        rows = torch.arange(min(MONITOR_IMAGES, len(self.mse)))
+        return rows, self._scores(rows).argmax(-1)
+
+    def _scores(self, images: Tensor) -> Tensor:
+        """What the arg-max is taken of, `[b, M]`."""
+        scores = self.policy(self.load(images).float())
+        if isinstance(self.config.objective, Supervised):
+            weights = self.weighting.weights
+            scores = weights[0] * scores + weights[1] * self.rewards.efficiency
+        return scores
+
+    @torch.no_grad()
+    def point(self) -> tuple[float, float]:
+        """Mean fidelity and efficiency under the policy's probabilities, on the monitoring images.
+
+        Not of the arg-max, which for an untrained policy is one budget, and that by chance.
+        """
+        rows = torch.arange(min(MONITOR_IMAGES, len(self.mse)))
+        chances = self._scores(rows).softmax(-1)
+        fidelity = (chances * self.rewards.fidelity[rows]).sum(-1).mean().item()
+        return fidelity, (chances @ self.rewards.efficiency).mean().item()
+
+    def _log(self, goal: float, chances: Tensor, weights: Tensor, features: Tensor) -> None:
+        if isinstance(self.config.objective, Supervised):
+            uncertainty, divergence = 0.0, 0.0
+        else:
+            # A chance may underflow to 0, whose share of either sum is 0, not NaN.
+            log_policy = chances.clamp(min=torch.finfo(chances.dtype).tiny).log()
+            reference = self._reference(features, log_policy)
+            uncertainty = entropy(log_policy).mean().item()
+            divergence = (chances * (log_policy - reference)).sum(-1).mean().item()
+        shares = torch.bincount(chances.argmax(-1), minlength=len(self.budgets)) / len(chances)
+        rows, columns = self._watched()
+        self.history.append(
+            {
+                "step": self.step,
+                "objective": goal,
+                "mean_budget": (chances @ self.budgets).mean().item(),
+                "entropy": uncertainty,
+                "kl_to_reference": divergence,
+                "weight_fidelity": weights[0].item(),
+                "weight_efficiency": weights[1].item(),
+                "advantage_scale": self.weighting.advantage_scale,
+                "monitor_tokens": self.budgets[columns].mean().item(),
+                "monitor_mse": self.mse[rows, columns].mean().item(),
+                **{
+                    f"share_{budget}": share.item()
+                    for budget, share in zip(self.config.candidates, shares, strict=True)
+                },
+            }
+        )
+
+    def trained_policy(self, calibration: CalibrationSet | None = None) -> BudgetPolicy:
+        """The policy for inference: its arg-max is the choice.
+
+        A supervised predictor gets its weights folded in. A constraint is made to hold for the
+        arg-max on the `calibration` images (by default the training images), by one number that
+        shifts all logits along the efficiencies.
+        """
+        policy = copy.deepcopy(self.policy).eval()
+        weights = self.weighting.weights
+        if isinstance(self.config.objective, Supervised):
+            with torch.no_grad():
+                policy.logits.weight *= weights[0]
+                policy.logits.bias *= weights[0]
+                policy.logits.bias += weights[1] * self.rewards.efficiency
+        if isinstance(self.config.weighting, ConstraintWeighting):
+            self._hold_constraint(policy, calibration or self._training_images())
+        return policy
+
+    def _training_images(self) -> CalibrationSet:
+        return CalibrationSet(self.load, self.rewards.fidelity[:CALIBRATION_IMAGES])
+
+    @torch.no_grad()
+    def _hold_constraint(self, policy: BudgetPolicy, images: CalibrationSet) -> None:
+        constraint, efficiency = self.config.weighting, self.rewards.efficiency
+        rows = torch.arange(len(images.fidelity))
+        scores = torch.cat([policy(images.load(part).float()) for part in rows.split(256)])
+        overspent = overspending(
+            budgets=self.budgets,
+            fidelity=images.fidelity,
+            mean_budget=constraint.mean_budget,
+            quality_drop=constraint.quality_drop,
+        )
+        policy.logits.bias += efficiency * price_for(scores, efficiency, overspent)
+
+    def state(self) -> TrainingState:
+        """A copy of all that `load_state` needs to go on as if nothing had happened."""
+        tensors = pack({**self.modules, "optimizer": self.optimizer})
+        tensors |= {f"weighting.{k}": v.clone() for k, v in self.weighting.state().items()}
+        tensors["reward_mean"] = self.reward_mean.clone()
+        return TrainingState(tensors, self.step, list(self.history))
+
+    def load_state(self, state: TrainingState) -> None:
+        """Go on from `state`; raises `RuntimeError` when it belongs to another configuration."""
+        different = self.state().tensors.keys() ^ state.tensors.keys()
+        # An optimizer has moments only once it has stepped.
+        if any(not name.startswith("optimizer.") for name in different):
+            raise RuntimeError("the state belongs to a policy of another configuration")
+        own = ("weighting.", "reward_mean")
+        parts = {name: t for name, t in state.tensors.items() if not name.startswith(own)}
+        unpack({**self.modules, "optimizer": self.optimizer}, parts)
+        self.weighting.load_state(
+            {
+                name.removeprefix("weighting."): tensor
+                for name, tensor in state.tensors.items()
+                if name.startswith("weighting.")
+            }
+        )
+        self.reward_mean = state.tensors["reward_mean"].clone()
+        self.step, self.history = state.step, list(state.history)

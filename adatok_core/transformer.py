@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adatok_core.lora import HeadGroups, MultiHeadLinear
-
-LinearFactory = Callable[[int, int], MultiHeadLinear]
+from adatok_core.lora import HeadGroups, LinearFactory
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; `visible [B, S]` says which keys may be attended to."""
+    """Multi-head self-attention.
+
+    `mask`, boolean and broadcastable to `[B, heads, S, S]`, marks the keys each query may see.
+    """
 
     def __init__(self, width: int, attention_heads: int, linear: LinearFactory):
         super().__init__()
         self.attention_heads = attention_heads
-        self.qkv = linear(width, 3 * width)
-        self.out = linear(width, width)
+        self.qkv = linear("qkv", width, 3 * width)
+        self.out = linear("out", width, width)
         # Twice the customary scale for queries and keys: near-uniform attention, where every latent
         # sees the same mean, is a plateau that short trainings do not leave.
         nn.init.normal_(self.qkv.weight[: 2 * width], std=1.15 * width**-0.5)
 
-    def forward(self, x: Tensor, groups: HeadGroups | None, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, groups: HeadGroups | None, mask: Tensor | None) -> Tensor:
         """Map `x [B, S, D]` to `[B, S, D]`."""
         batch, length, width = x.shape
         qkv = self.qkv(x, groups).view(batch, length, 3, self.attention_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mask = None if visible is None else visible[:, None, None, :]
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out(y.transpose(1, 2).reshape(batch, length, width), groups)
 
@@ -43,12 +41,12 @@ class Block(nn.Module):
         self.norm_attention = nn.LayerNorm(width)
         self.attention = Attention(width, attention_heads, linear)
         self.norm_mlp = nn.LayerNorm(width)
-        self.expand = linear(width, 4 * width)
-        self.contract = linear(4 * width, width)
+        self.expand = linear("expand", width, 4 * width)
+        self.contract = linear("contract", 4 * width, width)
 
-    def forward(self, x: Tensor, groups: HeadGroups | None, visible: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, groups: HeadGroups | None, mask: Tensor | None) -> Tensor:
         """Map `x [B, S, D]` to `[B, S, D]`."""
-        x = x + self.attention(self.norm_attention(x), groups, visible)
+        x = x + self.attention(self.norm_attention(x), groups, mask)
         hidden = F.gelu(self.expand(self.norm_mlp(x), groups))
         return x + self.contract(hidden, groups)
 
@@ -66,9 +64,9 @@ class Transformer(nn.Module):
                 torch.nn.init.normal_(layer.weight, std=(2 * depth * layer.in_features) ** -0.5)
 
     def forward(
-        self, x: Tensor, groups: HeadGroups | None = None, visible: Tensor | None = None
+        self, x: Tensor, groups: HeadGroups | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """Map `x [B, S, D]` to `[B, S, D]`."""
         for block in self.blocks:
-            x = block(x, groups, visible)
+            x = block(x, groups, mask)
         return self.norm(x)

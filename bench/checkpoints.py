@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from adatok_core.training import TrainingState
+from adatok_core.training_state import TrainingState
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any]) -> None:

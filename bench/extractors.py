@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adatok_core.losses import perceptual_distance
 from bench.metrics.inception import InceptionExtractor
 from bench.metrics.lite0 import Lite0, weights_sha256
-from bench.metrics.perceptual import perceptual_distance
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from adatok_core.config import ConstraintWeighting
+from bench.cell import CellConfig
 from bench.data.image_folder import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
@@ -148,46 +150,91 @@ class _Builder:
         if not isinstance(data, ImageFolder):
             # The sizes of the other splits do not change this one.
             config["count"] = getattr(data, split)
-            del config["train"], config["validation"]
+            del config["train"], config["validation"], config["calibration"]
             return self.node("data", config)
         # The tree's content names the stage, not the path it happens to have here.
         config["fingerprint"] = self.fingerprint(data.path)
         return self.node("data", config, runtime={"path": config.pop("path")})
 
-    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
-        config = cell.config
-        train, validation = self.data(cell, "train"), self.data(cell, "validation")
-        tokenizer = self.node(
+    def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
+        """The training, and the fine-tuning that starts from it."""
+        config, images = cell.config, self.data(cell, "train")
+        sources = tuple(evaluated[index] for index in cell.sources)
+        first = self.node(
             "tokenizer",
             {"tokenizer": _plain(config.tokenizer), "training": _plain(config.training)},
-            inputs={"images": train},
-            budget_sources=tuple(evaluated[index] for index in cell.sources),
+            inputs={"images": images},
+            budget_sources=sources,
         )
-        bank = _plain(config.bank)
-        policy_images, weights = bank.pop("policy_images"), bank.pop("inception_weights")
-        inputs = {
-            "bank": self.node(
-                "bank",
-                {
-                    **bank,
-                    "purpose": "evaluation",
-                    "inception": weights and self.file_sha256(weights),
-                },
-                inputs={"images": validation, "tokenizer": tokenizer},
-                runtime={"inception_weights": weights},
-            )
-        }
+        if config.finetuning is None:
+            return first
+        return self.node(
+            "tokenizer",
+            {
+                "tokenizer": _plain(config.final_tokenizer),
+                "training": _plain(config.finetuning.training),
+                "trainable": config.finetuning.trainable,
+            },
+            inputs={"images": images, "start": first},
+            budget_sources=sources,
+        )
+
+    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        config, bank = cell.config, cell.config.bank
+        validation = self.data(cell, "validation")
+        tokenizer = self.tokenizer(cell, evaluated)
+        common = {"batch": bank.batch, "shard": bank.shard, "budgets": _lists(bank.budgets)}
+        weights = bank.inception_weights
+        validation_bank = self.node(
+            "bank",
+            common
+            | {
+                "purpose": "evaluation",
+                "extractor_resolution": bank.extractor_resolution,
+                "inception": weights and self.file_sha256(weights),
+            },
+            inputs={"images": validation, "tokenizer": tokenizer},
+            runtime={"inception_weights": weights},
+        )
+        inputs = {"bank": validation_bank}
         if config.policy is not None:
+            perceptual = bank.policy_perceptual
+            train = self.data(cell, "train")
             policy_bank = self.node(
                 "bank",
-                {"batch": bank["batch"], "shard": bank["shard"], "purpose": "policy"}
-                | {"images": policy_images},
+                common
+                | {"purpose": "policy", "images": bank.policy_images}
+                | {"extractor_resolution": bank.extractor_resolution if perceptual else None},
                 inputs={"images": train, "tokenizer": tokenizer},
             )
+            seen = {
+                "latents": {},
+                "quantized": {"tokenizer": tokenizer},
+                "pixels": {"images": train},
+            }[config.policy.input]
+            if _is_calibrated(config):
+                calibration = self.data(cell, "calibration")
+                seen["calibration"] = self.node(
+                    "bank",
+                    {**policy_bank.config, "images": None},
+                    inputs={"images": calibration, "tokenizer": tokenizer},
+                )
+                if config.policy.input == "pixels":
+                    seen["calibration_images"] = calibration
             inputs["policy"] = self.node(
-                "policy", _plain(config.policy), inputs={"bank": policy_bank}
+                "policy", _plain(config.policy), inputs={"bank": policy_bank, **seen}
             )
+            inputs["tokenizer"] = tokenizer
+            if config.policy.input == "pixels":
+                inputs["images"] = validation
         return self.node("evaluation", _plain(config.evaluation), inputs=inputs)
+
+
+def _is_calibrated(config: CellConfig) -> bool:
+    """Whether images are set aside on which a constraint is made to hold."""
+    data = config.data
+    aside = data.calibration_fraction if isinstance(data, ImageFolder) else data.calibration
+    return aside > 0 and isinstance(config.policy.weighting, ConstraintWeighting)
 
 
 def build_graph(suite: Suite) -> Graph:

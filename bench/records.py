@@ -33,6 +33,7 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "label": cell.label,
         "group": cell.group,
         "swept": cell.swept,
+        "reference_arm": suite.reference_arm,
         "settings": settings,
         "status": "pending",
         "error": None,
@@ -54,7 +55,7 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "status": "done",
         **evaluation["result"],
         "histories": {
-            s["stage"]: s["result"]["history"] for s in stages if "history" in s["result"]
+            _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
         },
         "stages": [
             {
@@ -65,6 +66,10 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         ],
         "provenance": evaluation["provenance"],
     }
+
+
+def _history_name(stage: dict[str, Any]) -> str:
+    return "finetuning" if "start" in stage["inputs"] else stage["stage"]
 
 
 def _upstream(node: Node) -> list[Node]:

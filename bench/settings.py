@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import json
 import types
 import typing
@@ -64,19 +65,24 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     Raises:
         UserError: names `where`, the key's dotted path, what is wrong, and the nearest valid key.
     """
-    adapter = pydantic.TypeAdapter(kind)
     try:
         text = json.dumps(raw, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
     try:
-        settings = adapter.validate_json(text, strict=True)
+        settings = _adapter(kind).validate_json(text, strict=True)
     except pydantic.ValidationError as error:
         raise UserError(f"{where}: {_one_line(kind, raw, error)}") from None
     missing = _missing_kind(settings, raw, "")
     if missing:
         raise UserError(f"{where}: {missing}: missing; say which kind is meant")
     return settings
+
+
+@functools.cache
+def _adapter(kind: type) -> pydantic.TypeAdapter:
+    """Built once: a suite has hundreds of cells, and building takes far longer than checking."""
+    return pydantic.TypeAdapter(kind)
 
 
 def _missing_kind(settings: Any, raw: Any, path: str) -> str | None:

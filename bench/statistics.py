@@ -1,7 +1,7 @@
-"""Student intervals over training seeds."""
+"""Student intervals over training seeds, differences paired by seed, and Holm's correction."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,18 @@ class StudentInterval:
     low: float
     high: float
     n: int
+
+    @property
+    def half(self) -> float:
+        """Half the interval's width; NaN where n = 1."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class PairedDifference(StudentInterval):
+    """The mean of differences within pairs; `p` is two-sided, NaN where n = 1."""
+
+    p: float
 
 
 def student_interval(values: Sequence[float], *, level: float = 0.95) -> StudentInterval:
@@ -38,3 +50,47 @@ def student_interval(values: Sequence[float], *, level: float = 0.95) -> Student
         return StudentInterval(mean, math.nan, math.nan, 1)
     half = stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
     return StudentInterval(mean, float(mean - half), float(mean + half), int(x.size))
+
+
+def paired_difference(
+    a: Mapping[Hashable, float], b: Mapping[Hashable, float], *, level: float = 0.95
+) -> PairedDifference:
+    """Mean of `a - b` over the seeds that both have, by the paired t-test.
+
+    Args:
+        a: value per seed.
+        b: value per seed; seeds that only one of the two has are left out.
+        level: of confidence, between 0 and 1.
+
+    Raises:
+        ValueError: no seed in common, values that are not finite, or a level outside (0, 1).
+    """
+    differences = np.array([a[seed] - b[seed] for seed in a if seed in b], dtype=np.float64)
+    interval = student_interval(differences, level=level)
+    return PairedDifference(
+        interval.mean, interval.low, interval.high, interval.n, _two_sided_p(differences)
+    )
+
+
+def _two_sided_p(differences: np.ndarray) -> float:
+    """P-value of a mean of 0; 1 where all differences are 0, 0 where all are one other number."""
+    if differences.size == 1:
+        return math.nan
+    error = differences.std(ddof=1) / math.sqrt(differences.size)
+    if error == 0:
+        return float(differences.mean() == 0)
+    return float(2 * stats.t.sf(abs(differences.mean()) / error, differences.size - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down adjustment of a family of p-values, in the order given.
+
+    NaNs stay NaN and do not count as members of the family.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = len(order) - np.arange(len(order))
+    adjusted = np.full(p.shape, math.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return adjusted.tolist()

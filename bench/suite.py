@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from adatok_core.config import PolicyConfig, TokenizerConfig, TrainingConfig
-from bench.data.image_set import FluentScenes, ImageFolder
+from bench.cell import CellConfig
 from bench.errors import UserError
 from bench.labels import describe_sweep
 from bench.settings import parse, read_yaml, suggestion
@@ -19,74 +18,6 @@ from bench.store import content_key
 STAGES = ("data", "tokenizer", "bank", "policy", "evaluation")
 DEVICE_STAGES = ("tokenizer", "bank")
 _STRICT = {"extra": "forbid"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BankConfig:
-    """What the banks hold. Budgets are the tokenizer's.
-
-    `policy_images` is how many training images the policy's bank takes (all, when null);
-    `extractor_resolution` the side in px to which Lite0's input is resized; `inception_weights` a
-    path to torch-fidelity's weight file, without which there is no rFID.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    policy_images: int | None = None
-    extractor_resolution: int = 64
-    inception_weights: str | None = None
-    batch: int = 64
-    shard: int = 1024
-
-    def __post_init__(self):
-        for key in ("policy_images", "batch", "shard"):
-            value = getattr(self, key)
-            if value is not None and value < 1:
-                raise ValueError(f"{key}: must be 1 or more")
-        if self.extractor_resolution < 32:
-            raise ValueError("extractor_resolution: must be 32 px or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """How an allocation is judged; `seed` draws the shuffled and the agnostic control."""
-
-    __pydantic_config__ = _STRICT
-
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellConfig:
-    """All settings of one cell. Without a policy it is the tokenizer's curve over its budgets."""
-
-    __pydantic_config__ = _STRICT
-
-    data: FluentScenes | ImageFolder
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    bank: BankConfig = field(default_factory=BankConfig)
-    policy: PolicyConfig | None = None
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-
-    def __post_init__(self):
-        resolution, patch = self.data.resolution, self.tokenizer.patch_size
-        if resolution % patch:
-            raise ValueError(
-                f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
-            )
-        images = self.bank.policy_images
-        if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
-            raise ValueError(
-                f"bank.policy_images: {images} exceeds the {self.data.train} training images"
-            )
-        if self.policy is not None:
-            outside = sorted(set(self.policy.candidates) - set(self.tokenizer.budgets))
-            if outside:
-                raise ValueError(
-                    f"policy.candidates: {outside} are not among the tokenizer's budgets "
-                    f"{list(self.tokenizer.budgets)}"
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +62,7 @@ class StageResources:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFile:
-    """The keys of a suite's YAML."""
+    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`."""
 
     __pydantic_config__ = _STRICT
 
@@ -144,12 +75,19 @@ class SuiteFile:
         Literal["data", "tokenizer", "bank", "policy", "evaluation"], StageResources
     ] = field(default_factory=dict)
     reports: list[str] = field(default_factory=list)
+    reference_arm: str | None = None
 
     def __post_init__(self):
         if not self.suite.replace("_", "").replace("-", "").isalnum():
             raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
         if not self.arms:
             raise ValueError("arms: a suite needs at least one")
+        names = [arm.name for arm in self.arms]
+        if self.reference_arm is not None and self.reference_arm not in names:
+            raise ValueError(
+                f"reference_arm: '{self.reference_arm}' is no arm of this suite"
+                f"{suggestion(self.reference_arm, names)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -203,6 +141,7 @@ class Suite:
     cells: tuple[Cell, ...]
     resources: dict[str, Resources]
     reports: tuple[str, ...]
+    reference_arm: str | None = None
 
 
 def load_suite(path: str | Path) -> Suite:
@@ -212,7 +151,7 @@ def load_suite(path: str | Path) -> Suite:
         UserError: the first thing that is wrong, naming the file and the key.
     """
     path = Path(path)
-    file = parse(SuiteFile, read_yaml(path), where=str(path))
+    file = parse(SuiteFile, _extended(path), where=str(path))
     names = [arm.name for arm in file.arms]
     for name in names:
         if names.count(name) > 1:
@@ -229,7 +168,34 @@ def load_suite(path: str | Path) -> Suite:
         cells=tuple(cells),
         resources=resources,
         reports=tuple(file.reports),
+        reference_arm=file.reference_arm,
     )
+
+
+def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a suite's file, on top of those of the file that it `extends`.
+
+    `set` overrides the base settings by dotted path; any other key replaces the other file's.
+    """
+    raw = read_yaml(path)
+    if "extends" not in raw:
+        return raw
+    if path.resolve() in below:
+        raise UserError(f"{path}: extends: leads back to this file; remove one of the links")
+    if not isinstance(raw["extends"], str):
+        raise UserError(f"{path}: extends: give the path of a suite's YAML file")
+    try:
+        other = _extended(path.parent / raw.pop("extends"), (*below, path.resolve()))
+    except UserError as error:
+        raise UserError(f"{path}: extends: {error}") from None
+    changes = raw.pop("set", {})
+    if not isinstance(changes, dict):
+        raise UserError(f"{path}: set: give settings by dotted path, as an arm does")
+    merged = {**other, **raw}
+    base = merged.get("base")
+    for dotted, value in changes.items() if isinstance(base, dict) else ():
+        _assign(base, str(dotted), value, where=f"{path}: set")
+    return merged
 
 
 def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
@@ -284,6 +250,11 @@ def _cell(
     if not isinstance(budgets, dict):
         return Cell(arm, parse(CellConfig, raw, where=where), swept)
     reference = parse(BudgetReference, budgets, where=f"{where}: tokenizer.budgets")
+    if isinstance(raw.get("bank"), dict) and raw["bank"].get("budgets") is not None:
+        raise UserError(
+            f"{where}: bank.budgets: cannot be given where the tokenizer's budget is not known "
+            "yet; set it to null"
+        )
     sources = _sources(reference, earlier, names, where=where)
     largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
     stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}

@@ -15,7 +15,7 @@ WARM_UP, REPEATS = 2, 7
 
 
 def measure_throughput(
-    tokenizer: ElasticTokenizer, images: Tensor, *, device: str
+    tokenizer: ElasticTokenizer, budgets: list[int], images: Tensor, *, device: str
 ) -> dict[str, Any]:
     """Time one batch `uint8 [B, 3, H, W]`: median and quartiles of images per second.
 
@@ -26,7 +26,7 @@ def measure_throughput(
     with torch.inference_mode():
         ids, _ = tokenizer.encode(pixels)
         decode = {}
-        for budget in tokenizer.config.budgets:
+        for budget in budgets:
             decoder = tokenizer.merged_decoder(budget)
             codes = tokenizer.quantizer.decode(ids[:, :budget])
             decode[budget] = _rate(lambda d=decoder, c=codes: d(c), len(images), device)
@@ -39,6 +39,23 @@ def measure_throughput(
         "encode_images_per_second": encode,
         "decode_images_per_second": {str(budget): rate for budget, rate in decode.items()},
     }
+
+
+def policy_time_share(
+    encode: Callable[[], Any], policy: Callable[[], Any], *, repeats: int = 9
+) -> float:
+    """The policy's time as a share of the encoder's, on the CPU: median of ratios side by side."""
+    ratios = []
+    with torch.inference_mode():
+        for round_ in range(WARM_UP + repeats):
+            seconds = []
+            for function in (encode, policy):
+                began = time.perf_counter()
+                function()
+                seconds.append(time.perf_counter() - began)
+            if round_ >= WARM_UP:
+                ratios.append(seconds[1] / seconds[0])
+    return float(torch.tensor(ratios).median())
 
 
 def _rate(function: Callable[[], Any], images: int, device: str) -> dict[str, float]:

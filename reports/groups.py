@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.labels import describe_sweep
+from bench.labels import describe, describe_sweep
 from bench.protocol import require_one_protocol
 from bench.statistics import StudentInterval, student_interval
 
 Record = dict[str, Any]
+
+
+TOKENIZER_PARTS = ("tokenizer.", "training.", "finetuning.")
+AIMS = ("mean_budget", "quality_drop", "efficiency")
+# In the order in which they enter a result.
+SEEDS = (
+    "data.seed",
+    "training.seed",
+    "finetuning.training.seed",
+    "policy.seed",
+    "evaluation.seed",
+)
 
 
 @dataclass(frozen=True)
@@ -19,15 +33,69 @@ class Group:
     label: str
     records: tuple[Record, ...]
 
+    def by_seed(
+        self, value: Callable[[Record], float | None], *, path: str | None = None
+    ) -> dict[Any, float] | None:
+        """A value per repetition; None where a record has no finite one.
+
+        Repetitions are told apart by the seed at `path` (by default `repetition_seed`). Cells that
+        share it, such as several policies on one trained tokenizer, are averaged: they are no
+        repetitions of the training.
+        """
+        path = path or repetition_seed(self.records)
+        values: dict[Any, list[float]] = {}
+        for record in self.records:
+            known = value(record)
+            if known is None or not math.isfinite(known):
+                return None
+            values.setdefault(setting(record, path), []).append(known)
+        return {seed: sum(each) / len(each) for seed, each in values.items()}
+
+    def interval_of(self, value: Callable[[Record], float | None]) -> StudentInterval | None:
+        """Student interval of a value over the repetitions; None where a record lacks it."""
+        values = self.by_seed(value)
+        return None if values is None else student_interval(list(values.values()))
+
     def interval(self, metric: str) -> StudentInterval | None:
-        """Student interval of a metric over the seeds; None where a record lacks it."""
-        values = [record["metrics"].get(metric) for record in self.records]
-        return None if None in values else student_interval(values)
+        """Student interval of a metric over the repetitions; None where a record lacks it.
+
+        Where both training and policy seeds vary, policies are first averaged per trained
+        tokenizer, and `n` is the number of trained tokenizers, not of cells.
+        """
+        return self.interval_of(lambda record: record["metrics"].get(metric))
+
+    @property
+    def repetitions(self) -> int:
+        """How many independent repetitions the cells are: `n` of every interval."""
+        path = repetition_seed(self.records)
+        return len({setting(record, path) for record in self.records})
 
     @property
     def collapsed(self) -> bool:
         """Whether any seed's policy gives all images one budget."""
         return any(record["metrics"].get("collapsed") for record in self.records)
+
+
+def setting(record: Record, dotted: str) -> Any:
+    """A setting by dotted path; None where there is none."""
+    value: Any = record["settings"]
+    for name in dotted.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def repetition_seed(records: Sequence[Record]) -> str:
+    """Path of the seed that tells repetitions apart: the earliest in the pipeline that varies."""
+    for path in SEEDS:
+        if len({setting(record, path) for record in records}) > 1:
+            return path
+    return "policy.seed" if is_policy(records[0]) else "training.seed"
+
+
+def has_collapsed(record: Record) -> bool:
+    """Whether a policy gives all images one budget, or one at which no skill is defined."""
+    skill = record["metrics"].get("allocation_skill")
+    return bool(record["metrics"].get("collapsed")) or skill is None or math.isnan(skill)
 
 
 def done_records(records: list[Record]) -> list[Record]:
@@ -58,12 +126,13 @@ def is_fixed_length(record: Record) -> bool:
 
 def tokenizer_identity(record: Record) -> Any:
     """What two records of the same trained tokenizer have in common."""
-    return [record["settings"][part] for part in ("data", "tokenizer", "training")]
+    settings = record["settings"]
+    return [settings.get(part) for part in ("data", "tokenizer", "training", "finetuning")]
 
 
 def tokenizer_label(record: Record) -> str:
     """A short name of a tokenizer: its arm, and what was swept of it."""
-    named = describe_sweep(record["swept"], under=("tokenizer.", "training."))
+    named = describe_sweep(record["swept"], under=TOKENIZER_PARTS)
     return f"{record['arm']}, {named}" if named else record["arm"]
 
 
@@ -71,6 +140,20 @@ def policy_label(record: Record) -> str:
     """What distinguishes a policy among those on its tokenizer, without its seed."""
     named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
     return f"{record['arm']}, {named}" if named else record["arm"]
+
+
+def weighting_name(record: Record) -> str:
+    """`fixed 0.5`, `constraint 6`, `gradient 0.5, floor 0.1`: kind, aim, and what was swept of it.
+
+    Two groups of one arm that differ in their weighting have two names.
+    """
+    weighting, swept = setting(record, "policy.weighting"), record["swept"]
+    named = {path.split(".")[2] for path in swept if path.startswith("policy.weighting.")}
+    named |= set(swept.get("policy.weighting", ()))
+    aims = [key for key in AIMS if weighting.get(key) is not None]
+    others = [key for key in weighting if key in named and key not in ("kind", *AIMS)]
+    name = " ".join([weighting["kind"], *(f"{weighting[key]:g}" for key in aims)])
+    return ", ".join([name, *(f"{key} {describe(weighting[key])}" for key in others)])
 
 
 def group_by_seed(records: list[Record]) -> list[Group]:

@@ -9,9 +9,13 @@ import matplotlib
 
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 
-# Okabe & Ito 2008, without black and yellow: black is for fixed lengths, yellow is too pale.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "^", "D", "v", "P", "X")
+# Okabe & Ito 2008, without black and yellow: black is for fixed lengths, yellow is too pale. Then
+# four of Tol's muted colours (2021).
+PALETTE = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    *("#882255", "#999933", "#332288", "#44AA99"),
+)
+MARKERS = ("o", "^", "D", "v", "P", "<")  # a cross is for collapsed policies
 INK, QUIET = "#1a1a1a", "#808080"
 
 _RC = {
@@ -25,6 +29,7 @@ _RC = {
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.2,

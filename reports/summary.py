@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report_plugins import Report
-from bench.statistics import StudentInterval
 from bench.tables import as_text, format_value
+from reports.figures import UNTRAINED
 from reports.groups import (
     Group,
     Record,
@@ -16,10 +16,12 @@ from reports.groups import (
     is_elastic,
     is_fixed_length,
     is_policy,
+    repetition_seed,
     tokenizer_label,
 )
+from reports.text import show_interval, unfinished
 
-LEVEL = "95 % Student t over policy seeds"
+NOTE = f"* {UNTRAINED}"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -31,12 +33,11 @@ def report(records: list[Record], folder: Path) -> Report:
     done = done_records(records)
     lines = [records[0]["question"], ""]
     if done:
-        lines += [_protocol_line(done[0]), "", as_text(summary_rows(done)), "", *verdict(done)]
-    lines += [
-        f"{record['status']}: {record['label']}: {record['error'] or 'not run'}"
-        for record in records
-        if record["status"] != "done"
-    ]
+        rows = summary_rows(done)
+        marked = any(row["system"].endswith("*") for row in rows)
+        lines += [_protocol_line(done), "", as_text(rows), *([NOTE] if marked else [])]
+        lines += ["", *verdict(done)]
+    lines += unfinished(records)
     text = "\n".join(lines) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.txt"
@@ -44,12 +45,15 @@ def report(records: list[Record], folder: Path) -> Report:
     return Report([path], text)
 
 
-def _protocol_line(record: Record) -> str:
-    protocol = record["protocol"]
+def _protocol_line(records: list[Record]) -> str:
+    record, protocol = records[0], records[0]["protocol"]
+    groups = group_by_seed([record for record in records if is_policy(record)])
+    trainings = any(repetition_seed(group.records) == "training.seed" for group in groups)
+    seeds = "training seeds, policies averaged within each" if trainings else "policy seeds"
     return (
         f"{protocol['images_count']} validation images of {protocol['resolution']} px, "
         f"protocol {record['protocol_hash']}; skill: 0 ignores the image, 1 is the oracle; "
-        f"intervals: {LEVEL}"
+        f"intervals: 95 % Student t over {seeds}"
     )
 
 
@@ -58,7 +62,9 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
     rows = []
     for record in filter(is_elastic, records):
         for point in record["curve"]:
-            rows.append(_row(f"{tokenizer_label(record)}: fixed budget", point, seeds=None))
+            label = f"{tokenizer_label(record)}: fixed budget"
+            mark = "" if point.get("trained", True) else " *"
+            rows.append(_row(label + mark, point, seeds=None))
     for record in filter(is_fixed_length, records):
         rows.append(_row(f"{record['arm']}: trained for one length", record["metrics"], seeds=None))
     for group in group_by_seed([record for record in records if is_policy(record)]):
@@ -68,7 +74,7 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
             if (interval := group.interval(name)) is not None
         }
         skill = group.interval("allocation_skill")
-        row = _row(group.label, metrics, seeds=len(group.records))
+        row = _row(group.label, metrics, seeds=group.repetitions)
         row["skill"] = show_interval(skill)
         row["shuffled"] = _control(group, "shuffled")
         row["collapsed"] = "yes" if group.collapsed else "no"
@@ -88,15 +94,6 @@ def _control(group: Group, name: str) -> str:
     skills = [record["controls"][name]["allocation_skill"] for record in group.records]
     known = [skill for skill in skills if skill is not None]
     return format_value(round(sum(known) / len(known), 2)) if known else "-"
-
-
-def show_interval(interval: StudentInterval | None) -> str:
-    """`0.52 [0.48, 0.57]`."""
-    if interval is None:
-        return "-"
-    if interval.n == 1:
-        return f"{interval.mean:.2f} (one seed)"
-    return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
 
 
 def verdict(records: list[Record]) -> list[str]:

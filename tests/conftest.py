@@ -110,13 +110,23 @@ class SmallRun:
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("small")
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(SMALL, sort_keys=False))
-    suite = load_suite(path)
-    store = Store.open(folder / "store")
-    graph = build_graph(suite)
-    said = []
-    result = run_suite(suite, graph, store, SerialExecutor(store), say=said.append)
-    return SmallRun(suite, graph, store, result, said)
+def finish(tmp_path_factory):
+    """`finish(content)`: the finished run of a suite of this content."""
+
+    def finish(content):
+        folder = tmp_path_factory.mktemp(content["suite"])
+        path = folder / "suite.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        suite = load_suite(path)
+        store = Store.open(folder / "store")
+        graph = build_graph(suite)
+        said = []
+        result = run_suite(suite, graph, store, SerialExecutor(store), say=said.append)
+        return SmallRun(suite, graph, store, result, said)
+
+    return finish
+
+
+@pytest.fixture(scope="session")
+def small_run(finish):
+    return finish(SMALL)

@@ -43,7 +43,10 @@ class _Placed:
 
 
 def render_scene(index: int, *, split: str, seed: int, resolution: int) -> Scene:
-    """Scene `index` (>= 0) of a split (`train` or `validation`) at a resolution of 16..256 px."""
+    """Scene `index` (>= 0) of a split at a resolution of 16..256 px.
+
+    `calibration` scenes are others than the `validation` ones, of the same emoji.
+    """
     if not MIN_RESOLUTION <= resolution <= MAX_RESOLUTION:
         raise ValueError(
             f"resolution must be between {MIN_RESOLUTION} and {MAX_RESOLUTION}, got {resolution}"
@@ -52,7 +55,8 @@ def render_scene(index: int, *, split: str, seed: int, resolution: int) -> Scene
         raise ValueError(f"index must be at least 0, got {index}")
     rng = _generator(f"fluent_scenes/{seed}/{split}/{index}")
     label, canvas = draw_background(rng, resolution)
-    placed = [_place(rng, split) for _ in range(pick(rng, MAX_OBJECTS + 1))]
+    emoji_split = "validation" if split == "calibration" else split
+    placed = [_place(rng, emoji_split) for _ in range(pick(rng, MAX_OBJECTS + 1))]
     # Small ones on top, so that few objects are hidden entirely.
     for item in sorted(placed, key=lambda item: -item.size):
         _composite(canvas, item)

@@ -49,8 +49,14 @@ class Manifest:
     unreadable: tuple[UnreadableFile, ...]
 
 
-def build_manifest(root: Path, *, validation_fraction: float, max_unreadable: float) -> Manifest:
-    """Hash and decode every image under `root`.
+def build_manifest(
+    root: Path,
+    *,
+    validation_fraction: float,
+    max_unreadable: float,
+    calibration_fraction: float = 0.0,
+) -> Manifest:
+    """Hash and decode every image under `root`; calibration images are taken from validation.
 
     Raises UserError when the folder is missing or has no images, when no image is readable, or when
     the share of unreadable ones exceeds `max_unreadable`.
@@ -69,6 +75,8 @@ def build_manifest(root: Path, *, validation_fraction: float, max_unreadable: fl
         content = hashlib.sha256(data).hexdigest()
         first, *inner = PurePosixPath(path).parts
         split = split_of_folder.get(first) or _split_by_content(content, validation_fraction)
+        if split == "validation" and _share(content[16:]) < calibration_fraction:
+            split = "calibration"
         folders = inner if split_of_folder else (first, *inner)
         label_name = folders[0] if len(folders) > 1 else "."
         rows.append((path, split, label_name, content, len(data), width, height))
@@ -164,8 +172,12 @@ def _raise(error: OSError) -> None:
 
 
 def _split_by_content(sha256: str, validation_fraction: float) -> str:
-    share = int(sha256[:16], 16) / 2**64
-    return "validation" if share < validation_fraction else "train"
+    return "validation" if _share(sha256) < validation_fraction else "train"
+
+
+def _share(hexadecimal: str) -> float:
+    """The first 64 bits as a number in `[0, 1)`."""
+    return int(hexadecimal[:16], 16) / 2**64
 
 
 def _reason(error: Exception) -> str:

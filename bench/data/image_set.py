@@ -12,17 +12,20 @@ import pandas as pd
 
 from bench.data import fluent_scenes, image_folder
 from bench.data.backgrounds import BACKGROUNDS
-from bench.data.emoji import SPLITS
 from bench.data.image_folder import UnreadableFile
 from bench.errors import UserError
 
 Progress = Callable[[int, int], None]
+SPLITS = ("train", "validation", "calibration")
 COLUMNS = ("id", "sha256", "label", "label_name", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FluentScenes:
-    """Procedural scenes of emoji: `train` and `validation` images of `resolution` px."""
+    """Procedural scenes of emoji: so many images of `resolution` px in each split.
+
+    The `calibration` images are like the validation ones, and none of them.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -30,6 +33,7 @@ class FluentScenes:
     resolution: int = 32
     train: int = 16000
     validation: int = 2000
+    calibration: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -37,12 +41,16 @@ class FluentScenes:
         _check(low <= self.resolution <= high, "resolution", f"between {low} and {high}")
         _check(self.train >= 1, "train", "at least 1")
         _check(self.validation >= 1, "validation", "at least 1")
+        _check(self.calibration >= 0, "calibration", "at least 0")
         _check(self.seed >= 0, "seed", "at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """A tree of images at `path`; see `bench.data.image_folder` for classes, splits and faults."""
+    """A tree of images at `path`; see `bench.data.image_folder` for classes, splits and faults.
+
+    `calibration_fraction` of the validation images are set aside for calibration.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -50,12 +58,14 @@ class ImageFolder:
     path: str
     resolution: int = 64
     validation_fraction: float = 0.2
+    calibration_fraction: float = 0.0
     max_unreadable: float = 0.01
 
     def __post_init__(self) -> None:
         _check(self.path != "", "path", "the path of a folder")
         _check(self.resolution >= 1, "resolution", "at least 1")
         _check(0 < self.validation_fraction < 1, "validation_fraction", "between 0 and 1")
+        _check(0 <= self.calibration_fraction < 1, "calibration_fraction", "from 0 to below 1")
         _check(0 <= self.max_unreadable <= 1, "max_unreadable", "from 0 to 1")
 
 
@@ -89,7 +99,7 @@ class ImageSet:
 def build_image_set(
     config: FluentScenes | ImageFolder, split: str, *, progress: Progress | None = None
 ) -> ImageSet:
-    """Render or read a split (`train` or `validation`); `progress(done, total)` after each image.
+    """Render or read a split; `progress(done, total)` after each image.
 
     Raises UserError for a folder that is missing, empty, or unreadable beyond its threshold.
     """
@@ -102,7 +112,7 @@ def build_image_set(
 
 
 def _build_scenes(config: FluentScenes, split: str, progress: Progress) -> ImageSet:
-    count = config.train if split == "train" else config.validation
+    count = getattr(config, split)
     pixels = np.empty((count, 3, config.resolution, config.resolution), np.uint8)
     objects, labels = np.empty(count), np.empty(count, np.int64)
     for index in range(count):
@@ -128,6 +138,7 @@ def _build_folder(config: ImageFolder, split: str, progress: Progress) -> ImageS
     manifest = image_folder.build_manifest(
         root,
         validation_fraction=config.validation_fraction,
+        calibration_fraction=config.calibration_fraction,
         max_unreadable=config.max_unreadable,
     )
     files = manifest.files[manifest.files["split"] == split].reset_index(drop=True)

@@ -6,12 +6,13 @@ goes on with the first shard that is missing; at the end the shards become plain
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
 from bench.bank import PER_BUDGET
@@ -21,7 +22,7 @@ from bench.errors import UserError
 from bench.extractors import Extractor, build_extractors
 from bench.metrics.pixel import mse, psnr
 from bench.stage import StageContext
-from bench.stages.tokenizer import load_tokenizer
+from bench.stages.tokenizer import load_tokenizer, read_trained_lengths
 from bench.store import write_json
 from bench.throughput import measure_throughput
 
@@ -32,6 +33,8 @@ SPOT_MOVED = 0.1
 
 def run(context: StageContext) -> dict[str, Any]:
     """Build the bank for `purpose` "policy" (errors and latents) or "evaluation" (features too).
+
+    Lengths that training never drew are decoded like the others, and flagged.
 
     Raises:
         UserError: there are fewer images than the configuration asks for.
@@ -48,31 +51,44 @@ def run(context: StageContext) -> dict[str, Any]:
             "ask for fewer, or null for all"
         )
     evaluation = config["purpose"] == "evaluation"
+    budgets = config["budgets"] or list(tokenizer.config.budgets)
     extractors = (
         build_extractors(
             resolution=config["extractor_resolution"],
-            inception_weights=context.spec.runtime["inception_weights"],
+            inception_weights=context.spec.runtime.get("inception_weights"),
             device=device,
         )
-        if evaluation
+        if config["extractor_resolution"]
         else []
+    )
+    shard = partial(
+        _shard,
+        tokenizer,
+        extractors,
+        {budget: tokenizer.merged_decoder(budget) for budget in budgets},
+        images,
+        batch=config["batch"],
+        device=device,
+        features=evaluation,
     )
     shards = []
     for first in range(0, count, config["shard"]):
         shards.append(context.work / f"shard-{first:09d}.safetensors")
         last = min(first + config["shard"], count)
         if not shards[-1].exists():
-            arrays = _shard(tokenizer, extractors, images, first, last, config["batch"], device)
-            save_tensors(shards[-1], arrays, about={"first": first, "last": last})
+            save_tensors(shards[-1], shard(first, last), about={"first": first, "last": last})
         context.progress(last, count)
     names = _merge(shards, context.work)
-    _spot_check(tokenizer, images, context.work, device)
-    budgets = list(tokenizer.config.budgets)
+    _spot_check(tokenizer, budgets, images, context.work, device)
+    trained = read_trained_lengths(context.inputs["tokenizer"])
     ids = np.load(context.work / "ids.npy", mmap_mode="r")
     about = {
         "budgets": budgets,
-        "codebook_size": tokenizer.quantizer.codebook_size,
-        "codebook": _codebook_use(ids, tokenizer.quantizer.codebook_size),
+        "trained": [budget in trained for budget in budgets],
+        "max_tokens": tokenizer.config.max_tokens,
+        "patch_size": tokenizer.config.patch_size,
+        "bits_per_token": tokenizer.quantizer.bits,
+        "codebook": _codebook_use(ids, tokenizer.quantizer),
         "purpose": config["purpose"],
         "images": {"digest": _digest(images, count), "count": count},
         "resolution": tokenizer.image_size,
@@ -82,7 +98,7 @@ def run(context: StageContext) -> dict[str, Any]:
     }
     if evaluation:
         sample = _pixels(images, 0, config["batch"])
-        about["throughput"] = measure_throughput(tokenizer, sample, device=device)
+        about["throughput"] = measure_throughput(tokenizer, budgets, sample, device=device)
     _write_table(images, count, budgets, context.work)
     write_json(context.work / "bank.json", about)
     for shard in shards:
@@ -94,36 +110,37 @@ def run(context: StageContext) -> dict[str, Any]:
 def _shard(
     tokenizer: ElasticTokenizer,
     extractors: list[Extractor],
+    decoders: dict[int, nn.Module],
     images: ImageSet,
     first: int,
     last: int,
+    *,
     batch: int,
     device: str,
+    features: bool,
 ) -> dict[str, Tensor]:
+    """Arrays of images `first` to `last`; features of the extractors only where asked for."""
     parts: dict[str, list[Tensor]] = {}
 
     def add(name: str, value: Tensor) -> None:
         parts.setdefault(name, []).append(value.cpu())
 
-    budgets = tokenizer.config.budgets
-    decoders = [tokenizer.merged_decoder(budget) for budget in budgets]
+    id_type = torch.int32 if tokenizer.quantizer.codebook_size <= 2**31 else torch.int64
     for start in range(first, last, batch):
         original = _pixels(images, start, min(start + batch, last)).to(device)
         ids, latents = tokenizer.encode(to_float(original))
-        add("ids", ids.int())
+        add("ids", ids.to(id_type))
         add("latents", latents.half())
         codes = tokenizer.quantizer.decode(ids)
-        decoded = [
-            to_uint8(decoder(codes[:, :budget]))
-            for budget, decoder in zip(budgets, decoders, strict=True)
-        ]
+        decoded = [to_uint8(decoder(codes[:, :budget])) for budget, decoder in decoders.items()]
         errors = torch.stack([mse(image, original) for image in decoded], 1)
         add("mse", errors.float())
         add("psnr", psnr(errors).float())
         for extractor in extractors:
-            features, distances = extractor.compare(original, decoded)
-            add(f"{extractor.name}_originals", features[0])
-            add(extractor.name, torch.stack(features[1:], 1))
+            values, distances = extractor.compare(original, decoded)
+            if features:
+                add(f"{extractor.name}_originals", values[0])
+                add(extractor.name, torch.stack(values[1:], 1))
             if distances is not None:
                 add("perceptual", distances)
     return {name: torch.cat(values) for name, values in parts.items()}
@@ -151,12 +168,13 @@ def _merge(shards: list[Path], folder: Path) -> list[str]:
     return sorted(first)
 
 
-def _spot_check(tokenizer: ElasticTokenizer, images: ImageSet, folder: Path, device: str) -> None:
+def _spot_check(
+    tokenizer: ElasticTokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
+) -> None:
     """Encode and decode a few images again, alone and unmerged, and compare with the arrays."""
     stored = np.load(folder / "mse.npy", mmap_mode="r")
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
     rng = np.random.default_rng(len(stored))
-    budgets = tokenizer.config.budgets
     moved = []
     for row in rng.integers(len(stored), size=SPOT_CHECKS):
         column = int(rng.integers(len(budgets)))
@@ -180,20 +198,30 @@ def _spot_check(tokenizer: ElasticTokenizer, images: ImageSet, folder: Path, dev
         )
 
 
-def _codebook_use(ids: np.ndarray, size: int) -> dict[str, Any]:
-    """Share of codes used and entropy in bits, over the whole set: together and per position."""
+def _codebook_use(ids: np.ndarray, quantizer: nn.Module) -> dict[str, Any]:
+    """Share of codes used and entropy in bits, over the whole set: together and per position.
 
-    def bits(column: np.ndarray) -> float:
-        share = np.bincount(column.ravel(), minlength=size) / column.size
-        share = share[share > 0]
-        return float(-(share * np.log2(share)).sum())
+    Where a token is several codes (residual quantization), usage is their mean, entropy their sum.
+    """
+    parts = quantizer.parts(torch.from_numpy(np.array(ids, dtype=np.int64))).numpy()
 
-    positions = [ids[:, position] for position in range(ids.shape[1])]
+    def use(codes: np.ndarray) -> tuple[float, float]:
+        """Usage and bits of codes `[..., Q]`."""
+        usage, bits = [], 0.0
+        for part, size in enumerate(quantizer.code_sizes):
+            counts = np.unique(codes[..., part], return_counts=True)[1]
+            share = counts / counts.sum()
+            usage.append(len(counts) / size)
+            bits -= float((share * np.log2(share)).sum())
+        return float(np.mean(usage)), bits
+
+    usage, bits = use(parts)
+    by_position = [use(parts[:, position]) for position in range(parts.shape[1])]
     return {
-        "usage": len(np.unique(ids)) / size,
-        "entropy_bits": bits(np.asarray(ids)),
-        "usage_by_position": [len(np.unique(column)) / size for column in positions],
-        "entropy_bits_by_position": [bits(column) for column in positions],
+        "usage": usage,
+        "entropy_bits": bits,
+        "usage_by_position": [usage for usage, _ in by_position],
+        "entropy_bits_by_position": [bits for _, bits in by_position],
     }
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from adatok_core.policy import BudgetPolicy
 from adatok_core.tokenizer import parameter_count
 from bench import allocation
 from bench.bank import PER_BUDGET, Bank
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.kernel import KernelReference
+from bench.policy_features import PolicyFeatures, policy_features
 from bench.protocol import Protocol
 from bench.stage import StageContext
 from bench.stages.policy import load_policy
+from bench.stages.tokenizer import load_tokenizer
+from bench.throughput import policy_time_share
 
 FRECHET_NAMES = {"lite0": "fd_lite0", "inception": "rfid"}
 CURVE_POINTS = 49
+POLICY_BATCH = 512
+TIMED_IMAGES = 64
 KERNEL_NAMES = {"lite0": "kid_lite0", "inception": "kid"}
 
 
@@ -95,8 +102,8 @@ class _Judge:
         }
 
     def bits(self, chosen: np.ndarray, candidates: int) -> float:
-        """Mean bits per image: `log2 V` per token, and `log2 M` to say which budget."""
-        per_token = math.log2(self.bank.about["codebook_size"])
+        """Mean bits per image: the quantizer's bits per token, and `log2 M` to say which budget."""
+        per_token = self.bank.about["bits_per_token"]
         return float(self.bank.budgets[chosen].mean() * per_token + math.log2(candidates))
 
 
@@ -105,21 +112,26 @@ def _fixed(bank: Bank, judge: _Judge) -> tuple[dict[str, Any], np.ndarray]:
     curve = []
     for column, budget in enumerate(bank.budgets):
         chosen = np.full(count, column)
-        row = {"budget": int(budget), **judge.metrics(chosen), **judge.speed(chosen)}
+        row = {"budget": int(budget), "trained": bank.about["trained"][column]}
+        row |= judge.metrics(chosen) | judge.speed(chosen)
         curve.append({**row, "bits": judge.bits(chosen, 1)})
-    metrics = {name: value for name, value in curve[-1].items() if name != "budget"}
+    metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
+    trained = np.flatnonzero(bank.about["trained"])
     return {
         "allocator": "fixed",
-        "metrics": {**metrics, "codebook_usage": bank.about["codebook"]["usage"]},
+        "metrics": metrics | _codebook_metrics(bank),
         "curve": curve,
-        "trade_offs": _trade_offs(judge.errors["mse"], bank.budgets),
+        "trade_offs": _trade_offs(judge.errors["mse"][:, trained], bank.budgets[trained]),
         "controls": {},
     }, chosen
 
 
 def _trade_offs(distortion: np.ndarray, budgets: np.ndarray) -> dict[str, list[list[float]]]:
-    """The agnostic and the oracle curve as (mean tokens, distortion), for plots."""
-    if len(budgets) == 1:
+    """The agnostic and the oracle curve as (mean tokens, distortion), for plots.
+
+    Over trained lengths only: a mixture must not owe anything to the others.
+    """
+    if len(budgets) < 2:
         return {}
     agnostic = allocation.agnostic_curve(distortion, budgets)
     oracle = allocation.oracle_curve(distortion, budgets)
@@ -130,13 +142,42 @@ def _trade_offs(distortion: np.ndarray, budgets: np.ndarray) -> dict[str, list[l
     }
 
 
+def _codebook_metrics(bank: Bank) -> dict[str, float]:
+    return {
+        "codebook_usage": bank.about["codebook"]["usage"],
+        "codebook_entropy_bits": bank.about["codebook"]["entropy_bits"],
+        "bits_per_token": bank.about["bits_per_token"],
+    }
+
+
+def _policy_cost(
+    policy: BudgetPolicy, seen: PolicyFeatures, artifact: Path, bank: Bank
+) -> dict[str, float]:
+    """Size and time of the policy as shares of the tokenizer's and of its encoder's."""
+    tokenizer = load_tokenizer(artifact)
+    parameters = parameter_count(policy)
+    images = torch.rand(TIMED_IMAGES, 3, bank.about["resolution"], bank.about["resolution"])
+    features = seen.load(torch.arange(min(TIMED_IMAGES, len(bank.array("ids")))))
+    return {
+        "policy_parameter_share": parameters / bank.about["parameters"],
+        "policy_encoder_parameter_share": parameters / parameter_count(tokenizer.encoder),
+        "policy_time_share": policy_time_share(
+            lambda: tokenizer.encode(images[: len(features)]), lambda: policy.choose(features)
+        ),
+    }
+
+
 def _policy(
     context: StageContext, bank: Bank, judge: _Judge, rng: np.random.Generator
 ) -> tuple[dict[str, Any], np.ndarray]:
     policy, config = load_policy(context.inputs["policy"])
+    seen = policy_features(
+        config, bank, tokenizer=context.inputs["tokenizer"], images=context.inputs.get("images")
+    )
+    rows = torch.arange(len(bank.array("ids")))
     with torch.inference_mode():
-        latents = torch.from_numpy(np.array(bank.array("latents"))).float()
-        log_policy = policy(latents).log_softmax(-1)
+        logits = torch.cat([policy(seen.load(part)) for part in rows.split(POLICY_BATCH)])
+        log_policy = logits.log_softmax(-1)
         picked = log_policy.argmax(-1).numpy()
         entropy = float(-(log_policy.exp() * log_policy).sum(-1).mean())
     columns = bank.columns(list(config.candidates))
@@ -159,9 +200,14 @@ def _policy(
         **{f"share/tokens_{b}": float(s) for b, s in zip(budgets, shares, strict=True)},
         **judge.speed(chosen),
         "bits": judge.bits(chosen, len(columns)),
-        "codebook_usage": bank.about["codebook"]["usage"],
+        "untrained_share": float((~np.array(bank.about["trained"]))[chosen].mean()),
+        **_codebook_metrics(bank),
+        **_policy_cost(policy, seen, context.inputs["tokenizer"], bank),
     }
-    metrics["policy_parameter_share"] = parameter_count(policy) / bank.about["parameters"]
+    if "perceptual" in judge.errors:
+        metrics["allocation_skill_perceptual"] = allocation.allocation_skill(
+            judge.errors["perceptual"][:, columns], budgets, picked
+        )
     return {
         "allocator": "policy",
         "metrics": metrics,

@@ -1,57 +1,113 @@
-"""The policy stage: learns from the bank's errors and latents, decodes nothing."""
+"""The policy stage: learns from the bank's errors and features, decodes nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import BudgetPolicy
-from adatok_core.policy_training import build_policy, train_policy
+from adatok_core.policy_training import CalibrationSet, PolicyTrainer, build_policy
+from adatok_core.rewards import RewardTable
 from adatok_core.tokenizer import parameter_count
 from bench.bank import Bank
-from bench.checkpoints import load_tensors, save_tensors
+from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.memory import keep_freed_memory
+from bench.policy_features import policy_features
 from bench.settings import parse
 from bench.stage import StageContext
 
 WEIGHTS = "policy.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Train the policy; its trajectory is part of the result.
+    """Train the policy, going on from the last checkpoint; its trajectory is part of the result.
 
     Raises:
         DivergedError: the objective is not finite; names the step.
         ValueError: the tokenizer's distortion does not fall over the candidates.
     """
+    keep_freed_memory()
     bank = Bank.read(context.inputs["bank"])
     config = parse(PolicyConfig, context.spec.config, where="policy")
-    columns = bank.columns(list(config.candidates))
-    trained = train_policy(
+    features = policy_features(
         config,
-        latents=torch.from_numpy(np.array(bank.array("latents"))),
-        distortion=torch.from_numpy(bank.per_budget("mse")[:, columns]).float(),
-        max_tokens=int(bank.budgets[-1]),
+        bank,
+        tokenizer=context.inputs.get("tokenizer"),
+        images=context.inputs.get("images"),
     )
-    latents, width = bank.array("latents").shape[1:]
+    trainer = build_trainer(config, bank, features)
+    checkpoint = context.work / CHECKPOINT
+    if checkpoint.exists():
+        trainer.load_state(load_state(checkpoint))
+    for step in trainer.run():
+        if step % config.checkpoint_every == 0 and step < config.steps:
+            save_state(checkpoint, trainer.state())
+        if step % config.log_every == 0:
+            context.progress(step, config.steps)
+    policy = trainer.trained_policy(_calibration(config, context.inputs))
     save_tensors(
         context.work / WEIGHTS,
-        trained.policy.state_dict(),
-        about={"policy": context.spec.config, "latents": latents, "width": width},
+        policy.state_dict(),
+        about={
+            "policy": context.spec.config,
+            "length": features.length,
+            "width": features.width,
+        },
     )
-    return {
-        "history": trained.history,
-        "parameters": parameter_count(trained.policy),
-    }
+    checkpoint.unlink(missing_ok=True)
+    return {"history": trainer.history, "parameters": parameter_count(policy)}
+
+
+def _calibration(config: PolicyConfig, inputs: dict[str, Path]) -> CalibrationSet | None:
+    """The images set aside to hold a constraint on; without any, the training images serve."""
+    if "calibration" not in inputs:
+        return None
+    bank = Bank.read(inputs["calibration"])
+    features = policy_features(
+        config,
+        bank,
+        tokenizer=inputs.get("tokenizer"),
+        images=inputs.get("calibration_images"),
+    )
+    return CalibrationSet(features.load, build_rewards(config, bank).fidelity)
+
+
+def build_rewards(config: PolicyConfig, bank: Bank) -> RewardTable:
+    """The rewards of a bank's images at the policy's candidates."""
+    columns = bank.columns(list(config.candidates))
+    perceptual = None
+    if config.reward.perceptual_share > 0:
+        perceptual = torch.from_numpy(bank.per_budget("perceptual")[:, columns]).float()
+    return RewardTable.of(
+        torch.from_numpy(bank.per_budget("mse")[:, columns]).float(),
+        config.candidates,
+        max_tokens=bank.about["max_tokens"],
+        config=config.reward,
+        perceptual=perceptual,
+    )
+
+
+def build_trainer(config: PolicyConfig, bank: Bank, features: Any) -> PolicyTrainer:
+    """The trainer of a policy on `bank`, whose images have these `features`."""
+    columns = bank.columns(list(config.candidates))
+    return PolicyTrainer(
+        config,
+        load=features.load,
+        length=features.length,
+        width=features.width,
+        rewards=build_rewards(config, bank),
+        mse=torch.from_numpy(bank.per_budget("mse")[:, columns]).float(),
+    )
 
 
 def load_policy(artifact: Path) -> tuple[BudgetPolicy, PolicyConfig]:
     """The trained policy of an artifact and its configuration."""
     tensors, about = load_tensors(artifact / WEIGHTS)
     config = parse(PolicyConfig, about["policy"], where=str(artifact))
-    policy = build_policy(config, latents=about["latents"], width=about["width"])
+    policy = build_policy(config, length=about["length"], width=about["width"])
     policy.load_state_dict(tensors)
     return policy.eval(), config

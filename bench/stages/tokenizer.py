@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from adatok_core.budgets import trained_lengths
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
+from bench.metrics.lite0 import Lite0
 from bench.settings import parse
 from bench.stage import StageContext
 
@@ -20,21 +24,27 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Train to the last step; the artifact holds the averaged (EMA) weights.
+    """Train, or fine-tune the input `start`, to the last step; the artifact holds the EMA weights.
 
     Raises:
         DivergedError: the loss is not finite; names the step.
     """
     images = read_image_set(context.inputs["images"])
-    pixels = images.pixels
-    training = parse(TrainingConfig, context.spec.config["training"], where="training")
+    pixels, config = images.pixels, context.spec.config
+    training = parse(TrainingConfig, config["training"], where="training")
+    tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
+    device = context.spec.resources.device
+    start = context.inputs.get("start")
     trainer = TokenizerTrainer(
-        parse(TokenizerConfig, context.spec.config["tokenizer"], where="tokenizer"),
+        tokenizer,
         training,
         image_size=pixels.shape[-1],
         count=len(pixels),
         load=lambda indices: torch.from_numpy(pixels[indices.numpy()]),
-        device=context.spec.resources.device,
+        device=device,
+        start=start and load_tensors(start / WEIGHTS)[0],
+        trainable=config.get("trainable", "all"),
+        feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
     checkpoint = context.work / CHECKPOINT
     if checkpoint.exists():
@@ -48,8 +58,9 @@ def run(context: StageContext) -> dict[str, Any]:
         context.work / WEIGHTS,
         trainer.ema.state_dict(),
         about={
-            "tokenizer": context.spec.config["tokenizer"],
+            "tokenizer": config["tokenizer"],
             "image_size": int(pixels.shape[-1]),
+            "trained_lengths": sorted(trained_lengths(tokenizer.budgets, training.lengths)),
         },
     )
     checkpoint.unlink(missing_ok=True)
@@ -58,6 +69,17 @@ def run(context: StageContext) -> dict[str, Any]:
         "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
     }
+
+
+def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:
+    """Lite0's maps at the images' own resolution, for the perceptual loss."""
+    network = Lite0(resolution).to(device)
+    return lambda images: network(images)[1]
+
+
+def read_trained_lengths(artifact: Path) -> set[int]:
+    """Numbers of tokens that the last training of an artifact's tokenizer drew."""
+    return set(load_tensors(artifact / WEIGHTS)[1]["trained_lengths"])
 
 
 def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:

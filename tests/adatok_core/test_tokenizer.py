@@ -1,49 +1,42 @@
+import itertools
+
 import pytest
 import torch
 from torch import nn
 
-from adatok_core.config import VQ, LoRA, TokenizerConfig
-from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
+from adatok_core.config import FSQ, VQ, LoRA, ResidualVQ
+from adatok_core.lora import is_adapter
+from adatok_core.tokenizer import parameter_count, to_float, to_uint8
 
-BUDGETS = (2, 4, 7)
+ADAPTERS = ("per_budget", "shared", "shared_same_parameters")
+# A shared decoder with adapters or none; separate decoders, which carry none.
+DECODERS = {
+    **{f"shared-{a}": {"lora": LoRA(rank=2, alpha=2.0, adapters=a)} for a in ADAPTERS},
+    "shared-plain": {"lora": LoRA(rank=0)},
+    "per_budget": {"decoders": "per_budget", "lora": LoRA(rank=0)},
+}
+COMBINATIONS = list(
+    itertools.product(
+        ("dropped", "hidden", "mask_vector", "null_vectors"), DECODERS, ("full", "patches")
+    )
+)
 ROOMY = {"atol": 1e-5, "rtol": 0}
 
 
-def tokenizer_of(*, image_size=16, seed=0, **options):
-    """A tokenizer whose adapters look trained: every head decodes in its own way."""
-    torch.manual_seed(seed)
-    config = TokenizerConfig(
-        **{
-            "budgets": BUDGETS,
-            "patch_size": 4,
-            "width": 16,
-            "encoder_depth": 1,
-            "decoder_depth": 2,
-            "attention_heads": 2,
-            "lora": LoRA(rank=2, alpha=2.0),
-            **options,
-        }
-    )
-    model = ElasticTokenizer(config, image_size=image_size).eval()
-    for name, parameter in model.decoder.named_parameters():
-        if name.endswith(".up"):
-            nn.init.normal_(parameter, std=0.2)
-    return model
-
-
 @pytest.fixture(scope="module")
-def model():
+def model(tokenizer_of):
     return tokenizer_of()
 
 
-@pytest.fixture
-def images():
-    return torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+@pytest.fixture(params=COMBINATIONS, ids="-".join)
+def any_model(request, tokenizer_of):
+    tail, decoders, latent_attention = request.param
+    return tokenizer_of(tail=tail, latent_attention=latent_attention, **DECODERS[decoders])
 
 
 @pytest.mark.parametrize("patch_size", [2, 4, 16])
-@pytest.mark.parametrize("quantizer", [TokenizerConfig().quantizer, VQ(dimension=5)])
-def test_shapes(images, patch_size, quantizer):
+@pytest.mark.parametrize("quantizer", [FSQ(), VQ(dimension=5)], ids=["fsq", "vq"])
+def test_shapes(tokenizer_of, images, patch_size, quantizer):
     model = tokenizer_of(patch_size=patch_size, quantizer=quantizer)
     ids, latents = model.encode(images)
     assert ids.shape == (6, 7)
@@ -57,114 +50,127 @@ def test_shapes(images, patch_size, quantizer):
     torch.testing.assert_close(model.decode(ids, kept), output, **ROOMY)
 
 
-def test_patch_size_must_divide_the_resolution():
+def test_patch_size_must_divide_the_resolution(tokenizer_of):
     with pytest.raises(ValueError, match=r"^patch_size: 4 must divide the resolution 18"):
         tokenizer_of(image_size=18)
 
 
-@pytest.mark.parametrize("patch_size", [2, 4])
-def test_a_patch_of_the_image_is_a_patch_of_the_sequence(images, patch_size):
-    encoder = tokenizer_of(patch_size=patch_size).encoder
-    side = 16 // patch_size
-    seen = []
-    encoder.embed.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
-    row, column = 1, side - 1
-    changed = images.clone()
-    rows = slice(row * patch_size, (row + 1) * patch_size)
-    columns = slice(column * patch_size, (column + 1) * patch_size)
-    changed[:, :, rows, columns] += 1
-    encoder(images)
-    encoder(changed)
-    moved = (seen[0] != seen[1]).any(-1).any(0)
-    assert moved.nonzero().flatten().tolist() == [row * side + column]
-    torch.testing.assert_close(seen[0].amin(), images.amin() * 2 - 1)
-
-
-def test_latents_are_the_queries_that_saw_the_image(images):
-    encoder = tokenizer_of().encoder
-    with torch.no_grad():
-        encoder.transformer.blocks[0].attention.out.weight.zero_()
-        before = encoder(images)
-        assert torch.equal(before[0], before[1])  # without attention they see nothing
-        encoder.queries[2] += torch.linspace(-1, 1, 16)
-        moved = (encoder(images) != before).any(-1).any(0)
-    assert moved.nonzero().flatten().tolist() == [2]
-
-
-def test_a_position_of_the_decoder_is_a_patch_of_the_image(images):
-    model = tokenizer_of(budgets=(4,), lora=LoRA(rank=0))
-    outputs = []
-    codes = torch.rand(1, 4, 4)
-    for bump in (0.0, 3.0):
-        with torch.no_grad():
-            model.decoder.queries[6] += bump * torch.linspace(-1, 1, 16)
-            for block in model.decoder.transformer.blocks:
-                block.attention.out.weight.zero_()
-        outputs.append(model.decode_codes(codes, torch.tensor([4])))
-    moved = (outputs[0] != outputs[1]).any(1)[0]
-    assert moved[4:8, 8:12].all()
-    moved[4:8, 8:12] = False
-    assert not moved.any()
-
-
-def test_encoding_is_deterministic_and_sees_the_whole_image(model, images):
+@pytest.mark.parametrize(
+    "quantizer",
+    [FSQ(), VQ(codebook_size=64, revive_below=0.9), ResidualVQ(entries=64, revive_below=0.9)],
+    ids=["fsq", "vq", "residual_vq"],
+)
+def test_encoding_changes_and_draws_nothing_even_in_training(tokenizer_of, images, quantizer):
+    model = tokenizer_of(quantizer=quantizer).train()
+    if not isinstance(quantizer, FSQ):
+        model(images, torch.full((6,), 7), torch.Generator())  # from now on codes are dead
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     state = torch.get_rng_state()
     ids, latents = model.encode(images)
     again, latents_again = model.encode(images)
     assert torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(ids, again)
     assert torch.equal(latents, latents_again)
-    assert len(ids.unique()) > 10
-    for corner in ((0, 0), (15, 15)):
-        changed = images.clone()
-        changed[:, :, corner[0], corner[1]] += 0.5
-        assert ((model.encode(changed)[1] - latents).abs() > 1e-6).any(-1).all()
 
 
-@pytest.mark.parametrize("k", range(1, 7))
-def test_the_tail_never_reaches_the_reconstruction(model, images, k):
-    ids, _ = model.encode(images)
-    kept = torch.full((6,), k)
-    expected = model.decode(ids, kept)
-    other = ids.clone()
-    other[:, k:] = (other[:, k:] + 1 + torch.arange(7 - k) * 37) % model.quantizer.codebook_size
-    assert torch.equal(model.decode(other, kept), expected)
-    codes = model.quantizer.decode(ids)
-    codes[:, k:] = torch.randn(6, 7 - k, codes.shape[-1]) * 100
-    assert torch.equal(model.decode_codes(codes, kept), expected)
-    # The last token that is kept does reach it.
-    other[:, k - 1] = (ids[:, k - 1] + 501) % model.quantizer.codebook_size
-    changed = (model.decode(other, kept) - expected).abs().amax((1, 2, 3))
-    assert (changed > 1e-3).all()
+def test_codes_vary(model, images):
+    assert len(model.encode(images)[0].unique()) > 10
 
 
-def test_an_image_decodes_alike_alone_and_in_a_mixed_batch(model, images):
-    ids, latents = model.encode(images)
-    kept = torch.tensor([7, 2, 4, 1, 3, 2])
-    mixed = model.decode(ids, kept)
-    for i in range(6):
+@pytest.mark.parametrize("i", [0, 3, 6])
+def test_a_row_of_the_encoder_is_a_token(model, images, i):
+    before = model.encode(images)[0]
+
+    def bump(_, __, latents):
+        return latents + 3 * torch.linspace(-1, 1, 16) * (torch.arange(7) == i)[:, None]
+
+    handle = model.encoder.register_forward_hook(bump)
+    after = model.encode(images)[0]
+    handle.remove()
+    assert (after != before).any(0).nonzero().flatten().tolist() == [i]
+
+
+def test_an_image_decodes_alike_alone_mixed_and_merged_at_every_length(any_model, images):
+    model = any_model
+    kept = torch.arange(1, 8)  # candidates and untrained lengths
+    codes = model.quantizer.decode(model.encode(torch.cat([images, images[:1]]))[0])
+    mixed = model.decode_codes(codes, kept)
+    shuffle = torch.tensor([4, 0, 6, 2, 5, 1, 3])
+    shuffled = model.decode_codes(codes[shuffle], kept[shuffle])
+    torch.testing.assert_close(shuffled, mixed[shuffle], **ROOMY)
+    for i, budget in enumerate(kept.tolist()):
         image = slice(i, i + 1)
-        alone_ids, alone_latents = model.encode(images[image])
-        assert torch.equal(alone_ids, ids[image])
-        torch.testing.assert_close(alone_latents, latents[image], **ROOMY)
-        torch.testing.assert_close(model.decode(ids[image], kept[image]), mixed[image], **ROOMY)
-        merged = model.merged_decoder(int(kept[i]))
-        codes = model.quantizer.decode(ids[image, : kept[i]])
-        torch.testing.assert_close(merged(codes), mixed[image], **ROOMY)
+        alone = model.decode_codes(codes[image], kept[image])
+        torch.testing.assert_close(alone, mixed[image], **ROOMY)
+        cut = model.decode_codes(codes[image, :budget], kept[image])
+        torch.testing.assert_close(cut, mixed[image], **ROOMY)
+        merged = model.merged_decoder(budget)
+        assert not any(is_adapter(name) for name in merged.state_dict())
+        torch.testing.assert_close(merged(codes[image, :budget]), mixed[image], **ROOMY)
+    assert (mixed[0] - mixed[6]).abs().max() > 1e-2
 
 
-def test_an_untrained_length_uses_the_next_larger_head(images):
+def test_gradient_reaches_every_parameter_and_every_head_in_both_precisions(any_model, images):
+    for bf16 in (False, True):
+        any_model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            output, _ = any_model(images, torch.tensor([1, 2, 3, 4, 6, 7]))
+        assert output.dtype == torch.float32
+        (output - images).square().mean().backward()
+        for name, parameter in any_model.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            parts = parameter.grad if is_adapter(name) else parameter.grad[None]
+            assert (parts != 0).flatten(1).any(1).all(), name
+
+
+def test_an_untrained_length_uses_the_next_larger_head(tokenizer_of, images):
     model = tokenizer_of()
     ids, _ = model.encode(images)
     lengths = (3, 5)
     before = [model.decode(ids, torch.full((6,), k)) for k in lengths]
     with torch.no_grad():
         for name, parameter in model.decoder.named_parameters():
-            if name.endswith(".up"):
+            if is_adapter(name):
                 parameter[1].zero_()  # the head of budgets 3 and 4
     after = [model.decode(ids, torch.full((6,), k)) for k in lengths]
     assert (after[0] - before[0]).abs().max() > 1e-2
     torch.testing.assert_close(after[1], before[1], **ROOMY)
+
+
+@pytest.mark.parametrize("adapters", ADAPTERS[1:])
+def test_a_shared_set_serves_every_budget(tokenizer_of, adapters):
+    model = tokenizer_of(**DECODERS[f"shared-{adapters}"])
+    codes, kept = torch.rand(6, 7, 4) * 2 - 1, torch.tensor([2, 4, 7, 2, 4, 7])
+    before = model.decode_codes(codes, kept)
+    ups = [p for name, p in model.named_parameters() if name.endswith(".up")]
+    # The smaller sides are 4 (the embedding) and 16.
+    assert {p.shape[0] for p in ups} == {1}
+    assert {p.shape[2] for p in ups} == ({2} if adapters == "shared" else {4, 6})
+    with torch.no_grad():
+        for parameter in ups:
+            parameter.zero_()
+    assert ((model.decode_codes(codes, kept) - before).abs().amax((1, 2, 3)) > 1e-2).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "places"),
+    [("embed", 1), ("qkv", 2), ("out", 2), ("expand", 2), ("contract", 2), ("pixels", 1)],
+)
+def test_only_the_named_layers_of_the_decoder_carry_adapters(tokenizer_of, images, layer, places):
+    model = tokenizer_of(lora=LoRA(rank=2, layers=(layer,)))
+    names = [name for name in model.state_dict() if is_adapter(name)]
+    assert len(names) == 2 * places
+    assert all(name.startswith("decoder.") and f".{layer}." in name for name in names)
+    assert model(images, torch.tensor([1, 2, 3, 4, 6, 7]))[0].shape == images.shape
+
+
+def test_adapters_are_all_that_heads_add(tokenizer_of):
+    with_heads, without = tokenizer_of(), tokenizer_of(lora=LoRA(rank=0))
+    names = {name for name in with_heads.state_dict() if not is_adapter(name)}
+    assert names == set(without.state_dict())
+    assert not any(is_adapter(name) for name in without.state_dict())
 
 
 @pytest.mark.parametrize("outside", [0, 8])
@@ -175,7 +181,17 @@ def test_a_budget_outside_the_tokenizer_is_refused(model, outside):
         model.merged_decoder(outside)
 
 
-def test_gradient_reaches_the_heads_of_the_batch_the_encoder_and_the_quantizer(images):
+def test_codes_shorter_than_a_prefix_are_refused(any_model):
+    dimension = any_model.quantizer.dimension
+    kept = torch.tensor([2, 4, 1])
+    assert any_model.decode_codes(torch.zeros(3, 4, dimension), kept).shape == (3, 3, 16, 16)
+    with pytest.raises(ValueError, match="3 tokens given, 4 to be kept"):
+        any_model.decode_codes(torch.zeros(3, 3, dimension), kept)
+
+
+def test_gradient_reaches_the_heads_of_the_batch_the_encoder_and_the_quantizer(
+    tokenizer_of, images
+):
     model = tokenizer_of()
     output, _ = model(images, torch.tensor([1, 2, 7, 7, 6, 2]))
     (output - images).square().mean().backward()
@@ -188,43 +204,19 @@ def test_gradient_reaches_the_heads_of_the_batch_the_encoder_and_the_quantizer(i
     assert (model.encoder.queries.grad.abs().sum(-1) > 0).all()
 
 
-def test_a_merged_decoder_is_a_copy(images):
-    model = tokenizer_of()
-    kept = torch.full((6,), 4)
-    ids, _ = model.encode(images)
-    before = model.decode(ids, kept)
-    with torch.no_grad():
-        for parameter in model.merged_decoder(4).parameters():
-            parameter.zero_()
-    assert torch.equal(model.decode(ids, kept), before)
-
-
-def test_one_budget_makes_a_fixed_length_tokenizer(images):
+def test_one_budget_makes_a_fixed_length_tokenizer(tokenizer_of, images):
     model = tokenizer_of(budgets=(4,), lora=LoRA(rank=0))
-    assert not any(name.endswith(".up") for name, _ in model.named_parameters())
     output, quantized = model(images, torch.full((6,), 4))
     assert quantized.ids.shape == (6, 4)
     torch.testing.assert_close(model.decoder(quantized.codes), output, **ROOMY)
 
 
-def test_positions_differ_and_those_of_kept_tokens_have_unit_scale(model):
-    encoder, decoder = model.encoder, model.decoder
-    scale = decoder.token_positions.square().mean().sqrt().item()
-    assert scale == pytest.approx(1, abs=0.25)
-    for positions in (
-        encoder.queries,
-        encoder.patch_positions,
-        decoder.queries,
-        decoder.token_positions,
-    ):
-        assert len(positions.detach().unique(dim=0)) == len(positions)
-
-
-def test_calibration_makes_codes_depend_on_the_image(images):
+def test_calibration_makes_codes_depend_on_the_image(tokenizer_of, images):
     model = tokenizer_of()
     alike = 0.5 + 0.05 * (images - 0.5)
     before, _ = model.encode(alike)
-    model.calibrate(alike)
+    quantizer = model.quantizer
+    quantizer.project.calibrate(model.encoder(alike), spread=quantizer.calibrated_spread)
     after, _ = model.encode(alike)
     distinct = [sum(len(column.unique()) for column in ids.T) for ids in (before, after)]
     assert distinct[0] < 21

@@ -3,6 +3,62 @@ import torch
 
 from bench.metrics.torchvision_shim import prepare_torchvision
 
+TRAINING = {
+    "steps": 40,
+    "batch": 8,
+    "learning_rate": 1.0e-2,
+    "warmup_steps": 5,
+    "log_every": 10,
+    "checkpoint_every": 10,
+}
+METHOD = {
+    "suite": "method",
+    "question": "Does the harness do what the switches of the method say?",
+    "reference_arm": "plain",
+    "base": {
+        "data": {
+            "kind": "fluent_scenes",
+            "resolution": 32,
+            "train": 48,
+            "validation": 24,
+            "calibration": 16,
+        },
+        "tokenizer": {
+            "budgets": [1, 2, 4],
+            "width": 16,
+            "encoder_depth": 1,
+            "decoder_depth": 1,
+            "attention_heads": 2,
+            "quantizer": {"kind": "residual_vq", "entries": 4, "depth": 2, "dimension": 6},
+            "lora": {"rank": 0},
+        },
+        "training": TRAINING,
+        "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
+    },
+    "arms": [
+        {"name": "plain"},
+        {
+            "name": "heads",
+            "set": {
+                "finetuning.trainable": "heads",
+                "finetuning.lora": {"rank": 2, "alpha": 1.0},
+                "finetuning.training": {**TRAINING, "steps": 20},
+            },
+        },
+        {
+            "name": "policy",
+            "set": {
+                "bank.budgets": [1, 2, 3, 4],
+                "bank.policy_perceptual": True,
+                "policy": {"candidates": [1, 3, 4], "steps": 30, "batch": 16, "log_every": 10},
+                "policy.reward.perceptual_share": 0.5,
+                "policy.weighting": {"kind": "constraint", "mean_budget": 3},
+            },
+            "sweep": {"policy.input": ["quantized", "pixels"]},
+        },
+    ],
+}
+
 
 @pytest.fixture(scope="session")
 def inception_weights(tmp_path_factory):
@@ -18,3 +74,9 @@ def inception_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def method_run(finish):
+    """Heads on a frozen tokenizer; policies on codes and pixels; a length never trained, 3."""
+    return finish(METHOD)

@@ -89,6 +89,8 @@ def test_a_tokenizer_without_policy_trains_beside_the_one_that_waits(load, small
         ("training.seed", 1, {"tokenizer"}),
         ("bank.policy_images", 41, {"policy bank"}),
         ("bank.extractor_resolution", 33, {"bank"}),
+        ("bank.policy_perceptual", True, {"policy bank"}),
+        ("bank.budgets", [1, 2, 3, 4], {"policy bank", "bank"}),
         ("bank.shard", 17, {"policy bank", "bank"}),
         ("policy.seed", 1, {"policy"}),
         ("evaluation.seed", 1, set()),
@@ -125,6 +127,97 @@ def test_a_setting_changes_the_stages_it_belongs_to_and_theirs_after_them(
         expected |= set().union(*(after.get(name, set()) for name in expected))
     before, now = keys(), keys(**{path: value})
     assert {name for name in before if before[name] != now[name]} == expected
+
+
+FINETUNING = {"training": {"steps": 10, "warmup_steps": 0}}
+
+
+def test_finetuning_is_a_second_tokenizer_and_the_first_is_shared(load, small, store):
+    small["base"]["tokenizer"]["lora"] = {"rank": 0}
+    heads = {**FINETUNING, "trainable": "heads", "lora": {"rank": 3, "alpha": 1.0}}
+    arms = [
+        {"name": "plain"},
+        {"name": "tuned", "set": {"finetuning": heads, "policy": POLICY}},
+        {"name": "other", "set": {"finetuning": FINETUNING}},
+    ]
+    graph = build_graph(load({**small, "arms": arms}))
+    plain, tuned, other = (cell.inputs["bank"].inputs["tokenizer"] for cell in graph.evaluations)
+    assert set(plain.inputs) == {"images"}
+    assert tuned.inputs["start"] is other.inputs["start"] is plain
+    assert tuned.inputs["images"] is plain.inputs["images"]
+    assert Counter(node.stage for node in nodes_of(graph))["tokenizer"] == 3
+    assert len({node.spec(store).key for node in (plain, tuned, other)}) == 3
+    assert plain.config["tokenizer"]["lora"]["rank"] == 0
+    assert tuned.config["tokenizer"]["lora"]["rank"] == 3
+    assert tuned.config["training"]["steps"] == 10
+    assert (tuned.config["trainable"], other.config["trainable"]) == ("heads", "decoder")
+    # All that is measured is measured on the second one.
+    evaluation = graph.evaluations[1]
+    assert evaluation.inputs["policy"].inputs["bank"].inputs["tokenizer"] is tuned
+    assert evaluation.inputs["tokenizer"] is tuned
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"finetuning.trainable": "heads"},
+        {"finetuning.training.seed": 1},
+        {"training.seed": 1},
+        {"data.train": 49},
+    ],
+)
+def test_what_finetuning_depends_on(load, small, store, changes):
+    def key(**changes):
+        (cell,) = build_graph(load(one_arm(small, finetuning=FINETUNING, **changes))).evaluations
+        return cell.inputs["bank"].inputs["tokenizer"].spec(store).key
+
+    assert key(**changes) != key()
+
+
+def test_both_trainings_have_a_referenced_length(load, small, store):
+    small["arms"][-1]["set"]["finetuning"] = FINETUNING
+    evaluations = build_graph(load(small)).evaluations
+    tuned = evaluations[-1].inputs["bank"].inputs["tokenizer"]
+    assert tuned.spec(store) is None
+    for evaluation in evaluations[1:3]:
+        reached(store, evaluation, 3.0)
+    for node in (tuned, tuned.inputs["start"]):
+        assert node.spec(store).config["tokenizer"]["budgets"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [("latents", set()), ("quantized", {"tokenizer"}), ("pixels", {"images"})],
+)
+def test_a_policy_gets_what_its_input_is_read_from(load, small, kind, extra):
+    settings = {"policy": {**POLICY, "input": kind}}
+    (cell,) = build_graph(load(one_arm(small, **settings))).evaluations
+    policy = cell.inputs["policy"]
+    assert set(policy.inputs) == {"bank"} | extra
+    assert set(cell.inputs) == {"bank", "policy", "tokenizer"} | (extra - {"tokenizer"})
+    if kind == "pixels":  # trained on one split, judged on the other
+        assert policy.inputs["images"] is policy.inputs["bank"].inputs["images"]
+        assert cell.inputs["images"] is cell.inputs["bank"].inputs["images"]
+        assert cell.inputs["images"] is not policy.inputs["images"]
+    if kind == "quantized":
+        assert policy.inputs["tokenizer"] is policy.inputs["bank"].inputs["tokenizer"]
+
+
+def test_inputs_of_a_policy_share_one_bank(load, small):
+    arm = {"name": "a", "set": {"policy": POLICY}, "sweep": {"policy.input": ["latents", "pixels"]}}
+    first, second = build_graph(load({**small, "arms": [arm]})).evaluations
+    assert first.inputs["policy"] is not second.inputs["policy"]
+    assert first.inputs["policy"].inputs["bank"] is second.inputs["policy"].inputs["bank"]
+
+
+def test_networks_input_size_matters_to_a_policys_bank_that_measures_by_them(load, small, store):
+    def key(**changes):
+        (cell,) = build_graph(load(one_arm(small, policy=POLICY, **changes))).evaluations
+        return cell.inputs["policy"].inputs["bank"].spec(store).key
+
+    perceptual = {"bank.policy_perceptual": True}
+    assert key(**{"bank.extractor_resolution": 33}) == key()
+    assert key(**perceptual, **{"bank.extractor_resolution": 33}) != key(**perceptual)
 
 
 def test_a_raised_version_makes_new_keys(load, small, store, monkeypatch):

@@ -59,6 +59,22 @@ def test_the_stages_of_a_cell_and_their_histories(small_run):
     assert set(small_run.record("elastic")["histories"]) == {"tokenizer"}
 
 
+def test_a_finetuning_has_a_history_of_its_own(method_run):
+    histories = method_run.record("heads")["histories"]
+    assert set(histories) == {"tokenizer", "finetuning"}
+    assert [row["step"] for row in histories["tokenizer"]] == [10, 20, 30, 40]
+    assert [row["step"] for row in histories["finetuning"]] == [10, 20]
+    stages = [stage["stage"] for stage in method_run.record("heads")["stages"]]
+    assert stages.count("tokenizer") == 2
+    assert histories["tokenizer"] == method_run.record("plain")["histories"]["tokenizer"]
+    assert set(method_run.record("plain")["histories"]) == {"tokenizer"}
+
+
+def test_the_arm_to_compare_with_is_in_every_record(small_run, method_run):
+    assert {record["reference_arm"] for record in method_run.result.records} == {"plain"}
+    assert {record["reference_arm"] for record in small_run.result.records} == {None}
+
+
 def test_a_referenced_budget_is_resolved(small_run):
     means = [small_run.record(f"policy: seed {seed}")["metrics"]["mean_tokens"] for seed in (0, 1)]
     record = small_run.record("fixed_at_mean")

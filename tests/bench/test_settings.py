@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from bench.cell import CellConfig
 from bench.errors import UserError
 from bench.settings import parse, read_yaml, suggestion
-from bench.suite import CellConfig, SuiteFile
+from bench.suite import SuiteFile
 
 DATA = {"kind": "fluent_scenes", "train": 10, "validation": 5}
 POLICY = {"candidates": [2, 4]}
@@ -58,7 +59,8 @@ def test_builds_nested_settings_and_fills_in_defaults():
         (cell(trainning={}), "trainning: unknown key; did you mean 'training'?"),
         (
             cell(data={**DATA, "patth": "x"}),
-            "data.patth: unknown key; valid: kind, resolution, train, validation, seed",
+            "data.patth: unknown key; "
+            "valid: kind, resolution, train, validation, calibration, seed",
         ),
         (
             cell(data={"kind": "image_folder", "patth": "x"}),
@@ -122,7 +124,9 @@ def test_an_unknown_kind_comes_with_all_that_there_are():
     message = refusal(cell(data={"kind": "imagenet"}))
     assert message == "data.kind: input should be 'fluent_scenes' or 'image_folder', not 'imagenet'"
     message = refusal(cell(tokenizer={"quantizer": {"kind": "fsqq", "levels": [1]}}))
-    assert message == "tokenizer.quantizer.kind: input should be 'fsq' or 'vq', not 'fsqq'"
+    assert message == "tokenizer.quantizer.kind: input should be " + (
+        "'fsq' or 'lfq' or 'vq' or 'residual_vq', not 'fsqq'"
+    )
 
 
 @pytest.mark.parametrize(

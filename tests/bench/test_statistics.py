@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from bench.statistics import student_interval
+from bench.statistics import holm, paired_difference, student_interval
 
 
 def test_known_interval():
@@ -44,3 +45,48 @@ def test_bad_values_are_refused(values):
 def test_bad_levels_are_refused():
     with pytest.raises(ValueError, match="between 0 and 1"):
         student_interval([1.0, 2.0], level=95)
+
+
+def test_a_paired_difference_is_the_paired_t_test():
+    a = {0: 1.0, 1: 2.5, 2: 2.0, 3: 4.0}
+    b = {3: 3.0, 2: 1.5, 1: 1.0, 0: 0.8}  # the order of the seeds does not matter
+    expected = stats.ttest_rel(list(a.values()), [b[seed] for seed in a])
+    difference = paired_difference(a, b)
+    assert difference.p == pytest.approx(expected.pvalue)
+    assert difference.mean == pytest.approx(0.8)
+    low, high = expected.confidence_interval(0.95)
+    assert (difference.low, difference.high) == pytest.approx((low, high))
+    assert difference.half == pytest.approx((high - low) / 2)
+    assert paired_difference(a, b, level=0.5).half < difference.half
+
+
+def test_only_common_seeds_are_paired():
+    difference = paired_difference({0: 1.0, 1: 3.0, 7: 99.0}, {1: 2.0, 0: 0.5, 8: -99.0})
+    assert (difference.n, difference.mean) == (2, 0.75)
+    with pytest.raises(ValueError, match="finite"):
+        paired_difference({0: 1.0}, {1: 1.0})
+
+
+def test_one_pair_has_a_difference_and_no_p():
+    difference = paired_difference({4: 2.0}, {4: 0.5})
+    assert (difference.mean, difference.n) == (1.5, 1)
+    assert math.isnan(difference.p)
+    assert math.isnan(difference.low)
+
+
+def test_differences_without_spread_are_certain():
+    assert paired_difference({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}).p == 1
+    assert paired_difference({0: 1.0, 1: 2.0}, {0: 0.0, 1: 1.0}).p == 0
+
+
+def test_holm_by_hand():
+    # Sorted: 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, each at least the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_holm_keeps_what_is_unknown_out_of_the_family():
+    adjusted = holm([0.02, math.nan, 0.01])
+    assert adjusted[::2] == pytest.approx([0.02, 0.02])
+    assert math.isnan(adjusted[1])

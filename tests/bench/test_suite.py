@@ -42,11 +42,11 @@ def test_cells_are_the_product_of_an_arms_sweep_in_the_files_order(load, small):
 def test_set_overrides_the_base_and_sweep_overrides_set(load, small):
     arm = {
         "name": "a",
-        "set": {"training.steps": 5, "training.seed": 5},
+        "set": {"training.steps": 6, "training.seed": 5},
         "sweep": {"training.seed": [6]},
     }
     (cell,) = load(with_arms(small, arm)).cells
-    assert (cell.config.training.steps, cell.config.training.seed) == (5, 6)
+    assert (cell.config.training.steps, cell.config.training.seed) == (6, 6)
     assert cell.config.training.batch == small["base"]["training"]["batch"]
 
 
@@ -109,7 +109,7 @@ def test_an_empty_list_of_values_is_refused(refusal, small):
         ({"policy.candidates": [1, 8]}, r"policy\.candidates: \[8\] are not among .*\[1, 2, 4\]"),
         ({"tokenizer.patch_size": 5}, r"tokenizer\.patch_size: 5 must divide the 32 px images"),
         ({"tokenizer.budgets": [2, 2]}, r"tokenizer: budgets: \[2, 2\] must increase"),
-        ({"tokenizer.budgets": []}, r"tokenizer: budgets: needs at least one"),
+        ({"tokenizer.budgets": []}, r"tokenizer: budgets: needs 1 or more budgets"),
         ({"tokenizer.lora.rnak": 1}, r"tokenizer\.lora\.rnak: unknown key; did you mean 'rank'"),
         ({"bank.policy_images": 49}, r"bank\.policy_images: 49 exceeds the 48 training images"),
         (
@@ -133,8 +133,8 @@ def test_settings_that_contradict_each_other_name_the_arm(refusal, small, change
 def test_twin_cells_are_refused(refusal, small):
     message = refusal(with_arms(small, {"name": "a"}, {"name": "b", "set": {"training.seed": 0}}))
     assert message == "'a' and 'b' are the same cell; remove one"
-    message = refusal(with_arms(small, {"name": "a", "sweep": {"training.steps": [3, 4, 3]}}))
-    assert "'a: steps 3' and 'a: steps 3' are the same cell" in message
+    message = refusal(with_arms(small, {"name": "a", "sweep": {"training.steps": [6, 7, 6]}}))
+    assert "'a: steps 6' and 'a: steps 6' are the same cell" in message
 
 
 def test_duplicate_arms_are_refused(refusal, small):

@@ -4,7 +4,7 @@ import torch
 from adatok_core.config import FSQ, LoRA, TokenizerConfig
 from adatok_core.tokenizer import ElasticTokenizer
 from bench import throughput
-from bench.throughput import REPEATS, WARM_UP, measure_throughput
+from bench.throughput import REPEATS, WARM_UP, measure_throughput, policy_time_share
 
 CONFIG = TokenizerConfig(
     budgets=(1, 3),
@@ -35,13 +35,13 @@ def test_measures_encoding_and_decoding_at_every_budget(tokenizer, monkeypatch):
         return decoder
 
     monkeypatch.setattr(tokenizer, "merged_decoder", watched)
-    measured = measure_throughput(tokenizer, IMAGES, device="cpu")
-    assert seen == [(5, 1)] * (WARM_UP + REPEATS) + [(5, 3)] * (WARM_UP + REPEATS)
+    measured = measure_throughput(tokenizer, [1, 2], IMAGES, device="cpu")
+    assert seen == [(5, 1)] * (WARM_UP + REPEATS) + [(5, 2)] * (WARM_UP + REPEATS)
     assert measured["batch"] == 5
     assert measured["repeats"] == REPEATS
     assert measured["device"] == "cpu"
     assert measured["threads"] == torch.get_num_threads()
-    assert set(measured["decode_images_per_second"]) == {"1", "3"}
+    assert set(measured["decode_images_per_second"]) == {"1", "2"}
     for rate in (
         measured["encode_images_per_second"],
         *measured["decode_images_per_second"].values(),
@@ -60,3 +60,20 @@ def test_median_and_quartiles_of_the_rounds_after_the_warm_up(monkeypatch):
     assert throughput._rate(work, 10, "cpu") == pytest.approx(
         {"median": 4.0, "quartile_low": 2.25, "quartile_high": 6.5}
     )
+
+
+def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
+    clock = [0.0]
+
+    def works(*seconds):
+        durations = iter([100.0] * WARM_UP + list(seconds))
+
+        def work():
+            clock[0] += next(durations)
+
+        return work
+
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    # Ratios 0.1, 0.4 and 0.2, while the machine gets slower by the round.
+    share = policy_time_share(works(10.0, 20.0, 40.0), works(1.0, 8.0, 8.0), repeats=3)
+    assert share == pytest.approx(0.2)

@@ -5,7 +5,7 @@ import time
 
 from mlflow import MlflowClient
 
-TIMING = {"seconds", "throughput", "stages", "provenance"}
+TIMING = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
 
 
 def records_of(store):
@@ -46,7 +46,7 @@ def mlflow_runs(store):
 
 
 def test_a_killed_run_ends_like_an_undisturbed_one(tiny, write_suite, spawn, adatok, tmp_path):
-    tiny["base"]["training"]["steps"] = 400
+    tiny["base"]["training"]["steps"] = 200
     suite = write_suite(tiny)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
 

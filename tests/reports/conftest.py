@@ -30,3 +30,137 @@ def vary():
         return record
 
     return vary
+
+
+BUDGETS = (2, 4, 8, 16)
+
+
+def _record(arm, swept, *, reference_arm, training_seed, policy):
+    shown = ", ".join(f"{path} {value}" for path, value in swept.items())
+    apart = ", ".join(f"{p} {v}" for p, v in swept.items() if not p.endswith("seed"))
+    record = {
+        "suite": "made",
+        "question": "Which?",
+        "cell_key": f"{arm} {shown}",
+        "arm": arm,
+        "label": f"{arm}: {shown}" if shown else arm,
+        "group": f"{arm}: {apart}" if apart else arm,
+        "swept": dict(swept),
+        "reference_arm": reference_arm,
+        "settings": {
+            "data": {"kind": "fluent_scenes", "seed": 0},
+            "tokenizer": {"budgets": list(BUDGETS), "lora": {"rank": 0}},
+            "training": {"steps": 2000, "seed": training_seed},
+            "finetuning": None,
+            "policy": policy,
+            "evaluation": {"seed": 0},
+        },
+        "status": "done",
+        "error": None,
+        "protocol": {"images_count": 24, "resolution": 32},
+        "protocol_hash": "0" * 16,
+        "tokenizer_parameters": 700000,
+        "stages": [
+            {"stage": "data", "seconds": 1.0},
+            {"stage": "tokenizer", "seconds": 100.0},
+            {"stage": "tokenizer", "seconds": 20.0},
+        ],
+    }
+    for path, value in swept.items():
+        *parents, last = path.split(".")
+        place = record["settings"]
+        for name in parents:
+            place = place[name]
+        place[last] = value
+    return record
+
+
+def _tokenizer(arm="elastic", *, psnr=(18.0, 19.0, 20.0, 21.0), seed=0, swept=(), untrained=(),
+               reference_arm=None, budgets=BUDGETS):  # fmt: skip
+    swept = {**dict(swept), "training.seed": seed}
+    record = _record(arm, swept, reference_arm=reference_arm, training_seed=seed, policy=None)
+    curve = [
+        {
+            "budget": budget,
+            "trained": budget not in untrained,
+            "mean_tokens": float(budget),
+            "psnr": value,
+            "mse": 10 ** (-value / 10),
+            "perceptual": 5 - value / 10,
+            "fd_lite0": 4000 - 100 * value,
+            "bits": 12.0 * budget,
+        }
+        for budget, value in zip(budgets, psnr, strict=True)
+    ]
+    metrics = {**curve[-1], "codebook_usage": 0.5, "bits_per_token": 12.0}
+    agnostic = [[row["budget"], row["mse"]] for row in curve]
+    return record | {
+        "metrics": metrics,
+        "curve": curve,
+        "trade_offs": {"agnostic": agnostic, "oracle": [[t, 0.9 * d] for t, d in agnostic]},
+        "controls": {},
+        "histories": {},
+    }
+
+
+def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None, tokens=6.0,
+            mse=0.012, swept=(), reference_arm=None, collapsed=False, course=()):  # fmt: skip
+    weighting = weighting or {"kind": "fixed", "efficiency": 0.5}
+    policy = {
+        "candidates": list(BUDGETS), "objective": {}, "weighting": weighting, "steps": 600,
+        "seed": seed,
+    }  # fmt: skip
+    seeds = {"training.seed": training_seed, "policy.seed": seed}
+    record = _record(
+        arm, {**dict(swept), **seeds}, reference_arm=reference_arm,
+        training_seed=training_seed, policy=policy,
+    )  # fmt: skip
+    history = [
+        {
+            "step": 25 * (index + 1),
+            "mean_budget": t,
+            "entropy": 1.2 - 0.05 * index,
+            "weight_fidelity": 0.5,
+            "weight_efficiency": 0.5,
+            "advantage_scale": 1.0,
+            "monitor_tokens": t,
+            "monitor_mse": d,
+        }
+        for index, (t, d) in enumerate([*course, (tokens, mse)])
+    ]
+    return record | {
+        "metrics": {
+            "mean_tokens": tokens, "mse": mse, "psnr": 19.5, "fd_lite0": 1800.0,
+            "allocation_skill": skill, "allocation_skill_perceptual": skill and skill / 2,
+            "collapsed": collapsed, "policy_entropy": 0.4, "policy_parameter_share": 0.0123,
+            "policy_time_share": 0.0045,
+        },
+        "curve": [],
+        "trade_offs": {},
+        "controls": {"shuffled": {"allocation_skill": -0.25}},
+        "histories": {"policy": history},
+    }  # fmt: skip
+
+
+def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
+    kept = ("suite", "question", "cell_key", "arm", "label", "group", "swept", "reference_arm",
+            "settings")  # fmt: skip
+    return {key: record[key] for key in kept} | {"status": "failed", "error": error, "stages": []}
+
+
+@pytest.fixture
+def tokenizer():
+    """`tokenizer(arm, psnr=..., seed=...)`: a made-up record of an elastic tokenizer."""
+    return _tokenizer
+
+
+@pytest.fixture
+def policy():
+    """`policy(arm, skill=..., seed=...)`: a made-up record of a policy on `tokenizer()`."""
+    return _policy
+
+
+@pytest.fixture
+def failed():
+    """`failed(record)`: the same cell without a result."""
+    return _failed

@@ -3,14 +3,18 @@ import pytest
 from bench.errors import UserError
 from bench.statistics import student_interval
 from reports.groups import (
+    Group,
     done_records,
     group_by_seed,
+    has_collapsed,
     is_elastic,
     is_fixed_length,
     is_policy,
     policy_label,
+    repetition_seed,
     tokenizer_identity,
     tokenizer_label,
+    weighting_name,
 )
 
 
@@ -83,3 +87,55 @@ def test_labels_name_the_arm_and_what_was_swept_of_their_part(done, vary):
     assert policy_label(record) == "policy, fixed efficiency 0.5"
     plain = vary(done[1], swept={"policy.seed": 2})
     assert (tokenizer_label(plain), policy_label(plain)) == ("policy", "policy")
+
+
+@pytest.fixture
+def crossed(policy):
+    """Two tokenizers, two policies on each."""
+    skills = {(0, 0): 0.1, (0, 1): 0.3, (1, 0): 0.5, (1, 1): 0.7}
+    return Group("both", tuple(policy(skill=v, training_seed=t, seed=p)
+                               for (t, p), v in skills.items()))  # fmt: skip
+
+
+def test_policies_of_one_tokenizer_are_averaged_before_the_interval(crossed):
+    assert repetition_seed(crossed.records) == "training.seed"
+    assert crossed.repetitions == 2
+    assert crossed.interval("allocation_skill") == student_interval([0.2, 0.6])
+    assert Group("one tokenizer", crossed.records[:2]).interval(
+        "allocation_skill"
+    ) == student_interval([0.1, 0.3])
+
+
+def test_values_by_seed_may_be_told_apart_by_another_seed(crossed):
+    by_policy = crossed.by_seed(lambda r: r["metrics"]["allocation_skill"], path="policy.seed")
+    assert by_policy == pytest.approx({0: 0.3, 1: 0.5})
+
+
+def test_repetitions_default_to_the_records_own_seed(tokenizer, policy):
+    assert repetition_seed([tokenizer()]) == "training.seed"
+    assert repetition_seed([policy()]) == "policy.seed"
+
+
+def test_a_value_that_is_not_finite_gives_no_interval(policy):
+    group = Group("g", (policy(skill=float("nan")), policy(seed=1)))
+    assert group.interval("allocation_skill") is None
+
+
+def test_no_skill_counts_as_collapsed(policy):
+    assert not has_collapsed(policy())
+    for record in (policy(collapsed=True), policy(skill=None), policy(skill=float("nan"))):
+        assert has_collapsed(record)
+
+
+def test_fine_tuning_makes_another_tokenizer(vary, tokenizer):
+    tuned = vary(tokenizer(), settings={"finetuning": {"trainable": "heads"}})
+    assert tokenizer_identity(tuned) != tokenizer_identity(tokenizer())
+
+
+def test_weightings_are_named_by_aim_and_by_what_is_swept_of_them(policy):
+    fixed = {"kind": "fixed", "efficiency": 0.5}
+    assert weighting_name(policy(weighting=fixed)) == "fixed 0.5"
+    dual = {"kind": "constraint", "mean_budget": 6.0, "quality_drop": None, "step_size": 0.1}
+    assert weighting_name(policy(weighting=dual)) == "constraint 6"
+    for swept in ({"policy.weighting.step_size": 0.1}, {"policy.weighting": dual}):
+        assert weighting_name(policy(weighting=dual, swept=swept)) == "constraint 6, step_size 0.1"

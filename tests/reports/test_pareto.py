@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import UserError
 from reports.pareto import COLUMNS, METRICS, draw, pareto_data, report
-from reports.style import paper_style
+from reports.style import PALETTE, paper_style
 
 
 def points_of(axes):
@@ -146,16 +146,35 @@ def test_the_same_records_give_the_same_files(records, tmp_path):
     assert b"CreationDate" not in (tmp_path / "a" / "pareto.pdf").read_bytes()
 
 
-def test_one_seed_and_a_collapsed_policy_are_points_like_others(done, vary):
+def test_a_collapsed_policy_is_a_cross_in_its_colour(done, vary):
     elastic, policy = done[:2]
     collapsed = vary(
         policy, metrics={"collapsed": True, "allocation_skill": None, "mean_tokens": 4.0}
     )
     data = pareto_data([elastic, collapsed])
     (point,) = data[(data["kind"] == "policy") & (data["metric"] == "mse")].itertuples()
-    assert (point.tokens, point.seed) == (4.0, 0)
+    assert (point.tokens, point.seed, point.mark) == (4.0, 0, "collapsed")
     with paper_style():
-        assert len(draw(data).axes) == 2
+        figure = draw(data)
+    (cross,) = (
+        line
+        for line in figure.axes[0].get_lines()
+        if line.get_marker() == "x" and len(line.get_xdata())
+    )
+    assert (list(cross.get_xdata()), cross.get_color()) == ([4.0], PALETTE[0])
+    (legend,) = figure.legends
+    assert "collapsed policy (in its colour)" in [t.get_text() for t in legend.get_texts()]
+
+
+def test_lengths_never_trained_are_hollow(tokenizer):
+    data = pareto_data([tokenizer(untrained=(4,))])
+    assert set(data.loc[data["mark"] == "length never trained", "tokens"]) == {4.0}
+    with paper_style():
+        figure = draw(data)
+    (hollow,) = (line for line in figure.axes[0].get_lines() if "never trained" in line.get_label())
+    assert (list(hollow.get_xdata()), hollow.get_markerfacecolor()) == ([4.0], "white")
+    (filled,) = (line for line in figure.axes[0].get_lines() if line.get_label() == "fixed budget")
+    assert list(filled.get_xdata()) == [2.0, 8.0, 16.0]
 
 
 @pytest.mark.parametrize("which", ["none done", "no elastic"])

@@ -1,13 +1,15 @@
 import pytest
 
 from bench.errors import UserError
-from bench.statistics import student_interval
-from reports.summary import report, show_interval, summary_rows, verdict
+from reports.summary import report, summary_rows, verdict
 
 
 def seeds(vary, record, *skills, **changes):
     """Repetitions of a policy with these skills."""
-    return [vary(record, metrics={"allocation_skill": skill}, **changes) for skill in skills]
+    return [
+        vary(record, metrics={"allocation_skill": s}, settings={"policy.seed": i}, **changes)
+        for i, s in enumerate(skills)
+    ]
 
 
 def row_of(rows, system):
@@ -54,13 +56,6 @@ def test_the_policys_controls_stand_beside_it(done, vary):
     assert summary_rows(policies)[0]["shuffled"] == "-"
 
 
-def test_intervals_are_shown_with_their_ends():
-    interval = student_interval([0.5, 0.6, 0.55])
-    assert show_interval(interval) == f"0.55 [{interval.low:.2f}, {interval.high:.2f}]"
-    assert show_interval(student_interval([0.5])) == "0.50 (one seed)"
-    assert show_interval(None) == "-"
-
-
 def test_the_verdict_counts_wins_losses_and_ties(done, vary):
     policy = done[1]
     records = [
@@ -99,8 +94,13 @@ def test_a_collapsed_policy_without_skill_is_told_not_dropped(done, vary):
 def test_a_policy_is_set_against_the_tokenizer_of_its_length(done, vary):
     elastic, policy, _, fixed = done
     policies = [
-        vary(policy, metrics={"mean_tokens": tokens, "mse": mse}, group="near")
-        for tokens, mse in ((2.2, 0.03), (2.4, 0.05))
+        vary(
+            policy,
+            metrics={"mean_tokens": tokens, "mse": mse},
+            settings={"policy.seed": seed},
+            group="near",
+        )
+        for seed, tokens, mse in ((0, 2.2, 0.03), (1, 2.4, 0.05))
     ] + [vary(policy, metrics={"mean_tokens": 3.0}, group="far")]
     fixed = vary(fixed, metrics={"mse": 0.05})
     lines = [line for line in verdict([elastic, *policies, fixed]) if line.startswith("Against")]
@@ -157,3 +157,24 @@ def test_two_protocols_are_not_put_into_one_table(records, tmp_path):
     with pytest.raises(UserError, match="protocol field 'uint8_rule' differs"):
         report(records, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_length_never_trained_is_marked_and_the_mark_explained(tokenizer, tmp_path):
+    text = report([tokenizer(untrained=(4,))], tmp_path).text
+    marked = [line for line in text.splitlines() if "fixed budget *" in line]
+    assert [line.split("*")[1].split()[:2] for line in marked] == [["-", "4"]]  # seeds, tokens
+    assert "* length never trained" in text
+    assert "*" not in report([tokenizer()], tmp_path).text
+
+
+def test_policies_of_one_tokenizer_are_no_repetitions_of_its_training(tokenizer, policy, tmp_path):
+    skills = {0: (0.1, 0.3), 1: (0.5, 0.7)}
+    records = [
+        policy(skill=skill, seed=seed, training_seed=training)
+        for training, both in skills.items()
+        for seed, skill in enumerate(both)
+    ]
+    (row,) = summary_rows(records)
+    assert (row["seeds"], row["skill"]) == (2, "0.40 [-2.14, 2.94]")
+    text = report(records, tmp_path).text
+    assert "over training seeds, policies averaged within each" in text

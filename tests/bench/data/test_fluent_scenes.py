@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from bench.data import fluent_scenes
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.emoji import base_code_point, load_emoji, split_of_base
 from bench.data.fluent_scenes import MAX_OBJECTS, _generator, _place, render_scene
@@ -94,6 +95,20 @@ def test_scenes_use_the_emoji_of_their_split_only(split):
     placed = [_place(rng, split) for _ in range(500)]
     assert {split_of_base(base_code_point(names[item.emoji])) for item in placed} == {split}
     assert all(0.2 <= item.size < 0.6 for item in placed)
+
+
+def test_calibration_scenes_are_new_ones_of_the_validation_emoji(monkeypatch):
+    asked = set()
+
+    def noted(rng, split):
+        asked.add(split)
+        return _place(rng, split)
+
+    monkeypatch.setattr(fluent_scenes, "_place", noted)
+    calibration = [scene(i, split="calibration").pixels for i in range(8)]
+    assert asked == {"validation"}
+    validation = [scene(i, split="validation").pixels for i in range(8)]
+    assert all((one != other).any() for one, other in zip(calibration, validation, strict=True))
 
 
 @pytest.mark.parametrize("resolution", [16, 20, 33, 256])

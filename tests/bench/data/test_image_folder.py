@@ -100,6 +100,19 @@ def test_missing_folder_and_folder_without_images(tmp_path):
         fingerprint(tmp_path / "nowhere")
 
 
+def test_calibration_images_are_taken_from_the_validation_images(folder):
+    def split(fraction):
+        files = manifest_of(folder, validation_fraction=0.7, calibration_fraction=fraction).files
+        return {name: set(rows["path"]) for name, rows in files.groupby("split")}
+
+    without, half = split(0.0), split(0.5)
+    assert set(without) == {"train", "validation"}
+    assert half["train"] == without["train"]
+    assert half["calibration"] | half["validation"] == without["validation"]
+    assert min(len(half["calibration"]), len(half["validation"])) >= 2
+    assert half["calibration"] < split(0.9)["calibration"]
+
+
 def test_copies_of_a_file_lie_on_one_side_whatever_their_names(folder):
     for source in list(folder.rglob("*.png")):
         shutil.copy(source, folder / "cat" / f"copy_of_{source.parent.name}_{source.name}")

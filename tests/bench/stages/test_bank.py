@@ -7,6 +7,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from adatok_core.config import FSQ
+from adatok_core.losses import perceptual_distance
+from adatok_core.quantizers import build_quantizer
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.bank import Bank
 from bench.checkpoints import load_tensors, save_tensors
@@ -15,7 +18,6 @@ from bench.errors import UserError
 from bench.extractors import build_extractors
 from bench.metrics.inception import InceptionExtractor
 from bench.metrics.lite0 import Lite0
-from bench.metrics.perceptual import perceptual_distance
 from bench.stages import bank, data
 from bench.stages.tokenizer import load_tokenizer
 
@@ -77,7 +79,9 @@ def test_the_bank_says_what_it_holds(small_run, evaluation):
     about = evaluation.about
     images = read_image_set(small_run.artifact("elastic", "bank/images"))
     assert about["budgets"] == BUDGETS
-    assert about["codebook_size"] == 25
+    assert about["bits_per_token"] == pytest.approx(math.log2(25))
+    assert (about["max_tokens"], about["patch_size"]) == (4, 8)
+    assert about["trained"] == [True, True, True]
     assert about["purpose"] == "evaluation"
     assert about["images"] == {"digest": images.digest, "count": 24}
     assert about["resolution"] == 32
@@ -120,7 +124,8 @@ def test_codebook_use_is_counted_over_all_images(evaluation):
 
 
 def test_codebook_use_known_answer():
-    use = bank._codebook_use(np.array([[0, 1], [0, 2], [0, 1], [0, 2]]), 8)
+    quantizer = build_quantizer(4, FSQ(levels=(4, 2)), tokens=2)
+    use = bank._codebook_use(np.array([[0, 1], [0, 2], [0, 1], [0, 2]], np.int32), quantizer)
     assert use == {
         "usage": 3 / 8,
         "entropy_bits": pytest.approx(1.5),
@@ -182,9 +187,9 @@ def test_an_interrupted_build_goes_on_with_the_next_shard(
     made = []
     build = bank._shard
 
-    def counted(*arguments):
-        made.append(arguments[3:5])
-        return build(*arguments)
+    def counted(*arguments, **settings):
+        made.append(arguments[4:6])
+        return build(*arguments, **settings)
 
     monkeypatch.setattr(bank, "_shard", counted)
     bank.run(context(*stage))

@@ -18,6 +18,7 @@ from bench.metrics.kernel import kernel_distance
 from bench.protocol import Protocol
 from bench.stages import evaluation
 from bench.stages.policy import load_policy
+from bench.stages.tokenizer import load_tokenizer
 
 CELL = "policy: seed 0"
 BUDGETS = np.array([1, 2, 4])
@@ -72,6 +73,13 @@ def test_what_else_is_told_of_a_policy(small_run, bank, chosen):
     assert metrics["policy_entropy"] == pytest.approx(entropy.item(), rel=1e-5)
     share = sum(p.numel() for p in policy.parameters()) / bank.about["parameters"]
     assert metrics["policy_parameter_share"] == pytest.approx(share)
+    encoder = load_tokenizer(small_run.artifact(CELL, "tokenizer")).encoder
+    share = sum(p.numel() for p in policy.parameters()) / sum(
+        p.numel() for p in encoder.parameters()
+    )
+    assert metrics["policy_encoder_parameter_share"] == pytest.approx(share)
+    assert metrics["policy_time_share"] > 0
+    assert metrics["untrained_share"] == 0
 
 
 def test_speed_is_averaged_over_seconds_per_image(small_run, bank, chosen):
@@ -139,8 +147,14 @@ def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
             "median"
         ]
         assert row["decode_images_per_second"] == pytest.approx(median)
-    full = {name: value for name, value in record["curve"][-1].items() if name != "budget"}
-    assert record["metrics"] == {**full, "codebook_usage": bank.about["codebook"]["usage"]}
+        assert row["trained"] is True
+    full = {k: v for k, v in record["curve"][-1].items() if k not in ("budget", "trained")}
+    assert record["metrics"] == {
+        **full,
+        "codebook_usage": bank.about["codebook"]["usage"],
+        "codebook_entropy_bits": bank.about["codebook"]["entropy_bits"],
+        "bits_per_token": math.log2(25),
+    }
     table = pd.read_parquet(small_run.artifact("elastic") / "images.parquet")
     assert table["budget"].tolist() == [4] * 24
 
@@ -170,7 +184,9 @@ def lean(bank, tmp_path):
 
 def test_the_seed_draws_the_controls_alone(context, lean):
     def run(seed):
-        return evaluation.run(context(CELL, "", inputs={"bank": lean}, config={"seed": seed}))
+        result = evaluation.run(context(CELL, "", inputs={"bank": lean}, config={"seed": seed}))
+        del result["metrics"]["policy_time_share"]  # measured anew
+        return result
 
     first, same, other = run(0), run(0), run(1)
     assert first == same
@@ -186,7 +202,7 @@ def constant(tmp_path):
 
     def constant(index, candidates):
         settings = {"candidates": candidates}
-        policy = build_policy(PolicyConfig(candidates=tuple(candidates)), latents=4, width=16)
+        policy = build_policy(PolicyConfig(candidates=tuple(candidates)), length=4, width=16)
         with torch.no_grad():
             policy.logits.bias[index] = 5.0
         folder = tmp_path / "constant"
@@ -194,7 +210,7 @@ def constant(tmp_path):
         save_tensors(
             folder / "policy.safetensors",
             policy.state_dict(),
-            about={"policy": settings, "latents": 4, "width": 16},
+            about={"policy": settings, "length": 4, "width": 16},
         )
         return folder
 
@@ -250,3 +266,102 @@ def test_inceptions_features_give_rfid(context, lean, chosen):
     assert "rfid" in result["controls"]["shuffled"]
     assert "kid" not in result["controls"]["shuffled"]
     assert result["protocol"]["extractors"] == {"inception": card}
+
+
+def skill(table, budgets, picked):
+    """As defined: the share that `picked` takes of what the oracle gains on the agnostic curve."""
+    tokens = budgets[picked].mean()
+    agnostic, oracle = agnostic_curve(table, budgets).at(tokens), oracle_curve(table, budgets)
+    return (agnostic - at(table, picked).mean()) / (agnostic - oracle.at(tokens))
+
+
+METHOD_CELLS = ["policy: input quantized", "policy: input pixels"]
+
+
+@pytest.mark.parametrize("cell", METHOD_CELLS)
+def test_skill_in_the_perceptual_distance_is_told_beside_that_in_mse(method_run, cell):
+    metrics = method_run.record(cell)["metrics"]
+    bank = Bank.read(method_run.artifact(cell, "bank"))
+    table = pd.read_parquet(method_run.artifact(cell) / "images.parquet")
+    candidates = np.array([1, 3, 4])
+    picked = np.searchsorted(candidates, table["budget"])
+    for name, error in (
+        ("allocation_skill", "mse"),
+        ("allocation_skill_perceptual", "perceptual"),
+    ):
+        expected = skill(bank.per_budget(error)[:, [0, 2, 3]], candidates, picked)
+        assert metrics[name] == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    assert metrics["untrained_share"] == (table["budget"] == 3).mean()
+
+
+@pytest.mark.parametrize("cell", METHOD_CELLS)
+def test_bits_are_those_of_the_quantizer(method_run, cell):
+    """Two codebooks of four entries: four bits per token, and two to tell the length."""
+    metrics = method_run.record(cell)["metrics"]
+    assert metrics["bits_per_token"] == 4
+    assert metrics["bits"] == pytest.approx(4 * metrics["mean_tokens"] + math.log2(3))
+    assert method_run.record("plain")["metrics"]["bits"] == 16
+
+
+@pytest.mark.parametrize("cell", METHOD_CELLS)
+def test_the_cost_is_that_of_the_policy_on_its_own_input(method_run, cell):
+    metrics = method_run.record(cell)["metrics"]
+    policy, _ = load_policy(method_run.artifact(cell, "policy"))
+    tokenizer = load_tokenizer(method_run.artifact(cell, "tokenizer"))
+    size, whole, encoder = (
+        sum(p.numel() for p in module.parameters())
+        for module in (policy, tokenizer, tokenizer.encoder)
+    )
+    assert metrics["policy_parameter_share"] == pytest.approx(size / whole)
+    assert metrics["policy_encoder_parameter_share"] == pytest.approx(size / encoder)
+    assert metrics["policy_time_share"] > 0
+
+
+@pytest.fixture
+def unfair(method_run, tmp_path):
+    """A bank without distances where the length never trained, 3, is perfect by accident."""
+    source = method_run.artifact(METHOD_CELLS[0], "bank")
+    folder = shutil.copytree(source, tmp_path / "unfair")
+    mse = np.load(folder / "mse.npy")
+    mse[:, 2] = 0
+    np.save(folder / "mse.npy", mse)
+    about = json.loads((folder / "bank.json").read_text())
+    (folder / "bank.json").write_text(json.dumps({**about, "extractors": {}}))
+    return folder
+
+
+def test_lengths_never_trained_are_flagged_and_no_part_of_the_trade_offs(
+    method_run, context, unfair
+):
+    result = evaluation.run(context("plain", "", of=method_run, inputs={"bank": unfair}))
+    assert [(row["budget"], row["trained"]) for row in result["curve"]] == [
+        (1, True),
+        (2, True),
+        (3, False),
+        (4, True),
+    ]
+    assert result["curve"][2]["mse"] == 0
+    trained, mse = np.array([1, 2, 4]), np.load(unfair / "mse.npy")[:, [0, 1, 3]]
+    for name, curve in (("agnostic", agnostic_curve), ("oracle", oracle_curve)):
+        tokens, distortion = np.array(result["trade_offs"][name]).T
+        expected = [curve(mse.astype(np.float64), trained).at(t) for t in tokens]
+        np.testing.assert_allclose(distortion, expected, rtol=1e-12)
+
+
+def test_one_trained_length_makes_no_trade_off(method_run, context, unfair):
+    about = json.loads((unfair / "bank.json").read_text())
+    one = {**about, "trained": [False, False, False, True]}
+    (unfair / "bank.json").write_text(json.dumps(one))
+    result = evaluation.run(context("plain", "", of=method_run, inputs={"bank": unfair}))
+    assert result["trade_offs"] == {}
+    assert len(result["curve"]) == 4
+
+
+@pytest.mark.parametrize(("trained", "share"), [([True] * 3, 0.0), ([True, True, False], 1.0)])
+def test_images_given_a_length_never_trained_are_counted(context, lean, constant, trained, share):
+    about = json.loads((lean / "bank.json").read_text())
+    (lean / "bank.json").write_text(json.dumps({**about, "trained": trained}))
+    # The bank's last column, the policy's second candidate.
+    inputs = {"bank": lean, "policy": constant(1, [1, 4])}
+    metrics = evaluation.run(context(CELL, "", inputs=inputs))["metrics"]
+    assert metrics["untrained_share"] == share

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.lora import is_adapter
 from adatok_core.training import DivergedError, TokenizerTrainer
 from bench.checkpoints import load_state, load_tensors
 from bench.data.image_set import read_image_set
@@ -12,8 +13,10 @@ from bench.stages import tokenizer
 PATH = "bank/tokenizer"
 
 
-def changed(small_run, **training):
-    return {"training": {**small_run.spec("elastic", PATH).config["training"], **training}}
+def changed(run, **training):
+    """Changes of the training of the run's first cell."""
+    first = run.suite.cells[0].label
+    return {"training": {**run.spec(first, PATH).config["training"], **training}}
 
 
 def test_the_artifact_holds_the_averaged_weights_of_the_training(small_run):
@@ -28,7 +31,11 @@ def test_the_artifact_holds_the_averaged_weights_of_the_training(small_run):
     )
     list(trainer.run())
     tensors, about = load_tensors(artifact / "tokenizer.safetensors")
-    assert about == {"tokenizer": config["tokenizer"], "image_size": 32}
+    assert about == {
+        "tokenizer": config["tokenizer"],
+        "image_size": 32,
+        "trained_lengths": [1, 2, 4],
+    }
     averaged, last = trainer.ema.state_dict(), trainer.model.state_dict()
     assert all(torch.equal(tensors[name], averaged[name]) for name in averaged)
     assert any(not torch.equal(averaged[name], last[name]) for name in averaged)
@@ -86,3 +93,90 @@ def test_the_tokenizer_that_is_loaded_decodes_as_the_one_that_was_trained(small_
         ids, _ = loaded.encode(images)
         error = (loaded.decode(ids, torch.full((24,), 4)) - images).square().mean().item()
     assert error == pytest.approx(small_run.record("elastic")["metrics"]["mse"], rel=0.01)
+
+
+HEADS = ("heads", PATH)
+
+
+def tensors_of(folder):
+    return load_tensors(folder / "tokenizer.safetensors")[0]
+
+
+def is_head(name):
+    return name.startswith("decoder.") and is_adapter(name)
+
+
+def test_finetuned_heads_leave_all_else_as_it_was(method_run):
+    start = tensors_of(method_run.artifact("plain", PATH))
+    tuned = tensors_of(method_run.artifact(*HEADS))
+    assert {name for name in tuned if name not in start} == set(filter(is_head, tuned))
+    assert all(torch.equal(tuned[name], start[name]) for name in start)
+    heads = [tensor for name, tensor in tuned.items() if is_head(name)]
+    assert heads
+    assert any(tensor.abs().max() > 0 for tensor in heads)
+    mse = [method_run.record(label)["metrics"]["mse"] for label in ("plain", "heads")]
+    assert mse[0] != mse[1]
+
+
+def test_a_finetuned_decoder_keeps_encoder_and_quantizer_to_the_bit(method_run, context):
+    config = {**changed(method_run, steps=6), "trainable": "decoder"}
+    stage = context(*HEADS, of=method_run, config=config)
+    tokenizer.run(stage)
+    start = tensors_of(method_run.artifact("plain", PATH))
+    tuned = tensors_of(stage.work)
+    moved = {name for name in start if not torch.equal(tuned[name], start[name])}
+    assert moved
+    assert all(name.startswith("decoder.") for name in moved)
+    assert any(not is_adapter(name) for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("label", "settings"),
+    [("plain", {}), ("heads", {"trainable": "heads"}), ("heads", {"trainable": "decoder"})],
+    ids=["training", "heads", "decoder"],
+)
+def test_an_adversarial_training_goes_on_to_the_identical_file(
+    method_run, context, label, settings
+):
+    changes = {"steps": 20, "adversarial": {"weight": 0.2, "start_step": 3, "width": 4}}
+    config = {**changed(method_run, **changes), **settings}
+
+    def stage(**where):
+        return context(label, PATH, of=method_run, config=config, **where)
+
+    whole = stage(work="whole")
+    result = tokenizer.run(whole)
+    assert result["history"][-1]["adversarial_loss"] != 0
+    assert result["history"][-1]["discriminator_loss"] > 0
+    with pytest.raises(KeyboardInterrupt):
+        tokenizer.run(stage(stop_at=10))
+    resumed = stage()
+    assert (resumed.work / "checkpoint.safetensors").exists()
+    assert tokenizer.run(resumed) == result
+    assert resumed.told == [20]
+    name = "tokenizer.safetensors"
+    assert (resumed.work / name).read_bytes() == (whole.work / name).read_bytes()
+
+
+def test_the_perceptual_loss_is_measured_by_lite0(small_run, context):
+    stage = context("elastic", PATH, config=changed(small_run, steps=6, perceptual=0.5))
+    history = tokenizer.run(stage)["history"]
+    assert history[-1]["perceptual_loss"] > 0
+    plain = context("elastic", PATH, config=changed(small_run, steps=6), work="plain")
+    assert "perceptual_loss" not in tokenizer.run(plain)["history"][-1]
+    one, other = tensors_of(stage.work), tensors_of(plain.work)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ({"distribution": "all"}, {1, 2, 3, 4}),
+        ({"distribution": "candidates"}, {1, 2, 4}),
+        ({"full_share": 1.0}, {4}),
+    ],
+)
+def test_the_artifact_says_which_lengths_were_drawn(small_run, context, lengths, expected):
+    stage = context("elastic", PATH, config=changed(small_run, steps=6, lengths=lengths))
+    tokenizer.run(stage)
+    assert tokenizer.read_trained_lengths(stage.work) == expected

@@ -1,0 +1,62 @@
+"""The adversary of a tokenizer's decoder: a PatchGAN discriminator with its own optimizer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from adatok_core.config import Adversarial
+from adatok_core.losses import discriminator_hinge, generator_hinge
+
+
+class Discriminator(nn.Module):
+    """Scores of overlapping 38 px patches (Isola et al. 2017, section 3.2.2).
+
+    Norms are per image, so that micro-batches add up to the batch.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1),
+            nn.GroupNorm(1, 2 * width),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1),
+            nn.GroupNorm(1, 4 * width),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(4 * width, 1, 3, padding=1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores `[B, 1, H / 8, W / 8]` of `images [B, 3, H, W]`, of 8 px or more."""
+        return self.layers(images * 2 - 1).float()
+
+
+class Adversary:
+    """A discriminator in training; the losses of either side leave the other's gradients alone."""
+
+    def __init__(self, config: Adversarial, *, device: str):
+        self.discriminator = Discriminator(config.width).to(device)
+        self.optimizer = torch.optim.AdamW(
+            self.discriminator.parameters(),
+            lr=config.learning_rate,
+            betas=(0.5, 0.9),
+            weight_decay=0.0,
+            fused=True,
+        )
+
+    def generator_loss(self, reconstructions: Tensor) -> Tensor:
+        """Hinge loss of the decoder for `reconstructions [B, 3, H, W]`.
+
+        They are not clamped: values out of range would then never be pulled back.
+        """
+        weights = {name: p.detach() for name, p in self.discriminator.named_parameters()}
+        return generator_hinge(functional_call(self.discriminator, weights, (reconstructions,)))
+
+    def discriminator_loss(self, images: Tensor, reconstructions: Tensor) -> Tensor:
+        """Hinge loss of the discriminator, both batches `[B, 3, H, W]`."""
+        real, fake = (self.discriminator(x) for x in (images, reconstructions.detach()))
+        return discriminator_hinge(real, fake)

@@ -1,0 +1,154 @@
+"""Configurations of what a policy is trained to maximise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from adatok_core.config.checks import STRICT, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annealed:
+    """A coefficient that moves geometrically from `start` to `end` over training."""
+
+    __pydantic_config__ = STRICT
+
+    start: float
+    end: float
+
+    def __post_init__(self):
+        require(self.start >= 0 and self.end >= 0, "start, end: must not be negative")
+        require(
+            (self.start == 0) == (self.end == 0),
+            "start, end: a geometric schedule has both zero or neither",
+        )
+
+    def at(self, progress: float) -> float:
+        """The value at `progress` in `[0, 1]`."""
+        return self.start and self.start * (self.end / self.start) ** progress
+
+
+OFF = Annealed(start=0.0, end=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KL:
+    """Penalty on leaving a reference policy, in k3 form (`q - ln q - 1`, `q = pi_ref / pi`).
+
+    The reference is the `uniform` policy, or a `snapshot` of the policy itself, taken before the
+    first step and again after every `refresh_every` steps.
+    """
+
+    __pydantic_config__ = STRICT
+
+    coefficient: Annealed = OFF
+    reference: Literal["uniform", "snapshot"] = "uniform"
+    refresh_every: int = 100
+
+    def __post_init__(self):
+        require(self.refresh_every >= 1, "refresh_every: must be 1 or more")
+
+
+def _check_clip(clip: float, updates_per_batch: int) -> None:
+    require(0 < clip < 1, "clip: must lie in (0, 1)")
+    require(updates_per_batch >= 1, "updates_per_batch: must be 1 or more")
+
+
+def _default_entropy() -> Annealed:
+    return Annealed(start=0.3, end=0.005)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeterministicGroup:
+    """Deterministic-group GRPO: every candidate budget of an image once, nothing sampled.
+
+    `group_baseline` is the mean of the group's rewards: over the budgets alike (`uniform`) or
+    weighted by the policy, in which case the objective is the exact expected reward. The ratio is
+    clipped to `1 +- clip`; it can leave 1 only with `updates_per_batch` above 1.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["deterministic_group"] = "deterministic_group"
+    group_baseline: Literal["uniform", "policy"] = "policy"
+    normalise_advantage: bool = False
+    clip: float = 0.2
+    updates_per_batch: int = 1
+    kl: KL = field(default_factory=KL)
+    entropy: Annealed = field(default_factory=_default_entropy)
+
+    def __post_init__(self):
+        _check_clip(self.clip, self.updates_per_batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledGroup:
+    """GRPO as published (Shao et al. 2024): `draws` budgets per image from the policy itself."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["sampled_group"] = "sampled_group"
+    draws: int = 8
+    normalise_advantage: bool = True
+    clip: float = 0.2
+    updates_per_batch: int = 1
+    kl: KL = field(default_factory=KL)
+    entropy: Annealed = field(default_factory=_default_entropy)
+
+    def __post_init__(self):
+        require(self.draws >= 2, "draws: a group needs 2 or more")
+        _check_clip(self.clip, self.updates_per_batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reinforce:
+    """REINFORCE (Williams 1992): one draw per image, minus a running mean of the rewards."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["reinforce"] = "reinforce"
+    baseline_decay: float = 0.9
+    kl: KL = field(default_factory=KL)
+    entropy: Annealed = field(default_factory=_default_entropy)
+
+    def __post_init__(self):
+        require(0 <= self.baseline_decay < 1, "baseline_decay: must lie in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPO:
+    """PPO-clip (Schulman et al. 2017): one draw per image, minus a learned value of the image.
+
+    The critic has the policy's shape and its own weights; `value_weight` weighs its squared error.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["ppo"] = "ppo"
+    clip: float = 0.2
+    updates_per_batch: int = 4
+    value_weight: float = 0.5
+    kl: KL = field(default_factory=KL)
+    entropy: Annealed = field(default_factory=_default_entropy)
+
+    def __post_init__(self):
+        _check_clip(self.clip, self.updates_per_batch)
+        require(self.value_weight > 0, "value_weight: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supervised:
+    """The control that learns no policy: predict each image's fidelities, then choose by slope.
+
+    A squared-error regression; the budget chosen is the best under the weighting's weights. With
+    `centred`, only differences between an image's budgets count, on which alone the choice depends.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["supervised"] = "supervised"
+    centred: bool = False
+
+
+ObjectiveConfig = DeterministicGroup | SampledGroup | Reinforce | PPO | Supervised

@@ -1,0 +1,121 @@
+"""Configurations of how a tokenizer is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from adatok_core.config.checks import STRICT, require
+from adatok_core.config.tokenizer import LoRA
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthSampling:
+    """How many leading tokens are kept in training (nested tail masking).
+
+    Lengths are drawn uniformly over the tokenizer's `candidates`, over `all` of 1..N, or over the
+    `powers_of_two` up to N; one draw per image or one per batch. The share `full_share` of every
+    batch's images, one at least when it is positive, keeps all N instead.
+    """
+
+    __pydantic_config__ = STRICT
+
+    distribution: Literal["candidates", "all", "powers_of_two"] = "candidates"
+    per: Literal["image", "batch"] = "image"
+    full_share: float = 0.0
+
+    def __post_init__(self):
+        require(0 <= self.full_share <= 1, "full_share: must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial:
+    """Hinge loss against a PatchGAN discriminator (Isola et al. 2017) from `start_step` on.
+
+    `weight` is relative to the pixel loss; the discriminator trains from `start_step` on as well.
+    """
+
+    __pydantic_config__ = STRICT
+
+    weight: float = 0.1
+    start_step: int = 0
+    width: int = 32
+    learning_rate: float = 1e-3
+
+    def __post_init__(self):
+        require(self.weight > 0, "weight: must be positive; leave adversarial out for none")
+        require(self.start_step >= 0, "start_step: must not be negative")
+        require(self.width >= 1, "width: must be 1 or more")
+        require(self.learning_rate > 0, "learning_rate: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a tokenizer is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
+
+    `batch` is the number of images of one step, made of `accumulate` equal micro-batches. The loss
+    is the pixel loss, plus `perceptual` times the perceptual distance, plus the quantizer's loss,
+    plus the adversarial loss.
+    """
+
+    __pydantic_config__ = STRICT
+
+    steps: int = 2000
+    batch: int = 64
+    accumulate: int = 1
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 1e-4
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.99
+    lengths: LengthSampling = field(default_factory=LengthSampling)
+    pixel_loss: Literal["l1", "l2"] = "l2"
+    perceptual: float = 0.0
+    adversarial: Adversarial | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    log_every: int = 50
+    checkpoint_every: int = 250
+    seed: int = 0
+
+    def __post_init__(self):
+        for key in ("steps", "batch", "accumulate", "log_every", "checkpoint_every"):
+            require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
+        require(
+            self.batch % self.accumulate == 0,
+            f"accumulate: {self.accumulate} must divide the batch {self.batch}",
+        )
+        share = self.lengths.full_share
+        require(
+            share == 1 or max(1, round(share * self.batch)) < self.batch or share == 0,
+            f"lengths.full_share: {share} of a batch of {self.batch} leaves no image to draw for",
+        )
+        require(self.learning_rate > 0, "learning_rate: must be positive")
+        require(self.warmup_steps >= 0, "warmup_steps: must not be negative")
+        require(
+            self.warmup_steps < self.steps,
+            f"warmup_steps: {self.warmup_steps} leaves nothing of the {self.steps} steps",
+        )
+        require(self.weight_decay >= 0, "weight_decay: must not be negative")
+        require(self.gradient_clip > 0, "gradient_clip: must be positive")
+        require(0 <= self.ema_decay < 1, "ema_decay: must lie in [0, 1)")
+        require(self.perceptual >= 0, "perceptual: must not be negative")
+        require(
+            self.adversarial is None or self.adversarial.start_step < self.steps,
+            "adversarial.start_step: lies behind the last step",
+        )
+        require(self.seed >= 0, "seed: must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """A second training that starts from a trained tokenizer, encoder and quantizer frozen.
+
+    `trainable`: the whole `decoder`, or only the `heads` (LoRA adapters) on a frozen decoder.
+    `lora` adds adapters to a tokenizer that has none; None keeps its own.
+    """
+
+    __pydantic_config__ = STRICT
+
+    trainable: Literal["decoder", "heads"] = "decoder"
+    lora: LoRA | None = None
+    training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -1,0 +1,160 @@
+"""The settings of one cell, checked against each other before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from adatok_core.config import FineTuning, PolicyConfig, TokenizerConfig, TrainingConfig
+from bench.data.image_set import FluentScenes, ImageFolder
+
+_STRICT = {"extra": "forbid"}
+LITE0_SMALLEST = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankConfig:
+    """What the banks hold.
+
+    `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
+    drew are flagged. `policy_images` is how many training images the policy's bank takes (all, when
+    null), `policy_perceptual` whether it measures perceptual distances too; `extractor_resolution`
+    the side in px to which Lite0's input is resized; `inception_weights` a path to torch-fidelity's
+    weight file, without which there is no rFID.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    budgets: tuple[int, ...] | None = None
+    policy_images: int | None = None
+    policy_perceptual: bool = False
+    extractor_resolution: int = 64
+    inception_weights: str | None = None
+    batch: int = 64
+    shard: int = 1024
+
+    def __post_init__(self):
+        for key in ("policy_images", "batch", "shard"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key}: must be 1 or more")
+        if self.extractor_resolution < LITE0_SMALLEST:
+            raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
+        budgets = self.budgets
+        if budgets is not None and (not budgets or sorted({*budgets}) != list(budgets)):
+            raise ValueError(f"budgets: {list(budgets)} must increase strictly, or be null")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """How an allocation is judged; `seed` draws the shuffled and the agnostic control."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellConfig:
+    """All settings of one cell. Without a policy it is the tokenizer's curve over its budgets."""
+
+    __pydantic_config__ = _STRICT
+
+    data: FluentScenes | ImageFolder
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    finetuning: FineTuning | None = None
+    bank: BankConfig = field(default_factory=BankConfig)
+    policy: PolicyConfig | None = None
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self):
+        for problem in (
+            self._data_problem(),
+            self._finetuning_problem(),
+            self._bank_problem(),
+            self._policy_problem(),
+        ):
+            if problem:
+                raise ValueError(problem)
+
+    @property
+    def bank_budgets(self) -> tuple[int, ...]:
+        """Lengths that the bank decodes at."""
+        return self.tokenizer.budgets if self.bank.budgets is None else self.bank.budgets
+
+    @property
+    def final_tokenizer(self) -> TokenizerConfig:
+        """The tokenizer after fine-tuning, which may add adapters."""
+        if self.finetuning is None or self.finetuning.lora is None:
+            return self.tokenizer
+        return replace(self.tokenizer, lora=self.finetuning.lora)
+
+    @property
+    def trainings(self) -> dict[str, TrainingConfig]:
+        """The trainings of the tokenizer by their key."""
+        second = self.finetuning
+        return {"training": self.training} | (
+            {} if second is None else {"finetuning.training": second.training}
+        )
+
+    def _data_problem(self) -> str | None:
+        resolution, patch = self.data.resolution, self.tokenizer.patch_size
+        if resolution % patch:
+            return f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
+        if resolution < LITE0_SMALLEST:
+            for key, training in self.trainings.items():
+                for name, on in (
+                    ("perceptual", training.perceptual > 0),
+                    ("adversarial", training.adversarial is not None),
+                ):
+                    if on:
+                        return f"{key}.{name}: needs images of {LITE0_SMALLEST} px or more"
+        return None
+
+    def _finetuning_problem(self) -> str | None:
+        if self.finetuning is None:
+            return None
+        if self.finetuning.lora is not None:
+            if self.tokenizer.lora.rank:
+                return "finetuning.lora: the tokenizer has adapters; set tokenizer.lora.rank to 0"
+            if self.finetuning.lora.rank > self.tokenizer.width:
+                return (
+                    f"finetuning.lora.rank: {self.finetuning.lora.rank} exceeds the decoder's "
+                    f"width {self.tokenizer.width}"
+                )
+            if self.tokenizer.decoders != "shared" and self.finetuning.lora.rank:
+                return "finetuning.lora: separate decoders carry no adapters; remove it"
+        if self.finetuning.trainable == "heads" and not self.final_tokenizer.lora.rank:
+            return "finetuning.trainable: there are no heads; give finetuning.lora a rank"
+        return None
+
+    def _bank_problem(self) -> str | None:
+        largest = self.tokenizer.max_tokens
+        if self.bank_budgets[0] < 1 or self.bank_budgets[-1] > largest:
+            return f"bank.budgets: must lie in 1..{largest}, the tokenizer's largest budget"
+        images = self.bank.policy_images
+        if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
+            return f"bank.policy_images: {images} exceeds the {self.data.train} training images"
+        return None
+
+    def _policy_problem(self) -> str | None:
+        policy = self.policy
+        if policy is None:
+            return None
+        outside = sorted(set(policy.candidates) - set(self.bank_budgets))
+        if outside:
+            return (
+                f"policy.candidates: {outside} are not among the budgets of the bank "
+                f"{list(self.bank_budgets)}"
+            )
+        if policy.prefix is not None and policy.prefix > self.tokenizer.max_tokens:
+            return (
+                f"policy.prefix: {policy.prefix} exceeds the {self.tokenizer.max_tokens} tokens "
+                "of the tokenizer"
+            )
+        if policy.reward.perceptual_share > 0 and not self.bank.policy_perceptual:
+            return (
+                "policy.reward.perceptual_share: the policy's bank measures no perceptual "
+                "distance; set bank.policy_perceptual to true"
+            )
+        return None

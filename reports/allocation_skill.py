@@ -1,0 +1,104 @@
+"""How well policies choose by image, and how their training went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bench.report_plugins import Report
+from bench.tables import as_text
+from reports.comparisons import compare, comparison_rows, count_verdicts, reference_arm
+from reports.figures import render
+from reports.groups import (
+    Group,
+    Record,
+    done_records,
+    group_by_seed,
+    has_collapsed,
+    is_policy,
+    setting,
+)
+from reports.skill_figure import draw, skill_data
+from reports.text import page, show_interval, show_percent, unfinished
+
+NOTE = (
+    "Policies: skill 0 ignores the image, 1 is the oracle; [95 % Student t over seeds]; "
+    "a collapsed policy counts as skill 0"
+)
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    groups = group_by_seed([record for record in done_records(records) if is_policy(record)])
+    failed = unfinished(records)
+    if not groups:
+        return Report(text=page("Allocation skill: no policy has a result yet", failed))
+    files = render(folder, "allocation_skill", skill_data(groups), draw)
+    blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
+    arm = reference_arm(records)
+    if arm is not None:
+        blocks.append(_against(groups, arm))
+    return Report(files, page(*blocks, failed))
+
+
+def skill(record: Record, metric: str = "allocation_skill") -> float | None:
+    """The policy's skill; 0 where it has collapsed, since a fixed length would do the same."""
+    if metric not in record["metrics"]:
+        return None
+    return 0.0 if has_collapsed(record) else record["metrics"][metric]
+
+
+def _against(groups: list[Group], arm: str) -> str:
+    comparisons = compare(groups, arm, lambda group, reference: skill)
+    about = (
+        f"Against arm '{arm}' at the values it sweeps: skill, paired by seed [95 % Student t]; "
+        "verdicts at 5 % on p corrected by Holm over all rows"
+    )
+    if not comparisons:
+        return f"{about}\nno other arm has a result"
+    return f"{about}\n{as_text(comparison_rows(comparisons))}\n{count_verdicts(comparisons)}"
+
+
+def _row(group: Group) -> dict[str, Any]:
+    def mean(value: Callable[[Record], float | None]) -> float | None:
+        over = group.interval_of(value)
+        return None if over is None else over.mean
+
+    def metric(name: str) -> float | None:
+        return mean(lambda record: record["metrics"].get(name))
+
+    entropy, collapsed = metric("policy_entropy"), sum(map(has_collapsed, group.records))
+    return {
+        "system": group.label,
+        "seeds": group.repetitions,
+        "tokens": round(metric("mean_tokens"), 2),
+        "off target": show_percent(mean(target_error), sign=True),
+        "skill": show_interval(group.interval_of(skill)),
+        "skill (perceptual)": show_interval(
+            group.interval_of(lambda record: skill(record, "allocation_skill_perceptual"))
+        ),
+        "shuffled": _shuffled(group),
+        "entropy": None if entropy is None else f"{entropy:.2f}",
+        "collapsed": f"{collapsed}/{len(group.records)}",
+        "parameters": show_percent(metric("policy_parameter_share"), digits=2),
+        "time": show_percent(metric("policy_time_share"), digits=2),
+    }
+
+
+def target_error(record: Record) -> float | None:
+    """How far the mean tokens are from a constraint's target, as a share of it."""
+    target = setting(record, "policy.weighting.mean_budget")
+    return None if target is None else record["metrics"]["mean_tokens"] / target - 1
+
+
+def _shuffled(group: Group) -> str:
+    """Mean skill of the same budgets on other images, where it is defined."""
+    skills = [record["controls"]["shuffled"]["allocation_skill"] for record in group.records]
+    known = [value for value in skills if value is not None]
+    return f"{fmean(known):.2f}" if known else "-"

@@ -1,0 +1,47 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.suite import load_suite
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "quickstart")
+
+
+def test_every_suite_in_the_repository_is_valid(adatok):
+    suites = sorted(EXPERIMENTS.rglob("*.yaml"))
+    assert len(suites) == 1 + 12 + 12  # quickstart, the questions, and each again for a GPU
+    answer = adatok("validate", *suites)
+    assert answer.code == 0, answer.err
+    assert answer.out.count(": valid, ") == len(suites)
+
+
+def test_every_suite_has_a_question_and_a_report_of_its_own():
+    suites = [load_suite(path) for path in sorted(EXPERIMENTS.rglob("*.yaml"))]
+    assert all(suite.question.endswith("?") for suite in suites)
+    assert all(suite.reports for suite in suites)
+    # Names are folders of the store: two suites of one name would mix their records.
+    assert len({suite.name for suite in suites}) == len(suites)
+    small = [suite for suite in suites if suite.path.parent == EXPERIMENTS]
+    assert len({suite.question for suite in small}) == len(small) == 13
+
+
+def labels(suite):
+    """Labels of the cells; numbers of steps in them depend on the size."""
+    return [re.sub(r"[\d,]+ steps", "more steps", cell.label) for cell in suite.cells]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_is_asked_on_a_gpu_with_the_same_arms(name):
+    small = load_suite(EXPERIMENTS / f"{name}.yaml")
+    large = load_suite(EXPERIMENTS / "gpu" / f"{name}.yaml")
+    assert labels(large) == labels(small)
+    assert (large.question, large.reports) == (small.question, small.reports)
+    assert large.reference_arm == small.reference_arm
+    assert {resources.device for resources in small.resources.values()} == {"cpu"}
+    assert large.resources["tokenizer"].device == large.resources["bank"].device == "cuda"
+    for one, other in zip(small.cells, large.cells, strict=True):
+        assert other.config.data.resolution > one.config.data.resolution
+        assert other.config.tokenizer.width > one.config.tokenizer.width
+        assert other.config.policy == one.config.policy
