@@ -3,8 +3,8 @@
     bank.json               budgets, codebook size and usage, timings, protocol's parts
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
     latents.npy             encoder features `[n, N, D]` float16
-    ids.npy                 token ids `[n, N]` int32
-    mse.npy, psnr.npy, perceptual.npy   `[n, M]` float32 (the last in an evaluation bank only)
+    ids.npy                 token ids `[n, N]` int32, or int64 above 2^31 codes
+    mse.npy, psnr.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
     <extractor>.npy         features of reconstructions `[n, M, d]` float32 (evaluation bank)
     <extractor>_originals.npy   features of the originals `[n, d]`
 
