@@ -152,7 +152,8 @@ def weighting_name(record: Record) -> str:
     named |= set(swept.get("policy.weighting", ()))
     aims = [key for key in AIMS if weighting.get(key) is not None]
     others = [key for key in weighting if key in named and key not in ("kind", *AIMS)]
-    name = " ".join([weighting["kind"], *(f"{weighting[key]:g}" for key in aims)])
+    drop = ["drop"] if "quality_drop" in aims else []
+    name = " ".join([weighting["kind"], *drop, *(f"{weighting[key]:g}" for key in aims)])
     return ", ".join([name, *(f"{key} {describe(weighting[key])}" for key in others)])
 
 

@@ -137,5 +137,7 @@ def test_weightings_are_named_by_aim_and_by_what_is_swept_of_them(policy):
     assert weighting_name(policy(weighting=fixed)) == "fixed 0.5"
     dual = {"kind": "constraint", "mean_budget": 6.0, "quality_drop": None, "step_size": 0.1}
     assert weighting_name(policy(weighting=dual)) == "constraint 6"
+    drop = {**dual, "mean_budget": None, "quality_drop": 0.1}
+    assert weighting_name(policy(weighting=drop)) == "constraint drop 0.1"
     for swept in ({"policy.weighting.step_size": 0.1}, {"policy.weighting": dual}):
         assert weighting_name(policy(weighting=dual, swept=swept)) == "constraint 6, step_size 0.1"
