@@ -28,6 +28,11 @@ NOTE = (
     "a collapsed policy counts as skill 0"
 )
 
+SEVERAL_CANDIDATES = (
+    "Skill is relative to the oracle of a policy's own candidates: between different candidate "
+    "sets compare the distortion, not the skill"
+)
+
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text.
@@ -42,7 +47,10 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "allocation_skill", skill_data(groups), draw)
     blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
     arm = reference_arm(records)
-    if arm is not None:
+    sets = {str(setting(r, "policy.candidates")) for group in groups for r in group.records}
+    if len(sets) > 1:
+        blocks.append(SEVERAL_CANDIDATES)
+    elif arm is not None:
         blocks.append(_against(groups, arm))
     return Report(files, page(*blocks, failed))
 
@@ -78,6 +86,7 @@ def _row(group: Group) -> dict[str, Any]:
         "system": group.label,
         "seeds": group.repetitions,
         "tokens": round(metric("mean_tokens"), 2),
+        "mse": metric("mse"),
         "off target": show_percent(mean(target_error), sign=True),
         "skill": show_interval(group.interval_of(skill)),
         "skill (perceptual)": show_interval(

@@ -136,6 +136,14 @@ def test_arms_are_compared_under_the_same_weighting(made, tmp_path):
     assert "0 better, 1 worse, 1 no difference shown" in text
 
 
+def test_skills_of_different_candidate_sets_are_not_compared(made, tmp_path):
+    assert "Against arm 'a'" in report(made, tmp_path).text
+    made[-1]["settings"]["policy"]["candidates"] = [1, 16]
+    text = report(made, tmp_path).text
+    assert "Against arm 'a'" not in text
+    assert "compare the distortion, not the skill" in text
+
+
 def test_failed_cells_are_listed(made, failed, tmp_path):
     lost = failed(made[-1])
     assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
