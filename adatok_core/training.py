@@ -19,6 +19,7 @@ from adatok_core.budgets import sample_lengths
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.losses import perceptual_distance, pixel_distance
 from adatok_core.parameters import Trainable, decay_groups, freeze, load_start
+from adatok_core.schedule import learning_rate
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
 
@@ -26,14 +27,6 @@ CALIBRATION_IMAGES = 256
 
 LoadImages = Callable[[Tensor], Tensor]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
-
-
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Linear warm-up, then a cosine to a tenth of the peak at the last step."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - 1 - config.warmup_steps)
-    return config.learning_rate * (0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2)
 
 
 class TokenizerTrainer:

@@ -15,7 +15,7 @@ from adatok_core.tokenizer import parameter_count
 from bench.bank import Bank
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.memory import keep_freed_memory
-from bench.policy_features import policy_features
+from bench.policy_features import PolicyFeatures, policy_features
 from bench.settings import parse
 from bench.stage import StageContext
 
@@ -91,7 +91,7 @@ def build_rewards(config: PolicyConfig, bank: Bank) -> RewardTable:
     )
 
 
-def build_trainer(config: PolicyConfig, bank: Bank, features: Any) -> PolicyTrainer:
+def build_trainer(config: PolicyConfig, bank: Bank, features: PolicyFeatures) -> PolicyTrainer:
     """The trainer of a policy on `bank`, whose images have these `features`."""
     columns = bank.columns(list(config.candidates))
     return PolicyTrainer(

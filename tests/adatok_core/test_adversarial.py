@@ -6,7 +6,8 @@ import torch
 from adatok_core.adversarial import Adversary, Discriminator
 from adatok_core.config import FSQ, Adversarial, LoRA, TokenizerConfig, TrainingConfig
 from adatok_core.losses import discriminator_hinge
-from adatok_core.training import DivergedError, TokenizerTrainer
+from adatok_core.training import TokenizerTrainer
+from adatok_core.training_state import DivergedError
 
 COUNT = 16
 IMAGES = torch.randint(

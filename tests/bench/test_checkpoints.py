@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from adatok_core.training import TrainingState
+from adatok_core.training_state import TrainingState
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 
 TENSORS = {

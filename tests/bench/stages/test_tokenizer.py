@@ -4,7 +4,8 @@ import torch
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.lora import is_adapter
-from adatok_core.training import DivergedError, TokenizerTrainer
+from adatok_core.training import TokenizerTrainer
+from adatok_core.training_state import DivergedError
 from bench.checkpoints import load_state, load_tensors
 from bench.data.image_set import read_image_set
 from bench.settings import parse
