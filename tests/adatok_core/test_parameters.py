@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adatok_core.config import VQ, Adversarial, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.config import FSQ, VQ, Adversarial, LoRA, TokenizerConfig, TrainingConfig
 from adatok_core.lora import is_adapter
+from adatok_core.schedule import learning_rate
 from adatok_core.training import TokenizerTrainer
 
 COUNT = 16
@@ -161,3 +162,39 @@ def test_heads_need_adapters(start):
 def test_parts_are_frozen_only_when_they_were_trained(trainable):
     with pytest.raises(ValueError, match=f"{trainable} needs the start"):
         trainer_of(HEADS, trainable=trainable)
+
+
+def weights_of(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def after_one_step(tokenizer, **options):
+    trainer = trainer_of(tokenizer, **options)
+    next(trainer.run())
+    return weights_of(trainer)
+
+
+@pytest.mark.parametrize("quantizer", [FSQ(levels=(5, 3)), PLAIN.quantizer], ids=["fsq", "vq"])
+def test_weight_decay_shrinks_linear_maps_alone(quantizer):
+    # Of the parameters, those of linear maps are called so: weights but for the norms', adapters.
+    tokenizer = replace(HEADS, quantizer=quantizer, tail="null_vectors")
+    start = weights_of(trainer_of(tokenizer))
+    plain = after_one_step(tokenizer, weight_decay=0.0)
+    decayed = after_one_step(tokenizer, weight_decay=0.5)
+    rate = learning_rate(0, TRAINING)
+    spared = set()
+    for name, before in start.items():
+        decays = name.endswith((".weight", ".down", ".up")) and "norm" not in name
+        shrunk = rate * 0.5 * before if decays else torch.zeros_like(before)
+        torch.testing.assert_close(plain[name] - decayed[name], shrunk, atol=1e-6, rtol=1e-4)
+        if not decays and before.ndim >= 2:
+            spared.add(name)
+    expected = {
+        "encoder.patch_positions",
+        "encoder.queries",
+        "quantizer.project.bias",
+        "decoder.token_positions",
+        "decoder.queries",
+        "decoder.absent",
+    }
+    assert spared - {"quantizer.codebook"} == expected

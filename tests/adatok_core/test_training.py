@@ -371,32 +371,6 @@ def test_a_gradient_that_is_not_finite_spares_the_weights():
     assert all(torch.equal(before[name], value) for name, value in weights(trainer).items())
 
 
-@pytest.mark.parametrize("quantizer", [FSQ(levels=(5, 3)), REVIVING], ids=["fsq", "vq"])
-def test_weight_decay_shrinks_linear_maps_alone(quantizer):
-    # Of the parameters, those of linear maps are called so: weights but for the norms', adapters.
-    tokenizer = replace(TOKENIZER, quantizer=quantizer, tail="null_vectors")
-    start = weights(trainer_of(tokenizer))
-    plain = weights(run_to(trainer_of(tokenizer, weight_decay=0.0), 1))
-    decayed = weights(run_to(trainer_of(tokenizer, weight_decay=0.5), 1))
-    rate = learning_rate(0, TRAINING)
-    spared = set()
-    for name, before in start.items():
-        decays = name.endswith((".weight", ".down", ".up")) and "norm" not in name
-        shrunk = rate * 0.5 * before if decays else torch.zeros_like(before)
-        torch.testing.assert_close(plain[name] - decayed[name], shrunk, atol=1e-6, rtol=1e-4)
-        if not decays and before.ndim >= 2:
-            spared.add(name)
-    expected = {
-        "encoder.patch_positions",
-        "encoder.queries",
-        "quantizer.project.bias",
-        "decoder.token_positions",
-        "decoder.queries",
-        "decoder.absent",
-    }
-    assert spared - {"quantizer.codebook"} == expected
-
-
 def test_the_quantizer_is_calibrated_on_the_first_images_in_chunks():
     sizes = []
 
