@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import torch
 from adatok_core.policy import BudgetPolicy
 from adatok_core.tokenizer import parameter_count
 from bench import allocation
-from bench.bank import PER_BUDGET, Bank
-from bench.metrics.frechet import FrechetReference, gaussian_statistics
-from bench.metrics.kernel import KernelReference
+from bench.bank import Bank
+from bench.judge import Judge
 from bench.policy_features import PolicyFeatures, policy_features
 from bench.protocol import Protocol
 from bench.stage import StageContext
@@ -23,11 +21,9 @@ from bench.stages.policy import load_policy
 from bench.stages.tokenizer import load_tokenizer
 from bench.throughput import policy_time_share
 
-FRECHET_NAMES = {"lite0": "fd_lite0", "inception": "rfid"}
 CURVE_POINTS = 49
 POLICY_BATCH = 512
 TIMED_IMAGES = 64
-KERNEL_NAMES = {"lite0": "kid_lite0", "inception": "kid"}
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -36,7 +32,7 @@ def run(context: StageContext) -> dict[str, Any]:
     Per-image results go to `images.parquet`.
     """
     bank = Bank.read(context.inputs["bank"])
-    judge = _Judge(bank)
+    judge = Judge(bank)
     rng = np.random.default_rng(context.spec.config["seed"])
     if "policy" in context.inputs:
         result, chosen = _policy(context, bank, judge, rng)
@@ -55,59 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
     }
 
 
-class _Judge:
-    """Metrics of allocations on one bank; the reference sides are computed once."""
-
-    def __init__(self, bank: Bank):
-        self.bank = bank
-        self.errors = {
-            name: bank.per_budget(name) for name in PER_BUDGET if name in bank.about["arrays"]
-        }
-        originals = {name: bank.array(f"{name}_originals") for name in bank.extractors}
-        self.frechet = {n: FrechetReference(gaussian_statistics(f)) for n, f in originals.items()}
-        self.kernel = {name: KernelReference(features) for name, features in originals.items()}
-
-    def metrics(self, chosen: np.ndarray, *, kernel: bool = True) -> dict[str, float]:
-        """Tokens, errors and distances of the allocation `chosen [n]` (columns of the bank).
-
-        The kernel distance costs as much as all else together: controls go without.
-        """
-        tokens = self.bank.budgets[chosen]
-        rows = np.arange(len(chosen))
-        values = {
-            "mean_tokens": float(tokens.mean()),
-            "min_tokens": int(tokens.min()),
-            "max_tokens": int(tokens.max()),
-        }
-        values |= {name: float(table[rows, chosen].mean()) for name, table in self.errors.items()}
-        for name in self.bank.extractors:
-            features = self.bank.features(name, chosen)
-            statistics = gaussian_statistics(features)
-            values[FRECHET_NAMES[name]] = self.frechet[name].distance(statistics)
-            if kernel:
-                values[KERNEL_NAMES[name]] = self.kernel[name].distance(features)
-        return values
-
-    def speed(self, chosen: np.ndarray) -> dict[str, float]:
-        """Images per second, from the bank's measurements.
-
-        Decoding is batched by budget: seconds per image are averaged over the chosen budgets.
-        """
-        measured = self.bank.about["throughput"]
-        rates = measured["decode_images_per_second"]
-        seconds = np.array([1 / rates[str(budget)]["median"] for budget in self.bank.budgets])
-        return {
-            "encode_images_per_second": measured["encode_images_per_second"]["median"],
-            "decode_images_per_second": float(1 / seconds[chosen].mean()),
-        }
-
-    def bits(self, chosen: np.ndarray, candidates: int) -> float:
-        """Mean bits per image: the quantizer's bits per token, and `log2 M` to say which budget."""
-        per_token = self.bank.about["bits_per_token"]
-        return float(self.bank.budgets[chosen].mean() * per_token + math.log2(candidates))
-
-
-def _fixed(bank: Bank, judge: _Judge) -> tuple[dict[str, Any], np.ndarray]:
+def _fixed(bank: Bank, judge: Judge) -> tuple[dict[str, Any], np.ndarray]:
     count = len(bank.array("ids"))
     curve = []
     for column, budget in enumerate(bank.budgets):
@@ -168,7 +112,7 @@ def _policy_cost(
 
 
 def _policy(
-    context: StageContext, bank: Bank, judge: _Judge, rng: np.random.Generator
+    context: StageContext, bank: Bank, judge: Judge, rng: np.random.Generator
 ) -> tuple[dict[str, Any], np.ndarray]:
     policy, config = load_policy(context.inputs["policy"])
     seen = policy_features(
