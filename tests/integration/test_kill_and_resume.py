@@ -1,7 +1,9 @@
+import contextlib
 import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -35,6 +37,21 @@ def wait_for(condition, process, *, seconds=120):
         time.sleep(0.05)
 
 
+def kill_tree(root):
+    """Kill a process and all below it at once, as a power cut does: its workers finish nothing."""
+    parents = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):  # It ended meanwhile.
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
+            parents[int(fields["Pid"])] = int(fields["PPid"])
+    below = {root}
+    while more := {pid for pid, parent in parents.items() if parent in below} - below:
+        below |= more
+    for pid in below:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def stage_files(store):
     return {path: path.stat().st_mtime_ns for path in store.glob("*/*/stage.json")}
 
@@ -46,13 +63,13 @@ def mlflow_runs(store):
 
 
 def test_a_killed_run_ends_like_an_undisturbed_one(tiny, write_suite, spawn, adatok, tmp_path):
-    tiny["base"]["training"]["steps"] = 200
+    tiny["base"]["training"]["steps"] = 300
     suite = write_suite(tiny)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
 
     driver = spawn("run", suite, "--store", killed, name="killed")
     wait_for(lambda: list((killed / "work").glob("tokenizer-*/checkpoint.safetensors")), driver)
-    os.kill(driver.pid, signal.SIGKILL)
+    kill_tree(driver.pid)
     driver.wait()
     finished_before = stage_files(killed)
     assert finished_before
