@@ -92,7 +92,7 @@ def decode(file: Path | BinaryIO) -> Image.Image:
         image.load()
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+        image = Image.fromarray(np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pixels have no defined white; convert the file to 8 or 16 bits")
     if image.has_transparency_data:

@@ -122,8 +122,8 @@ def files_of_split(
         wanted = name != "calibration" or calibration_fraction > 0 or split == name
         if wanted and counts.get(name, 0) < fewest:
             raise UserError(
-                f"image folder {root}: {counts.get(name, 0)} of its {len(files)} images are in the "
-                f"{name} split, which needs at least {fewest}; add images, or change "
+                f"image folder {root}: its {name} split has {counts.get(name, 0)} of the "
+                f"{len(files)} images and needs at least {fewest}; add images, or change "
                 "data.validation_fraction or data.calibration_fraction"
             )
     return files[splits == split].reset_index(drop=True)

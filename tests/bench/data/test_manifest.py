@@ -196,7 +196,7 @@ def test_validation_fraction(folder):
 )
 @pytest.mark.parametrize("read", ["train", "validation"])
 def test_whichever_split_is_read_an_empty_one_is_named(folder, settings, name, count, read):
-    with pytest.raises(UserError, match=f"{count} of its 20 images are in the {name} split") as it:
+    with pytest.raises(UserError, match=f"its {name} split has {count} of the 20 images") as it:
         split(folder, read, **settings)
     assert str(folder) in str(it.value)
     assert "\n" not in str(it.value)
@@ -204,14 +204,14 @@ def test_whichever_split_is_read_an_empty_one_is_named(folder, settings, name, c
 
 def test_a_calibration_split_is_missed_only_where_it_is_asked_for(folder):
     assert len(split(folder, "train")) > 1
-    with pytest.raises(UserError, match="0 of its 20 images are in the calibration split"):
+    with pytest.raises(UserError, match="calibration split has 0 of the 20"):
         split(folder, "calibration")
 
 
 def test_one_validation_image_is_too_few_to_judge_by(tmp_path, picture, save):
     save(picture(0), tmp_path / "train" / "a.png")
     save(picture(1), tmp_path / "val" / "b.png")
-    with pytest.raises(UserError, match="1 of its 2 images are in the validation split"):
+    with pytest.raises(UserError, match="validation split has 1 of the 2"):
         split(tmp_path, "train")
     save(picture(2), tmp_path / "val" / "c.png")
     assert len(split(tmp_path, "train")) == 1
