@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from bench.errors import UserError
+from bench.folder_naming import by_content, without_reading
 from bench.graph import build_graph
 from bench.plan import plan_suite
 from bench.records import read_records
@@ -87,7 +88,8 @@ def run(
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
     suite = _load(suite_file)
-    graph = build_graph(suite)
+    there = Store(Path(store_path).expanduser().absolute())
+    graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
     result = run_suite(suite, graph, store, runs, say=say)
@@ -122,7 +124,9 @@ def run(
 def plan(suite_file: str, store_path: str, as_json: bool) -> None:
     """Show the cells and stages of SUITE_FILE: cached, new, failed or waiting. Computes nothing."""
     suite = _load(suite_file)
-    rows = plan_suite(suite, build_graph(suite), Store(Path(store_path).expanduser().absolute()))
+    store = Store(Path(store_path).expanduser().absolute())
+    graph = build_graph(suite, name_folder=by_content(store, remember=False, say=say))
+    rows = plan_suite(suite, graph, store)
     _print(rows, as_json)
 
 
@@ -134,7 +138,8 @@ def validate(suite_files: tuple[str, ...]) -> None:
     for path in suite_files:
         try:
             suite = _load(path)
-            build_graph(suite)
+            # No key is needed here, so no image is read: that may take an hour.
+            build_graph(suite, name_folder=without_reading)
         except UserError as error:
             errors.append(str(error))
         else:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from adatok_core.config import ConstraintWeighting
 from bench.cell import CellConfig
-from bench.data.image_folder import fingerprint
+from bench.data.fingerprint import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
 from bench.stage import Resources, StageSpec
@@ -114,11 +114,11 @@ def _topological(roots: Iterable[Node]) -> list[Node]:
 class _Builder:
     """Makes each distinct stage once."""
 
-    def __init__(self, suite: Suite):
+    def __init__(self, suite: Suite, name_folder: Callable[[str], str]):
         self.suite = suite
         self.nodes: dict[tuple[Any, ...], Node] = {}
         # Cells share their images and weights, which may take long to read.
-        self.fingerprint = functools.cache(fingerprint)
+        self.fingerprint = functools.cache(name_folder)
         self.file_sha256 = functools.cache(_file_sha256)
 
     def node(
@@ -152,9 +152,11 @@ class _Builder:
             config["count"] = getattr(data, split)
             del config["train"], config["validation"], config["calibration"]
             return self.node("data", config)
-        # The tree's content names the stage, not the path it happens to have here.
-        config["fingerprint"] = self.fingerprint(data.path)
-        return self.node("data", config, runtime={"path": config.pop("path")})
+        # The tree's content names the stages, not the path it happens to have here.
+        runtime = {"path": config.pop("path")}
+        content = {"fingerprint": self.fingerprint(data.path)}
+        manifest = self.node("manifest", content, runtime=runtime)
+        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
 
     def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
         """The training, and the fine-tuning that starts from it."""
@@ -237,13 +239,16 @@ def _is_calibrated(config: CellConfig) -> bool:
     return aside > 0 and isinstance(config.policy.weighting, ConstraintWeighting)
 
 
-def build_graph(suite: Suite) -> Graph:
+def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None) -> Graph:
     """All stages of a suite's cells, each once.
+
+    `name_folder` gives the name of an image folder's content; by default its fingerprint, for which
+    every file is read.
 
     Raises:
         UserError: a folder of images or a weight file that the suite names cannot be read.
     """
-    builder = _Builder(suite)
+    builder = _Builder(suite, name_folder or fingerprint)
     evaluated: list[Node] = []
     for cell in suite.cells:
         try:

@@ -5,6 +5,7 @@ store/work/<stage>-<key>/   what an unfinished stage has so far, checkpoints inc
 store/failed/               one JSON file per failed stage, removed when it succeeds
 store/locks/                one lock file per stage that was ever computed
 store/records/<suite>/      the records of a suite's cells
+store/file_hashes/          what is remembered of image folders; may be removed at any time
 """
 
 from __future__ import annotations
@@ -111,6 +112,11 @@ class Store:
     def work(self, stage: str, key: str) -> Path:
         """Folder of an unfinished stage."""
         return self.root / "work" / f"{stage}-{key}"
+
+    def file_hashes(self, folder: str | Path) -> Path:
+        """What is remembered of the files of an image folder, whether there is anything or not."""
+        name = content_key(str(Path(folder).absolute()))
+        return self.root / "file_hashes" / f"{name}.parquet"
 
     def failure(self, stage: str, key: str) -> str | None:
         """The error of the last failed attempt at a stage, if it has not succeeded since."""

@@ -1,112 +1,74 @@
-"""Any tree of images: manifest, splits, and the one way an image file becomes pixels.
+"""Any tree of images: which files are images, and the one way an image file becomes pixels.
 
-- An image is a file with a known extension in any case; other files are ignored. Linked folders are
-  followed.
-- Its class is its first-level folder, `.` for files directly in the root.
-- With sub-folders `train` and `val` (or `validation`), those are the splits, classes are the
-  folders inside them, and whatever lies beside them is not read. Otherwise a hash of the file's
-  content decides, so that copies of one file lie on the same side.
+- An image is a file with a known extension in any case; other files are ignored. Linked folders
+  are followed.
+- With sub-folders `train` and `val` (or `validation`), those are the splits, and whatever lies
+  beside them is not read.
 - Pixels: EXIF orientation applied, transparency composited over white, converted to RGB, shorter
   side resized to the resolution (bicubic, antialiased; small images are enlarged), centre crop.
   Of an animation the first frame counts. 16-bit greyscale is scaled to 8 bits.
 """
 
-import hashlib
-import io
 import os
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
 from bench.errors import UserError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 VALIDATION_NAMES = ("val", "validation")
+# With the shorter side at the resolution, a longer strip would not fit into memory.
+MAX_ELONGATION = 100
 
 
-@dataclass(frozen=True)
-class UnreadableFile:
-    """A file that could not be decoded: its path relative to the folder, and why."""
+def list_images(root: Path) -> tuple[dict[str, str], list[str]]:
+    """The folder's own splits (sub-folder -> split) and the sorted relative POSIX paths of images.
 
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Manifest:
-    """What a folder holds, in the order of the relative POSIX paths.
-
-    files: one row per readable image: `path` (relative), `split`, `label_name`, `file_sha256`,
-        `file_size` (bytes), `width` and `height` (pixels, as displayed).
-    unreadable: the others.
+    Raises UserError when the folder is missing, has no images, cannot be listed, or holds a name
+    that is not UTF-8.
     """
-
-    files: pd.DataFrame
-    unreadable: tuple[UnreadableFile, ...]
-
-
-def build_manifest(
-    root: Path,
-    *,
-    validation_fraction: float,
-    max_unreadable: float,
-    calibration_fraction: float = 0.0,
-) -> Manifest:
-    """Hash and decode every image under `root`; calibration images are taken from validation.
-
-    Raises UserError when the folder is missing or has no images, when no image is readable, or when
-    the share of unreadable ones exceeds `max_unreadable`.
-    """
-    split_of_folder, paths = _list_images(root)
-    rows, unreadable = [], []
+    if not root.is_dir():
+        raise UserError(f"image folder {root} does not exist or is not a folder; check data.path")
+    split_of_folder = _split_folders(root)
+    starts = [f"{name}/" for name in split_of_folder] or [""]
+    paths = sorted(path for start in starts for path in _images_below(root, start, frozenset()))
+    if not paths:
+        raise UserError(
+            f"image folder {root} has no images; known extensions: {' '.join(sorted(EXTENSIONS))}"
+        )
     for path in paths:
-        try:
-            data = (root / path).read_bytes()
-            width, height = _decode(data).size
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files.
-            unreadable.append(UnreadableFile(path=path, reason=_reason(error)))
-            continue
-        content = hashlib.sha256(data).hexdigest()
-        first, *inner = PurePosixPath(path).parts
-        split = split_of_folder.get(first) or _split_by_content(content, validation_fraction)
-        if split == "validation" and _share(content[16:]) < calibration_fraction:
-            split = "calibration"
-        folders = inner if split_of_folder else (first, *inner)
-        label_name = folders[0] if len(folders) > 1 else "."
-        rows.append((path, split, label_name, content, len(data), width, height))
-    _check_unreadable(root, unreadable, len(paths), max_unreadable)
-    columns = ["path", "split", "label_name", "file_sha256", "file_size", "width", "height"]
-    return Manifest(files=pd.DataFrame(rows, columns=columns), unreadable=tuple(unreadable))
+        if not _is_utf8(path):
+            raise UserError(f"image folder {root}: the name {path!a} is not UTF-8; rename the file")
+    return split_of_folder, paths
 
 
-def fingerprint(root: Path | str) -> str:
-    """sha256 over the relative paths and the bytes of every image file, decodable or not.
+def require_readable(root: Path | str) -> None:
+    """Refuse a folder that `list_images` refuses, or with a file that may not be opened.
 
-    The same tree at another place has the same fingerprint. Raises UserError when the folder is
-    missing, has no images, or holds a file that cannot be opened.
+    Raises UserError; reads no file.
     """
     root = Path(root)
-    tree = hashlib.sha256()
-    for path in _list_images(root)[1]:
-        try:
-            content = hashlib.sha256((root / path).read_bytes()).hexdigest()
-        except OSError as error:
-            raise UserError(
-                f"cannot open {root / path}: {error.strerror}; check its permissions or remove it"
-            ) from error
-        tree.update(f"{content} {path}\n".encode())
-    return tree.hexdigest()
+    for path in list_images(root)[1]:
+        if not (root / path).is_file() or not os.access(root / path, os.R_OK):
+            raise cannot_open(root / path, "not a file that may be read")
 
 
-def load_image(path: Path, *, resolution: int) -> np.ndarray:
-    """An image file as uint8 `[3, R, R]`: shorter side resized to `R`, then the centre."""
-    image = _decode(path.read_bytes())
+def cannot_open(path: Path, reason: str | None) -> UserError:
+    """The one line for an image file that is there, but not to be had."""
+    return UserError(f"cannot open {path}: {reason}; check its permissions or remove it")
+
+
+def load_image(file: Path | BinaryIO, *, resolution: int) -> np.ndarray:
+    """An image file as uint8 `[3, R, R]`: shorter side resized to `R`, then the centre.
+
+    Raises whatever `decode` does.
+    """
+    image = decode(file)
     scale = resolution / min(image.size)
     width, height = (max(resolution, int(side * scale)) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC)
@@ -115,13 +77,22 @@ def load_image(path: Path, *, resolution: int) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def _decode(data: bytes) -> Image.Image:
-    """Upright RGB image of an encoded file."""
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.load()
-        image = ImageOps.exif_transpose(opened)
+def decode(file: Path | BinaryIO) -> Image.Image:
+    """Upright RGB image of an encoded file.
+
+    Raises nearly anything on damaged files, as Pillow's decoders do, and on images that are too
+    large (Pillow's limit, about 89 megapixels) or more than 100 times as long as wide.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = Image.open(file)
+    with image:
+        if max(image.size) > MAX_ELONGATION * min(image.size):
+            raise ValueError(f"{image.width} x {image.height} pixels: too long a strip")
+        image.load()
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
-        image = Image.fromarray(np.rint(np.asarray(image) / 257).astype(np.uint8))
+        image = Image.fromarray(np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("32-bit pixels have no defined white; convert the file to 8 or 16 bits")
     if image.has_transparency_data:
@@ -129,19 +100,6 @@ def _decode(data: bytes) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
     return image.convert("RGB")
-
-
-def _list_images(root: Path) -> tuple[dict[str, str], list[str]]:
-    """The folder's own splits (`_split_folders`) and the sorted relative paths of its images."""
-    if not root.is_dir():
-        raise UserError(f"image folder {root} does not exist or is not a folder; check data.path")
-    split_of_folder = _split_folders(root)
-    paths = sorted(_image_paths(root, list(split_of_folder)))
-    if not paths:
-        raise UserError(
-            f"image folder {root} has no images; known extensions: {' '.join(sorted(EXTENSIONS))}"
-        )
-    return split_of_folder, paths
 
 
 def _split_folders(root: Path) -> dict[str, str]:
@@ -154,43 +112,36 @@ def _split_folders(root: Path) -> dict[str, str]:
     return {"train": "train", validation[0]: "validation"}
 
 
-def _image_paths(root: Path, folders: list[str]) -> Iterator[str]:
-    """Relative POSIX paths of the images in the named sub-folders, or in all of `root` if none."""
-    for start in [root / name for name in folders] or [root]:
-        for folder, children, names in os.walk(start, followlinks=True, onerror=_raise):
-            here = Path(folder)
-            # A link to a folder above would be walked for ever.
-            above = {here.resolve(), *here.resolve().parents}
-            children[:] = [child for child in children if (here / child).resolve() not in above]
-            for name in names:
-                if Path(name).suffix.lower() in EXTENSIONS:
-                    yield (here / name).relative_to(root).as_posix()
+def _images_below(root: Path, inner: str, above: frozenset[Path]) -> Iterator[str]:
+    """Images in the folder `inner` ("" or ending in a slash); `above` lie on the way to it."""
+    folder = root / inner
+    real = folder.resolve()
+    if real in above:
+        return  # A link to a folder above would be walked for ever.
+    above |= {real, *real.parents}
+    try:
+        with os.scandir(folder) as entries:
+            names = [(entry.name, _is_folder(entry)) for entry in entries]
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror}; check its permissions") from error
+    for name, is_folder in names:
+        if is_folder:
+            yield from _images_below(root, f"{inner}{name}/", above)
+        elif Path(name).suffix.lower() in EXTENSIONS:
+            yield f"{inner}{name}"
 
 
-def _raise(error: OSError) -> None:
-    raise UserError(f"cannot list {error.filename}: {error.strerror}; check its permissions")
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads to itself.
+        return False
 
 
-def _split_by_content(sha256: str, validation_fraction: float) -> str:
-    return "validation" if _share(sha256) < validation_fraction else "train"
-
-
-def _share(hexadecimal: str) -> float:
-    """The first 64 bits as a number in `[0, 1)`."""
-    return int(hexadecimal[:16], 16) / 2**64
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")
-
-
-def _check_unreadable(
-    root: Path, unreadable: list[UnreadableFile], total: int, max_unreadable: float
-) -> None:
-    if len(unreadable) < total and len(unreadable) <= max_unreadable * total:
-        return
-    first = "; ".join(f"{file.path} ({file.reason})" for file in unreadable[:3])
-    raise UserError(
-        f"image folder {root}: {len(unreadable)} of {total} images are unreadable, more than "
-        f"data.max_unreadable = {max_unreadable:g} allows: {first}; repair or remove them"
-    )
+def _is_utf8(path: str) -> bool:
+    """Names of other encodings reach Python with surrogates, which no table can hold."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,8 +1,12 @@
-"""Configs of the image sources, and the image set they are built into and stored as."""
+"""Configs of the image sources, and the image set that a split of them is stored as.
+
+images.npy          pixels, uint8 `[n, 3, H, W]`
+images.parquet      one row per image
+image_set.json      digest, count, resolution, unreadable files
+"""
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,13 +14,10 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from bench.data import fluent_scenes, image_folder
-from bench.data.backgrounds import BACKGROUNDS
-from bench.data.image_folder import UnreadableFile
+from bench.data import fluent_scenes
+from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
 
-Progress = Callable[[int, int], None]
-SPLITS = ("train", "validation", "calibration")
 COLUMNS = ("id", "sha256", "label", "label_name", "complexity")
 
 
@@ -47,7 +48,7 @@ class FluentScenes:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
-    """A tree of images at `path`; see `bench.data.image_folder` for classes, splits and faults.
+    """A tree of images at `path`; see `bench.data.manifest` and `image_folder` for what is read.
 
     `calibration_fraction` of the validation images are set aside for calibration.
     """
@@ -76,7 +77,7 @@ def _check(holds: bool, key: str, expected: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """The images of one split in memory or memory-mapped.
+    """The images of one split, memory-mapped.
 
     pixels: uint8 `[n, 3, H, W]`.
     table: one row per image: `id`, `sha256` (of its pixels' bytes), `label`, `label_name`,
@@ -96,98 +97,32 @@ class ImageSet:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def build_image_set(
-    config: FluentScenes | ImageFolder, split: str, *, progress: Progress | None = None
+def write_about(
+    table: pd.DataFrame, unreadable: tuple[UnreadableFile, ...], folder: Path
 ) -> ImageSet:
-    """Render or read a split; `progress(done, total)` after each image.
-
-    Raises UserError for a folder that is missing, empty, or unreadable beyond its threshold.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    progress = progress or (lambda done, total: None)
-    if isinstance(config, FluentScenes):
-        return _build_scenes(config, split, progress)
-    return _build_folder(config, split, progress)
-
-
-def _build_scenes(config: FluentScenes, split: str, progress: Progress) -> ImageSet:
-    count = getattr(config, split)
-    pixels = np.empty((count, 3, config.resolution, config.resolution), np.uint8)
-    objects, labels = np.empty(count), np.empty(count, np.int64)
-    for index in range(count):
-        scene = fluent_scenes.render_scene(
-            index, split=split, seed=config.seed, resolution=config.resolution
-        )
-        pixels[index], objects[index], labels[index] = scene.pixels, scene.objects, scene.label
-        progress(index + 1, count)
-    table = pd.DataFrame(
-        {
-            "id": [f"{split}/{index:06d}" for index in range(count)],
-            "sha256": _hashes(pixels),
-            "label": labels,
-            "label_name": [BACKGROUNDS[label] for label in labels],
-            "complexity": objects,
-        }
-    )
-    return ImageSet(pixels=pixels, table=table)
-
-
-def _build_folder(config: ImageFolder, split: str, progress: Progress) -> ImageSet:
-    root = Path(config.path)
-    manifest = image_folder.build_manifest(
-        root,
-        validation_fraction=config.validation_fraction,
-        calibration_fraction=config.calibration_fraction,
-        max_unreadable=config.max_unreadable,
-    )
-    files = manifest.files[manifest.files["split"] == split].reset_index(drop=True)
-    if files.empty:
-        raise UserError(f"image folder {root}: its {split} split has no images; add more images")
-    pixels = np.empty((len(files), 3, config.resolution, config.resolution), np.uint8)
-    for index, path in enumerate(files["path"]):
-        pixels[index] = image_folder.load_image(root / path, resolution=config.resolution)
-        progress(index + 1, len(files))
-    classes = sorted(set(manifest.files["label_name"]))
-    table = pd.DataFrame(
-        {
-            "id": files["path"],
-            "sha256": _hashes(pixels),
-            "label": files["label_name"].map(classes.index).astype(np.int64),
-            "label_name": files["label_name"],
-            "complexity": np.nan,
-        }
-    ).join(files[["file_sha256", "file_size", "width", "height"]])
-    return ImageSet(pixels=pixels, table=table, unreadable=manifest.unreadable)
-
-
-def _hashes(pixels: np.ndarray) -> list[str]:
-    return [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels]
-
-
-def write_image_set(image_set: ImageSet, folder: Path) -> None:
-    """Write images.npy, images.parquet and image_set.json; the caller makes the folder atomic."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.save(folder / "images.npy", image_set.pixels, allow_pickle=False)
-    image_set.table.to_parquet(folder / "images.parquet", index=False)
+    """Make an image set of the pixels in `folder`: write images.parquet and image_set.json."""
+    table.to_parquet(folder / "images.parquet", index=False)
+    pixels = _open_pixels(folder)
+    image_set = ImageSet(pixels=pixels, table=table, unreadable=unreadable)
     about = {
         "digest": image_set.digest,
-        "count": len(image_set.pixels),
-        "resolution": image_set.pixels.shape[-1],
-        "unreadable": [asdict(file) for file in image_set.unreadable],
+        "count": len(pixels),
+        "resolution": pixels.shape[-1],
+        "unreadable": [asdict(file) for file in unreadable],
     }
     (folder / "image_set.json").write_text(json.dumps(about, indent=2) + "\n")
+    return image_set
 
 
 def read_image_set(folder: Path) -> ImageSet:
-    """Read what `write_image_set` wrote, pixels memory-mapped.
+    """Read an image set, pixels memory-mapped.
 
     Raises UserError when a file is missing or damaged, or when the files disagree. The pixels are
     not hashed again: that would read them all.
     """
     try:
         about = json.loads((folder / "image_set.json").read_text())
-        pixels = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        pixels = _open_pixels(folder)
         table = pd.read_parquet(folder / "images.parquet")
         unreadable = tuple(UnreadableFile(**file) for file in about["unreadable"])
         expected = (about["count"], 3, about["resolution"], about["resolution"])
@@ -209,3 +144,7 @@ def read_image_set(folder: Path) -> ImageSet:
             "in image_set.json; build it again"
         )
     return image_set
+
+
+def _open_pixels(folder: Path) -> np.ndarray:
+    return np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.data.image_set import FluentScenes, ImageFolder, build_image_set, write_image_set
+from bench.data.image_set import FluentScenes, ImageFolder
+from bench.data.manifest import read_manifest
+from bench.data.writing import write_folder, write_scenes
 from bench.settings import parse
 from bench.stage import StageContext
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Build the split that the configuration names; its digest is the result."""
+    """Build the split that the configuration names; its digest is the result.
+
+    Images go to the disk one by one, so memory does not grow with their pixels. A stage that was
+    interrupted begins again.
+
+    Raises:
+        UserError: the folder has too many unreadable files, too few images in a split, or has
+            changed since its manifest was made.
+    """
     settings = dict(context.spec.config)
     split = settings.pop("split")
+
+    def progress(done: int, total: int) -> None:
+        context.progress(done, total, f"{split} images")
+
     if settings["kind"] == "fluent_scenes":
         settings[split] = settings.pop("count")
-        config = parse(FluentScenes, settings, where="data")
+        scenes = parse(FluentScenes, settings, where="data")
+        image_set = write_scenes(scenes, split, context.work, progress=progress)
     else:
-        del settings["fingerprint"]
         config = parse(ImageFolder, {**settings, **context.spec.runtime}, where="data")
-    image_set = build_image_set(config, split, progress=context.progress)
-    write_image_set(image_set, context.work)
+        image_set = write_folder(
+            config,
+            split,
+            context.work,
+            manifest=read_manifest(context.inputs["manifest"]),
+            progress=progress,
+        )
     return {"digest": image_set.digest, "count": len(image_set.table)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.stage import StageFunction
-from bench.stages import bank, data, evaluation, policy, tokenizer
+from bench.stages import bank, data, evaluation, manifest, policy, tokenizer
 
 STAGE_FUNCTIONS: dict[str, StageFunction] = {
+    "manifest": manifest.run,
     "data": data.run,
     "tokenizer": tokenizer.run,
     "bank": bank.run,

@@ -15,6 +15,7 @@ from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
+from bench.errors import UserError
 from bench.metrics.lite0 import Lite0
 from bench.settings import parse
 from bench.stage import StageContext
@@ -28,10 +29,16 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the loss is not finite; names the step.
+        UserError: a batch takes more images than there are.
     """
     images = read_image_set(context.inputs["images"])
     pixels, config = images.pixels, context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
+    if training.batch > len(pixels):
+        raise UserError(
+            f"training.batch: {training.batch} exceeds the {len(pixels)} training images; lower it "
+            "or add images"
+        )
     tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
     device = context.spec.resources.device
     start = context.inputs.get("start")

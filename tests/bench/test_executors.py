@@ -20,19 +20,7 @@ def scenes(count, *, cpus=1):
 
 
 MISSING_FOLDER = StageSpec(
-    "data",
-    1,
-    {
-        "kind": "image_folder",
-        "resolution": 16,
-        "validation_fraction": 0.2,
-        "max_unreadable": 0.0,
-        "split": "train",
-        "fingerprint": "f",
-    },
-    {},
-    {"path": "/nowhere"},
-    Resources(),
+    "manifest", 1, {"fingerprint": "f"}, {}, {"path": "/nowhere"}, Resources()
 )
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from PIL import Image
 
+from bench.data.fingerprint import fingerprint
 from bench.errors import UserError
 from bench.graph import build_graph
 from bench.stages import STAGE_VERSIONS
@@ -287,6 +288,33 @@ def test_a_folder_is_known_by_its_content_not_by_its_path(load, small, store, fo
     assert "path" not in here.config
     (copy / "0.png").unlink()
     assert data(copy).key != here.key
+
+
+def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
+    arms = [
+        {"name": name, "set": {"data": {**data, "path": str(folder)}}}
+        for name, data in (
+            ("a", {"kind": "image_folder", "resolution": 32}),
+            ("b", {"kind": "image_folder", "resolution": 64, "validation_fraction": 0.5}),
+        )
+    ]
+    small["base"]["bank"]["policy_images"] = None
+    graph = build_graph(load({**small, "arms": arms}))
+    (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
+    splits = [node for node in nodes_of(graph) if node.stage == "data"]
+    assert len(splits) == 4
+    assert all(node.inputs == {"manifest": manifest} for node in splits)
+    assert manifest.spec(store).config == {"fingerprint": fingerprint(folder)}
+    assert manifest.spec(store).runtime == {"path": str(folder)}
+    assert len({node.spec(store).key for node in splits}) == 4
+
+
+def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, store):
+    small["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+    small["base"]["bank"]["policy_images"] = None
+    graph = build_graph(load(small), name_folder=lambda path: f"name of {path}")
+    (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
+    assert manifest.config == {"fingerprint": f"name of {folder}"}
 
 
 def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):

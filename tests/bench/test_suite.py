@@ -270,6 +270,7 @@ def test_only_training_and_decoding_use_the_device(load, small):
     assert set(load(small).resources.values()) == {Resources(cpus=1, gpus=0.0, device="cpu")}
     asked = {"tokenizer": {"cpus": 2, "gpus": 0.5}, "policy": {"cpus": 3}}
     assert load({**small, "device": "cuda", "resources": asked}).resources == {
+        "manifest": Resources(1, 0.0, "cpu"),
         "data": Resources(1, 0.0, "cpu"),
         "tokenizer": Resources(2, 0.5, "cuda"),
         "bank": Resources(1, 1.0, "cuda"),

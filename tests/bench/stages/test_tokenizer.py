@@ -8,6 +8,7 @@ from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
 from bench.checkpoints import load_state, load_tensors
 from bench.data.image_set import read_image_set
+from bench.errors import UserError
 from bench.settings import parse
 from bench.stages import tokenizer
 
@@ -81,6 +82,12 @@ def test_a_checkpoint_of_another_shape_is_not_taken(small_run, context):
 def test_divergence_names_the_step(small_run, context):
     with pytest.raises(DivergedError, match="at step 2"):
         tokenizer.run(context("elastic", PATH, config=changed(small_run, learning_rate=1e30)))
+
+
+def test_a_batch_of_more_images_than_there_are_is_refused(small_run, context):
+    tokenizer.run(context("elastic", PATH, config=changed(small_run, steps=6, batch=48)))
+    with pytest.raises(UserError, match=r"training\.batch: 49 exceeds the 48 training images"):
+        tokenizer.run(context("elastic", PATH, config=changed(small_run, steps=6, batch=49)))
 
 
 def test_the_tokenizer_that_is_loaded_decodes_as_the_one_that_was_trained(small_run):

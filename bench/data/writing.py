@@ -1,0 +1,139 @@
+"""Writing one split of an image source as an image set, image by image."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.data import fluent_scenes
+from bench.data.backgrounds import BACKGROUNDS
+from bench.data.image_folder import load_image
+from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, write_about
+from bench.data.manifest import Manifest, files_of_split
+from bench.errors import UserError
+
+Progress = Callable[[int, int], None]
+SPLITS = ("train", "validation", "calibration")
+
+
+def write_scenes(
+    config: FluentScenes, split: str, folder: Path, *, progress: Progress | None = None
+) -> ImageSet:
+    """Render a split into `folder`; `progress(done, total)` after each image."""
+    count = getattr(config, _known(split))
+    objects, labels = [], []
+
+    def images() -> Iterator[np.ndarray]:
+        for index in range(count):
+            scene = fluent_scenes.render_scene(
+                index, split=split, seed=config.seed, resolution=config.resolution
+            )
+            objects.append(scene.objects)
+            labels.append(scene.label)
+            yield scene.pixels
+
+    hashes = _write_pixels(images(), count, config.resolution, folder, progress)
+    table = pd.DataFrame(
+        {
+            "id": [f"{split}/{index:06d}" for index in range(count)],
+            "sha256": hashes,
+            "label": np.array(labels, np.int64).reshape(count),
+            "label_name": [BACKGROUNDS[label] for label in labels],
+            "complexity": np.array(objects, np.float64),
+        }
+    )
+    return write_about(table, (), folder)
+
+
+def write_folder(
+    config: ImageFolder,
+    split: str,
+    folder: Path,
+    *,
+    manifest: Manifest,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Read a split of the folder with this manifest; `progress(done, total)` after each image.
+
+    Raises UserError when the manifest is refused (`files_of_split`), or when a file is not the one
+    that stands in it.
+    """
+    root = Path(config.path)
+    files = files_of_split(
+        manifest,
+        _known(split),
+        root=root,
+        validation_fraction=config.validation_fraction,
+        calibration_fraction=config.calibration_fraction,
+        max_unreadable=config.max_unreadable,
+    )
+    images = (
+        _load_unchanged(root, path, sha256, config.resolution)
+        for path, sha256 in zip(files["path"], files["file_sha256"], strict=True)
+    )
+    hashes = _write_pixels(images, len(files), config.resolution, folder, progress)
+    classes = sorted(set(manifest.files["label_name"]))
+    numbers = {name: number for number, name in enumerate(classes)}
+    table = pd.DataFrame(
+        {
+            "id": files["path"],
+            "sha256": hashes,
+            "label": files["label_name"].map(numbers).astype(np.int64),
+            "label_name": files["label_name"],
+            "complexity": np.nan,
+        }
+    ).join(files[["file_sha256", "file_size", "width", "height"]])
+    return write_about(table, manifest.unreadable, folder)
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    return split
+
+
+def _load_unchanged(root: Path, path: str, sha256: str, resolution: int) -> np.ndarray:
+    """Pixels of a file that must still be what the manifest says."""
+    try:
+        with (root / path).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise _changed(root, path, "other content")
+            file.seek(0)
+            return load_image(file, resolution=resolution)
+    except OSError as error:
+        raise _changed(root, path, error.strerror or str(error)) from error
+
+
+def _changed(root: Path, path: str, how: str) -> UserError:
+    return UserError(
+        f"image folder {root}: {path} has changed since the folder was listed ({how}); run again "
+        "to take the folder as it is now"
+    )
+
+
+def _write_pixels(
+    images: Iterable[np.ndarray],
+    count: int,
+    resolution: int,
+    folder: Path,
+    progress: Progress | None,
+) -> list[str]:
+    """Write images.npy, and give each image's sha256; one image at a time is in memory.
+
+    Plain writes: pages of a memory map would count as this process's memory, and a full disk would
+    kill it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    hashes: list[str] = []
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, resolution, resolution)}
+    with (folder / "images.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for image in images:
+            data = image.tobytes()
+            file.write(data)
+            hashes.append(hashlib.sha256(data).hexdigest())
+            if progress:
+                progress(len(hashes), count)
+    return hashes
