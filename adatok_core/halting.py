@@ -32,7 +32,8 @@ class HaltingTokenizer(ElasticTokenizer):
         with torch.no_grad():
             errors = (estimate.images.float().clamp(0, 1) - images).abs().mean((1, 2, 3))
         latents = self.encoder(images, bins=target_bins(errors))
-        quantized = self.quantizer(latents, generator)
+        # Without a generator: codes may be revived once only, before any of them is used.
+        quantized = self.quantizer(latents)
         output = self.decode_codes(quantized.codes, kept)
         halted = (~prefix_mask(kept, self.max_tokens)).float()
         logits = self.encoder.halting_logits(latents).float()

@@ -233,8 +233,8 @@ def _spot_check(
                 f"image {row} at budget {budget} decodes to an MSE of {error}, the bank "
                 f"holds {stored[row, column]}: decoding is not deterministic here"
             )
-    # A latent at a rounding boundary may take the other code, depending on the batch; few do. The
-    # errors of tokens that are not nested are those of tokens encoded again.
+    # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
+    # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
     if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * SPOT_CHECKS):
         raise RuntimeError(wrong[0])
     if np.mean(moved) > SPOT_MOVED:

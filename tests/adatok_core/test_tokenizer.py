@@ -17,7 +17,7 @@ DECODERS = {
 }
 COMBINATIONS = list(
     itertools.product(
-        ("dropped", "hidden", "mask_vector", "null_vectors"), DECODERS, ("full", "patches")
+        ("dropped", "hidden", "zeros", "mask_vector", "null_vectors"), DECODERS, ("full", "patches")
     )
 )
 ROOMY = {"atol": 1e-5, "rtol": 0}
