@@ -21,7 +21,7 @@ PIXEL_QUERY_SCALE = 0.3
 class Decoder(nn.Module):
     """`P` position queries and the tokens attend to each other; the queries become pixels.
 
-    The tail is cut off, hidden, or replaced by learned vectors, as `TokenizerConfig.tail` says.
+    The tail is cut off, hidden, or replaced, as `TokenizerConfig.tail` says.
     """
 
     def __init__(self, config: TokenizerConfig, *, image_size: int, code_dimension: int):
@@ -63,23 +63,26 @@ class Decoder(nn.Module):
         """Embedded prefixes and tails `[B, S, D]`; which keys `[B, 1, 1, P + S]` are not hidden."""
         if self.tail == "dropped" and kept is not None:
             codes = codes[:, : int(kept.max())]
+        if self.tail == "zeros":
+            codes = self._replaced(codes, kept, codes.new_zeros(()))
+            return self.embed(codes, groups) + self.token_positions, None
         tokens = self.embed(codes, groups)
         if self.tail in ("mask_vector", "null_vectors"):
-            return self._with_absent(tokens, kept) + self.token_positions, None
+            return self._replaced(tokens, kept, self.absent) + self.token_positions, None
         tokens = tokens + self.token_positions[: codes.shape[1]]
         if kept is None:
             return tokens, None
         visible = F.pad(prefix_mask(kept, codes.shape[1]), (self.grid**2, 0), value=True)
         return tokens, visible[:, None, None]
 
-    def _with_absent(self, tokens: Tensor, kept: Tensor | None) -> Tensor:
-        """`N` tokens of each image: its first `kept [B]` and learned vectors behind them."""
+    def _replaced(self, tokens: Tensor, kept: Tensor | None, absent: Tensor) -> Tensor:
+        """`N` tokens or codes of each image: its first `kept [B]` and `absent` behind them."""
         batch, given, _ = tokens.shape
         if kept is None:
             kept = torch.full((batch,), given, device=tokens.device)
         count = len(self.token_positions)
         tokens = F.pad(tokens, (0, 0, 0, count - given))
-        return torch.where(prefix_mask(kept, count)[..., None], tokens, self.absent)
+        return torch.where(prefix_mask(kept, count)[..., None], tokens, absent)
 
     def of_head(self, head: int) -> Decoder:
         """A copy with the adapters of `head` merged into the weights."""

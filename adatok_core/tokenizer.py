@@ -1,4 +1,4 @@
-"""The elastic 1-D tokenizer: ViT encoder with latent queries, quantizer, prefix decoder.
+"""The elastic tokenizer: an encoder, a quantizer, a decoder of prefixes.
 
 Letters of shapes: `B` images, `N` latents, `P` patches, `D` width, `C` code dimension, `M` budgets,
 `K` tokens at hand, `S` sequence. Images are `[B, 3, H, W]` floats in `[0, 1]`.
@@ -6,19 +6,41 @@ Letters of shapes: `B` images, `N` latents, `P` patches, `D` width, `C` code dim
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from adatok_core.budgets import heads_of
 from adatok_core.config import TokenizerConfig
 from adatok_core.decoder import Decoder, MergedDecoder, SeparateDecoders
-from adatok_core.encoder import Encoder
+from adatok_core.encoders import build_encoder
 from adatok_core.lora import HeadGroups
 from adatok_core.quantizers import Quantized, build_quantizer
 
 
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a training step learns from.
+
+    Attributes:
+        images: `[R * B, 3, H, W]`, the batch reconstructed `R` times, one after the other.
+        quantized: the codes of the last of them.
+        losses: scalars of the tokenizer's own, by the names they are logged under.
+    """
+
+    images: Tensor
+    quantized: Quantized
+    losses: Mapping[str, Tensor]
+
+
 class ElasticTokenizer(nn.Module):
-    """Encoder, quantizer and a decoder that serves every prefix of the tokens."""
+    """Encoder, quantizer and a decoder that serves every prefix of the tokens.
+
+    `nested`: the ids of a smaller budget are the first ones of a larger budget's. Raises
+    `ValueError` when patches or tokens do not fit the resolution.
+    """
 
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__()
@@ -28,22 +50,36 @@ class ElasticTokenizer(nn.Module):
             )
         self.config = config
         self.image_size = image_size
-        self.encoder = Encoder(config, image_size=image_size)
+        self.budgets, self.max_tokens = config.budgets, config.max_tokens
+        self.encoder = build_encoder(config, image_size=image_size)
+        self.nested = self.encoder.nested
         self.quantizer = build_quantizer(config.width, config.quantizer, tokens=config.max_tokens)
         kind = Decoder if config.decoders == "shared" else SeparateDecoders
         self.decoder = kind(config, image_size=image_size, code_dimension=self.quantizer.dimension)
 
+    @property
+    def bits_per_token(self) -> float:
+        """`log2 V`."""
+        return self.quantizer.bits
+
     def forward(
         self, images: Tensor, kept: Tensor, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Quantized]:
-        """Reconstruct `images` from the first `kept [B]` tokens of each: `([B, 3, H, W], ...)`."""
-        quantized = self.quantizer(self.encoder(images), generator)
-        return self.decode_codes(quantized.codes, kept), quantized
+    ) -> Reconstruction:
+        """Reconstruct `images` from the first `kept [B]` tokens of each."""
+        quantized = self.quantizer(self.encoder(images, kept), generator)
+        losses = {"quantizer_loss": quantized.loss}
+        return Reconstruction(self.decode_codes(quantized.codes, kept), quantized, losses)
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Token ids `[B, N]` and latents `[B, N, D]` of `images [B, 3, H, W]`; changes nothing."""
-        latents = self.encoder(images)
-        return self.quantizer(latents).ids, latents
+    def encode(self, images: Tensor, budget: int | None = None) -> tuple[Tensor, Tensor]:
+        """Token ids `[B, K]` and latents `[B, K, D]` of `images [B, 3, H, W]`; changes nothing.
+
+        `K` is the `budget`, or `N` without one. Raises `ValueError` for one outside `1..N`.
+        """
+        budget = self.max_tokens if budget is None else budget
+        kept = torch.full((len(images),), budget, device=images.device)
+        heads_of(kept, self.budgets)  # refuses what lies outside
+        latents = self.encoder(images, kept)
+        return self.quantizer(latents).ids[:, :budget], latents[:, :budget]
 
     def decode(self, ids: Tensor, kept: Tensor) -> Tensor:
         """Images `[B, 3, H, W]` from the first `kept [B]` of the tokens `ids [B, K]`."""
@@ -54,10 +90,10 @@ class ElasticTokenizer(nn.Module):
 
         Raises `ValueError` for a budget outside `1..N` or above `K`.
         """
-        heads = heads_of(kept, self.config.budgets)
+        heads = heads_of(kept, self.budgets)
         if int(kept.max()) > codes.shape[1]:
             raise ValueError(f"codes: {codes.shape[1]} tokens given, {int(kept.max())} to be kept")
-        groups = HeadGroups.of(heads, count=len(self.config.budgets))
+        groups = HeadGroups.of(heads, count=len(self.budgets))
         return self.decoder(codes[groups.order], kept[groups.order], groups)[groups.inverse]
 
     def merged_decoder(self, budget: int) -> MergedDecoder:
@@ -65,7 +101,7 @@ class ElasticTokenizer(nn.Module):
 
         An untrained budget is served by the next larger head; raises `ValueError` outside `1..N`.
         """
-        head = int(heads_of(torch.tensor([budget]), self.config.budgets))
+        head = int(heads_of(torch.tensor([budget]), self.budgets))
         return MergedDecoder(self.decoder.of_head(head), budget=budget).eval()
 
 

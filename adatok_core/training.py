@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from adatok_core.adversarial import Adversary
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.budgets import sample_lengths
+from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.losses import perceptual_distance, pixel_distance
 from adatok_core.parameters import Trainable, decay_groups, freeze, load_start
 from adatok_core.schedule import learning_rate
-from adatok_core.tokenizer import ElasticTokenizer, to_float
+from adatok_core.tokenizer import to_float
 from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
 
 CALIBRATION_IMAGES = 256
+# A cross-entropy beside a pixel loss of about 0.01.
+HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
@@ -64,12 +67,13 @@ class TokenizerTrainer:
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            self.model = ElasticTokenizer(tokenizer, image_size=image_size).to(device)
+            self.model = build_tokenizer(tokenizer, image_size=image_size).to(device)
             settings = training.adversarial
             self.adversary = Adversary(settings, device=device) if settings else None
         self.loss_weights = {
             "pixel_loss": 1.0,
             "quantizer_loss": 1.0,
+            "halting_loss": HALTING_WEIGHT,
             "perceptual_loss": training.perceptual,
             "adversarial_loss": settings.weight if settings else 0.0,
             # Its gradient is the discriminator's alone, so both sides share one backward pass.
@@ -157,11 +161,12 @@ class TokenizerTrainer:
         bf16 = config.precision == "bf16"
         autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=bf16)
         with autocast:
-            output, quantized = self.model(images, kept, generator)
-        output = output.float()
+            reconstruction = self.model(images, kept, generator)
+        output = reconstruction.images.float()
+        images = images.repeat(len(output) // len(images), 1, 1, 1)
         losses = {
             "pixel_loss": pixel_distance(output, images, kind=config.pixel_loss),
-            "quantizer_loss": quantized.loss,
+            **reconstruction.losses,
         }
         if config.perceptual:
             with torch.no_grad():

@@ -1,18 +1,22 @@
 """Reading a bank: what one frozen tokenizer does to a set of images at every budget.
 
-    bank.json               budgets, codebook size and usage, timings, protocol's parts
+    bank.json               budgets, codebook size and usage, timings, protocol's parts, `nested`,
+                            `tokenizer_sha256` of the weights, `own_targets`
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
     latents.npy             encoder features `[n, N, D]` float16
     ids.npy                 token ids `[n, N]` int32, or int64 above 2^31 codes
     mse.npy, psnr.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
     <extractor>.npy         features of reconstructions `[n, M, d]` float32 (evaluation bank)
     <extractor>_originals.npy   features of the originals `[n, d]`
+    own_tokens.npy          tokens a halting tokenizer takes at each of `E` targets `[n, E]`
+    own_<name>.npy          metrics and features at those lengths, `[n, E]` and `[n, E, d]`
 
 Arrays are memory-mapped.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.errors import UserError
+
+TOKENIZER_WEIGHTS = "tokenizer.safetensors"
 PER_BUDGET = ("mse", "psnr", "perceptual")
 
 
@@ -63,6 +70,25 @@ class Bank:
         """Column of each candidate budget; they are known to be among the bank's."""
         return np.searchsorted(self.budgets, candidates)
 
+    def require_tokenizer(self, artifact: Path) -> None:
+        """Refuse a tokenizer that is not the one this bank was made with.
+
+        Raises:
+            UserError: its weights are others.
+        """
+        weights = tokenizer_sha256(artifact)
+        if weights != self.about["tokenizer_sha256"]:
+            raise UserError(
+                f"{self.path}: made with another tokenizer ({self.about['tokenizer_sha256'][:12]}) "
+                f"than {artifact} ({weights[:12]}); remove the bank to have it made again"
+            )
+
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
         return pd.read_parquet(self.path / "images.parquet")
+
+
+def tokenizer_sha256(artifact: Path) -> str:
+    """Hash of the weight file of a tokenizer's artifact."""
+    with (artifact / TOKENIZER_WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

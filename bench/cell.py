@@ -16,15 +16,17 @@ class BankConfig:
     """What the banks hold.
 
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
-    drew are flagged. `policy_images` is how many training images the policy's bank takes (all, when
-    null), `policy_perceptual` whether it measures perceptual distances too; `extractor_resolution`
-    the side in px to which Lite0's input is resized; `inception_weights` a path to torch-fidelity's
-    weight file, without which there is no rFID.
+    drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
+    chooses its lengths itself. `policy_images` is how many training images the policy's bank takes
+    (all, when null), `policy_perceptual` whether it measures perceptual distances too;
+    `extractor_resolution` the side in px to which Lite0's input is resized; `inception_weights` a
+    path to torch-fidelity's weight file, without which there is no rFID.
     """
 
     __pydantic_config__ = _STRICT
 
     budgets: tuple[int, ...] | None = None
+    own_targets: tuple[float, ...] | None = None
     policy_images: int | None = None
     policy_perceptual: bool = False
     extractor_resolution: int = 64
@@ -42,6 +44,15 @@ class BankConfig:
         budgets = self.budgets
         if budgets is not None and (not budgets or sorted({*budgets}) != list(budgets)):
             raise ValueError(f"budgets: {list(budgets)} must increase strictly, or be null")
+        targets = self.own_targets
+        if targets is not None and (
+            not targets
+            or sorted({*targets}) != list(targets)
+            or not 0 < targets[0] <= targets[-1] < 1
+        ):
+            raise ValueError(
+                f"own_targets: {list(targets)} must increase strictly within (0, 1), or be null"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +112,12 @@ class CellConfig:
         resolution, patch = self.data.resolution, self.tokenizer.patch_size
         if resolution % patch:
             return f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
+        patches = (resolution // patch) ** 2
+        if self.tokenizer.encoding == "grid" and self.tokenizer.max_tokens != patches:
+            return (
+                f"tokenizer.budgets: {list(self.tokenizer.budgets)} must be [{patches}], the "
+                f"patches of a {resolution} px image, for the encoding grid"
+            )
         if resolution < LITE0_SMALLEST:
             for key, training in self.trainings.items():
                 for name, on in (
@@ -132,6 +149,11 @@ class CellConfig:
         largest = self.tokenizer.max_tokens
         if self.bank_budgets[0] < 1 or self.bank_budgets[-1] > largest:
             return f"bank.budgets: must lie in 1..{largest}, the tokenizer's largest budget"
+        if self.bank.own_targets is not None and self.tokenizer.encoding != "halting":
+            return (
+                f"bank.own_targets: the encoding {self.tokenizer.encoding} does not halt by "
+                "itself; set it to null"
+            )
         images = self.bank.policy_images
         if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
             return f"bank.policy_images: {images} exceeds the {self.data.train} training images"

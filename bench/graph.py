@@ -192,6 +192,7 @@ class _Builder:
             common
             | {
                 "purpose": "evaluation",
+                "own_targets": _lists(bank.own_targets),
                 "extractor_resolution": bank.extractor_resolution,
                 "inception": weights and self.file_sha256(weights),
             },

@@ -41,12 +41,19 @@ class TokenizerConfig:
 
     `budgets` are the candidate budgets `b_1 < ... < b_M`; `b_M = N` is the number of latents.
 
+    `encoding`: `one_pass` over latent queries, nested; a 2-D `grid` of one token per patch, whose
+    number is the only budget; `told` which tokens are kept (ElasticTok); `recurrent`, adding
+    `N / rollouts` tokens at a time, the step of all budgets (ALIT); `halting` by itself at a target
+    quality (KARL). Only `recurrent` has `rollouts`.
+
     `tail` is what becomes of the tokens behind the budget: `dropped` from the sequence (as far as
-    the batch's longest prefix allows, the rest hidden), `hidden` from attention, replaced by one
-    learned `mask_vector`, or by learned `null_vectors`, one per position.
+    the batch's longest prefix allows, the rest hidden), `hidden` from attention, or replaced: codes
+    by `zeros`, embedded tokens by one learned `mask_vector` or by learned `null_vectors`, one per
+    position.
 
     `latent_attention`: with `full`, queries and patches attend to all; with `patches`, a query
-    attends to the patches and itself, patches to patches, so token `i` depends on query `i` only.
+    attends to the patches and itself, patches to patches, so token `i` depends on query `i` only;
+    for the encoding `one_pass`.
 
     `decoders`: one decoder for all budgets, or, as the upper bound, one `per_budget`.
     """
@@ -59,9 +66,11 @@ class TokenizerConfig:
     encoder_depth: int = 4
     decoder_depth: int = 4
     attention_heads: int = 4
+    encoding: Literal["one_pass", "grid", "told", "recurrent", "halting"] = "one_pass"
+    rollouts: int | None = None
     latent_attention: Literal["full", "patches"] = "full"
     quantizer: Quantizer = field(default_factory=FSQ)
-    tail: Literal["dropped", "hidden", "mask_vector", "null_vectors"] = "hidden"
+    tail: Literal["dropped", "hidden", "zeros", "mask_vector", "null_vectors"] = "hidden"
     lora: LoRA = field(default_factory=LoRA)
     decoders: Literal["shared", "per_budget"] = "shared"
 
@@ -80,6 +89,37 @@ class TokenizerConfig:
         require(
             self.decoders == "shared" or self.lora.rank == 0,
             "lora.rank: separate decoders carry no adapters; set it to 0",
+        )
+        self._check_encoding()
+
+    def _check_encoding(self) -> None:
+        require(
+            self.encoding == "one_pass" or self.latent_attention == "full",
+            f"latent_attention: {self.latent_attention} is for the encoding one_pass, not for "
+            f"{self.encoding}",
+        )
+        require(
+            self.encoding != "grid" or len(self.budgets) == 1,
+            "budgets: the grid encoding has a single one, the number of patches",
+        )
+        if self.encoding != "recurrent":
+            require(
+                self.rollouts is None,
+                f"rollouts: is for the encoding recurrent, not for {self.encoding}; set it to null",
+            )
+            return
+        require(
+            self.rollouts is not None and self.rollouts >= 1,
+            "rollouts: the recurrent encoding needs 1 or more",
+        )
+        require(
+            self.max_tokens % self.rollouts == 0,
+            f"rollouts: {self.rollouts} must divide the {self.max_tokens} tokens",
+        )
+        step = self.max_tokens // self.rollouts
+        require(
+            all(budget % step == 0 for budget in self.budgets),
+            f"budgets: {list(self.budgets)} must be multiples of {step}, the tokens of a roll-out",
         )
 
     @property

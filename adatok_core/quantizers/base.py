@@ -22,7 +22,10 @@ class Quantized:
 
 
 class Projection(nn.Module):
-    """Latents `[B, N, D]` to points `[B, N, C]`: one linear map, one bias per position."""
+    """Latents `[B, N, D]` to points `[B, N, C]`: one linear map, one bias per position.
+
+    `N` may be fewer than all tokens; they are the first ones.
+    """
 
     def __init__(self, width: int, dimension: int, *, tokens: int):
         super().__init__()
@@ -32,7 +35,7 @@ class Projection(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         """Points in float32, also under autocast: a code must not change with the precision."""
         with torch.autocast(latents.device.type, enabled=False):
-            return F.linear(latents.float(), self.weight) + self.bias
+            return F.linear(latents.float(), self.weight) + self.bias[: latents.shape[1]]
 
     @torch.no_grad()
     def calibrate(self, latents: Tensor, *, spread: float) -> None:

@@ -24,9 +24,10 @@ class PositionNorm(nn.Module):
     def forward(self, points: Tensor, *, learn: bool) -> Tensor:
         """Normalise with the batch's statistics and average them in, or with the running ones."""
         learn = learn and len(points) > 1
-        flat = F.batch_norm(
-            points.flatten(1), self.mean, self.variance, training=learn, momentum=self.momentum
-        )
+        flat = points.flatten(1)
+        # There may be fewer points than all tokens; they are the first ones.
+        mean, variance = self.mean[: flat.shape[1]], self.variance[: flat.shape[1]]
+        flat = F.batch_norm(flat, mean, variance, training=learn, momentum=self.momentum)
         return flat.view_as(points)
 
 

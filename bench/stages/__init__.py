@@ -7,7 +7,7 @@ STAGE_VERSIONS = {
     "manifest": 1,
     "data": 1,
     "tokenizer": 2,
-    "bank": 2,
+    "bank": 3,
     "policy": 2,
-    "evaluation": 2,
+    "evaluation": 3,
 }

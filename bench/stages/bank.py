@@ -1,4 +1,6 @@
-"""The bank stage: encode every image once, decode it at every budget, measure.
+"""The bank stage: encode every image, decode it at every budget, measure.
+
+Nested tokens are encoded once, others once for every budget.
 
 Built in shards. A shard is one safetensors file that appears by a rename, so an interrupted build
 goes on with the first shard that is missing; at the end the shards become plain arrays.
@@ -6,6 +8,7 @@ goes on with the first shard that is missing; at the end the shards become plain
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
-from bench.bank import PER_BUDGET
+from bench.bank import PER_BUDGET, tokenizer_sha256
 from bench.checkpoints import load_tensors, save_tensors
 from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
@@ -51,7 +54,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "ask for fewer, or null for all"
         )
     evaluation = config["purpose"] == "evaluation"
-    budgets = config["budgets"] or list(tokenizer.config.budgets)
+    budgets = config["budgets"] or list(tokenizer.budgets)
     extractors = (
         build_extractors(
             resolution=config["extractor_resolution"],
@@ -70,6 +73,7 @@ def run(context: StageContext) -> dict[str, Any]:
         batch=config["batch"],
         device=device,
         features=evaluation,
+        own_targets=config.get("own_targets") or (),
     )
     shards = []
     for first in range(0, count, config["shard"]):
@@ -85,9 +89,12 @@ def run(context: StageContext) -> dict[str, Any]:
     about = {
         "budgets": budgets,
         "trained": [budget in trained for budget in budgets],
-        "max_tokens": tokenizer.config.max_tokens,
+        "max_tokens": tokenizer.max_tokens,
         "patch_size": tokenizer.config.patch_size,
-        "bits_per_token": tokenizer.quantizer.bits,
+        "bits_per_token": tokenizer.bits_per_token,
+        "nested": tokenizer.nested,
+        "tokenizer_sha256": tokenizer_sha256(context.inputs["tokenizer"]),
+        "own_targets": config.get("own_targets"),
         "codebook": _codebook_use(ids, tokenizer.quantizer),
         "purpose": config["purpose"],
         "images": {"digest": _digest(images, count), "count": count},
@@ -118,6 +125,7 @@ def _shard(
     batch: int,
     device: str,
     features: bool,
+    own_targets: Sequence[float],
 ) -> dict[str, Tensor]:
     """Arrays of images `first` to `last`; features of the extractors only where asked for."""
     parts: dict[str, list[Tensor]] = {}
@@ -128,22 +136,55 @@ def _shard(
     id_type = torch.int32 if tokenizer.quantizer.codebook_size <= 2**31 else torch.int64
     for start in range(first, last, batch):
         original = _pixels(images, start, min(start + batch, last)).to(device)
-        ids, latents = tokenizer.encode(to_float(original))
+        pixels = to_float(original)
+        ids, latents = tokenizer.encode(pixels)
         add("ids", ids.to(id_type))
         add("latents", latents.half())
-        codes = tokenizer.quantizer.decode(ids)
-        decoded = [to_uint8(decoder(codes[:, :budget])) for budget, decoder in decoders.items()]
-        errors = torch.stack([mse(image, original) for image in decoded], 1)
-        add("mse", errors.float())
-        add("psnr", psnr(errors).float())
-        for extractor in extractors:
-            values, distances = extractor.compare(original, decoded)
-            if features:
-                add(f"{extractor.name}_originals", values[0])
-                add(extractor.name, torch.stack(values[1:], 1))
-            if distances is not None:
-                add("perceptual", distances)
+        decoded = [
+            to_uint8(decoder(tokenizer.quantizer.decode(prefix)))
+            for decoder, prefix in zip(
+                decoders.values(), _prefixes(tokenizer, pixels, ids, decoders), strict=True
+            )
+        ]
+        for name, value in measure(extractors, original, decoded, features=features).items():
+            add(name, value)
+        if own_targets:
+            own = [tokenizer.own_allocation(pixels, target) for target in own_targets]
+            add("own_tokens", torch.stack([kept for _, kept in own], 1).int())
+            decoded = [to_uint8(tokenizer.decode(*allocated)) for allocated in own]
+            for name, value in measure(extractors, original, decoded, features=features).items():
+                if not name.endswith("_originals"):
+                    add(f"own_{name}", value)
     return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _prefixes(
+    tokenizer: ElasticTokenizer, pixels: Tensor, ids: Tensor, budgets: Iterable[int]
+) -> list[Tensor]:
+    """Ids `[B, k]` of each budget; `ids [B, N]` are the full budget's."""
+    if tokenizer.nested:
+        return [ids[:, :budget] for budget in budgets]
+    return [tokenizer.encode(pixels, budget)[0] for budget in budgets]
+
+
+def measure(
+    extractors: list[Extractor], original: Tensor, decoded: list[Tensor], *, features: bool
+) -> dict[str, Tensor]:
+    """Metrics of `M` decoded batches, by the names of a bank's arrays: `[B, M]` each.
+
+    With `features`, also those of the networks, `[B, M, d]`, and of the originals, `[B, d]`.
+    Batches are uint8 `[B, 3, H, W]`.
+    """
+    errors = torch.stack([mse(image, original) for image in decoded], 1)
+    measured = {"mse": errors.float(), "psnr": psnr(errors).float()}
+    for extractor in extractors:
+        values, distances = extractor.compare(original, decoded)
+        if features:
+            measured[f"{extractor.name}_originals"] = values[0]
+            measured[extractor.name] = torch.stack(values[1:], 1)
+        if distances is not None:
+            measured["perceptual"] = distances
+    return measured
 
 
 def _pixels(images: ImageSet, first: int, last: int) -> Tensor:
@@ -175,22 +216,27 @@ def _spot_check(
     stored = np.load(folder / "mse.npy", mmap_mode="r")
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
     rng = np.random.default_rng(len(stored))
-    moved = []
+    moved, wrong = [], []
     for row in rng.integers(len(stored), size=SPOT_CHECKS):
         column = int(rng.integers(len(budgets)))
-        original = _pixels(images, row, row + 1).to(device)
+        budget = budgets[column]
+        pixels = to_float(_pixels(images, row, row + 1).to(device))
         with torch.inference_mode():
-            encoded, _ = tokenizer.encode(to_float(original))
+            encoded, _ = tokenizer.encode(pixels)
             ids = torch.from_numpy(stored_ids[row : row + 1].astype(np.int64)).to(device)
-            again = to_uint8(tokenizer.decode(ids, torch.tensor([budgets[column]], device=device)))
+            (prefix,) = _prefixes(tokenizer, pixels, ids, [budget])
+            again = to_uint8(tokenizer.decode(prefix, torch.tensor([budget], device=device)))
         moved.append((encoded != ids).float().mean().item())
-        error = float(mse(again, original))
+        error = float(mse(again, to_uint8(pixels)))
         if abs(error - stored[row, column]) > SPOT_TOLERANCE * error + 1e-7:
-            raise RuntimeError(
-                f"image {row} at budget {budgets[column]} decodes to an MSE of {error}, the bank "
+            wrong.append(
+                f"image {row} at budget {budget} decodes to an MSE of {error}, the bank "
                 f"holds {stored[row, column]}: decoding is not deterministic here"
             )
-    # A latent at a rounding boundary may take the other code, depending on the batch; few do.
+    # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
+    # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
+    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * SPOT_CHECKS):
+        raise RuntimeError(wrong[0])
     if np.mean(moved) > SPOT_MOVED:
         raise RuntimeError(
             f"{np.mean(moved):.0%} of the sampled tokens differ when encoded again: "

@@ -28,10 +28,13 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the objective is not finite; names the step.
+        UserError: the bank was made with another tokenizer.
         ValueError: the tokenizer's distortion does not fall over the candidates.
     """
     keep_freed_memory()
     bank = Bank.read(context.inputs["bank"])
+    if "tokenizer" in context.inputs:
+        bank.require_tokenizer(context.inputs["tokenizer"])
     config = parse(PolicyConfig, context.spec.config, where="policy")
     features = policy_features(
         config,

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from adatok_core.budgets import trained_lengths
+from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from adatok_core.training import TokenizerTrainer
+from bench.bank import TOKENIZER_WEIGHTS as WEIGHTS
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
@@ -20,7 +22,6 @@ from bench.metrics.lite0 import Lite0
 from bench.settings import parse
 from bench.stage import StageContext
 
-WEIGHTS = "tokenizer.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -93,6 +94,6 @@ def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
     """The trained tokenizer of an artifact, for evaluation."""
     tensors, about = load_tensors(artifact / WEIGHTS)
     config = parse(TokenizerConfig, about["tokenizer"], where=str(artifact))
-    tokenizer = ElasticTokenizer(config, image_size=about["image_size"])
+    tokenizer = build_tokenizer(config, image_size=about["image_size"])
     tokenizer.load_state_dict(tensors)
     return tokenizer.to(device).eval()

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from adatok_core.build import build_tokenizer
 from adatok_core.config import LoRA, TokenizerConfig
 from adatok_core.lora import is_adapter
-from adatok_core.tokenizer import ElasticTokenizer
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def tokenizer_of():
                 **options,
             }
         )
-        model = ElasticTokenizer(config, image_size=image_size).eval()
+        model = build_tokenizer(config, image_size=image_size).eval()
         for name, parameter in model.named_parameters():
             if is_adapter(name) and name.endswith("up"):
                 nn.init.normal_(parameter, std=0.2)

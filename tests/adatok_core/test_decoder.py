@@ -5,8 +5,8 @@ from adatok_core.config import LoRA
 from adatok_core.decoder import SeparateDecoders
 from adatok_core.tokenizer import parameter_count
 
-TAILS = ("dropped", "hidden", "mask_vector", "null_vectors")
-REPLACED = TAILS[2:]
+TAILS = ("dropped", "hidden", "zeros", "mask_vector", "null_vectors")
+REPLACED = TAILS[3:]
 PATCHES, TOKENS = 16, 7
 ROOMY = {"atol": 1e-5, "rtol": 0}
 
@@ -76,7 +76,19 @@ def test_the_learned_vectors_reach_the_image_and_learn(tokenizer_of, tail):
     assert moved.tolist() == [True, True, False, True, True, True]
 
 
-@pytest.mark.parametrize("tail", ["dropped", "hidden"])
+def test_codes_of_zero_take_the_place_of_the_tail(tokenizer_of):
+    model = tokenizer_of(tail="zeros", lora=LoRA(rank=0))
+    decoder, codes = model.decoder, codes_of(batch=2)
+    seen = sequences(decoder)
+    model.decode_codes(codes, torch.tensor([3, 6]))
+    cut = codes.clone()
+    cut[0, 3:], cut[1, 6:] = 0, 0
+    torch.testing.assert_close(seen[0][:, PATCHES:], decoder.embed(cut) + decoder.token_positions)
+    model.decode_codes(codes[:, :6], torch.tensor([3, 6]))
+    torch.testing.assert_close(seen[1], seen[0])
+
+
+@pytest.mark.parametrize("tail", ["dropped", "hidden", "zeros"])
 def test_an_absent_tail_has_no_vectors(tokenizer_of, tail):
     model = tokenizer_of(tail=tail)
     assert not any("absent" in name for name in model.state_dict())

@@ -285,7 +285,7 @@ def test_pixel_loss_is_the_mean_error_of_the_batch(kind):
     with torch.no_grad():
         trainer.model.decoder.pixels.bias += 3  # out of range: the error is not clamped
         images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
-        output, _ = trainer.model(images, torch.full((8,), 4))
+        output = trainer.model(images, torch.full((8,), 4)).images
     run_to(trainer, 1)
     error = output - images
     expected = error.abs().mean() if kind == "l1" else error.square().mean()
@@ -297,7 +297,7 @@ def test_the_perceptual_loss_is_the_mean_distance_of_feature_maps():
     trainer = trainer_of(perceptual=0.5, lengths=FULL, log_every=1)
     with torch.no_grad():
         images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
-        output, _ = trainer.model(images, torch.full((8,), 4))
+        output = trainer.model(images, torch.full((8,), 4)).images
         expected = perceptual_distance(feature_maps(images), feature_maps(output)).mean()
     run_to(trainer, 1)
     assert trainer.history[0]["perceptual_loss"] == pytest.approx(expected.item(), rel=1e-5)

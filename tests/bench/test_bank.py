@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.bank import Bank
+from bench.bank import Bank, tokenizer_sha256
+from bench.errors import UserError
 
 BUDGETS = [2, 4, 8, 16]
 FEATURES = np.arange(3 * 4 * 2, dtype=np.float32).reshape(3, 4, 2)
@@ -45,6 +46,18 @@ def test_features_of_an_allocation_take_each_image_at_its_budget(bank):
 
 def test_columns_of_candidates(bank):
     assert bank.columns([2, 8, 16]).tolist() == [0, 2, 3]
+
+
+def test_another_tokenizer_than_its_own_is_refused(bank, tmp_path):
+    artifact = tmp_path / "tokenizer"
+    artifact.mkdir()
+    (artifact / "tokenizer.safetensors").write_bytes(b"weights")
+    bank.about["tokenizer_sha256"] = tokenizer_sha256(artifact)
+    bank.require_tokenizer(artifact)
+    (artifact / "tokenizer.safetensors").write_bytes(b"others")
+    with pytest.raises(UserError, match=r"another tokenizer \(\w{12}\) than .*tokenizer") as error:
+        bank.require_tokenizer(artifact)
+    assert "\n" not in str(error.value)
 
 
 def test_an_array_is_never_unpickled(bank):

@@ -132,6 +132,48 @@ def test_lengths_that_no_bank_can_hold(refusal, budgets, expected):
     assert refusal({"bank.budgets": budgets}) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"tokenizer.encoding": "grid"},
+            "tokenizer: budgets: the grid encoding has a single one, the number of patches",
+        ),
+        (
+            {"tokenizer.encoding": "grid", "tokenizer.budgets": [4]},
+            "tokenizer.budgets: [4] must be [16], the patches of a 32 px image, for the encoding "
+            "grid",
+        ),
+        (
+            {"tokenizer.encoding": "recurrent"},
+            "tokenizer: rollouts: the recurrent encoding needs 1 or more",
+        ),
+        (
+            {"bank.own_targets": [0.1]},
+            "bank.own_targets: the encoding one_pass does not halt by itself; set it to null",
+        ),
+        *(
+            (
+                {"tokenizer.encoding": "halting", "bank.own_targets": targets},
+                f"bank: own_targets: {targets} must increase strictly within (0, 1), or be null",
+            )
+            for targets in ([], [0.2, 0.1], [0.1, 0.1], [0.0, 0.1], [0.5, 1.0])
+        ),
+    ],
+)
+def test_encodings_that_do_not_fit(refusal, changes, expected):
+    assert refusal(changes) == expected
+
+
+def test_encodings_that_fit(cell):
+    grid = cell({"tokenizer.encoding": "grid", "tokenizer.budgets": [16]})
+    assert grid.bank_budgets == (16,)
+    changes = {"tokenizer.encoding": "halting", "bank.own_targets": [0.1, 0.2]}
+    assert cell(changes).bank.own_targets == (0.1, 0.2)
+    changes = {"tokenizer.encoding": "recurrent", "tokenizer.rollouts": 4}
+    assert cell(changes).tokenizer.rollouts == 4
+
+
 def test_a_bank_holds_the_tokenizers_budgets_unless_told_otherwise(cell):
     assert cell({}).bank_budgets == (1, 2, 4)
     assert cell({"bank.budgets": [1, 3]}).bank_budgets == (1, 3)

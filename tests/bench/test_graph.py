@@ -53,6 +53,13 @@ def test_cells_share_their_stages(load, small):
     assert len(graph.evaluations) == len(load(small).cells)
 
 
+def test_targets_of_its_own_are_for_the_evaluation_bank(load, small):
+    halting = {"tokenizer.encoding": "halting", "bank.own_targets": [0.1, 0.2], "policy": POLICY}
+    (cell,) = build_graph(load(one_arm(small, **halting))).evaluations
+    assert cell.inputs["bank"].config["own_targets"] == [0.1, 0.2]
+    assert "own_targets" not in cell.inputs["policy"].inputs["bank"].config
+
+
 def test_distinct_nodes_have_distinct_keys(small_run):
     specs = [node.spec(small_run.store) for node in nodes_of(small_run.graph)]
     assert len({spec.key for spec in specs}) == len(specs) == 17

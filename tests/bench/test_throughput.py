@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from adatok_core.build import build_tokenizer
 from adatok_core.config import FSQ, LoRA, TokenizerConfig
-from adatok_core.tokenizer import ElasticTokenizer
 from bench import throughput
 from bench.throughput import REPEATS, WARM_UP, measure_throughput, policy_time_share
 
@@ -17,10 +19,13 @@ CONFIG = TokenizerConfig(
 )
 
 
-@pytest.fixture
-def tokenizer():
+@pytest.fixture(params=["one_pass", "grid", "told", "recurrent", "halting"])
+def tokenizer(request):
     torch.manual_seed(0)
-    return ElasticTokenizer(CONFIG, image_size=16).eval()
+    rollouts = 3 if request.param == "recurrent" else None
+    budgets = (4,) if request.param == "grid" else (1, 3)
+    config = replace(CONFIG, encoding=request.param, budgets=budgets, rollouts=rollouts)
+    return build_tokenizer(config, image_size=16).eval()
 
 
 IMAGES = torch.zeros(5, 3, 16, 16, dtype=torch.uint8)

@@ -20,6 +20,21 @@ OUT_OF_RANGE = [
     (TokenizerConfig, {"lora": LoRA(rank=129)}, "lora.rank"),
     (TokenizerConfig, {"decoders": "per_budget"}, "lora.rank"),
     (TokenizerConfig, {"decoders": "per_budget", "lora": LoRA(rank=1)}, "lora.rank"),
+    (TokenizerConfig, {"encoding": "grid"}, "budgets"),
+    (TokenizerConfig, {"encoding": "recurrent"}, "rollouts"),
+    (TokenizerConfig, {"encoding": "recurrent", "rollouts": 0}, "rollouts"),
+    (TokenizerConfig, {"encoding": "recurrent", "rollouts": 3}, "rollouts"),
+    (TokenizerConfig, {"encoding": "recurrent", "rollouts": 4}, "budgets"),
+    (TokenizerConfig, {"rollouts": 8}, "rollouts"),
+    (TokenizerConfig, {"encoding": "told", "rollouts": 8}, "rollouts"),
+    *(
+        (
+            TokenizerConfig,
+            {"encoding": encoding, "budgets": (16,), "latent_attention": "patches"},
+            "latent_attention",
+        )
+        for encoding in ("grid", "told", "recurrent", "halting")
+    ),
 ]
 
 ON_THE_EDGE = [
@@ -30,6 +45,9 @@ ON_THE_EDGE = [
     (TokenizerConfig, {"lora": LoRA(rank=128)}),
     (TokenizerConfig, {"decoders": "per_budget", "lora": LoRA(rank=0)}),
     (TokenizerConfig, {"decoders": "shared", "lora": LoRA(rank=0)}),
+    (TokenizerConfig, {"encoding": "grid", "budgets": (16,)}),
+    (TokenizerConfig, {"encoding": "recurrent", "rollouts": 8}),
+    (TokenizerConfig, {"encoding": "recurrent", "rollouts": 1, "budgets": (3,)}),
 ]
 
 

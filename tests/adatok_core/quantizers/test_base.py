@@ -58,6 +58,7 @@ def test_a_projection_is_linear_with_a_bias_per_position():
         project.bias += torch.arange(4)[:, None]
     expected = torch.einsum("bnd,cd->bnc", latents, project.weight) + torch.arange(4)[:, None]
     torch.testing.assert_close(project(latents), expected)
+    torch.testing.assert_close(project(latents[:, :2]), expected[:, :2])
 
 
 @pytest.mark.parametrize("spread", [0.5, 2.0])

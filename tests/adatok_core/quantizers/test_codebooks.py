@@ -95,6 +95,16 @@ def test_positions_are_normalised_over_the_batch_and_by_running_statistics_elsew
     torch.testing.assert_close(norm(points[:1], learn=False), learned[:1], atol=2e-2, rtol=0)
 
 
+def test_fewer_points_are_those_of_the_first_positions():
+    norm = PositionNorm(4, 3, momentum=1.0)
+    points = torch.arange(4.0)[:, None] + torch.randn(50, 4, 3, generator=seeded(0))
+    learned = norm(points[:, :2], learn=True)
+    torch.testing.assert_close(norm.mean.view(4, 3)[:2], points[:, :2].mean(0))
+    assert torch.equal(norm.mean[6:], torch.zeros(6))
+    assert torch.equal(norm.variance[6:], torch.ones(6))
+    torch.testing.assert_close(norm(points[:, :2], learn=False), learned, atol=5e-2, rtol=0)
+
+
 def test_momentum_weighs_the_latest_batch():
     means = []
     for momentum in (0.1, 0.5):

@@ -7,6 +7,7 @@ from adatok_core.policy_training import CalibrationSet, PolicyTrainer
 from adatok_core.rewards import RewardTable
 from bench.bank import Bank
 from bench.checkpoints import load_state, load_tensors
+from bench.errors import UserError
 from bench.policy_features import policy_features
 from bench.settings import parse
 from bench.stages import policy
@@ -203,6 +204,12 @@ def test_the_policy_that_is_loaded_chooses_as_the_one_that_was_trained(small_run
     expected = trained_directly(bank, small_run.spec(CELL, "policy").config, [0, 1, 2])
     latents = torch.from_numpy(np.array(bank.array("latents"))).float()
     assert torch.equal(loaded(latents), expected.trained_policy()(latents))
+
+
+def test_a_bank_of_another_tokenizer_is_refused(method_run, small_run, context):
+    other = {"tokenizer": small_run.artifact("elastic", "bank/tokenizer")}
+    with pytest.raises(UserError, match="made with another tokenizer"):
+        policy.run(context("policy: input quantized", "policy", of=method_run, inputs=other))
 
 
 def test_tokens_that_change_nothing_leave_nothing_to_learn(small_run, context, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from adatok_core.encoder import latents_apart
+from adatok_core.encoders.one_pass import latents_apart
 
 
 @pytest.mark.parametrize("patch_size", [2, 4])
