@@ -63,6 +63,14 @@ class Bank:
         """Column of each candidate budget; they are known to be among the bank's."""
         return np.searchsorted(self.budgets, candidates)
 
+    def tokens(self, chosen: np.ndarray) -> np.ndarray:
+        """Tokens `[n]` of each image at the budget with index `chosen [n]`."""
+        return self.budgets[chosen]
+
+    def rows(self, chosen: np.ndarray) -> pd.DataFrame:
+        """The table's rows of each image at the budget with index `chosen [n]`."""
+        return self.table().iloc[np.arange(len(chosen)) * len(self.budgets) + chosen]
+
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
         return pd.read_parquet(self.path / "images.parquet")
