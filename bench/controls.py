@@ -47,13 +47,14 @@ class Candidates:
         return metrics | self.skills({**metrics, **expected})
 
     def skills(self, metrics: dict[str, Any]) -> dict[str, float]:
-        """Skill by each error that the bank has, of what `metrics` say was reached."""
+        """Skill by each error that bank and `metrics` have, of what the latter say was reached."""
         return {
             SKILLS[name]: skill_at(
                 self._table(name), self.budgets,
                 tokens=metrics["mean_tokens"], reached=metrics[name],
             )
             for name in self._errors
+            if name in metrics
         }  # fmt: skip
 
     @property
