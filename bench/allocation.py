@@ -28,7 +28,7 @@ class TradeOff:
         Raises:
             UserError: outside the range of the candidate budgets.
         """
-        mean_tokens = _within(mean_tokens, self.tokens[0], self.tokens[-1])
+        mean_tokens = require_within(mean_tokens, self.tokens[0], self.tokens[-1])
         return float(np.interp(mean_tokens, self.tokens, self.distortion))
 
 
@@ -65,7 +65,7 @@ def oracle_allocation(d: np.ndarray, b: np.ndarray, mean_tokens: float) -> np.nd
         UserError: `mean_tokens` outside the candidate budgets.
     """
     d, b = _checked(d, b)
-    mean_tokens = _within(mean_tokens, b[0], b[-1])
+    mean_tokens = require_within(mean_tokens, b[0], b[-1])
     segments = _sorted_segments(d, b)
     totals = _cumulated(len(d) * b[0], segments.tokens)
     spend = mean_tokens * len(d) * (1 + 1e-12)  # a mean times n may round below its own sum
@@ -75,30 +75,26 @@ def oracle_allocation(d: np.ndarray, b: np.ndarray, mean_tokens: float) -> np.nd
     return chosen
 
 
-def agnostic_allocation(
-    d: np.ndarray, b: np.ndarray, mean_tokens: float, rng: np.random.Generator
-) -> np.ndarray:
-    """The agnostic mixture as an allocation `[n]`: which image gets which budget is random.
-
-    The shares are exact: the mean is within half a step between the two budgets / n.
-
-    Raises:
-        UserError: `mean_tokens` outside the candidate budgets.
-    """
-    d, b = _checked(d, b)
-    return _mixture(lower_hull(b, d.mean(axis=0)), b, len(d), mean_tokens, rng)
-
-
 def fixed_allocation(
     b: np.ndarray, n: int, mean_tokens: float, rng: np.random.Generator
 ) -> np.ndarray:
     """A fixed length for `n` images: one candidate budget, or a mix of the two next to the request.
 
+    Which image gets which is random, the shares are exact: the mean is within half a step between
+    the two budgets / n.
+
     Raises:
         UserError: `mean_tokens` outside the candidate budgets.
     """
     b = np.asarray(b)
-    return _mixture(np.arange(len(b)), b, n, mean_tokens, rng)
+    mean_tokens = require_within(mean_tokens, b[0], b[-1])
+    upper = int(np.searchsorted(b, mean_tokens))
+    chosen = np.full(n, upper)
+    if upper > 0:
+        low, high = b[upper - 1], b[upper]
+        cheaper = round(n * (high - mean_tokens) / (high - low))
+        chosen[rng.permutation(n)[:cheaper]] = upper - 1
+    return chosen
 
 
 def shuffled_allocation(chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -106,21 +102,39 @@ def shuffled_allocation(chosen: np.ndarray, rng: np.random.Generator) -> np.ndar
     return rng.permutation(chosen)
 
 
-def allocation_skill(d: np.ndarray, b: np.ndarray, chosen: np.ndarray) -> float:
-    """(D_agnostic(t) - D_chosen) / (D_agnostic(t) - D_oracle(t)) at the allocation's mean tokens t.
+def skill_at(d: np.ndarray, b: np.ndarray, *, tokens: float, reached: float) -> float:
+    """(D_agnostic(t) - reached) / (D_agnostic(t) - D_oracle(t)) at `tokens` t per image.
 
     0 is no better than ignoring the image, 1 the oracle, negative is harm. NaN where ignoring the
     image loses nothing (the denominator is below 1e-9 of the mean distortion): at the smallest and
-    the largest budget, or where all images have one curve.
+    the largest budget, or where all images have one curve; and outside the candidate budgets.
     """
     d, b = _checked(d, b)
-    tokens = float(b[chosen].mean())
-    reached = d[np.arange(len(d)), chosen].mean()
+    if not b[0] <= tokens <= b[-1]:
+        return math.nan
     agnostic = agnostic_curve(d, b).at(tokens)
     possible = agnostic - oracle_curve(d, b).at(tokens)
     if possible <= 1e-9 * np.abs(d).mean():
         return math.nan
     return float((agnostic - reached) / possible)
+
+
+def allocation_skill(d: np.ndarray, b: np.ndarray, chosen: np.ndarray) -> float:
+    """`skill_at` the mean tokens of an allocation, of the distortion that it reaches."""
+    d, b = _checked(d, b)
+    reached = d[np.arange(len(d)), chosen].mean()
+    return skill_at(d, b, tokens=float(b[chosen].mean()), reached=float(reached))
+
+
+def expected_skill(d: np.ndarray, b: np.ndarray, chosen: np.ndarray) -> float:
+    """The mean of `allocation_skill` over all permutations of `chosen` over the images, exactly.
+
+    Never positive: budgets in these shares that ignore the image lie on or above the agnostic
+    curve.
+    """
+    d, b = _checked(d, b)
+    reached = budget_shares(chosen, len(b)) @ d.mean(axis=0)
+    return skill_at(d, b, tokens=float(b[chosen].mean()), reached=float(reached))
 
 
 def budget_shares(chosen: np.ndarray, candidates: int) -> np.ndarray:
@@ -131,6 +145,20 @@ def budget_shares(chosen: np.ndarray, candidates: int) -> np.ndarray:
 def is_collapsed(chosen: np.ndarray, candidates: int, threshold: float = COLLAPSE_SHARE) -> bool:
     """Whether one budget takes more than `threshold` of the images: a fixed length in disguise."""
     return bool(budget_shares(chosen, candidates).max() > threshold)
+
+
+def require_within(mean_tokens: float, low: float, high: float) -> float:
+    """`mean_tokens`, with rounding at the ends of the range forgiven.
+
+    Raises:
+        UserError: outside `low` to `high`.
+    """
+    if not low * (1 - 1e-9) <= mean_tokens <= high * (1 + 1e-9):
+        raise UserError(
+            f"mean budget {mean_tokens:g} lies outside the candidate budgets {low:g} to {high:g}; "
+            "ask for one between them"
+        )
+    return float(np.clip(mean_tokens, low, high))
 
 
 @dataclass(frozen=True)
@@ -175,32 +203,8 @@ def _hull_vertices(b: np.ndarray, d: np.ndarray) -> np.ndarray:
     return is_vertex
 
 
-def _mixture(
-    usable: np.ndarray, b: np.ndarray, n: int, mean_tokens: float, rng: np.random.Generator
-) -> np.ndarray:
-    """`[n]` random images at two neighbours of the `usable` budgets with mean `mean_tokens`."""
-    mean_tokens = _within(mean_tokens, b[0], b[-1])
-    upper = int(np.searchsorted(b[usable], mean_tokens))
-    chosen = np.full(n, usable[upper])
-    if upper > 0:
-        low, high = b[usable[upper - 1]], b[usable[upper]]
-        cheaper = round(n * (high - mean_tokens) / (high - low))
-        chosen[rng.permutation(n)[:cheaper]] = usable[upper - 1]
-    return chosen
-
-
 def _cumulated(first: float, steps: np.ndarray) -> np.ndarray:
     return np.cumsum(np.concatenate([[first], steps]))
-
-
-def _within(mean_tokens: float, low: float, high: float) -> float:
-    """`mean_tokens`, with rounding at the ends of the range forgiven."""
-    if not low * (1 - 1e-9) <= mean_tokens <= high * (1 + 1e-9):
-        raise UserError(
-            f"mean budget {mean_tokens:g} lies outside the candidate budgets {low:g} to {high:g}; "
-            "ask for one between them"
-        )
-    return float(np.clip(mean_tokens, low, high))
 
 
 def _checked(d: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,6 +83,14 @@ class Bank:
                 f"than {artifact} ({weights[:12]}); remove the bank to have it made again"
             )
 
+    def tokens(self, chosen: np.ndarray) -> np.ndarray:
+        """Tokens `[n]` of each image at the budget with index `chosen [n]`."""
+        return self.budgets[chosen]
+
+    def rows(self, chosen: np.ndarray) -> pd.DataFrame:
+        """The table's rows of each image at the budget with index `chosen [n]`."""
+        return self.table().iloc[np.arange(len(chosen)) * len(self.budgets) + chosen]
+
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
         return pd.read_parquet(self.path / "images.parquet")

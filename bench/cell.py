@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from adatok_core.config import FineTuning, PolicyConfig, TokenizerConfig, TrainingConfig
+from bench.allocators.config import (
+    AllocatorConfig,
+    HeuristicConfig,
+    PixelScoreConfig,
+    ThresholdConfig,
+)
 from bench.data.image_set import FluentScenes, ImageFolder
 
 _STRICT = {"extra": "forbid"}
@@ -57,16 +63,25 @@ class BankConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """How an allocation is judged; `seed` draws the shuffled and the agnostic control."""
+    """How an allocation is judged.
+
+    `seed` draws which image gets which budget where the image is ignored. `heuristics` adds scores
+    of the image and threshold searches to the controls, fitted on training images to the
+    allocation's own mean budget.
+    """
 
     __pydantic_config__ = _STRICT
 
     seed: int = 0
+    heuristics: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellConfig:
-    """All settings of one cell. Without a policy it is the tokenizer's curve over its budgets."""
+    """All settings of one cell.
+
+    With neither a policy nor an allocator it is the tokenizer's curve over its budgets.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -76,6 +91,7 @@ class CellConfig:
     finetuning: FineTuning | None = None
     bank: BankConfig = field(default_factory=BankConfig)
     policy: PolicyConfig | None = None
+    allocator: AllocatorConfig | None = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self):
@@ -84,6 +100,7 @@ class CellConfig:
             self._finetuning_problem(),
             self._bank_problem(),
             self._policy_problem(),
+            self._allocator_problem(),
         ):
             if problem:
                 raise ValueError(problem)
@@ -92,6 +109,36 @@ class CellConfig:
     def bank_budgets(self) -> tuple[int, ...]:
         """Lengths that the bank decodes at."""
         return self.tokenizer.budgets if self.bank.budgets is None else self.bank.budgets
+
+    @property
+    def allocates(self) -> bool:
+        """Whether images get budgets, by a policy or another allocator."""
+        return self.policy is not None or self.allocator is not None
+
+    @property
+    def fits_scores(self) -> bool:
+        """Whether a score of the image is fitted, as the cell's allocator or as a control."""
+        return isinstance(self.allocator, HeuristicConfig) or self._with_heuristics
+
+    @property
+    def fits_threshold(self) -> bool:
+        """Whether a threshold is made to meet a mean budget."""
+        searched = isinstance(self.allocator, ThresholdConfig)
+        return (searched and self.allocator.distortion is None) or self._with_heuristics
+
+    @property
+    def fits_pixels(self) -> bool:
+        """Whether something is fitted on pixels."""
+        return isinstance(self.allocator, PixelScoreConfig) or self._with_heuristics
+
+    @property
+    def sees_pixels(self) -> bool:
+        """Whether an allocation looks at the pixels of the images it is judged on."""
+        return self.fits_pixels or (self.policy is not None and self.policy.input == "pixels")
+
+    @property
+    def _with_heuristics(self) -> bool:
+        return self.allocates and self.evaluation.heuristics
 
     @property
     def final_tokenizer(self) -> TokenizerConfig:
@@ -178,5 +225,37 @@ class CellConfig:
             return (
                 "policy.reward.perceptual_share: the policy's bank measures no perceptual "
                 "distance; set bank.policy_perceptual to true"
+            )
+        return None
+
+    def _allocator_problem(self) -> str | None:
+        allocator = self.allocator
+        if allocator is None:
+            return None
+        if self.policy is not None:
+            return "allocator: the cell has a policy, which is one; remove either"
+        candidates = allocator.candidates or self.bank_budgets
+        if len(candidates) < 2:
+            return (
+                f"allocator: there is nothing to choose between, the bank's only budget is "
+                f"{candidates[0]}; give the tokenizer or the bank more budgets"
+            )
+        outside = sorted(set(candidates) - set(self.bank_budgets))
+        if outside:
+            return (
+                f"allocator.candidates: {outside} are not among the budgets of the bank "
+                f"{list(self.bank_budgets)}"
+            )
+        target = getattr(allocator, "mean_budget", None)
+        if target is not None and not candidates[0] <= target <= candidates[-1]:
+            return (
+                f"allocator.mean_budget: {target:g} lies outside the candidates "
+                f"{candidates[0]}..{candidates[-1]}"
+            )
+        prefix = getattr(allocator, "prefix", None)
+        if prefix is not None and prefix > self.tokenizer.max_tokens:
+            return (
+                f"allocator.prefix: {prefix} exceeds the {self.tokenizer.max_tokens} tokens of "
+                "the tokenizer"
             )
         return None

@@ -158,7 +158,10 @@ def results(suite: str, store_path: str, as_json: bool) -> None:
     folder = Path(store_path).expanduser().absolute() / "records" / suite_name
     records = read_records(folder)
     if as_json:
-        names = ("cell_key", "label", "status", "error", "settings", "metrics", "controls", "curve")
+        names = (
+            *("cell_key", "label", "status", "error", "settings"),
+            *("allocator", "metrics", "controls", "curve", "images"),
+        )
         _print([{name: record.get(name) for name in names} for record in records], as_json=True)
     else:
         _print(result_rows(records), as_json=False)

@@ -73,6 +73,15 @@ class Node:
         return round(sum(means) / len(means))
 
 
+@dataclass(frozen=True)
+class Banks:
+    """Makers of a cell's banks: one that is not asked for is no part of the graph."""
+
+    validation: Callable[[], Node]
+    training: Callable[[], Node]
+    calibration: Callable[[], Node]
+
+
 @dataclass
 class Graph:
     """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`."""
@@ -181,63 +190,83 @@ class _Builder:
             budget_sources=sources,
         )
 
-    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
-        config, bank = cell.config, cell.config.bank
-        validation = self.data(cell, "validation")
-        tokenizer = self.tokenizer(cell, evaluated)
+    def banks(self, cell: Cell, tokenizer: Node) -> Banks:
+        """The banks that a cell may need, each made once: of validation, training, calibration."""
+        bank = cell.config.bank
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": _lists(bank.budgets)}
         weights = bank.inception_weights
-        validation_bank = self.node(
-            "bank",
-            common
-            | {
-                "purpose": "evaluation",
-                "own_targets": _lists(bank.own_targets),
-                "extractor_resolution": bank.extractor_resolution,
-                "inception": weights and self.file_sha256(weights),
-            },
-            inputs={"images": validation, "tokenizer": tokenizer},
-            runtime={"inception_weights": weights},
+
+        def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
+            inputs = {"images": self.data(cell, split), "tokenizer": tokenizer}
+            return self.node("bank", common | config, inputs=inputs, runtime=runtime)
+
+        perceptual = bank.extractor_resolution if bank.policy_perceptual else None
+        policy = {"purpose": "policy", "extractor_resolution": perceptual}
+        return Banks(
+            validation=lambda: of(
+                "validation",
+                {
+                    "purpose": "evaluation",
+                    "own_targets": _lists(bank.own_targets),
+                    "extractor_resolution": bank.extractor_resolution,
+                    "inception": weights and self.file_sha256(weights),
+                },
+                {"inception_weights": weights},
+            ),
+            training=lambda: of("train", policy | {"images": bank.policy_images}),
+            calibration=lambda: of("calibration", policy | {"images": None}),
         )
-        inputs = {"bank": validation_bank}
-        if config.policy is not None:
-            perceptual = bank.policy_perceptual
-            train = self.data(cell, "train")
-            policy_bank = self.node(
-                "bank",
-                common
-                | {"purpose": "policy", "images": bank.policy_images}
-                | {"extractor_resolution": bank.extractor_resolution if perceptual else None},
-                inputs={"images": train, "tokenizer": tokenizer},
-            )
-            seen = {
-                "latents": {},
-                "quantized": {"tokenizer": tokenizer},
-                "pixels": {"images": train},
-            }[config.policy.input]
-            if _is_calibrated(config):
-                calibration = self.data(cell, "calibration")
-                seen["calibration"] = self.node(
-                    "bank",
-                    {**policy_bank.config, "images": None},
-                    inputs={"images": calibration, "tokenizer": tokenizer},
-                )
-                if config.policy.input == "pixels":
-                    seen["calibration_images"] = calibration
-            inputs["policy"] = self.node(
-                "policy", _plain(config.policy), inputs={"bank": policy_bank, **seen}
-            )
+
+    def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
+        """The training of the policy, on the bank of the training images."""
+        config = cell.config.policy
+        inputs = {"bank": banks.training()}
+        if config.input == "quantized":
             inputs["tokenizer"] = tokenizer
-            if config.policy.input == "pixels":
-                inputs["images"] = validation
-        return self.node("evaluation", _plain(config.evaluation), inputs=inputs)
+        if config.input == "pixels":
+            inputs["images"] = self.data(cell, "train")
+        if _has_calibration(cell.config) and isinstance(config.weighting, ConstraintWeighting):
+            inputs["calibration"] = banks.calibration()
+            if config.input == "pixels":
+                inputs["calibration_images"] = self.data(cell, "calibration")
+        return self.node("policy", _plain(config), inputs=inputs)
+
+    def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
+        """What allocators that are not trained are fitted on: their own or the controls'."""
+        config = cell.config
+        aside = _has_calibration(config)
+        inputs = {}
+        if config.fits_scores or (config.fits_threshold and not aside):
+            inputs["training"] = banks.training()
+        if (config.fits_scores or config.fits_threshold) and aside:
+            inputs["calibration"] = banks.calibration()
+        if config.fits_pixels:
+            inputs["training_images"] = self.data(cell, "train")
+            if aside:
+                inputs["calibration_images"] = self.data(cell, "calibration")
+        return inputs
+
+    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
+        banks = self.banks(cell, tokenizer)
+        inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
+        settings = {"seed": config.evaluation.seed}
+        if config.policy is not None:
+            inputs["policy"] = self.policy(cell, tokenizer, banks)
+        if config.allocator is not None:
+            settings["allocator"] = _plain(config.allocator)
+        if config.allocates:
+            settings["heuristics"] = config.evaluation.heuristics
+            inputs |= self.fitting(cell, banks)
+            if config.sees_pixels:
+                inputs["images"] = self.data(cell, "validation")
+        return self.node("evaluation", settings, inputs=inputs)
 
 
-def _is_calibrated(config: CellConfig) -> bool:
-    """Whether images are set aside on which a constraint is made to hold."""
+def _has_calibration(config: CellConfig) -> bool:
+    """Whether images are set aside on which a mean budget is made to hold."""
     data = config.data
-    aside = data.calibration_fraction if isinstance(data, ImageFolder) else data.calibration
-    return aside > 0 and isinstance(config.policy.weighting, ConstraintWeighting)
+    return (data.calibration_fraction if isinstance(data, ImageFolder) else data.calibration) > 0
 
 
 def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None) -> Graph:

@@ -31,7 +31,7 @@ class Judge:
 
         The kernel distance costs as much as all else together: controls go without.
         """
-        tokens = self.bank.budgets[chosen]
+        tokens = self.bank.tokens(chosen)
         rows = np.arange(len(chosen))
         values = {
             "mean_tokens": float(tokens.mean()),
@@ -63,4 +63,4 @@ class Judge:
     def bits(self, chosen: np.ndarray, candidates: int) -> float:
         """Mean bits per image: the quantizer's bits per token, and `log2 M` to say which budget."""
         per_token = self.bank.about["bits_per_token"]
-        return float(self.bank.budgets[chosen].mean() * per_token + math.log2(candidates))
+        return float(self.bank.tokens(chosen).mean() * per_token + math.log2(candidates))

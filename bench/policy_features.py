@@ -12,8 +12,9 @@ from torch import Tensor
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import patches_of
+from bench.allocators.base import Seen
+from bench.allocators.view import seen_of
 from bench.bank import Bank
-from bench.data.image_set import read_image_set
 from bench.stages.tokenizer import load_tokenizer
 
 
@@ -40,15 +41,24 @@ def policy_features(
     `tokenizer` is the artifact whose quantizer knows the codes (input `quantized`), `images` the
     bank's images (input `pixels`).
     """
+    quantizer = load_tokenizer(tokenizer).quantizer if config.input == "quantized" else None
+    seen = seen_of(bank, images=images)
+    return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
+
+
+def features_of(
+    config: PolicyConfig, seen: Seen, *, quantizer: torch.nn.Module | None, patch_size: int
+) -> PolicyFeatures:
+    """Features of the kind that `config.input` names, from that part of what is `seen`."""
     if config.input == "pixels":
-        pixels, patch_size = read_image_set(images).pixels, bank.about["patch_size"]
+        pixels = seen.pixels
         return PolicyFeatures.of(lambda rows: patches_of(_read(pixels, rows), patch_size))
     if config.input == "quantized":
-        ids, quantizer = bank.array("ids"), load_tokenizer(tokenizer).quantizer
+        ids = seen.ids
         if config.prefix is not None:
             ids = ids[:, : config.prefix]
         return PolicyFeatures.of(lambda rows: _codes(quantizer, _read(ids, rows)))
-    latents = bank.array("latents")
+    latents = seen.latents
     return PolicyFeatures.of(lambda rows: _read(latents, rows).float())
 
 

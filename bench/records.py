@@ -9,6 +9,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.graph import Node
 from bench.provenance import provenance
+from bench.stage import StageSpec
 from bench.store import Store, write_json
 from bench.suite import Cell, Suite
 
@@ -54,6 +55,7 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
     return record | {
         "status": "done",
         **evaluation["result"],
+        "images": _images(spec, store),
         "histories": {
             _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
         },
@@ -66,6 +68,12 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         ],
         "provenance": evaluation["provenance"],
     }
+
+
+def _images(spec: StageSpec, store: Store) -> str:
+    """The cell's table of results per image, relative to the store."""
+    table = store.artifact(spec.stage, spec.key) / "images.parquet"
+    return table.relative_to(store.root).as_posix()
 
 
 def _history_name(stage: dict[str, Any]) -> str:

@@ -114,14 +114,19 @@ def is_policy(record: Record) -> bool:
     return record["settings"]["policy"] is not None
 
 
+def is_allocation(record: Record) -> bool:
+    """An allocation of any kind: by a policy, a heuristic, a search, ..."""
+    return is_policy(record) or record["settings"].get("allocator") is not None
+
+
 def is_elastic(record: Record) -> bool:
     """An elastic tokenizer's curve over fixed budgets."""
-    return not is_policy(record) and len(record["settings"]["tokenizer"]["budgets"]) > 1
+    return not is_allocation(record) and len(record["settings"]["tokenizer"]["budgets"]) > 1
 
 
 def is_fixed_length(record: Record) -> bool:
     """A tokenizer trained for one length."""
-    return not is_policy(record) and not is_elastic(record)
+    return not is_allocation(record) and not is_elastic(record)
 
 
 def tokenizer_identity(record: Record) -> Any:
@@ -136,10 +141,22 @@ def tokenizer_label(record: Record) -> str:
     return f"{record['arm']}, {named}" if named else record["arm"]
 
 
-def policy_label(record: Record) -> str:
-    """What distinguishes a policy among those on its tokenizer, without its seed."""
+def allocation_label(record: Record) -> str:
+    """What distinguishes an allocation among those on its tokenizer, without its seed."""
+    if not is_policy(record):
+        name = allocator_name(record)
+        return name if record["arm"] in name.split() else f"{record['arm']}, {name}"
     named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
     return f"{record['arm']}, {named}" if named else record["arm"]
+
+
+def allocator_name(record: Record) -> str:
+    """`png_size 6`, `threshold scan 6`, `threshold bisection distortion 0.01`: kind and aim."""
+    allocator = record["settings"]["allocator"]
+    given = {key: value for key, value in allocator.items() if value is not None}
+    words = [given.pop("kind"), *([given.pop("search")] if "search" in given else [])]
+    words += [f"{given.pop(key):g}" for key in ("mean_budget", "target") if key in given]
+    return " ".join([*words, *(f"{key} {describe(value)}" for key, value in given.items())])
 
 
 def weighting_name(record: Record) -> str:

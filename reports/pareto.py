@@ -19,12 +19,14 @@ from reports.figures import (
 )
 from reports.groups import (
     Record,
+    allocation_label,
     done_records,
     has_collapsed,
+    is_allocation,
     is_elastic,
     is_fixed_length,
     is_policy,
-    policy_label,
+    setting,
     tokenizer_identity,
     tokenizer_label,
 )
@@ -32,6 +34,7 @@ from reports.style import INK, PAGE_INCHES, QUIET
 
 METRICS = {"mse": "distortion (MSE)", "rfid": "rFID", "fd_lite0": "FD (Lite0)"}
 COLUMNS = ["tokenizer", "series", "kind", "seed", "tokens", "metric", "value", "mark"]
+ALLOCATIONS = ("policy", "allocator")
 CURVES = {"agnostic": "agnostic mixture", "oracle": "oracle"}
 
 
@@ -50,8 +53,8 @@ def report(records: list[Record], folder: Path) -> Report:
 def pareto_data(records: list[Record]) -> pd.DataFrame:
     """Everything that is drawn, one row per point; see `COLUMNS`.
 
-    `kind` is `fixed budget`, `fixed length`, `policy`, or a curve: `agnostic mixture`, `oracle`;
-    `mark` is `collapsed` of a policy, or `length never trained` of a fixed budget.
+    `kind` is `fixed budget`, `fixed length`, `policy`, `allocator`, or a curve: `agnostic mixture`,
+    `oracle`; `mark` is `collapsed` of an allocation, or `length never trained` of a fixed budget.
     """
     rows: list[tuple[Any, ...]] = []
     metrics = [name for name in METRICS if any(name in r["metrics"] for r in records)]
@@ -65,10 +68,11 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
             rows += [(facet, CURVES[name], CURVES[name], None, t, "mse", d, "") for t, d in curve]
         for record in records:
             values, tokens = record["metrics"], record["metrics"]["mean_tokens"]
-            if is_policy(record) and tokenizer_identity(record) == tokenizer_identity(elastic):
-                seed = record["settings"]["policy"]["seed"]
+            if is_allocation(record) and tokenizer_identity(record) == tokenizer_identity(elastic):
+                kind = "policy" if is_policy(record) else "allocator"
+                seed = setting(record, "policy.seed" if kind == "policy" else "evaluation.seed")
                 mark = COLLAPSED if has_collapsed(record) else ""
-                point = (facet, policy_label(record), "policy", seed, tokens)
+                point = (facet, allocation_label(record), kind, seed, tokens)
             elif is_fixed_length(record):
                 mark = ""
                 point = (facet, "trained for one length", "fixed length", None, tokens)
@@ -83,15 +87,15 @@ def draw(data: pd.DataFrame) -> Any:
     from matplotlib.figure import Figure
 
     facets, metrics = list(data["tokenizer"].unique()), list(data["metric"].unique())
-    policies = list(data.loc[data["kind"] == "policy", "series"].unique())
-    height = 2.1 * len(metrics) + 0.5 + legend_inches(len(policies) + 6)
+    series = list(data.loc[data["kind"].isin(ALLOCATIONS), "series"].unique())
+    height = 2.1 * len(metrics) + 0.5 + legend_inches(len(series) + 6)
     figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
     grid = figure.subplots(len(metrics), len(facets), sharex=True, sharey="row", squeeze=False)
     budgets = sorted(data.loc[data["kind"] == "fixed budget", "tokens"].unique())
     for axes_row, metric in zip(grid, metrics, strict=True):
         for axes, facet in zip(axes_row, facets, strict=True):
             shown = data[(data["tokenizer"] == facet) & (data["metric"] == metric)]
-            _draw_axes(axes, shown, policies)
+            _draw_axes(axes, shown, series)
             budget_axis(axes, budgets)
     for axes, facet in zip(grid[0], facets, strict=True):
         axes.set_title(facet)
@@ -99,11 +103,11 @@ def draw(data: pd.DataFrame) -> Any:
         axes.set_ylabel(f"{METRICS[metric]}, lower is better")
     for axes in grid[-1]:
         axes.set_xlabel("mean tokens per image")
-    legend_below(figure, title="every policy seed is a point" if policies else None)
+    legend_below(figure, title="every seed is a point" if series else None)
     return figure
 
 
-def _draw_axes(axes: Any, shown: pd.DataFrame, policies: list[str]) -> None:
+def _draw_axes(axes: Any, shown: pd.DataFrame, allocations: list[str]) -> None:
     for name, dashes in (("agnostic mixture", "-"), ("oracle", "--")):
         curve = shown[shown["kind"] == name].sort_values("tokens")
         if len(curve):
@@ -121,7 +125,7 @@ def _draw_axes(axes: Any, shown: pd.DataFrame, policies: list[str]) -> None:
         axes.plot(
             lengths["tokens"], lengths["value"], "s", color=INK, ms=4.5, label=label, zorder=3
         )
-    for index, series in enumerate(policies):
+    for index, series in enumerate(allocations):
         points = shown[(shown["series"] == series) & (shown["mark"] == "")]
         style = {**look(index), "ls": "", "ms": 3.5, "mew": 0, "alpha": 0.85}
         axes.plot(points["tokens"], points["value"], **style, label=series, zorder=4)
@@ -129,4 +133,4 @@ def _draw_axes(axes: Any, shown: pd.DataFrame, policies: list[str]) -> None:
         color = look(index)["color"]
         axes.plot(crosses["tokens"], crosses["value"], "x", color=color, ms=5, zorder=5)
     if (shown["mark"] == COLLAPSED).any():
-        axes.plot([], [], "x", color=INK, ms=5, label="collapsed policy (in its colour)")
+        axes.plot([], [], "x", color=INK, ms=5, label="collapsed (in its colour)")

@@ -19,7 +19,7 @@ from reports.groups import (
     Record,
     done_records,
     group_by_seed,
-    is_policy,
+    is_allocation,
     repetition_seed,
     setting,
 )
@@ -41,7 +41,9 @@ def report(records: list[Record], folder: Path) -> Report:
     Raises:
         UserError: the records' protocols differ.
     """
-    groups = group_by_seed([record for record in done_records(records) if not is_policy(record)])
+    groups = group_by_seed(
+        [record for record in done_records(records) if not is_allocation(record)]
+    )
     failed = unfinished(records)
     if not groups:
         return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))

@@ -13,6 +13,7 @@ from reports.groups import (
     Record,
     done_records,
     group_by_seed,
+    is_allocation,
     is_elastic,
     is_fixed_length,
     is_policy,
@@ -47,7 +48,8 @@ def report(records: list[Record], folder: Path) -> Report:
 
 def _protocol_line(records: list[Record]) -> str:
     record, protocol = records[0], records[0]["protocol"]
-    groups = group_by_seed([record for record in records if is_policy(record)])
+    policies = [record for record in records if is_policy(record)]
+    groups = group_by_seed(policies or [record for record in records if is_allocation(record)])
     trainings = any(repetition_seed(group.records) == "training.seed" for group in groups)
     seeds = "training seeds, policies averaged within each" if trainings else "policy seeds"
     return (
@@ -58,7 +60,7 @@ def _protocol_line(records: list[Record]) -> str:
 
 
 def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
-    """A row per fixed budget, per tokenizer of one length, and per policy over its seeds."""
+    """A row per fixed budget, per tokenizer of one length, and per allocation over its seeds."""
     rows = []
     for record in filter(is_elastic, records):
         for point in record["curve"]:
@@ -67,7 +69,7 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
             rows.append(_row(label + mark, point, seeds=None))
     for record in filter(is_fixed_length, records):
         rows.append(_row(f"{record['arm']}: trained for one length", record["metrics"], seeds=None))
-    for group in group_by_seed([record for record in records if is_policy(record)]):
+    for group in group_by_seed([record for record in records if is_allocation(record)]):
         metrics = {
             name: interval.mean
             for name in ("mean_tokens", "psnr", "mse", "fd_lite0", "rfid")
@@ -91,7 +93,8 @@ def _row(label: str, metrics: dict[str, Any], *, seeds: int | None) -> dict[str,
 
 
 def _control(group: Group, name: str) -> str:
-    skills = [record["controls"][name]["allocation_skill"] for record in group.records]
+    controls = [record["controls"].get(name, {}) for record in group.records]
+    skills = [control.get("allocation_skill") for control in controls]
     known = [skill for skill in skills if skill is not None]
     return format_value(round(sum(known) / len(known), 2)) if known else "-"
 

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from adatok_core.policy import BudgetPolicy
 from adatok_core.tokenizer import parameter_count
 from bench import allocation
+from bench.allocators.base import Allocation, Allocator, Seen
+from bench.allocators.build import Fitting, build_allocator
+from bench.allocators.config import AllocatorConfig, OwnConfig
+from bench.allocators.learned import LearnedPolicy
+from bench.allocators.own import OwnBank
+from bench.allocators.view import seen_of
 from bench.bank import Bank
+from bench.controls import Candidates, controls, passes
+from bench.errors import UserError
 from bench.judge import Judge
-from bench.policy_features import PolicyFeatures, policy_features
 from bench.protocol import Protocol
+from bench.settings import parse
 from bench.stage import StageContext
 from bench.stages.policy import load_policy
 from bench.stages.tokenizer import load_tokenizer
 from bench.throughput import policy_time_share
 
 CURVE_POINTS = 49
-POLICY_BATCH = 512
 TIMED_IMAGES = 64
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Metrics of a policy's allocation, or of each fixed budget when the cell has no policy.
+    """Metrics of an allocation with its controls, or of each fixed budget where a cell has none.
 
-    Per-image results go to `images.parquet`.
+    Per-image results go to `images.parquet`: id, hash, budget and all that the bank measured, one
+    row per image at the budget it got. A cell without an allocation has a row per image *and*
+    budget, so that nothing of the curve is lost.
+
+    Raises:
+        UserError: the bank has not what the allocator needs, or a mean budget cannot be had.
     """
-    bank = Bank.read(context.inputs["bank"])
-    judge = Judge(bank)
-    rng = np.random.default_rng(context.spec.config["seed"])
-    if "policy" in context.inputs:
-        result, chosen = _policy(context, bank, judge, rng)
+    bank = _bank(context, "bank")
+    config = _allocator_config(context)
+    if isinstance(config, OwnConfig):
+        result, table = _own(context, bank, config)
+    elif config is not None or "policy" in context.inputs:
+        result, table = _allocated(context, bank, config)
     else:
-        result, chosen = _fixed(bank, judge)
-    table = bank.table().iloc[np.arange(len(chosen)) * len(bank.budgets) + chosen]
+        result, table = _curve(bank), bank.table()
     table.to_parquet(context.work / "images.parquet", index=False)
     protocol = Protocol.of_bank(bank.about)
     return {
@@ -51,23 +62,34 @@ def run(context: StageContext) -> dict[str, Any]:
     }
 
 
-def _fixed(bank: Bank, judge: Judge) -> tuple[dict[str, Any], np.ndarray]:
-    count = len(bank.array("ids"))
+def _bank(context: StageContext, name: str) -> Bank:
+    """A bank among the inputs; all of them are of the tokenizer that is an input too."""
+    bank = Bank.read(context.inputs[name])
+    bank.require_tokenizer(context.inputs["tokenizer"])
+    return bank
+
+
+def _allocator_config(context: StageContext) -> AllocatorConfig | None:
+    raw = context.spec.config.get("allocator")
+    return None if raw is None else parse(AllocatorConfig, raw, where="allocator")
+
+
+def _curve(bank: Bank) -> dict[str, Any]:
+    judge, trained = Judge(bank), np.flatnonzero(bank.about["trained"])
     curve = []
     for column, budget in enumerate(bank.budgets):
-        chosen = np.full(count, column)
+        fixed = Allocation(np.full(bank.about["images"]["count"], column))
         row = {"budget": int(budget), "trained": bank.about["trained"][column]}
-        row |= judge.metrics(chosen) | judge.speed(chosen)
-        curve.append({**row, "bits": judge.bits(chosen, 1)})
+        row |= judge.metrics(fixed.chosen) | passes(fixed) | judge.speed(fixed.chosen)
+        curve.append({**row, "bits": judge.bits(fixed.chosen, 1)})
     metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
-    trained = np.flatnonzero(bank.about["trained"])
     return {
         "allocator": "fixed",
         "metrics": metrics | _codebook_metrics(bank),
         "curve": curve,
         "trade_offs": _trade_offs(judge.errors["mse"][:, trained], bank.budgets[trained]),
         "controls": {},
-    }, chosen
+    }
 
 
 def _trade_offs(distortion: np.ndarray, budgets: np.ndarray) -> dict[str, list[list[float]]]:
@@ -94,74 +116,142 @@ def _codebook_metrics(bank: Bank) -> dict[str, float]:
     }
 
 
-def _policy_cost(
-    policy: BudgetPolicy, seen: PolicyFeatures, artifact: Path, bank: Bank
-) -> dict[str, float]:
-    """Size and time of the policy as shares of the tokenizer's and of its encoder's."""
-    tokenizer = load_tokenizer(artifact)
-    parameters = parameter_count(policy)
-    images = torch.rand(TIMED_IMAGES, 3, bank.about["resolution"], bank.about["resolution"])
-    features = seen.load(torch.arange(min(TIMED_IMAGES, len(bank.array("ids")))))
+def _allocated(
+    context: StageContext, bank: Bank, config: AllocatorConfig | None
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    policy = _policy(context, bank) if config is None else None
+    wanted = config.candidates if policy is None else policy.config.candidates
+    candidates = Candidates(Judge(bank), _columns(bank, wanted))
+    fitting = _fitting(context, bank, candidates)
+    allocator: Allocator = policy or build_allocator(config, fitting)
+    allocated = allocator.allocate(fitting.judged.only(allocator.sees))
+    metrics = candidates.metrics(allocator, allocated)
+    metrics |= _choice_metrics(candidates, allocated) | _codebook_metrics(bank)
+    if policy is not None:
+        metrics |= _policy_cost(policy, fitting.judged, context)
     return {
-        "policy_parameter_share": parameters / bank.about["parameters"],
+        "allocator": allocator.name if config is None else config.kind,
+        "metrics": metrics | dict(allocated.about),
+        "curve": [],
+        "trade_offs": {},
+        "controls": controls(
+            candidates,
+            fitting,
+            mean_tokens=metrics["mean_tokens"],
+            chosen=allocated.chosen,
+            heuristics=context.spec.config["heuristics"],
+        ),
+    }, bank.rows(candidates.columns[allocated.chosen])
+
+
+def _policy(context: StageContext, bank: Bank) -> LearnedPolicy:
+    policy, config = load_policy(context.inputs["policy"])
+    quantizer = None
+    if config.input == "quantized":
+        quantizer = load_tokenizer(context.inputs["tokenizer"]).quantizer
+    return LearnedPolicy(
+        policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
+    )
+
+
+def _columns(bank: Bank, candidates: tuple[int, ...] | None) -> np.ndarray:
+    """Columns of the candidates, by default of the budgets that were trained."""
+    if candidates is not None:
+        return bank.columns(list(candidates))
+    trained = np.flatnonzero(bank.about["trained"])
+    if len(trained) < 2:
+        raise UserError(
+            f"allocator.candidates: {len(trained)} of the bank's budgets "
+            f"{bank.budgets.tolist()} were trained, too few to choose from; name the candidates"
+        )
+    return trained
+
+
+def _fitting(context: StageContext, bank: Bank, candidates: Candidates) -> Fitting:
+    """What the inputs hold for the allocator and the controls."""
+    columns, given = candidates.columns, context.inputs
+
+    def seen(name: str) -> Seen | None:
+        if name not in given:
+            return None
+        return seen_of(_bank(context, name), images=given.get(f"{name}_images"), columns=columns)
+
+    return Fitting(
+        budgets=candidates.budgets,
+        judged=seen_of(bank, images=given.get("images"), columns=columns),
+        training=seen("training"),
+        calibration=seen("calibration"),
+        seed=context.spec.config["seed"],
+    )
+
+
+def _choice_metrics(candidates: Candidates, allocated: Allocation) -> dict[str, Any]:
+    """How the choice is spread, and what it makes of speed and bits."""
+    judge, columns = candidates.judge, candidates.columns
+    chosen, shares = (
+        columns[allocated.chosen],
+        allocation.budget_shares(allocated.chosen, len(columns)),
+    )
+    untrained = ~np.array(judge.bank.about["trained"])
+    return {
+        "collapsed": allocation.is_collapsed(allocated.chosen, len(columns)),
+        **{
+            f"share/tokens_{budget}": float(share)
+            for budget, share in zip(candidates.budgets, shares, strict=True)
+        },
+        **judge.speed(chosen),
+        "bits": judge.bits(chosen, len(columns)),
+        "untrained_share": float(untrained[chosen].mean()),
+    }
+
+
+def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> dict[str, float]:
+    """Size and time of the policy as shares of the tokenizer's and of its encoder's."""
+    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    parameters = parameter_count(learned.policy)
+    images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
+    features = learned.features(seen).load(torch.arange(min(TIMED_IMAGES, seen.count)))
+    return {
+        "policy_parameter_share": parameters / parameter_count(tokenizer),
         "policy_encoder_parameter_share": parameters / parameter_count(tokenizer.encoder),
         "policy_time_share": policy_time_share(
-            lambda: tokenizer.encode(images[: len(features)]), lambda: policy.choose(features)
+            lambda: tokenizer.encode(images[: len(features)]),
+            lambda: learned.policy.choose(features),
         ),
     }
 
 
-def _policy(
-    context: StageContext, bank: Bank, judge: Judge, rng: np.random.Generator
-) -> tuple[dict[str, Any], np.ndarray]:
-    policy, config = load_policy(context.inputs["policy"])
-    seen = policy_features(
-        config, bank, tokenizer=context.inputs["tokenizer"], images=context.inputs.get("images")
-    )
-    rows = torch.arange(len(bank.array("ids")))
-    with torch.inference_mode():
-        logits = torch.cat([policy(seen.load(part)) for part in rows.split(POLICY_BATCH)])
-        log_policy = logits.log_softmax(-1)
-        picked = log_policy.argmax(-1).numpy()
-        entropy = float(-(log_policy.exp() * log_policy).sum(-1).mean())
-    columns = bank.columns(list(config.candidates))
-    budgets = bank.budgets[columns]
-    distortion = judge.errors["mse"][:, columns]
-    mean_tokens = float(budgets[picked].mean())
-    controls = {
-        "fixed": allocation.fixed_allocation(budgets, len(picked), mean_tokens, rng),
-        "agnostic": allocation.agnostic_allocation(distortion, budgets, mean_tokens, rng),
-        "shuffled": allocation.shuffled_allocation(picked, rng),
-        "oracle": allocation.oracle_allocation(distortion, budgets, mean_tokens),
+def _own(
+    context: StageContext, bank: Bank, config: OwnConfig
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The tokenizer's own allocation, judged against mixtures of its fixed budgets.
+
+    Its budgets are no candidates, so they cannot be shuffled; where its mean tokens lie outside the
+    candidates there is nothing to compare with, so no skill and no controls.
+    """
+    own = OwnBank.of(bank)
+    chosen = np.full(bank.about["images"]["count"], own.column(config.target))
+    candidates = Candidates(Judge(bank), _columns(bank, config.candidates))
+    judge, tokens = Judge(own), own.tokens(chosen)
+    encoded, decoded = own.passes(chosen)
+    metrics = judge.metrics(chosen) | passes(Allocation(chosen, encoded, decoded))
+    metrics |= candidates.skills(metrics) | {
+        "collapsed": allocation.is_collapsed(tokens, int(tokens.max()) + 1),
+        "bits": judge.bits(chosen, bank.about["max_tokens"]),
     }
-    chosen = columns[picked]
-    shares = allocation.budget_shares(picked, len(columns))
-    metrics = {
-        **judge.metrics(chosen),
-        "allocation_skill": allocation.allocation_skill(distortion, budgets, picked),
-        "policy_entropy": entropy,
-        "collapsed": allocation.is_collapsed(picked, len(columns)),
-        **{f"share/tokens_{b}": float(s) for b, s in zip(budgets, shares, strict=True)},
-        **judge.speed(chosen),
-        "bits": judge.bits(chosen, len(columns)),
-        "untrained_share": float((~np.array(bank.about["trained"]))[chosen].mean()),
-        **_codebook_metrics(bank),
-        **_policy_cost(policy, seen, context.inputs["tokenizer"], bank),
-    }
-    if "perceptual" in judge.errors:
-        metrics["allocation_skill_perceptual"] = allocation.allocation_skill(
-            judge.errors["perceptual"][:, columns], budgets, picked
-        )
+    mean_tokens, budgets = metrics["mean_tokens"], candidates.budgets
     return {
-        "allocator": "policy",
-        "metrics": metrics,
+        "allocator": config.kind,
+        "metrics": metrics | _codebook_metrics(bank),
         "curve": [],
         "trade_offs": {},
-        "controls": {
-            name: {
-                **judge.metrics(columns[rows], kernel=False),
-                "allocation_skill": allocation.allocation_skill(distortion, budgets, rows),
-            }
-            for name, rows in controls.items()
-        },
-    }, chosen
+        "controls": controls(
+            candidates,
+            _fitting(context, bank, candidates),
+            mean_tokens=mean_tokens,
+            chosen=None,
+            heuristics=context.spec.config["heuristics"],
+        )
+        if budgets[0] <= mean_tokens <= budgets[-1]
+        else {},
+    }, own.rows(chosen)

@@ -9,17 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bench.allocation import (
-    agnostic_allocation,
     agnostic_curve,
     allocation_skill,
     budget_shares,
+    expected_skill,
     fixed_allocation,
     is_collapsed,
     lower_hull,
     oracle_allocation,
     oracle_curve,
     shuffled_allocation,
+    skill_at,
 )
+from bench.allocators.base import Seen
+from bench.allocators.mixture import agnostic
 from bench.errors import UserError
 
 deterministic = settings(deadline=None, derandomize=True)
@@ -47,6 +50,13 @@ def falling_table(n, seed, budgets=(2, 4, 8, 16)):
     rng = np.random.default_rng(seed)
     b = np.array(budgets)
     return np.exp(-b / rng.uniform(1, 12, size=(n, 1))) * rng.uniform(0.5, 2, size=(n, 1)), b
+
+
+def agnostic_allocation(d, b, mean_tokens, rng):
+    """The agnostic mixture with the table's own mean curve."""
+    mean_curve, seed = d.mean(axis=0), int(rng.integers(2**32))
+    mixture = agnostic(b, mean_curve=mean_curve, mean_budget=mean_tokens, seed=seed)
+    return mixture.allocate(Seen(count=len(d))).chosen
 
 
 def test_hull_of_a_known_curve():
@@ -162,6 +172,44 @@ def test_ignoring_the_image_has_no_skill_on_average(control):
     assert skills.mean() < 3 * error
     if control == "agnostic":
         assert skills.mean() == pytest.approx(0, abs=3 * error)
+
+
+@deterministic
+@given(tables(max_images=20, max_budgets=6), st.integers(0, 100))
+def test_no_shuffled_allocation_has_skill_in_expectation(table, seed):
+    d, b = table
+    chosen = np.random.default_rng(seed).integers(len(b), size=len(d))
+    skill = expected_skill(d, b, chosen)
+    assert math.isnan(skill) or skill <= 1e-6
+
+
+@deterministic
+@given(tables(max_images=6, max_budgets=3), st.data())
+def test_expected_skill_is_the_mean_over_all_permutations(table, data):
+    d, b = table
+    chosen = np.array(data.draw(st.permutations([i % len(b) for i in range(len(d))])))
+    orders = itertools.permutations(chosen.tolist())
+    skills = [allocation_skill(d, b, np.array(order)) for order in orders]
+    assert expected_skill(d, b, chosen) == pytest.approx(np.mean(skills), abs=1e-6, nan_ok=True)
+
+
+@deterministic
+@given(st.floats(0.05, 0.95), st.integers(0, 50))
+def test_the_agnostic_mixture_has_exactly_no_skill_in_expectation(position, seed):
+    d, b = falling_table(300, seed)
+    chosen = agnostic_allocation(d, b, 2 + 14 * position, np.random.default_rng(seed))
+    assert expected_skill(d, b, chosen) == pytest.approx(0, abs=1e-9)
+
+
+def test_skill_of_what_no_budgets_reach():
+    """Lengths that lie between the candidates are judged by the curves at their mean."""
+    b = np.array([1, 3])
+    d = np.array([[10.0, 4.0], [1.0, 0.0]])
+    assert skill_at(d, b, tokens=2, reached=3.75) == 0
+    assert skill_at(d, b, tokens=2, reached=2.5) == 1
+    assert skill_at(d, b, tokens=2, reached=2.0) == pytest.approx(1.4)
+    assert math.isnan(skill_at(d, b, tokens=0.9, reached=1))
+    assert math.isnan(skill_at(d, b, tokens=3.1, reached=1))
 
 
 def test_shuffling_keeps_the_budgets_and_moves_them():

@@ -259,3 +259,99 @@ def test_policies_may_use_what_the_bank_holds(cell):
     policy = cell(changes).policy
     assert (policy.candidates, policy.prefix) == ((1, 3), 4)
     assert policy.weighting.reference == (-0.5, 0.0)
+
+
+PNG = {"kind": "png_size", "mean_budget": 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"policy": POLICY, "allocator": PNG},
+            "allocator: the cell has a policy, which is one; remove either",
+        ),
+        (
+            {"allocator": {**PNG, "candidates": [1, 3]}},
+            "allocator.candidates: [3] are not among the budgets of the bank [1, 2, 4]",
+        ),
+        (
+            {"allocator": {**PNG, "mean_budget": 5}},
+            "allocator.mean_budget: 5 lies outside the candidates 1..4",
+        ),
+        (
+            {"allocator": {**PNG, "mean_budget": 1.5, "candidates": [2, 4]}},
+            "allocator.mean_budget: 1.5 lies outside the candidates 2..4",
+        ),
+        (
+            {"allocator": {"kind": "codebook_entropy", "mean_budget": 2, "prefix": 5}},
+            "allocator.prefix: 5 exceeds the 4 tokens of the tokenizer",
+        ),
+        (
+            {"allocator": {"kind": "codebook_entropy", "mean_budget": 2, "prefix": 0}},
+            "allocator: prefix: must be 1 or more",
+        ),
+        (
+            {"allocator": PNG, "tokenizer.budgets": [4]},
+            "allocator: there is nothing to choose between, the bank's only budget is 4; give the "
+            "tokenizer or the bank more budgets",
+        ),
+        (
+            {"allocator": {"kind": "threshold", "search": "scan"}},
+            "allocator: mean_budget, distortion: give exactly one of them",
+        ),
+        (
+            {
+                "allocator": {
+                    "kind": "threshold",
+                    "search": "scan",
+                    "mean_budget": 2,
+                    "distortion": 0.1,
+                }
+            },
+            "allocator: mean_budget, distortion: give exactly one of them",
+        ),
+        (
+            {"allocator": {"kind": "threshold", "search": "scan", "distortion": 0}},
+            "allocator: distortion: must be positive",
+        ),
+        (
+            {"allocator": {"kind": "threshold", "mean_budget": 2}},
+            "allocator.search: missing; this key has no default",
+        ),
+        (
+            {"allocator": {**PNG, "candidates": [2, 1]}},
+            "allocator: candidates: [2, 1] must increase strictly",
+        ),
+        (
+            {"allocator": {**PNG, "candidates": [2]}},
+            "allocator: candidates: needs 2 or more budgets, each 1 or more",
+        ),
+        ({"allocator": {"mean_budget": 2}}, "allocator.kind: missing; say which kind is meant"),
+        (
+            {"allocator": {"kind": "own"}},
+            "allocator.target: missing; this key has no default",
+        ),
+        (
+            {"allocator": {**PNG, "prefix": 2}},
+            "allocator.prefix: unknown key; valid: candidates, kind, mean_budget",
+        ),
+    ],
+)
+def test_allocators_that_cannot_be_had(refusal, changes, expected):
+    assert refusal(changes) == expected
+
+
+def test_an_unknown_allocator_is_told_the_kinds(refusal):
+    message = refusal({"allocator": {"kind": "png", "mean_budget": 2}})
+    assert message.startswith(
+        "allocator.kind: input should be 'agnostic' or 'oracle' or 'png_size'"
+    )
+
+
+def test_a_cell_allocates_by_a_policy_or_an_allocator(cell):
+    assert not cell({}).allocates
+    assert cell({"policy": POLICY}).allocates
+    changes = {"allocator": {**PNG, "candidates": [1, 3]}, "bank.budgets": [1, 3, 4]}
+    assert cell(changes).allocates
+    assert cell(changes).allocator.candidates == (1, 3)

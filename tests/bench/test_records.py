@@ -45,6 +45,13 @@ def test_a_finished_cell_describes_itself(small_run):
     assert record["provenance"] == result["provenance"]
 
 
+def test_a_record_names_its_table_of_images(small_run):
+    for label in ("elastic", "policy: seed 0"):
+        path = small_run.store.root / small_run.record(label)["images"]
+        assert path == small_run.artifact(label) / "images.parquet"
+        assert path.is_file()
+
+
 def test_the_stages_of_a_cell_and_their_histories(small_run):
     record = small_run.record("policy: seed 0")
     names = [stage["stage"] for stage in record["stages"]]

@@ -142,6 +142,17 @@ def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None,
     }  # fmt: skip
 
 
+def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0, mse=0.013,
+               skill=0.2, seed=0, swept=()):  # fmt: skip
+    """A made-up record of an allocator that is no policy, on `_tokenizer()`."""
+    record = _policy(arm, skill=skill, training_seed=training_seed, tokens=tokens, mse=mse,
+                     swept=swept)  # fmt: skip
+    allocator = allocator or {"kind": "png_size", "candidates": None, "mean_budget": 6.0}
+    record["settings"] |= {"policy": None, "allocator": allocator, "evaluation": {"seed": seed}}
+    record["metrics"] |= {"encoder_passes": 1.0, "decoder_passes": 0.0}
+    return record | {"histories": {}, "allocator": allocator["kind"]}
+
+
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
     kept = ("suite", "question", "cell_key", "arm", "label", "group", "swept", "reference_arm",
             "settings")  # fmt: skip
@@ -158,6 +169,12 @@ def tokenizer():
 def policy():
     """`policy(arm, skill=..., seed=...)`: a made-up record of a policy on `tokenizer()`."""
     return _policy
+
+
+@pytest.fixture
+def allocator():
+    """`allocator(arm, allocator=..., skill=...)`: a made-up record of one that is no policy."""
+    return _allocator
 
 
 @pytest.fixture

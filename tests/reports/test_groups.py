@@ -4,13 +4,15 @@ from bench.errors import UserError
 from bench.statistics import student_interval
 from reports.groups import (
     Group,
+    allocation_label,
+    allocator_name,
     done_records,
     group_by_seed,
     has_collapsed,
+    is_allocation,
     is_elastic,
     is_fixed_length,
     is_policy,
-    policy_label,
     repetition_seed,
     tokenizer_identity,
     tokenizer_label,
@@ -84,9 +86,9 @@ SWEPT = {
 def test_labels_name_the_arm_and_what_was_swept_of_their_part(done, vary):
     record = vary(done[1], swept=SWEPT)
     assert tokenizer_label(record) == "policy, lora.rank 8, seed 1"
-    assert policy_label(record) == "policy, fixed efficiency 0.5"
+    assert allocation_label(record) == "policy, fixed efficiency 0.5"
     plain = vary(done[1], swept={"policy.seed": 2})
-    assert (tokenizer_label(plain), policy_label(plain)) == ("policy", "policy")
+    assert (tokenizer_label(plain), allocation_label(plain)) == ("policy", "policy")
 
 
 @pytest.fixture
@@ -141,3 +143,42 @@ def test_weightings_are_named_by_aim_and_by_what_is_swept_of_them(policy):
     assert weighting_name(policy(weighting=drop)) == "constraint drop 0.1"
     for swept in ({"policy.weighting.step_size": 0.1}, {"policy.weighting": dual}):
         assert weighting_name(policy(weighting=dual, swept=swept)) == "constraint 6, step_size 0.1"
+
+
+def test_an_allocator_is_an_allocation_and_no_policy_and_no_curve(allocator, policy, tokenizer):
+    record = allocator()
+    assert is_allocation(record)
+    assert not is_policy(record)
+    assert not is_elastic(record)
+    assert not is_fixed_length(record)
+    assert is_allocation(policy())
+    assert not is_allocation(tokenizer())
+    assert tokenizer_identity(record) == tokenizer_identity(tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"kind": "png_size", "candidates": None, "mean_budget": 6.0}, "png_size 6"),
+        (
+            {"kind": "threshold", "candidates": None, "search": "scan", "mean_budget": 6.5,
+             "distortion": None},
+            "threshold scan 6.5",
+        ),
+        (
+            {"kind": "threshold", "candidates": None, "search": "bisection", "mean_budget": None,
+             "distortion": 0.01},
+            "threshold bisection distortion 0.01",
+        ),
+        (
+            {"kind": "codebook_entropy", "candidates": [1, 4], "mean_budget": 3.0, "prefix": 2},
+            "codebook_entropy 3 candidates 1-4 prefix 2",
+        ),
+        ({"kind": "own", "candidates": None, "target": 0.05}, "own 0.05"),
+    ],
+)  # fmt: skip
+def test_allocators_are_named_by_kind_and_aim(allocator, settings, name):
+    record = allocator(allocator=settings)
+    assert allocator_name(record) == name
+    assert allocation_label(record) == f"heuristics, {name}"
+    assert allocation_label({**record, "arm": settings["kind"]}) == name

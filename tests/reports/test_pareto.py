@@ -163,7 +163,7 @@ def test_a_collapsed_policy_is_a_cross_in_its_colour(done, vary):
     )
     assert (list(cross.get_xdata()), cross.get_color()) == ([4.0], PALETTE[0])
     (legend,) = figure.legends
-    assert "collapsed policy (in its colour)" in [t.get_text() for t in legend.get_texts()]
+    assert "collapsed (in its colour)" in [t.get_text() for t in legend.get_texts()]
 
 
 def test_lengths_never_trained_are_hollow(tokenizer):
@@ -197,3 +197,16 @@ def test_two_protocols_are_not_drawn_together(records, tmp_path):
     with pytest.raises(UserError, match="protocol field 'resolution' differs"):
         report(records, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_allocator_is_a_series_of_its_own(tokenizer, policy, allocator):
+    data = pareto_data([tokenizer(), policy(), allocator(seed=3), allocator(training_seed=1)])
+    (point,) = data[(data["kind"] == "allocator") & (data["metric"] == "mse")].itertuples()
+    assert (point.series, point.tokens, point.value) == ("heuristics, png_size 6", 6.0, 0.013)
+    assert point.seed == 3
+    with paper_style():
+        figure = draw(data)
+    drawn = {line.get_label() for line in figure.axes[0].get_lines()}
+    assert {"heuristics, png_size 6", "policy"} <= drawn
+    shown = points_of(figure.axes[0])
+    assert ("heuristics, png_size 6", 6.0, 0.013) in shown

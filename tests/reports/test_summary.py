@@ -178,3 +178,19 @@ def test_policies_of_one_tokenizer_are_no_repetitions_of_its_training(tokenizer,
     assert (row["seeds"], row["skill"]) == (2, "0.40 [-2.14, 2.94]")
     text = report(records, tmp_path).text
     assert "over training seeds, policies averaged within each" in text
+
+
+def test_an_allocator_has_a_row_and_no_part_in_the_verdict(tokenizer, allocator, policy, vary):
+    records = [tokenizer(), *(allocator(seed=seed) for seed in (0, 1))]
+    row = row_of(summary_rows(records), "heuristics")
+    assert (row["tokens"], row["mse"], row["shuffled"]) == (6.0, 0.013, "-0.25")
+    assert verdict(records) == []
+    alone = vary(allocator(), controls={})
+    assert row_of(summary_rows([alone]), "heuristics")["shuffled"] == "-"
+    both = [policy(skill=skill, seed=seed) for seed, skill in enumerate((0.5, 0.51))]
+    assert "for 1 of 1 policies" in verdict([*records, *both])[0]
+
+
+def test_without_policies_intervals_are_over_trainings(tokenizer, allocator, tmp_path):
+    records = [tokenizer(), *(allocator(training_seed=seed) for seed in (0, 1))]
+    assert "over training seeds" in report(records, tmp_path).text

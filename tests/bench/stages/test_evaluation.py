@@ -155,8 +155,13 @@ def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
         "codebook_entropy_bits": bank.about["codebook"]["entropy_bits"],
         "bits_per_token": math.log2(25),
     }
+
+
+def test_a_tokenizer_alone_has_a_row_per_image_and_budget(small_run, bank):
     table = pd.read_parquet(small_run.artifact("elastic") / "images.parquet")
-    assert table["budget"].tolist() == [4] * 24
+    assert table["budget"].tolist() == [1, 2, 4] * 24
+    np.testing.assert_allclose(table["mse"], bank.per_budget("mse").ravel())
+    assert {"id", "sha256", "psnr", "perceptual"} <= {*table.columns}
 
 
 def test_curves_of_what_ignoring_and_knowing_the_image_reach(small_run, bank):

@@ -1,0 +1,1 @@
+"""Allocators: what gives each image a token budget, behind one protocol."""

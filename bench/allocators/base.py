@@ -1,0 +1,82 @@
+"""The protocol of an allocator: budgets from what it may see, and what that costs.
+
+An allocator that has been built is ready: whatever it was fitted on lies behind it, and what it
+sees of new images is only what it declares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+PARTS = ("pixels", "latents", "ids", "curves")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is to see of `count` images; a part that is None is hidden.
+
+    `pixels` uint8 `[n, 3, H, W]`; the encoder's `latents [n, N, D]` and token `ids [n, N]`; `curves
+    [n, M]`, the image's own distortion at every candidate budget. `nested` says whether the tokens
+    of a shorter budget are a prefix of those of a longer one.
+    """
+
+    count: int
+    nested: bool = True
+    pixels: np.ndarray | None = None
+    latents: np.ndarray | None = None
+    ids: np.ndarray | None = None
+    curves: np.ndarray | None = None
+
+    def only(self, parts: frozenset[str]) -> Seen:
+        """The same images with all but these parts hidden."""
+        return replace(self, **{part: None for part in PARTS if part not in parts})
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The budget of each image: `chosen [n]`, columns of the candidates.
+
+    The passes are what choosing the budget *and* producing its tokens costs, mean per image.
+    `about` is what else is worth recording, such as a threshold.
+    """
+
+    chosen: np.ndarray
+    encoder_passes: float = 1.0
+    decoder_passes: float = 0.0
+    about: Mapping[str, float] = field(default_factory=dict)
+
+
+class Allocator(Protocol):
+    """Gives each image one of the candidate budgets.
+
+    `sees` names the parts of `Seen` that it reads; one that sees nothing draws its budgets at
+    random, in shares that are fixed.
+    """
+
+    name: str
+    sees: frozenset[str]
+
+    def allocate(self, seen: Seen) -> Allocation:
+        """The budgets of these images; the same images get the same budgets."""
+        ...
+
+
+NOTHING: frozenset[str] = frozenset()
+
+
+def encoder_passes(sees: frozenset[str], *, nested: bool) -> float:
+    """Encoder passes per image of an allocator that decodes nothing.
+
+    Unless tokens are nested, an image that was encoded to be looked at is encoded again for the
+    budget that it got.
+    """
+    return 1.0 if nested or not sees & {"latents", "ids"} else 2.0
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """Random numbers of their own for each `name` under one seed."""
+    return np.random.default_rng([seed, *name.encode()])

@@ -1,0 +1,28 @@
+"""What a bank and its images let an allocator see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bench.allocators.base import Seen
+from bench.bank import Bank
+from bench.data.image_set import read_image_set
+
+
+def seen_of(bank: Bank, *, images: Path | None = None, columns: np.ndarray | None = None) -> Seen:
+    """Everything there is of a bank's images, memory-mapped but for the curves.
+
+    `images` is the artifact of the images that the bank was made of, of which it may hold the first
+    ones only; `columns` are the candidate budgets, without which there are no curves.
+    """
+    count, arrays = bank.about["images"]["count"], bank.about["arrays"]
+    return Seen(
+        count=count,
+        nested=bank.about.get("nested", True),
+        pixels=None if images is None else read_image_set(images).pixels[:count],
+        latents=bank.array("latents") if "latents" in arrays else None,
+        ids=bank.array("ids") if "ids" in arrays else None,
+        curves=None if columns is None else bank.per_budget("mse")[:, columns],
+    )
