@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adatok_core.config import ConstraintWeighting
-from bench.cell import CellConfig
+from bench.cell import BankConfig, CellConfig
 from bench.data.image_folder import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
@@ -191,7 +191,8 @@ class _Builder:
             | {
                 "purpose": "evaluation",
                 "extractor_resolution": bank.extractor_resolution,
-                "inception": weights and self.file_sha256(weights),
+                "second_extractor": bank.second_extractor,
+                "inception": self.inception(bank),
             },
             inputs={"images": validation, "tokenizer": tokenizer},
             runtime={"inception_weights": weights},
@@ -227,7 +228,25 @@ class _Builder:
             inputs["tokenizer"] = tokenizer
             if config.policy.input == "pixels":
                 inputs["images"] = validation
-        return self.node("evaluation", _plain(config.evaluation), inputs=inputs)
+        return self.node(
+            "evaluation",
+            _plain(config.evaluation),
+            inputs=inputs,
+            runtime={"inception_weights": weights},
+        )
+
+    def inception(self, bank: BankConfig) -> str | None:
+        """SHA-256 of the weight file, if there is one."""
+        path = bank.inception_weights
+        if path is None:
+            return None
+        sha256 = self.file_sha256(path)
+        if not sha256.startswith(bank.inception_sha256):
+            raise UserError(
+                f"bank.inception_sha256: the SHA-256 of {path} begins with {sha256[:8]}, not "
+                f"{bank.inception_sha256}; give torch-fidelity's weight file, or null for no rFID"
+            )
+        return sha256
 
 
 def _is_calibrated(config: CellConfig) -> bool:
@@ -241,7 +260,8 @@ def build_graph(suite: Suite) -> Graph:
     """All stages of a suite's cells, each once.
 
     Raises:
-        UserError: a folder of images or a weight file that the suite names cannot be read.
+        UserError: a folder of images or a weight file that the suite names cannot be read, or the
+            file is not the one it should be.
     """
     builder = _Builder(suite)
     evaluated: list[Node] = []

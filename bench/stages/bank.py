@@ -20,7 +20,9 @@ from bench.checkpoints import load_tensors, save_tensors
 from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.extractors import Extractor, build_extractors
+from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.pixel import mse, psnr
+from bench.metrics.ssim import ssim
 from bench.stage import StageContext
 from bench.stages.tokenizer import load_tokenizer, read_trained_lengths
 from bench.store import write_json
@@ -55,8 +57,11 @@ def run(context: StageContext) -> dict[str, Any]:
     extractors = (
         build_extractors(
             resolution=config["extractor_resolution"],
-            inception_weights=context.spec.runtime.get("inception_weights"),
             device=device,
+            second=config.get("second_extractor", False),
+            inception_weights=context.spec.runtime.get("inception_weights"),
+            # The file may have changed since the stage was planned.
+            inception_sha256=config.get("inception") or SHA256_PREFIX,
         )
         if config["extractor_resolution"]
         else []
@@ -133,17 +138,33 @@ def _shard(
         add("latents", latents.half())
         codes = tokenizer.quantizer.decode(ids)
         decoded = [to_uint8(decoder(codes[:, :budget])) for budget, decoder in decoders.items()]
-        errors = torch.stack([mse(image, original) for image in decoded], 1)
-        add("mse", errors.float())
-        add("psnr", psnr(errors).float())
-        for extractor in extractors:
-            values, distances = extractor.compare(original, decoded)
-            if features:
-                add(f"{extractor.name}_originals", values[0])
-                add(extractor.name, torch.stack(values[1:], 1))
-            if distances is not None:
-                add("perceptual", distances)
+        for name, value in measure(original, decoded, extractors, features=features).items():
+            add(name, value)
     return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def measure(
+    original: Tensor, decoded: list[Tensor], extractors: list[Extractor], *, features: bool
+) -> dict[str, Tensor]:
+    """Everything that is measured on a batch and its reconstructions, by the name of its array.
+
+    Batches are uint8 `[B, 3, H, W]`, errors `[B, M]`, features `[B, M, d]`, those of the originals
+    `[B, d]`; features only where asked for.
+    """
+    errors = torch.stack([mse(image, original) for image in decoded], 1)
+    measured = {
+        "mse": errors.float(),
+        "psnr": psnr(errors).float(),
+        "ssim": torch.stack([ssim(image, original) for image in decoded], 1),
+    }
+    for extractor in extractors:
+        values, distances = extractor.compare(original, decoded)
+        if features:
+            measured[f"{extractor.name}_originals"] = values[0]
+            measured[extractor.name] = torch.stack(values[1:], 1)
+        if distances is not None:
+            measured["perceptual"] = distances
+    return measured
 
 
 def _pixels(images: ImageSet, first: int, last: int) -> Tensor:

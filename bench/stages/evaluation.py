@@ -13,6 +13,8 @@ from adatok_core.policy import BudgetPolicy
 from adatok_core.tokenizer import parameter_count
 from bench import allocation
 from bench.bank import Bank
+from bench.cell import EvaluationConfig
+from bench.errors import UserError
 from bench.judge import Judge
 from bench.policy_features import PolicyFeatures, policy_features
 from bench.protocol import Protocol
@@ -30,17 +32,29 @@ def run(context: StageContext) -> dict[str, Any]:
     """Metrics of a policy's allocation, or of each fixed budget when the cell has no policy.
 
     Per-image results go to `images.parquet`.
+
+    Raises:
+        UserError: the bank has too few images for what is asked.
     """
     bank = Bank.read(context.inputs["bank"])
-    judge = Judge(bank)
-    rng = np.random.default_rng(context.spec.config["seed"])
+    settings = EvaluationConfig(**context.spec.config)
+    problem = settings.problem(bank.about["images"]["count"])
+    if problem:
+        raise UserError(problem)
+    judge = Judge(
+        bank,
+        kid_subset=settings.kid_subset,
+        generative=settings.generative,
+        inception_weights=context.spec.runtime.get("inception_weights"),
+    )
+    rng = np.random.default_rng(settings.seed)
     if "policy" in context.inputs:
         result, chosen = _policy(context, bank, judge, rng)
     else:
         result, chosen = _fixed(bank, judge)
     table = bank.table().iloc[np.arange(len(chosen)) * len(bank.budgets) + chosen]
     table.to_parquet(context.work / "images.parquet", index=False)
-    protocol = Protocol.of_bank(bank.about)
+    protocol = Protocol.of_bank(bank.about, estimators=judge.estimators)
     return {
         **result,
         "codebook": bank.about["codebook"],
@@ -60,6 +74,7 @@ def _fixed(bank: Bank, judge: Judge) -> tuple[dict[str, Any], np.ndarray]:
         row |= judge.metrics(chosen) | judge.speed(chosen)
         curve.append({**row, "bits": judge.bits(chosen, 1)})
     metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
+    metrics |= judge.details(judge.features(chosen))
     trained = np.flatnonzero(bank.about["trained"])
     return {
         "allocator": "fixed",
@@ -138,6 +153,7 @@ def _policy(
     shares = allocation.budget_shares(picked, len(columns))
     metrics = {
         **judge.metrics(chosen),
+        **judge.details(judge.features(chosen)),
         "allocation_skill": allocation.allocation_skill(distortion, budgets, picked),
         "policy_entropy": entropy,
         "collapsed": allocation.is_collapsed(picked, len(columns)),

@@ -15,7 +15,7 @@ from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
-from bench.metrics.lite0 import Lite0
+from bench.metrics.lite import Lite0
 from bench.settings import parse
 from bench.stage import StageContext
 

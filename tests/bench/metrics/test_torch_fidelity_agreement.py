@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.kernel import kernel_distance
-from bench.metrics.lite0 import POOLED_DIM, Lite0
+from bench.metrics.lite import POOLED_DIM, Lite0
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 RESOLUTION = 32
