@@ -14,6 +14,7 @@ RESULT_METRICS = (
     "max_tokens",
     "psnr",
     "mse",
+    "ssim",
     "perceptual",
     "fd_lite0",
     "kid_lite0",
