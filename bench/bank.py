@@ -5,7 +5,7 @@
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
     latents.npy             encoder features `[n, N, D]` float16
     ids.npy                 token ids `[n, N]` int32, or int64 above 2^31 codes
-    mse.npy, psnr.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
+    mse.npy, psnr.npy, ssim.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
     <extractor>.npy         features of reconstructions `[n, M, d]` float32 (evaluation bank)
     <extractor>_originals.npy   features of the originals `[n, d]`
     own_tokens.npy          tokens a halting tokenizer takes at each of `E` targets `[n, E]`
@@ -28,7 +28,7 @@ import pandas as pd
 from bench.errors import UserError
 
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
-PER_BUDGET = ("mse", "psnr", "perceptual")
+PER_BUDGET = ("mse", "psnr", "ssim", "perceptual")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Bank:
         return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def per_budget(self, name: str) -> np.ndarray:
-        """`mse`, `psnr` or `perceptual`, `[n, M]` float64."""
+        """One of `PER_BUDGET`, `[n, M]` float64."""
         return np.asarray(self.array(name), dtype=np.float64)
 
     def features(self, extractor: str, chosen: np.ndarray) -> np.ndarray:

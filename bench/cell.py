@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 
 from adatok_core.config import FineTuning, PolicyConfig, TokenizerConfig, TrainingConfig
@@ -15,6 +16,8 @@ from bench.data.image_set import FluentScenes, ImageFolder
 
 _STRICT = {"extra": "forbid"}
 LITE0_SMALLEST = 32
+SSIM_SMALLEST = 11
+SCORE_SMALLEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +28,9 @@ class BankConfig:
     drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
     chooses its lengths itself. `policy_images` is how many training images the policy's bank takes
     (all, when null), `policy_perceptual` whether it measures perceptual distances too;
-    `extractor_resolution` the side in px to which Lite0's input is resized; `inception_weights` a
-    path to torch-fidelity's weight file, without which there is no rFID.
+    `extractor_resolution` the side in px to which Lite0's input is resized; `second_extractor`
+    whether Lite1 gives distances too; `inception_weights` a path to torch-fidelity's weight file,
+    without which there is no rFID, and `inception_sha256` how that file's SHA-256 begins.
     """
 
     __pydantic_config__ = _STRICT
@@ -36,7 +40,9 @@ class BankConfig:
     policy_images: int | None = None
     policy_perceptual: bool = False
     extractor_resolution: int = 64
+    second_extractor: bool = False
     inception_weights: str | None = None
+    inception_sha256: str = "6726825d"
     batch: int = 64
     shard: int = 1024
 
@@ -47,6 +53,8 @@ class BankConfig:
                 raise ValueError(f"{key}: must be 1 or more")
         if self.extractor_resolution < LITE0_SMALLEST:
             raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
+        if not re.fullmatch("[0-9a-f]{8,64}", self.inception_sha256):
+            raise ValueError("inception_sha256: must be 8 to 64 hexadecimal digits, in lower case")
         budgets = self.budgets
         if budgets is not None and (not budgets or sorted({*budgets}) != list(budgets)):
             raise ValueError(f"budgets: {list(budgets)} must increase strictly, or be null")
@@ -67,13 +75,37 @@ class EvaluationConfig:
 
     `seed` draws which image gets which budget where the image is ignored. `heuristics` adds scores
     of the image and threshold searches to the controls, fitted on training images to the
-    allocation's own mean budget.
+    allocation's own mean budget. `kid_subset` is the number of images in each block of the kernel
+    distance's interval (a tenth of them, when null); `generative` asks for the inception score,
+    precision and recall too.
     """
 
     __pydantic_config__ = _STRICT
 
     seed: int = 0
     heuristics: bool = False
+    kid_subset: int | None = None
+    generative: bool = False
+
+    def __post_init__(self):
+        if self.kid_subset is not None and self.kid_subset < 2:
+            raise ValueError("kid_subset: must be 2 or more, or null")
+
+    def problem(self, images: int) -> str | None:
+        """What cannot be measured on so many validation images."""
+        if images < 2 * (self.kid_subset or 2):
+            remedy = "give more images" if self.kid_subset is None else "lower it"
+            blocks = self.kid_subset or 2
+            return (
+                f"evaluation.kid_subset: {images} validation images do not fill two blocks of "
+                f"{blocks}; {remedy}"
+            )
+        if self.generative and images < SCORE_SMALLEST:
+            return (
+                f"evaluation.generative: an inception score needs {SCORE_SMALLEST} validation "
+                f"images or more, not {images}"
+            )
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +133,7 @@ class CellConfig:
             self._bank_problem(),
             self._policy_problem(),
             self._allocator_problem(),
+            self._evaluation_problem(),
         ):
             if problem:
                 raise ValueError(problem)
@@ -165,6 +198,8 @@ class CellConfig:
                 f"tokenizer.budgets: {list(self.tokenizer.budgets)} must be [{patches}], the "
                 f"patches of a {resolution} px image, for the encoding grid"
             )
+        if resolution < SSIM_SMALLEST:
+            return f"data.resolution: SSIM needs {SSIM_SMALLEST} px or more, not {resolution}"
         if resolution < LITE0_SMALLEST:
             for key, training in self.trainings.items():
                 for name, on in (
@@ -259,3 +294,9 @@ class CellConfig:
                 "the tokenizer"
             )
         return None
+
+    def _evaluation_problem(self) -> str | None:
+        """Sets of images that are too small; how many a folder holds is known later."""
+        if not isinstance(self.data, FluentScenes):
+            return None
+        return self.evaluation.problem(self.data.validation)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.losses import perceptual_distance
-from bench.metrics.inception import InceptionExtractor
-from bench.metrics.lite0 import Lite0, weights_sha256
+from bench.metrics.inception import SHA256_PREFIX, InceptionExtractor
+from bench.metrics.lite import Lite0, Lite1, weights_sha256
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Extractor:
         """
         if isinstance(self.network, InceptionExtractor):
             return [self.network.features(batch) for batch in (original, *decoded)], None
+        if isinstance(self.network, Lite1):
+            batches = (original, *decoded)
+            return [self.network.forward_features(batch)[0] for batch in batches], None
         reference, reference_maps = self.network.forward_features(original)
         features, distances = [reference], []
         for batch in decoded:
@@ -40,20 +43,32 @@ class Extractor:
 
 
 def build_extractors(
-    *, resolution: int, inception_weights: str | None, device: str
+    *,
+    resolution: int,
+    device: str,
+    second: bool = False,
+    inception_weights: str | None = None,
+    inception_sha256: str = SHA256_PREFIX,
 ) -> list[Extractor]:
-    """Lite0 always; Inception when there is a weight file.
+    """Lite0 always; Lite1 as a second one when asked for; Inception when there is a weight file.
 
     Raises:
-        UserError: the weight file is missing or is not Inception's.
+        UserError: the weight file is missing, has another hash, or is not Inception's.
     """
-    lite0 = Extractor(
-        "lite0",
-        Lite0(resolution).to(device),
-        {"weights_sha256": weights_sha256(), "layer": "pooled 1280", "input_px": resolution},
-    )
-    if inception_weights is None:
-        return [lite0]
-    network = InceptionExtractor(inception_weights).to(device)
-    card = {"weights_sha256": network.weights_sha256, "layer": "pooled 2048", "input_px": 299}
-    return [lite0, Extractor("inception", network, card)]
+    extractors = [
+        _lite(kind, resolution, device) for kind in ([Lite0, Lite1] if second else [Lite0])
+    ]
+    if inception_weights is not None:
+        network = InceptionExtractor(inception_weights, sha256=inception_sha256).to(device)
+        card = {"weights_sha256": network.weights_sha256, "layer": "pooled 2048", "input_px": 299}
+        extractors.append(Extractor("inception", network, card))
+    return extractors
+
+
+def _lite(kind: type[Lite0], resolution: int, device: str) -> Extractor:
+    card = {
+        "weights_sha256": weights_sha256(kind.size),
+        "layer": "pooled 1280",
+        "input_px": resolution,
+    }
+    return Extractor(kind.size, kind(resolution).to(device), card)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adatok_core.config import ConstraintWeighting
-from bench.cell import CellConfig
+from bench.cell import BankConfig, CellConfig
 from bench.data.fingerprint import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
@@ -209,7 +209,8 @@ class _Builder:
                     "purpose": "evaluation",
                     "own_targets": _lists(bank.own_targets),
                     "extractor_resolution": bank.extractor_resolution,
-                    "inception": weights and self.file_sha256(weights),
+                    "second_extractor": bank.second_extractor,
+                    "inception": self.inception(bank),
                 },
                 {"inception_weights": weights},
             ),
@@ -250,7 +251,9 @@ class _Builder:
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
         inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
-        settings = {"seed": config.evaluation.seed}
+        settings = {
+            name: getattr(config.evaluation, name) for name in ("seed", "kid_subset", "generative")
+        }
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
         if config.allocator is not None:
@@ -260,7 +263,23 @@ class _Builder:
             inputs |= self.fitting(cell, banks)
             if config.sees_pixels:
                 inputs["images"] = self.data(cell, "validation")
-        return self.node("evaluation", settings, inputs=inputs)
+        weights = config.bank.inception_weights
+        return self.node(
+            "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}
+        )
+
+    def inception(self, bank: BankConfig) -> str | None:
+        """SHA-256 of the weight file, if there is one."""
+        path = bank.inception_weights
+        if path is None:
+            return None
+        sha256 = self.file_sha256(path)
+        if not sha256.startswith(bank.inception_sha256):
+            raise UserError(
+                f"bank.inception_sha256: the SHA-256 of {path} begins with {sha256[:8]}, not "
+                f"{bank.inception_sha256}; give torch-fidelity's weight file, or null for no rFID"
+            )
+        return sha256
 
 
 def _has_calibration(config: CellConfig) -> bool:
@@ -276,7 +295,8 @@ def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None
     every file is read.
 
     Raises:
-        UserError: a folder of images or a weight file that the suite names cannot be read.
+        UserError: a folder of images or a weight file that the suite names cannot be read, or the
+            file is not the one it should be.
     """
     builder = _Builder(suite, name_folder or fingerprint)
     evaluated: list[Node] = []

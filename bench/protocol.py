@@ -14,7 +14,8 @@ from bench.store import content_key
 class Protocol:
     """Values are comparable when, and only when, their protocols are equal.
 
-    `extractors` maps each metric network to its weights' hash, layer and input size.
+    `extractors` maps each metric network to its weights' hash, layer and input size; `estimators`
+    says how intervals, extrapolations and scores are taken from features.
     """
 
     images_digest: str
@@ -26,17 +27,19 @@ class Protocol:
     reference: str = "paired originals"
     feature_dtype: str = "float32 features, float64 statistics"
     weights: str = "EMA"
+    estimators: dict[str, Any]
     extractors: dict[str, dict[str, Any]]
     versions: dict[str, str]
 
     @staticmethod
-    def of_bank(about: dict[str, Any]) -> Protocol:
-        """The protocol under which a bank's values were made."""
+    def of_bank(about: dict[str, Any], *, estimators: dict[str, Any] | None = None) -> Protocol:
+        """The protocol under which a bank's values are made, and judged by these `estimators`."""
         versions = package_versions()
         return Protocol(
             images_digest=about["images"]["digest"],
             images_count=about["images"]["count"],
             resolution=about["resolution"],
+            estimators=estimators or {},
             extractors=about["extractors"],
             versions={name: versions[name] for name in ("torch", "numpy", "pillow")},
         )

@@ -15,6 +15,7 @@ RESULT_METRICS = (
     "psnr",
     "ssim",
     "mse",
+    "ssim",
     "perceptual",
     "fd_lite0",
     "kid_lite0",

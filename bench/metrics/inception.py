@@ -5,6 +5,7 @@ import io
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,7 @@ from bench.errors import UserError
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 POOLED_DIM = 2048
+SHA256_PREFIX = "6726825d"
 _HELP = "give torch-fidelity's weights-inception-2015-12-05-6726825d.pth"
 
 
@@ -20,15 +22,17 @@ class InceptionExtractor(nn.Module):
 
     Args:
         weights_path: a state dict in torch-fidelity's format.
+        sha256: how the file's SHA-256 (hex) must begin.
 
     Raises:
-        UserError: the file is missing, unreadable, or not such a state dict.
+        UserError: the file is missing, unreadable, has another hash, or is not such a state dict.
     """
 
-    def __init__(self, weights_path: str | Path):
+    def __init__(self, weights_path: str | Path, *, sha256: str = SHA256_PREFIX):
         super().__init__()
         weights = _read(Path(weights_path))
         self.weights_sha256 = hashlib.sha256(weights).hexdigest()
+        require_hash(weights_path, self.weights_sha256, sha256)
         prepare_torchvision()
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -48,6 +52,35 @@ class InceptionExtractor(nn.Module):
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Pooled features `[B, 2048]` float32 of uint8 images `[B, 3, H, W]`, resized to 299 px."""
         return self._network(images)[0]
+
+
+def require_hash(path: str | Path, sha256: str, prefix: str) -> None:
+    """Refuse weights whose SHA-256 does not begin as it should: their distances are not rFID.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not sha256.startswith(prefix):
+        raise UserError(
+            f"the SHA-256 of {path} begins with {sha256[:8]}, not {prefix}; {_HELP}, or set "
+            "bank.inception_sha256"
+        )
+
+
+def inception_logits(
+    weights_path: str | Path, pooled: np.ndarray, *, sha256: str = SHA256_PREFIX
+) -> np.ndarray:
+    """Logits without bias `[n, 1008]` of pooled features `[n, 2048]`, by the file's last layer.
+
+    The inception score is defined on these.
+
+    Raises:
+        UserError: the file is missing, unreadable or has another hash.
+    """
+    weights = _read(Path(weights_path))
+    require_hash(weights_path, hashlib.sha256(weights).hexdigest(), sha256)
+    state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+    return pooled @ state["fc.weight"].float().numpy().T
 
 
 def _read(path: Path) -> bytes:

@@ -23,7 +23,9 @@ from bench.checkpoints import load_tensors, save_tensors
 from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.extractors import Extractor, build_extractors
+from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.pixel import mse, psnr
+from bench.metrics.ssim import ssim
 from bench.stage import StageContext
 from bench.stages.tokenizer import load_tokenizer, read_trained_lengths
 from bench.store import write_json
@@ -58,8 +60,11 @@ def run(context: StageContext) -> dict[str, Any]:
     extractors = (
         build_extractors(
             resolution=config["extractor_resolution"],
-            inception_weights=context.spec.runtime.get("inception_weights"),
             device=device,
+            second=config.get("second_extractor", False),
+            inception_weights=context.spec.runtime.get("inception_weights"),
+            # The file may have changed since the stage was planned.
+            inception_sha256=config.get("inception") or SHA256_PREFIX,
         )
         if config["extractor_resolution"]
         else []
@@ -146,13 +151,13 @@ def _shard(
                 decoders.values(), _prefixes(tokenizer, pixels, ids, decoders), strict=True
             )
         ]
-        for name, value in measure(extractors, original, decoded, features=features).items():
+        for name, value in measure(original, decoded, extractors, features=features).items():
             add(name, value)
         if own_targets:
             own = [tokenizer.own_allocation(pixels, target) for target in own_targets]
             add("own_tokens", torch.stack([kept for _, kept in own], 1).int())
             decoded = [to_uint8(tokenizer.decode(*allocated)) for allocated in own]
-            for name, value in measure(extractors, original, decoded, features=features).items():
+            for name, value in measure(original, decoded, extractors, features=features).items():
                 if not name.endswith("_originals"):
                     add(f"own_{name}", value)
     return {name: torch.cat(values) for name, values in parts.items()}
@@ -168,7 +173,7 @@ def _prefixes(
 
 
 def measure(
-    extractors: list[Extractor], original: Tensor, decoded: list[Tensor], *, features: bool
+    original: Tensor, decoded: list[Tensor], extractors: list[Extractor], *, features: bool
 ) -> dict[str, Tensor]:
     """Metrics of `M` decoded batches, by the names of a bank's arrays: `[B, M]` each.
 
@@ -176,7 +181,11 @@ def measure(
     Batches are uint8 `[B, 3, H, W]`.
     """
     errors = torch.stack([mse(image, original) for image in decoded], 1)
-    measured = {"mse": errors.float(), "psnr": psnr(errors).float()}
+    measured = {
+        "mse": errors.float(),
+        "psnr": psnr(errors).float(),
+        "ssim": torch.stack([ssim(image, original) for image in decoded], 1),
+    }
     for extractor in extractors:
         values, distances = extractor.compare(original, decoded)
         if features:

@@ -18,6 +18,7 @@ from bench.allocators.learned import LearnedPolicy
 from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of
 from bench.bank import Bank
+from bench.cell import EvaluationConfig
 from bench.controls import Candidates, controls, passes
 from bench.errors import UserError
 from bench.judge import Judge
@@ -40,18 +41,20 @@ def run(context: StageContext) -> dict[str, Any]:
     budget, so that nothing of the curve is lost.
 
     Raises:
-        UserError: the bank has not what the allocator needs, or a mean budget cannot be had.
+        UserError: the bank has not what the allocator needs, too few images for what is asked, or a
+            mean budget cannot be had.
     """
     bank = _bank(context, "bank")
     config = _allocator_config(context)
+    judge = _judge(context, bank)
     if isinstance(config, OwnConfig):
-        result, table = _own(context, bank, config)
+        result, table = _own(context, judge, config)
     elif config is not None or "policy" in context.inputs:
-        result, table = _allocated(context, bank, config)
+        result, table = _allocated(context, judge, config)
     else:
-        result, table = _curve(bank), bank.table()
+        result, table = _curve(judge), bank.table()
     table.to_parquet(context.work / "images.parquet", index=False)
-    protocol = Protocol.of_bank(bank.about)
+    protocol = Protocol.of_bank(bank.about, estimators=judge.estimators)
     return {
         **result,
         "codebook": bank.about["codebook"],
@@ -69,20 +72,36 @@ def _bank(context: StageContext, name: str) -> Bank:
     return bank
 
 
+def _judge(context: StageContext, bank: Bank) -> Judge:
+    """Raises `UserError` where the bank has too few images."""
+    config = context.spec.config
+    settings = EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
+    problem = settings.problem(bank.about["images"]["count"])
+    if problem:
+        raise UserError(problem)
+    return Judge(
+        bank,
+        kid_subset=settings.kid_subset,
+        generative=settings.generative,
+        inception_weights=context.spec.runtime.get("inception_weights"),
+    )
+
+
 def _allocator_config(context: StageContext) -> AllocatorConfig | None:
     raw = context.spec.config.get("allocator")
     return None if raw is None else parse(AllocatorConfig, raw, where="allocator")
 
 
-def _curve(bank: Bank) -> dict[str, Any]:
-    judge, trained = Judge(bank), np.flatnonzero(bank.about["trained"])
-    curve = []
+def _curve(judge: Judge) -> dict[str, Any]:
+    bank, curve = judge.bank, []
+    trained = np.flatnonzero(bank.about["trained"])
     for column, budget in enumerate(bank.budgets):
         fixed = Allocation(np.full(bank.about["images"]["count"], column))
         row = {"budget": int(budget), "trained": bank.about["trained"][column]}
         row |= judge.metrics(fixed.chosen) | passes(fixed) | judge.speed(fixed.chosen)
         curve.append({**row, "bits": judge.bits(fixed.chosen, 1)})
     metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
+    metrics |= judge.details(judge.features(fixed.chosen))
     return {
         "allocator": "fixed",
         "metrics": metrics | _codebook_metrics(bank),
@@ -117,15 +136,17 @@ def _codebook_metrics(bank: Bank) -> dict[str, float]:
 
 
 def _allocated(
-    context: StageContext, bank: Bank, config: AllocatorConfig | None
+    context: StageContext, judge: Judge, config: AllocatorConfig | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
+    bank = judge.bank
     policy = _policy(context, bank) if config is None else None
     wanted = config.candidates if policy is None else policy.config.candidates
-    candidates = Candidates(Judge(bank), _columns(bank, wanted))
+    candidates = Candidates(judge, _columns(bank, wanted))
     fitting = _fitting(context, bank, candidates)
     allocator: Allocator = policy or build_allocator(config, fitting)
     allocated = allocator.allocate(fitting.judged.only(allocator.sees))
     metrics = candidates.metrics(allocator, allocated)
+    metrics |= judge.details(judge.features(candidates.columns[allocated.chosen]))
     metrics |= _choice_metrics(candidates, allocated) | _codebook_metrics(bank)
     if policy is not None:
         metrics |= _policy_cost(policy, fitting.judged, context)
@@ -222,22 +243,24 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
 
 
 def _own(
-    context: StageContext, bank: Bank, config: OwnConfig
+    context: StageContext, judge: Judge, config: OwnConfig
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """The tokenizer's own allocation, judged against mixtures of its fixed budgets.
 
     Its budgets are no candidates, so they cannot be shuffled; where its mean tokens lie outside the
     candidates there is nothing to compare with, so no skill and no controls.
     """
+    bank = judge.bank
     own = OwnBank.of(bank)
     chosen = np.full(bank.about["images"]["count"], own.column(config.target))
-    candidates = Candidates(Judge(bank), _columns(bank, config.candidates))
-    judge, tokens = Judge(own), own.tokens(chosen)
+    candidates = Candidates(judge, _columns(bank, config.candidates))
+    own_judge, tokens = _judge(context, own), own.tokens(chosen)
     encoded, decoded = own.passes(chosen)
-    metrics = judge.metrics(chosen) | passes(Allocation(chosen, encoded, decoded))
+    metrics = own_judge.metrics(chosen) | passes(Allocation(chosen, encoded, decoded))
+    metrics |= own_judge.details(own_judge.features(chosen))
     metrics |= candidates.skills(metrics) | {
         "collapsed": allocation.is_collapsed(tokens, int(tokens.max()) + 1),
-        "bits": judge.bits(chosen, bank.about["max_tokens"]),
+        "bits": own_judge.bits(chosen, bank.about["max_tokens"]),
     }
     mean_tokens, budgets = metrics["mean_tokens"], candidates.budgets
     return {

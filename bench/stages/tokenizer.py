@@ -18,7 +18,7 @@ from bench.bank import TOKENIZER_WEIGHTS as WEIGHTS
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.metrics.lite0 import Lite0
+from bench.metrics.lite import Lite0
 from bench.settings import parse
 from bench.stage import StageContext
 

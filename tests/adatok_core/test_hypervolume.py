@@ -1,3 +1,4 @@
+import moocore
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -83,6 +84,14 @@ def test_the_area_is_the_share_of_a_grid_that_is_dominated(points, reference):
     box = (2 - reference[0]) * (2 - reference[1])
     # A staircase cuts through at most two cells per row or column.
     assert hypervolume(points, reference) == pytest.approx(dominated.mean() * box, abs=18 / cells)
+
+
+@deterministic
+@given(st.lists(point, min_size=1, max_size=12), point)
+def test_agrees_with_moocore(points, reference):
+    # Moocore's coordinates are smaller-is-better.
+    expected = moocore.hypervolume(-np.array(points), ref=-np.array(reference))
+    assert hypervolume(points, reference) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

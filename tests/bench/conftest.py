@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 
@@ -74,6 +76,12 @@ def inception_weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def inception_sha256(inception_weights):
+    """The hash of that file, which is not that of torch-fidelity's."""
+    return hashlib.sha256(inception_weights.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")

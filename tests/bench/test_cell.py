@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from bench.cell import EvaluationConfig
 from bench.errors import UserError
 
 POLICY = {"candidates": [1, 2, 4]}
@@ -355,3 +356,45 @@ def test_a_cell_allocates_by_a_policy_or_an_allocator(cell):
     changes = {"allocator": {**PNG, "candidates": [1, 3]}, "bank.budgets": [1, 3, 4]}
     assert cell(changes).allocates
     assert cell(changes).allocator.candidates == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"evaluation.kid_subset": 13},
+            "evaluation.kid_subset: 24 validation images do not fill two blocks of 13; lower it",
+        ),
+        (
+            {"data.validation": 3},
+            "evaluation.kid_subset: 3 validation images do not fill two blocks of 2; give more "
+            "images",
+        ),
+        ({"evaluation.kid_subset": 1}, "evaluation: kid_subset: must be 2 or more, or null"),
+        (
+            {"evaluation.generative": True, "data.validation": 9},
+            "evaluation.generative: an inception score needs 10 validation images or more, not 9",
+        ),
+        (
+            {"bank.inception_sha256": "6726825"},
+            "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
+        ),
+        (
+            {"bank.inception_sha256": "6726825D"},
+            "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
+        ),
+    ],
+)
+def test_metrics_that_cannot_be_taken(refusal, changes, expected):
+    assert refusal(changes) == expected
+
+
+def test_blocks_of_half_the_images_are_the_largest(cell):
+    assert cell({"evaluation.kid_subset": 12}).evaluation.kid_subset == 12
+    assert cell({"data.validation": 9}).evaluation == EvaluationConfig()
+
+
+def test_images_too_small_for_structural_similarity(tmp_path, refusal):
+    folder = {"kind": "image_folder", "path": str(tmp_path), "resolution": 8}
+    changes = {"data": folder, "bank.policy_images": None}
+    assert refusal(changes) == "data.resolution: SSIM needs 11 px or more, not 8"

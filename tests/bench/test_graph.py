@@ -1,3 +1,4 @@
+import hashlib
 import itertools
 import shutil
 from collections import Counter
@@ -97,11 +98,14 @@ def test_a_tokenizer_without_policy_trains_beside_the_one_that_waits(load, small
         ("training.seed", 1, {"tokenizer"}),
         ("bank.policy_images", 41, {"policy bank"}),
         ("bank.extractor_resolution", 33, {"bank"}),
+        ("bank.second_extractor", True, {"bank"}),
         ("bank.policy_perceptual", True, {"policy bank"}),
         ("bank.budgets", [1, 2, 3, 4], {"policy bank", "bank"}),
         ("bank.shard", 17, {"policy bank", "bank"}),
         ("policy.seed", 1, {"policy"}),
         ("evaluation.seed", 1, set()),
+        ("evaluation.kid_subset", 3, set()),
+        ("evaluation.generative", True, set()),
     ],
 )
 def test_a_setting_changes_the_stages_it_belongs_to_and_theirs_after_them(
@@ -341,8 +345,14 @@ def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):
 
 def test_weights_are_known_by_their_content(load, small, store, tmp_path):
     def bank(name):
-        suite = load(one_arm(small, **{"bank.inception_weights": str(tmp_path / name)}))
-        (evaluation,) = build_graph(suite).evaluations
+        sha256 = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        weights = {
+            "bank.inception_weights": str(tmp_path / name),
+            "bank.inception_sha256": sha256[:8],
+        }
+        (evaluation,) = build_graph(load(one_arm(small, **weights))).evaluations
+        assert evaluation.runtime["inception_weights"] == str(tmp_path / name)
+        assert evaluation.inputs["bank"].config["inception"] == sha256
         return evaluation.inputs["bank"].spec(store)
 
     for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
@@ -352,6 +362,21 @@ def test_weights_are_known_by_their_content(load, small, store, tmp_path):
     assert a.runtime["inception_weights"] == str(tmp_path / "a")
     (without,) = build_graph(load(one_arm(small))).evaluations
     assert without.inputs["bank"].spec(store).key not in {a.key, c.key}
+
+
+@pytest.mark.parametrize("prefix", [{}, {"bank.inception_sha256": "00000000"}])
+def test_weights_with_another_hash_are_refused_before_anything_runs(load, small, tmp_path, prefix):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"other weights")
+    suite = load(one_arm(small, **{"bank.inception_weights": str(path)}, **prefix))
+    sha256 = hashlib.sha256(b"other weights").hexdigest()
+    wanted = prefix.get("bank.inception_sha256", "6726825d")
+    with pytest.raises(UserError) as error:
+        build_graph(suite)
+    said = str(error.value)
+    assert "arm 'a': bank.inception_sha256: " in said
+    assert f"{path} begins with {sha256[:8]}, not {wanted}; " in said
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ def test_a_banks_protocol_takes_what_the_bank_says():
     protocol = Protocol.of_bank(ABOUT)
     assert (protocol.images_digest, protocol.images_count, protocol.resolution) == ("d", 24, 32)
     assert protocol.extractors == ABOUT["extractors"]
+    assert protocol.estimators == {}
+    settings = {"inception_score": {"splits": 10}}
+    assert Protocol.of_bank(ABOUT, estimators=settings).estimators == settings
     assert set(protocol.versions) == {"torch", "numpy", "pillow"}
 
 
@@ -31,6 +34,7 @@ def test_a_banks_protocol_takes_what_the_bank_says():
         ("reference", "statistics file"),
         ("feature_dtype", "float16"),
         ("weights", "last step"),
+        ("estimators", {"kid_interval": {"images_per_block": 3}}),
         ("extractors", {}),
         ("versions", {"torch": "1"}),
     ],

@@ -81,6 +81,37 @@ def test_the_reference_gives_the_same_distance_every_time():
         assert reference.distance(other) == frechet_distance(a, other)
 
 
+def test_a_singular_reference_has_a_root():
+    q = rotation(4, 2)
+    a = gaussian([0] * 4, q @ np.diag([0.0, 0.0, 4.0, 9.0]) @ q.T)
+    b = gaussian([0] * 4, q @ np.diag([1.0, 0.0, 1.0, 1.0]) @ q.T)
+    expected = (0 - 1) ** 2 + 0 + (2 - 1) ** 2 + (3 - 1) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected, abs=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(expected, abs=1e-6)
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(seed=st.integers(0, 999), d=st.integers(1, 6))
+def test_gaussians_that_share_their_axes_have_a_closed_form(seed, d):
+    rng = np.random.default_rng(seed)
+    means, deviations = rng.standard_normal((2, d)), rng.uniform(0.1, 3, (2, d))
+    q = rotation(d, seed)
+    a, b = (
+        gaussian(q @ mean, q @ np.diag(deviation**2) @ q.T)
+        for mean, deviation in zip(means, deviations, strict=True)
+    )
+    expected = np.square(means[0] - means[1]).sum() + np.square(deviations[0] - deviations[1]).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
+def test_rounding_in_directions_without_samples_does_not_add_up():
+    features = samples(5, 400, 0)
+    a, b = gaussian_statistics(features), gaussian_statistics(features * 2)
+    # Commuting covariances: the roots differ by a factor of two.
+    expected = np.square(features.mean(0)).sum() + np.trace(a.covariance)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-10)
+
+
 def test_fewer_samples_than_dimensions_give_a_number_and_keep_the_count():
     statistics = gaussian_statistics(samples(5, 20, 0))
     assert statistics.count == 5

@@ -1,11 +1,12 @@
 import hashlib
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
 from bench.errors import UserError
-from bench.metrics.inception import POOLED_DIM, InceptionExtractor
+from bench.metrics.inception import POOLED_DIM, InceptionExtractor, inception_logits
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 
@@ -30,7 +31,7 @@ def weights(network, tmp_path_factory):
 
 
 def test_gives_the_features_of_the_file(network, weights):
-    extractor = InceptionExtractor(weights)
+    extractor = InceptionExtractor(weights, sha256="")
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=generator)
     features = extractor.features(images)
@@ -39,6 +40,28 @@ def test_gives_the_features_of_the_file(network, weights):
     assert features.std() > 0
     assert torch.equal(features, network(images)[0])
     assert extractor.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def test_logits_are_those_the_inception_score_is_defined_on(network, weights):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    pooled = network(images)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "features_list", ["logits_unbiased"])
+        (expected,) = network(images)
+    logits = inception_logits(weights, pooled.numpy(), sha256="")
+    torch.testing.assert_close(torch.from_numpy(logits), expected)
+
+
+def test_weights_with_another_hash_are_refused(weights):
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    expected = rf"weights\.pth begins with {sha256[:8]}, not 6726825d; .*bank\.inception_sha256"
+    with pytest.raises(UserError, match=expected) as error:
+        InceptionExtractor(weights)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match=expected):
+        inception_logits(weights, np.zeros((1, POOLED_DIM), np.float32))
+    assert InceptionExtractor(weights, sha256=sha256[:8]).weights_sha256 == sha256
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -55,7 +78,7 @@ def test_a_file_is_never_unpickled(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"fc.weight": Malicious()}, path)
     with pytest.raises(UserError, match=r"evil\.pth is not a weight file"):
-        InceptionExtractor(path)
+        InceptionExtractor(path, sha256="")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +88,7 @@ def test_an_unreadable_file_is_refused(tmp_path, content):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.pth is not a weight file"):
-        InceptionExtractor(path)
+        InceptionExtractor(path, sha256="")
 
 
 @pytest.mark.parametrize("state", [{"fc.bias": torch.zeros(1008)}, [torch.zeros(2)]])
@@ -73,4 +96,4 @@ def test_weights_of_another_network_are_refused(tmp_path, state):
     path = tmp_path / "other.pth"
     torch.save(state, path)
     with pytest.raises(UserError, match=r"other\.pth is not a weight file"):
-        InceptionExtractor(path)
+        InceptionExtractor(path, sha256="")

@@ -5,8 +5,9 @@ import torch
 from torch.utils.data import Dataset
 
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
+from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.kernel import kernel_distance
-from bench.metrics.lite0 import POOLED_DIM, Lite0
+from bench.metrics.lite import POOLED_DIM, Lite0, lite_logits
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 RESOLUTION = 32
@@ -47,26 +48,33 @@ def by_torch_fidelity(pair):
 
         @staticmethod
         def get_provided_features_list():
-            return (str(POOLED_DIM),)
+            return (str(POOLED_DIM), "logits")
 
         @staticmethod
         def get_default_feature_layer_for_metric(metric):
-            return str(POOLED_DIM)
+            return "logits" if metric == "isc" else str(POOLED_DIM)
 
         @staticmethod
         def can_be_compiled():
             return False
 
         def forward(self, images):
-            return (self.network.forward_features(images)[0],)
+            pooled = self.network.forward_features(images)[0]
+            layers = {
+                str(POOLED_DIM): pooled,
+                "logits": torch.from_numpy(lite_logits("lite0", pooled.numpy())),
+            }
+            return tuple(layers[name] for name in self.features_list)
 
     register_feature_extractor("lite0-agreement-test", RegisteredLite0)
     return calculate_metrics(
         input1=Images(pair[0]),
         input2=Images(pair[1]),
         feature_extractor="lite0-agreement-test",
+        isc=True,
         fid=True,
         kid=True,
+        prc=True,
         kid_subsets=1,
         kid_subset_size=COUNT,
         cuda=False,
@@ -91,3 +99,16 @@ def test_kernel_distance_agrees(features, by_torch_fidelity):
     value = kernel_distance(*features)
     expected = by_torch_fidelity["kernel_inception_distance_mean"]
     assert value == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_inception_score_agrees(features, by_torch_fidelity):
+    value = inception_score(lite_logits("lite0", features[0]))
+    assert value == pytest.approx(by_torch_fidelity["inception_score_mean"], rel=1e-4)
+    assert value > 1.03
+
+
+def test_precision_and_recall_agree(features, by_torch_fidelity):
+    precision, recall = precision_recall(*features)
+    assert precision == pytest.approx(by_torch_fidelity["precision"], abs=2 / COUNT)
+    assert recall == pytest.approx(by_torch_fidelity["recall"], abs=2 / COUNT)
+    assert precision != recall

