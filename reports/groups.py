@@ -114,14 +114,19 @@ def is_policy(record: Record) -> bool:
     return record["settings"]["policy"] is not None
 
 
+def is_allocation(record: Record) -> bool:
+    """An allocation of any kind: by a policy, a heuristic, a search, ..."""
+    return is_policy(record) or record["settings"].get("allocator") is not None
+
+
 def is_elastic(record: Record) -> bool:
     """An elastic tokenizer's curve over fixed budgets."""
-    return not is_policy(record) and len(record["settings"]["tokenizer"]["budgets"]) > 1
+    return not is_allocation(record) and len(record["settings"]["tokenizer"]["budgets"]) > 1
 
 
 def is_fixed_length(record: Record) -> bool:
     """A tokenizer trained for one length."""
-    return not is_policy(record) and not is_elastic(record)
+    return not is_allocation(record) and not is_elastic(record)
 
 
 def tokenizer_identity(record: Record) -> Any:

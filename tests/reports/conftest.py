@@ -47,6 +47,7 @@ def _record(arm, swept, *, reference_arm, training_seed, policy):
         "group": f"{arm}: {apart}" if apart else arm,
         "swept": dict(swept),
         "reference_arm": reference_arm,
+        "length_from": None,
         "settings": {
             "data": {"kind": "fluent_scenes", "seed": 0},
             "tokenizer": {"budgets": list(BUDGETS), "lora": {"rank": 0}},
@@ -144,7 +145,7 @@ def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None,
 
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
     kept = ("suite", "question", "cell_key", "arm", "label", "group", "swept", "reference_arm",
-            "settings")  # fmt: skip
+            "settings", "length_from")  # fmt: skip
     return {key: record[key] for key in kept} | {"status": "failed", "error": error, "stages": []}
 
 
