@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def record_path(store: Store, suite_name: str, cell_key: str) -> Path:
 def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str, Any]:
     """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
     spec = node.spec(store)
-    settings = json.loads(json.dumps(cell.settings))
+    settings = _plain(cell.settings)
     record: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,
@@ -35,6 +36,7 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "group": cell.group,
         "swept": cell.swept,
         "reference_arm": suite.reference_arm,
+        "length_from": cell.reference and _plain(asdict(cell.reference)),
         "settings": settings,
         "status": "pending",
         "error": None,
@@ -78,6 +80,11 @@ def _images(spec: StageSpec, store: Store) -> str:
 
 def _history_name(stage: dict[str, Any]) -> str:
     return "finetuning" if "start" in stage["inputs"] else stage["stage"]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back: tuples as lists."""
+    return json.loads(json.dumps(value))
 
 
 def _upstream(node: Node) -> list[Node]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from bench.cell import CellConfig
 from bench.errors import UserError
 from bench.labels import describe_sweep
+from bench.references import BudgetReference, sources_same, sources_where
 from bench.settings import parse, read_yaml, suggestion
 from bench.stage import Resources
 from bench.store import content_key
@@ -18,19 +19,6 @@ from bench.store import content_key
 STAGES = ("manifest", "data", "tokenizer", "bank", "policy", "evaluation")
 DEVICE_STAGES = ("tokenizer", "bank")
 _STRICT = {"extra": "forbid"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BudgetReference:
-    """`budgets: {mean_budget_of: ARM, where: {...}}`: one budget, read from finished cells.
-
-    The mean budget of the arm's cells whose settings equal `where`, averaged and rounded.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    mean_budget_of: str
-    where: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,56 +237,19 @@ def _cell(
     budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
     if not isinstance(budgets, dict):
         return Cell(arm, parse(CellConfig, raw, where=where), swept)
-    reference = parse(BudgetReference, budgets, where=f"{where}: tokenizer.budgets")
+    at = f"{where}: tokenizer.budgets"
+    reference = parse(BudgetReference, budgets, where=at)
     if isinstance(raw.get("bank"), dict) and raw["bank"].get("budgets") is not None:
         raise UserError(
             f"{where}: bank.budgets: cannot be given where the tokenizer's budget is not known "
             "yet; set it to null"
         )
-    sources = _sources(reference, earlier, names, where=where)
+    sources = sources_where(reference, earlier, names, where=at)
     largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
     stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}
-    return Cell(arm, parse(CellConfig, stand_in, where=where), swept, reference, sources)
-
-
-def _sources(
-    reference: BudgetReference, earlier: list[Cell], names: list[str], *, where: str
-) -> tuple[int, ...]:
-    where = f"{where}: tokenizer.budgets"
-    arm = reference.mean_budget_of
-    of_arm = [index for index, cell in enumerate(earlier) if cell.arm == arm]
-    if not of_arm:
-        reason = "stands later in the file" if arm in names else "is no arm of this suite"
-        others = sorted({cell.arm for cell in earlier})
-        raise UserError(f"{where}.mean_budget_of: '{arm}' {reason}{suggestion(arm, others)}")
-    matching = tuple(
-        index
-        for index in of_arm
-        if all(
-            lookup(earlier[index].settings, path, where=where) == value
-            for path, value in reference.where.items()
-        )
-    )
-    if not matching or any(earlier[index].config.policy is None for index in matching):
-        raise UserError(
-            f"{where}.where: no cell of arm '{arm}' with a policy has {reference.where}"
-        )
-    return matching
-
-
-def lookup(settings: dict[str, Any], dotted: str, *, where: str) -> Any:
-    """A value by dotted path, tuples as lists.
-
-    Raises:
-        UserError: no such key.
-    """
-    value: Any = settings
-    for name in dotted.split("."):
-        if not isinstance(value, dict) or name not in value:
-            valid = list(value) if isinstance(value, dict) else []
-            raise UserError(f"{where}: {dotted}: unknown key{suggestion(name, valid)}")
-        value = value[name]
-    return list(value) if isinstance(value, tuple) else value
+    config = parse(CellConfig, stand_in, where=where)
+    sources = sources_same(reference, sources, earlier, asdict(config), where=at)
+    return Cell(arm, config, swept, reference, sources)
 
 
 def _refuse_twins(path: Path, cells: list[Cell]) -> None:

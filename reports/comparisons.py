@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.statistics import PairedDifference, holm, paired_difference
 from reports.groups import Group, Record, repetition_seed, setting
+from reports.shares import show_p
 from reports.text import show_interval
 
 LEVEL = 0.05
@@ -96,7 +97,7 @@ def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[d
             "against": one.reference or "-",
             "seeds": one.difference.n if one.difference else 0,
             "difference": show_interval(one.difference, digits=digits),
-            "p (Holm)": _show_p(one.p),
+            "p (Holm)": show_p(one.p),
             "verdict": one.verdict,
         }
         for one in comparisons
@@ -109,9 +110,3 @@ def count_verdicts(comparisons: list[Comparison]) -> str:
     always = ("better", "worse", "no difference shown")
     others = sorted(set(words) - set(always))
     return ", ".join(f"{words.count(word)} {word}" for word in (*always, *others))
-
-
-def _show_p(p: float) -> str:
-    if math.isnan(p):
-        return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -28,8 +28,16 @@ def render(
         # No dates and no versions in the files.
         _write(files[0], lambda aside: figure.savefig(aside, metadata={"Software": None}))
         _write(files[1], lambda aside: figure.savefig(aside, metadata={"CreationDate": None}))
-    _write(files[2], lambda aside: data.to_csv(aside, index=False))
+    write_csv(folder, name, data)
     return files
+
+
+def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:
+    """Write `name.csv` aside, then rename it into place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    _write(path, lambda aside: data.to_csv(aside, index=False))
+    return path
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:

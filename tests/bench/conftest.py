@@ -3,6 +3,7 @@ import hashlib
 import pytest
 import torch
 
+from bench.errors import UserError
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 TRAINING = {
@@ -88,3 +89,18 @@ def inception_sha256(inception_weights):
 def method_run(finish):
     """Heads on a frozen tokenizer; policies on codes and pixels; a length never trained, 3."""
     return finish(METHOD)
+
+
+@pytest.fixture
+def refusal(load):
+    """`refusal(content)`: why a suite is refused, after the file's name."""
+
+    def refusal(content):
+        with pytest.raises(UserError) as error:
+            load(content)
+        message = str(error.value)
+        assert "\n" not in message
+        assert "suite.yaml: " in message
+        return message.split("suite.yaml: ", 1)[1]
+
+    return refusal

@@ -9,6 +9,7 @@ from PIL import Image
 from bench.data.fingerprint import fingerprint
 from bench.errors import UserError
 from bench.graph import build_graph
+from bench.plan import plan_suite
 from bench.stages import STAGE_VERSIONS
 from bench.store import Store
 
@@ -244,7 +245,8 @@ def test_a_raised_version_makes_new_keys(load, small, store, monkeypatch):
 def reached(store, node, mean_tokens):
     spec = node.spec(store)
     store.work(spec.stage, spec.key).mkdir(parents=True)
-    store.publish(spec.stage, spec.key, {"result": {"metrics": {"mean_tokens": mean_tokens}}})
+    result = {"metrics": {"mean_tokens": mean_tokens}}
+    store.publish(spec.stage, spec.key, {"seconds": 1.0, "result": result})
 
 
 def test_a_referenced_budget_is_known_once_all_its_policies_are_evaluated(load, small, store):
@@ -403,3 +405,37 @@ def test_stages_ask_for_what_the_suite_gives_them(load, small):
     assert (asked["bank"].cpus, asked["policy"].cpus) == (2, 1)
     assert (asked["tokenizer"].gpus, asked["tokenizer"].device) == (0.25, "cuda")
     assert asked["data"].device == "cpu"
+
+
+def per_seed(small):
+    """Two training seeds: an arm of policies, and fixed lengths that go with their own seed's."""
+    seeds = {"training.seed": [0, 1]}
+    policy = {"name": "policy", "set": {"policy": POLICY}, "sweep": seeds}
+    budgets = {"mean_budget_of": "policy", "same": ["training.seed"]}
+    fixed = {"name": "fixed", "set": {"tokenizer.budgets": budgets}, "sweep": seeds}
+    return {**small, "arms": [policy, fixed]}
+
+
+def test_each_seeds_length_is_that_of_its_own_policy(load, small, store):
+    *policies, first, second = build_graph(load(per_seed(small))).evaluations
+    reached(store, policies[0], 1.4)
+    one, other = (cell.inputs["bank"].inputs["tokenizer"] for cell in (first, second))
+    assert one.spec(store).config["tokenizer"]["budgets"] == [1]
+    assert other.spec(store) is None
+    reached(store, policies[1], 2.6)
+    assert other.spec(store).config["tokenizer"]["budgets"] == [3]
+    assert one.spec(store).config["training"]["seed"] == 0
+    assert other.spec(store).config["training"]["seed"] == 1
+
+
+def test_a_plan_shows_the_lengths_that_wait_for_their_seed(load, small, store):
+    suite = load(per_seed(small))
+    graph = build_graph(suite)
+
+    def waiting():
+        rows = plan_suite(suite, graph, store)
+        return Counter(row["stage"] for row in rows if row["state"] == "waiting")
+
+    assert waiting() == {"tokenizer": 2, "bank": 2, "evaluation": 2}
+    reached(store, graph.evaluations[0], 1.4)
+    assert waiting() == {"tokenizer": 1, "bank": 1, "evaluation": 1}

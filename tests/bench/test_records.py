@@ -89,6 +89,13 @@ def test_a_referenced_budget_is_resolved(small_run):
     assert {s["stage"] for s in record["stages"]} == {"data", "tokenizer", "bank", "evaluation"}
 
 
+def test_where_a_length_comes_from_stays_in_the_record(small_run, record):
+    reference = {"mean_budget_of": "policy", "where": {}, "same": []}
+    assert small_run.record("fixed_at_mean")["length_from"] == reference
+    assert record(-1)["length_from"] == reference  # and before anything has run
+    assert small_run.record("elastic")["length_from"] is None
+
+
 def test_before_a_run_cells_are_pending(record):
     for index in range(6):
         pending = record(index)
@@ -98,6 +105,7 @@ def test_before_a_run_cells_are_pending(record):
     assert record(5)["settings"]["tokenizer"]["budgets"] == {
         "mean_budget_of": "policy",
         "where": {},
+        "same": [],
     }
 
 

@@ -2,22 +2,7 @@ import re
 
 import pytest
 
-from bench.errors import UserError
 from bench.stage import Resources
-from bench.suite import lookup
-
-
-@pytest.fixture
-def refusal(load):
-    def refusal(content):
-        with pytest.raises(UserError) as error:
-            load(content)
-        message = str(error.value)
-        assert "\n" not in message
-        assert "suite.yaml: " in message
-        return message.split("suite.yaml: ", 1)[1]
-
-    return refusal
 
 
 def with_arms(small, *arms):
@@ -190,72 +175,6 @@ def test_labels_name_what_is_swept_and_groups_leave_out_seeds(load, small):
     ]
     assert {cell.group for cell in cells[1:]} == {"policy: fixed efficiency 0.25"}
     assert cells[0].group == "elastic"
-
-
-def policies(*targets):
-    return {
-        "name": "policy",
-        "set": {"policy.candidates": [1, 2, 4]},
-        "sweep": {
-            "policy.weighting": [{"kind": "constraint", "mean_budget": t} for t in targets],
-            "policy.seed": [0, 1],
-        },
-    }
-
-
-def reference(**settings):
-    return {"name": "fixed", "set": {"tokenizer.budgets": {"mean_budget_of": "policy", **settings}}}
-
-
-def test_a_reference_finds_the_cells_whose_settings_match(load, small):
-    where = {"policy.weighting.mean_budget": 3, "policy.seed": 1}
-    suite = load(with_arms(small, {"name": "e"}, policies(2, 3), reference(where=where)))
-    cell = suite.cells[-1]
-    assert cell.sources == (4,)
-    assert suite.cells[4].config.policy.weighting.mean_budget == 3
-    assert cell.settings["tokenizer"]["budgets"] == {"mean_budget_of": "policy", "where": where}
-    everywhere = load(with_arms(small, {"name": "e"}, policies(2, 3), reference()))
-    assert everywhere.cells[-1].sources == (1, 2, 3, 4)
-    assert everywhere.cells[-1].key != cell.key
-
-
-def test_a_reference_may_compare_lists(load, small):
-    where = {"policy.candidates": [1, 2, 4]}
-    suite = load(with_arms(small, policies(2), reference(where=where)))
-    assert suite.cells[-1].sources == (0, 1)
-
-
-def test_references_that_lead_nowhere_are_refused(refusal, small):
-    first = [{"name": "elastic"}, policies(2)]
-
-    def message(arm):
-        return refusal(with_arms(small, *first, arm, {"name": "last", "set": {"data.seed": 9}}))
-
-    def of(arm):
-        return {"name": "fixed", "set": {"tokenizer.budgets": {"mean_budget_of": arm}}}
-
-    at = "arm 'fixed': tokenizer.budgets"
-    assert message(of("polcy")) == (
-        f"{at}.mean_budget_of: 'polcy' is no arm of this suite; did you mean 'policy'?"
-    )
-    assert message(of("last")).startswith(f"{at}.mean_budget_of: 'last' stands later in the file")
-    assert "'fixed' stands later in the file" in message(of("fixed"))
-    assert message(of("elastic")).startswith(f"{at}.where: no cell of arm 'elastic' with a policy")
-    assert message(reference(where={"policy.seed": 5})) == (
-        f"{at}.where: no cell of arm 'policy' with a policy has {{'policy.seed': 5}}"
-    )
-    assert message(reference(where={"policy.sede": 5})) == (
-        f"{at}: policy.sede: unknown key; did you mean 'seed'?"
-    )
-    assert message(reference(wehre={})) == f"{at}: wehre: unknown key; did you mean 'where'?"
-
-
-def test_lookup_follows_dotted_paths():
-    settings = {"a": {"b": (1, 2)}, "c": None}
-    assert lookup(settings, "a.b", where="x") == [1, 2]
-    assert lookup(settings, "c", where="x") is None
-    with pytest.raises(UserError, match=r"x: a\.b\.c: unknown key$"):
-        lookup(settings, "a.b.c", where="x")
 
 
 def test_the_suites_own_settings(load, small):

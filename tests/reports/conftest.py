@@ -47,6 +47,7 @@ def _record(arm, swept, *, reference_arm, training_seed, policy):
         "group": f"{arm}: {apart}" if apart else arm,
         "swept": dict(swept),
         "reference_arm": reference_arm,
+        "length_from": None,
         "settings": {
             "data": {"kind": "fluent_scenes", "seed": 0},
             "tokenizer": {"budgets": list(BUDGETS), "lora": {"rank": 0}},
@@ -155,7 +156,7 @@ def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0,
 
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
     kept = ("suite", "question", "cell_key", "arm", "label", "group", "swept", "reference_arm",
-            "settings")  # fmt: skip
+            "settings", "length_from")  # fmt: skip
     return {key: record[key] for key in kept} | {"status": "failed", "error": error, "stages": []}
 
 
