@@ -80,11 +80,20 @@ def setting(record: Record, dotted: str) -> Any:
 
 
 def repetition_seed(records: Sequence[Record]) -> str:
-    """Path of the seed that tells repetitions apart: the earliest in the pipeline that varies."""
+    """Path of the seed that tells repetitions apart: the earliest in the pipeline that varies.
+
+    A seed that some of the records do not have, as where only some have a policy, cannot.
+    """
     for path in SEEDS:
-        if len({setting(record, path) for record in records}) > 1:
+        seeds = {setting(record, path) for record in records}
+        if len(seeds) > 1 and None not in seeds:
             return path
-    return "policy.seed" if is_policy(records[0]) else "training.seed"
+    return "policy.seed" if all(map(is_policy, records)) else "training.seed"
+
+
+def repetition_name(path: str) -> str:
+    """`training seeds` of `training.seed`, `policy seeds` of `policy.seed`."""
+    return f"{path.split('.')[-2]} seeds"
 
 
 def has_collapsed(record: Record) -> bool:
