@@ -96,7 +96,7 @@ def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[d
             "against": one.reference or "-",
             "seeds": one.difference.n if one.difference else 0,
             "difference": show_interval(one.difference, digits=digits),
-            "p (Holm)": _show_p(one.p),
+            "p (Holm)": show_p(one.p),
             "verdict": one.verdict,
         }
         for one in comparisons
@@ -111,7 +111,8 @@ def count_verdicts(comparisons: list[Comparison]) -> str:
     return ", ".join(f"{words.count(word)} {word}" for word in (*always, *others))
 
 
-def _show_p(p: float) -> str:
+def show_p(p: float) -> str:
+    """`0.012`, `< 0.001`, or a dash."""
     if math.isnan(p):
         return "-"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
