@@ -2,6 +2,7 @@ import copy
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from bench.errors import UserError
@@ -181,7 +182,7 @@ def test_a_finished_cell_names_its_table_of_images(small_run):
     for label in ("elastic", "policy: seed 1"):
         path = small_run.store.root / small_run.record(label)["images"]
         assert path == small_run.artifact(label) / "images.parquet"
-        assert path.is_file()
+        assert {"id", "sha256", "budget", "mse"} <= set(pd.read_parquet(path).columns)
 
 
 def test_a_newer_schema_is_refused_and_missing_records_are_told(small_run, tmp_path):
