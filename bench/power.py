@@ -1,73 +1,95 @@
-"""What a comparison over seeds can detect: power of the paired t-test, two-sided."""
+"""What a comparison over seeds could have seen: power of the paired t-test, two-sided."""
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 from scipy import optimize, special, stats
 
-QUANTILES = 2000
+_NODES = 400
 
 
-def minimum_detectable_effect(
-    deviation: float, n: int, *, level: float = 0.95, power: float = 0.8
-) -> float:
-    """Smallest true mean difference that `n` paired seeds find with probability `power`.
+def t_test_power(effect: float, n: int, *, level: float = 0.95) -> float:
+    """Chance that a t-test of `n` paired differences finds a mean of `effect` deviations.
 
-    Args:
-        deviation: standard deviation of the differences.
-        n: paired seeds.
-        level: of confidence; the test is at `1 - level`.
-        power: between `1 - level` and 1.
-
-    Returns:
-        In the unit of `deviation`; NaN for fewer than 2 seeds.
+    The tails of the noncentral t, averaged over what the standard deviation is estimated to be:
+    SciPy's `nct` answers NaN for some of these arguments. NaN where n < 2.
     """
     if n < 2:
         return math.nan
+    quantile = float(stats.t.ppf((1 + level) / 2, n - 1))
+    spread, weights = _estimates_of_one(n - 1)
+    shift = effect * math.sqrt(n)
+    tails = special.ndtr(shift - quantile * spread) + special.ndtr(-shift - quantile * spread)
+    return float(weights @ tails)
+
+
+@functools.cache
+def _estimates_of_one(freedom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Estimates of a standard deviation of 1 at Gauss-Legendre points of their distribution."""
+    points, weights = np.polynomial.legendre.leggauss(_NODES)
+    return np.sqrt(stats.chi2.ppf((points + 1) / 2, freedom) / freedom), weights / 2
+
+
+def minimum_detectable_effect(
+    sd: float, n: int, *, level: float = 0.95, power: float = 0.8
+) -> float:
+    """The smallest true mean difference that `n` seeds would find with the chance `power`.
+
+    Args:
+        sd: standard deviation of the differences, as observed.
+        n: number of paired seeds.
+        level: of confidence; the test is at `1 - level`, two-sided.
+        power: between `1 - level` and 1.
+
+    Returns:
+        In the unit of `sd`; NaN for fewer than 2 seeds, or where `sd` is NaN.
+    """
+    if n < 2 or math.isnan(sd):
+        return math.nan
+    return sd * _detectable(n, level, power)
+
+
+@functools.cache
+def _detectable(n: int, level: float, power: float) -> float:
+    """The minimum detectable effect in standard deviations."""
     above = 1.0
-    while _power(above, n, level) < power:
+    while t_test_power(above, n, level=level) < power:
         above *= 2
-    return deviation * float(optimize.brentq(lambda d: _power(d, n, level) - power, 0, above))
+    return float(
+        optimize.brentq(lambda effect: t_test_power(effect, n, level=level) - power, 0, above)
+    )
 
 
 def seeds_needed(
-    mean: float, deviation: float, *, level: float = 0.95, power: float = 0.8, at_most: int = 10_000
+    mean: float, sd: float, *, level: float = 0.95, power: float = 0.8, at_most: int = 10_000
 ) -> int | None:
-    """Fewest paired seeds, at least 2, that find a true mean difference with probability `power`.
+    """The fewest seeds with which a true difference of `mean` is found with the chance `power`.
 
     Args:
-        mean: the difference to find.
-        deviation: standard deviation of the differences.
-        level: of confidence; the test is at `1 - level`.
+        mean: the difference to find, as observed.
+        sd: standard deviation of the differences, as observed.
+        level: of confidence; the test is at `1 - level`, two-sided.
         power: between `1 - level` and 1.
         at_most: where to give up.
 
     Returns:
-        None where `at_most` seeds would not do, as for a difference of 0.
+        2 or more; None where even `at_most` would not do, or where `mean` or `sd` is NaN.
     """
-    if math.isnan(mean) or math.isnan(deviation) or mean == 0:
+    if math.isnan(mean) or math.isnan(sd) or mean == 0:
         return None
-    if deviation == 0:
+    if sd == 0:
         return 2
-    effect = abs(mean) / deviation
-    if _power(effect, at_most, level) < power:
+    effect = abs(mean) / sd
+    if t_test_power(effect, at_most, level=level) < power:
         return None
     few, enough = 1, at_most  # The power grows with n.
     while enough - few > 1:
         middle = (few + enough) // 2
-        few, enough = (middle, enough) if _power(effect, middle, level) < power else (few, middle)
+        if t_test_power(effect, middle, level=level) < power:
+            few = middle
+        else:
+            enough = middle
     return enough
-
-
-def _power(effect: float, n: int, level: float) -> float:
-    """Probability that the test rejects where the mean is `effect` deviations.
-
-    Over quantiles of the estimated deviation: SciPy's noncentral t is NaN for such arguments.
-    """
-    middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    threshold = stats.t.ppf((1 + level) / 2, n - 1)
-    bounds = threshold * np.sqrt(stats.chi2.ppf(middles, n - 1) / (n - 1))
-    shift = effect * math.sqrt(n)
-    return float((special.ndtr(shift - bounds) + special.ndtr(-shift - bounds)).mean())

@@ -11,7 +11,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "scipy", "pandas", "pillow", "torch-fidelity", "ray", "mlflow")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pillow",
+    "efficientnet-lite-pytorch",
+    "torch-fidelity",
+    "ray",
+    "mlflow",
+)
 
 
 def _git(*arguments: str) -> str | None:

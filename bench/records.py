@@ -111,24 +111,61 @@ def _first_failure(node: Node, store: Store) -> str | None:
 
 
 def write_record(store: Store, record: dict[str, Any]) -> Path:
-    """Write a record aside, then rename it into place."""
+    """Write a record aside, then rename it into place.
+
+    Raises:
+        UserError: a record of a newer schema lies there.
+    """
     path = record_path(store, record["suite"], record["cell_key"])
+    _refuse_newer(path)
     write_json(path, record)
     return path
+
+
+def require_writable_records(store: Store, suite: Suite) -> None:
+    """Refuse a suite whose records a newer adatok-bench has written, before anything is computed.
+
+    Raises:
+        UserError: names the first such file.
+    """
+    for cell in suite.cells:
+        _refuse_newer(record_path(store, suite.name, cell.key))
+
+
+def _refuse_newer(path: Path) -> None:
+    """A record that is torn holds nothing to lose, and may be written anew."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    if isinstance(found, dict) and found.get("schema_version", 0) > SCHEMA_VERSION:
+        raise UserError(
+            f"{path}: written by a newer adatok-bench and not overwritten; update this one, or "
+            "give another --store"
+        )
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """All records of a suite's folder, by file name.
 
     Raises:
-        UserError: there are none, or one is of a newer schema.
+        UserError: there are none, one is of a newer schema, or one is not a whole record.
     """
-    records = []
-    for path in sorted(folder.glob("*.json")):
-        record = json.loads(path.read_text("utf-8"))
-        if record["schema_version"] > SCHEMA_VERSION:
-            raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
-        records.append(record)
+    records = [_read_record(path) for path in sorted(folder.glob("*.json"))]
     if not records:
         raise UserError(f"no records in {folder}; run the suite first, or give --store")
     return records
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except ValueError as error:  # Not JSON, or not UTF-8.
+        raise UserError(
+            f"{path}: not a whole record ({error}); run its suite again, which writes it anew"
+        ) from None
+    if not isinstance(record, dict) or not isinstance(record.get("schema_version"), int):
+        raise UserError(f"{path}: not a record of adatok-bench; move it elsewhere")
+    if record["schema_version"] > SCHEMA_VERSION:
+        raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
+    return record

@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.executors import Executor
 from bench.graph import Graph, Node
-from bench.records import build_record, write_record
+from bench.records import build_record, require_writable_records, write_record
 from bench.stage import Outcome, StageSpec
 from bench.store import Store
 from bench.suite import Suite
@@ -44,11 +44,13 @@ def run_suite(
     A failed stage fails the cells that need it, and the rest goes on.
 
     Raises:
-        UserError: bad input, resources that cannot be had, or a store that cannot be written.
+        UserError: bad input, resources that cannot be had, a store that cannot be written, or a
+            record there that a newer adatok-bench has written.
     """
     computed = 0
     levels = graph.levels()
     try:
+        require_writable_records(store, suite)
         missing = {node.stage: node.resources for node in _incomplete(levels, store)}
         if missing:
             executor.check(missing)

@@ -1,21 +1,37 @@
-"""Student intervals over training seeds, differences paired by seed, and Holm's correction."""
+"""Intervals that say what they are over; Student's over seeds, paired or not; Holm's correction.
+
+Seeds and images are two variances: an interval over seeds says how much another training would
+change the value, one over images how much other images would, for the same trained networks.
+"""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
 
 @dataclass(frozen=True)
-class StudentInterval:
-    """A mean over `n` seeds and its two-sided confidence interval; NaN bounds where n = 1."""
+class Interval:
+    """A mean of `n` values and its two-sided confidence interval; NaN bounds where n = 1.
+
+    `over` says what the values are of, `method` how the interval is made.
+    """
+
+    over: ClassVar[str]
+    method: ClassVar[str]
 
     mean: float
     low: float
     high: float
     n: int
+
+    @classmethod
+    def kind(cls) -> str:
+        """`Student t over seeds`, for captions."""
+        return f"{cls.method} over {cls.over}"
 
     @property
     def half(self) -> float:
@@ -24,10 +40,19 @@ class StudentInterval:
 
 
 @dataclass(frozen=True)
+class StudentInterval(Interval):
+    """A mean over seeds, by Student's t."""
+
+    over: ClassVar[str] = "seeds"
+    method: ClassVar[str] = "Student t"
+
+
+@dataclass(frozen=True)
 class PairedDifference(StudentInterval):
-    """The mean of differences within pairs; `p` is two-sided, NaN where n = 1."""
+    """The mean of differences within pairs; `p` is two-sided, `sd` theirs; both NaN where n = 1."""
 
     p: float
+    sd: float
 
 
 def student_interval(values: Sequence[float], *, level: float = 0.95) -> StudentInterval:
@@ -67,8 +92,9 @@ def paired_difference(
     """
     differences = np.array([a[seed] - b[seed] for seed in a if seed in b], dtype=np.float64)
     interval = student_interval(differences, level=level)
+    sd = float(differences.std(ddof=1)) if differences.size > 1 else math.nan
     return PairedDifference(
-        interval.mean, interval.low, interval.high, interval.n, _two_sided_p(differences)
+        interval.mean, interval.low, interval.high, interval.n, _two_sided_p(differences), sd
     )
 
 

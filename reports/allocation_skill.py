@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.report_plugins import Report
+from bench.statistics import PairedDifference, StudentInterval
 from bench.tables import as_text
 from reports.comparisons import compare, comparison_rows, count_verdicts, reference_arm
 from reports.figures import render
@@ -21,10 +22,10 @@ from reports.groups import (
     setting,
 )
 from reports.skill_figure import draw, skill_data
-from reports.text import page, show_interval, show_percent, unfinished
+from reports.text import caption, page, show_interval, show_percent, unfinished
 
 NOTE = (
-    "Policies: skill 0 ignores the image, 1 is the oracle; [95 % Student t over seeds]; "
+    f"Policies: skill 0 ignores the image, 1 is the oracle; [{caption(StudentInterval)}]; "
     "a collapsed policy counts as skill 0"
 )
 
@@ -65,8 +66,8 @@ def skill(record: Record, metric: str = "allocation_skill") -> float | None:
 def _against(groups: list[Group], arm: str) -> str:
     comparisons = compare(groups, arm, lambda group, reference: skill)
     about = (
-        f"Against arm '{arm}' at the values it sweeps: skill, paired by seed [95 % Student t]; "
-        "verdicts at 5 % on p corrected by Holm over all rows"
+        f"Against arm '{arm}' at the values it sweeps: skill, paired by seed "
+        f"[{caption(PairedDifference)}]; verdicts at 5 % on p corrected by Holm over all rows"
     )
     if not comparisons:
         return f"{about}\nno other arm has a result"

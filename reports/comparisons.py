@@ -60,7 +60,7 @@ def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]
     for group in groups:
         if group.records[0]["arm"] == arm:
             continue
-        reference = _counterpart(group, references)
+        reference = counterpart(group, references)
         difference = _difference(group, reference, measure) if reference else None
         found.append(Comparison(group.label, reference and reference.label, difference))
     adjusted = holm([math.nan if c.difference is None else c.difference.p for c in found])
@@ -70,7 +70,7 @@ def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]
     ]
 
 
-def _counterpart(group: Group, references: list[Group]) -> Group | None:
+def counterpart(group: Group, references: list[Group]) -> Group | None:
     """The reference group whose own swept values are also this group's settings."""
     for reference in references:
         theirs, ours = reference.records[0], group.records[0]

@@ -13,7 +13,7 @@ from bench.tables import as_text
 from reports.figures import render
 from reports.groups import Record, done_records, repetition_seed, setting
 from reports.hypervolume_figure import draw, share_data
-from reports.text import page, show_interval, unfinished
+from reports.text import caption, page, show_interval, unfinished
 from reports.weighting_problems import (
     Point,
     Problem,
@@ -24,7 +24,8 @@ from reports.weighting_problems import (
 )
 
 ABOUT = (
-    "Hypervolume as a share of the fixed sweep's, one seed at a time [95 % Student t over seeds]; "
+    "Hypervolume as a share of the fixed sweep's, one seed at a time "
+    f"[{caption(StudentInterval)}]; "
     "reference: all tokens at the distortion of the smallest budget"
 )
 NOTE = (

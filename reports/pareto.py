@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metric_info import METRICS
 from bench.report_plugins import Report
 from reports.figures import (
     COLLAPSED,
@@ -32,7 +33,7 @@ from reports.groups import (
 )
 from reports.style import INK, PAGE_INCHES, QUIET
 
-METRICS = {"mse": "distortion (MSE)", "rfid": "rFID", "fd_lite0": "FD (Lite0)"}
+PANELS = ("mse", "rfid", "fd_lite0")
 COLUMNS = ["tokenizer", "series", "kind", "seed", "tokens", "metric", "value", "mark"]
 ALLOCATIONS = ("policy", "allocator")
 CURVES = {"agnostic": "agnostic mixture", "oracle": "oracle"}
@@ -57,7 +58,7 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
     `oracle`; `mark` is `collapsed` of an allocation, or `length never trained` of a fixed budget.
     """
     rows: list[tuple[Any, ...]] = []
-    metrics = [name for name in METRICS if any(name in r["metrics"] for r in records)]
+    metrics = [name for name in PANELS if any(name in r["metrics"] for r in records)]
     for elastic in filter(is_elastic, records):
         facet = tokenizer_label(elastic)
         for row in elastic["curve"]:
@@ -100,7 +101,7 @@ def draw(data: pd.DataFrame) -> Any:
     for axes, facet in zip(grid[0], facets, strict=True):
         axes.set_title(facet)
     for axes, metric in zip(grid[:, 0], metrics, strict=True):
-        axes.set_ylabel(f"{METRICS[metric]}, lower is better")
+        axes.set_ylabel(METRICS[metric].caption)
     for axes in grid[-1]:
         axes.set_xlabel("mean tokens per image")
     legend_below(figure, title="every seed is a point" if series else None)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metric_info import METRICS
 from bench.report_plugins import Report
-from bench.statistics import student_interval
+from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
 from reports.comparisons import compare, comparison_rows, reference_arm
 from reports.figures import UNTRAINED, budget_axis, legend_below, legend_inches, look, render
@@ -24,14 +25,9 @@ from reports.groups import (
     setting,
 )
 from reports.style import PAGE_INCHES, QUIET
-from reports.text import page, show_half, unfinished
+from reports.text import caption, page, show_half, unfinished
 
-PANELS = {
-    "psnr": "PSNR (dB), higher is better",
-    "perceptual": "perceptual distance, lower is better",
-    "rfid": "rFID, lower is better",
-    "fd_lite0": "FD (Lite0), lower is better",
-}
+PANELS = ("psnr", "perceptual", "rfid", "fd_lite0")
 COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low", "high", "n"]
 
 
@@ -115,7 +111,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
         budget_axis(axes, data["budget"].unique())
         axes.set_xlabel("tokens kept per image")
-        axes.set_title(PANELS[metric])
+        axes.set_title(METRICS[metric].caption)
     note = "dots: training seeds; bands: 95 % Student t over them" if several else None
     legend_below(figure, ncols=ncols, title=note)
     return figure
@@ -154,7 +150,8 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
         rows = comparison_rows(compare(groups, arm, _mean_psnr))
         blocks.append(
             f"Against arm '{arm}': PSNR in dB averaged over the budgets that both have, paired by "
-            "training seed [95 % Student t]; verdicts at 5 % on p corrected by Holm over all rows\n"
+            f"training seed [{caption(PairedDifference)}]; "
+            "verdicts at 5 % on p corrected by Holm over all rows\n"
             + (as_text(rows) if rows else "no other arm has a result")
         )
     return blocks

@@ -154,5 +154,5 @@ def _legends(
         label = f"collapsed: counts as 0 ({count} of {len(points)})"
         lines.append(Line2D([], [], color=INK, marker="x", ls="", ms=6, label=label))
     figure.legend(handles=lines, loc="outside lower left", ncols=_columns(data))
-    title = "means over seeds; bars: 95 % Student t"
+    title = "means over seeds; bars: 95 % Student t over seeds"
     figure.legend(handles=marks, loc="outside lower right", ncols=2, title=title)

@@ -114,7 +114,7 @@ def verdict(records: list[Record]) -> list[str]:
             f"that ignores it for {len(better)} of {len(known)} policies, loses for {len(worse)}, "
             f"and is not distinguishable for {len(known) - len(better) - len(worse)}."
         )
-        lines.append(f"Largest skill: {show_interval(skill)}, n = {skill.n} seeds, {best.label}.")
+        lines.append(f"Largest skill: {show_interval(skill, over=True)}, {best.label}.")
     alone = [group.label for group, skill in skills if skill is not None and skill.n == 1]
     if alone:
         lines.append(f"One seed, so no interval and no verdict: {'; '.join(alone)}.")

@@ -5,19 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bench.statistics import StudentInterval
+from bench.statistics import Interval
 
 
-def show_interval(interval: StudentInterval | None, *, digits: int = 2) -> str:
-    """`0.52 [0.48, 0.57]`."""
+def show_interval(interval: Interval | None, *, digits: int = 2, over: bool = False) -> str:
+    """`0.52 [0.48, 0.57]`; with `over`, where no caption says it: `... over 5 seeds`."""
     if interval is None:
         return "-"
     if interval.n == 1:
-        return f"{interval.mean:.{digits}f} (one seed)"
-    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+        return f"{interval.mean:.{digits}f} (one {interval.over.removesuffix('s')})"
+    ends = f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return f"{interval.mean:.{digits}f} {ends}" + (f" over {interval.n} {interval.over}" * over)
 
 
-def show_half(interval: StudentInterval | None, *, digits: int = 2) -> str:
+def caption(kind: type[Interval]) -> str:
+    """`95 % Student t over seeds`: what the intervals of a table or figure are."""
+    return f"95 % {kind.kind()}"
+
+
+def show_half(interval: Interval | None, *, digits: int = 2) -> str:
     """`19.48 ± 0.12`; without the half-width where there is one seed."""
     if interval is None:
         return "-"

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import asdict, replace
 
 import pytest
@@ -19,7 +20,12 @@ def test_a_banks_protocol_takes_what_the_bank_says():
     assert protocol.estimators == {}
     settings = {"inception_score": {"splits": 10}}
     assert Protocol.of_bank(ABOUT, estimators=settings).estimators == settings
-    assert set(protocol.versions) == {"torch", "numpy", "pillow"}
+    packages = {"torch", "numpy", "scipy", "pillow"}
+    assert set(protocol.versions) == packages | {"efficientnet-lite-pytorch"}
+    inception = {**ABOUT, "extractors": {"inception": {"layer": "pooled 2048"}}}
+    assert set(Protocol.of_bank(inception).versions) == packages | {"torch-fidelity"}
+    unknown = {**ABOUT, "extractors": {"own": {"layer": "last"}}}
+    assert set(Protocol.of_bank(unknown).versions) == packages
 
 
 @pytest.mark.parametrize(
@@ -33,10 +39,12 @@ def test_a_banks_protocol_takes_what_the_bank_says():
         ("uint8_rule", "truncate"),
         ("reference", "statistics file"),
         ("feature_dtype", "float16"),
+        ("error_dtype", "float16"),
+        ("perceptual", "VGG"),
         ("weights", "last step"),
         ("estimators", {"kid_interval": {"images_per_block": 3}}),
-        ("extractors", {}),
-        ("versions", {"torch": "1"}),
+        ("extractors", None),
+        ("versions", None),
     ],
 )
 def test_each_field_is_part_of_the_hash_and_named_when_it_differs(name, value):
@@ -53,6 +61,31 @@ def test_each_field_is_part_of_the_hash_and_named_when_it_differs(name, value):
 def test_every_field_is_tried_above():
     tried = test_each_field_is_part_of_the_hash_and_named_when_it_differs.pytestmark[0].args[1]
     assert [name for name, _ in tried] == list(asdict(Protocol.of_bank(ABOUT)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("extractors.lite0.input_px", 128),
+        ("extractors.lite0.weights_sha256", "v"),
+        ("extractors.lite0", None),
+        ("versions.torch", "1.0"),
+    ],
+)
+def test_a_nested_field_is_named_by_its_path(path, value):
+    protocol = asdict(Protocol.of_bank(ABOUT))
+    other = copy.deepcopy(protocol)
+    *parents, last = path.split(".")
+    place = other
+    for name in parents:
+        place = place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    shown = "absent" if value is None else value
+    with pytest.raises(UserError, match=f"protocol field '{path}' differs .* and {shown}\\)"):
+        require_one_protocol([protocol, other])
 
 
 def test_one_protocol_is_accepted():

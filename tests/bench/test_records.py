@@ -2,11 +2,19 @@ import copy
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from bench.errors import UserError
 from bench.graph import build_graph
-from bench.records import SCHEMA_VERSION, build_record, read_records, record_path, write_record
+from bench.records import (
+    SCHEMA_VERSION,
+    build_record,
+    read_records,
+    record_path,
+    require_writable_records,
+    write_record,
+)
 from bench.store import Store
 
 
@@ -141,6 +149,57 @@ def test_a_record_is_rewritten_in_place(small_run, store):
     assert [r["label"] for r in read_records(path.parent)] == ["renamed"]
 
 
+def newer(record):
+    return {**record, "schema_version": SCHEMA_VERSION + 1}
+
+
+def test_a_record_of_a_newer_schema_is_not_overwritten(small_run, store):
+    record = small_run.record("elastic")
+    path = write_record(store, record)
+    path.write_text(json.dumps(newer(record)))
+    with pytest.raises(UserError, match=f"{path.name}: written by a newer adatok-bench and not"):
+        write_record(store, record)
+    with pytest.raises(UserError, match=f"{path.name}: written by a newer"):
+        require_writable_records(store, small_run.suite)
+    assert json.loads(path.read_text()) == newer(record)
+    path.write_text(json.dumps(record))
+    require_writable_records(store, small_run.suite)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"schema_version": 1, "sui', "not a whole record"),
+        ("", "not a whole record"),
+        ("[1, 2]", "not a record of adatok-bench"),
+        ('{"name": "x"}', "not a record of adatok-bench"),
+        (b"\xff\xfe{", "not a whole record"),
+    ],
+)
+def test_a_torn_record_is_one_line_that_names_it(tmp_path, text, reason):
+    path = tmp_path / "cell.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=f"cell.json: {reason}") as error:
+        read_records(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_torn_record_is_written_anew(small_run, store):
+    record = small_run.record("elastic")
+    path = write_record(store, record)
+    path.write_text(path.read_text()[:50])
+    require_writable_records(store, small_run.suite)
+    write_record(store, record)
+    assert read_records(path.parent) == [record]
+
+
+def test_a_finished_cell_names_its_table_of_images(small_run):
+    for label in ("elastic", "policy: seed 1"):
+        path = small_run.store.root / small_run.record(label)["images"]
+        assert path == small_run.artifact(label) / "images.parquet"
+        assert {"id", "sha256", "budget", "mse"} <= set(pd.read_parquet(path).columns)
+
+
 def test_a_newer_schema_is_refused_and_missing_records_are_told(small_run, tmp_path):
     folder = tmp_path / "records"
     with pytest.raises(UserError, match=r"no records in .*run the suite first"):
@@ -148,6 +207,6 @@ def test_a_newer_schema_is_refused_and_missing_records_are_told(small_run, tmp_p
     shutil.copytree(small_run.store.root / "records" / "small", folder)
     path = sorted(folder.iterdir())[0]
     record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "schema_version": SCHEMA_VERSION + 1}))
+    path.write_text(json.dumps(newer(record)))
     with pytest.raises(UserError, match=f"{path.name}: written by a newer adatok-bench"):
         read_records(folder)

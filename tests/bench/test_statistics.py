@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.statistics import holm, paired_difference, student_interval
+from bench.bootstrap import BootstrapInterval
+from bench.statistics import (
+    PairedDifference,
+    StudentInterval,
+    holm,
+    paired_difference,
+    student_interval,
+)
 
 
 def test_known_interval():
@@ -27,6 +34,27 @@ def test_covers_the_true_mean_as_often_as_promised(n, level):
     intervals = [student_interval(values, level=level) for values in draws]
     coverage = np.mean([interval.low <= 3 <= interval.high for interval in intervals])
     assert coverage == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 2000))
+
+
+@pytest.mark.parametrize(("n", "level"), [(2, 0.9), (5, 0.95)])
+def test_a_paired_difference_covers_as_often_whatever_the_pairs_share(n, level):
+    rng = np.random.default_rng(1)
+    covered = []
+    for shared, own in zip(
+        rng.normal(scale=10, size=(2000, n)), rng.normal(size=(2000, 2, n)), strict=True
+    ):
+        a, b = shared + own[0] + 0.5, shared + own[1]
+        found = paired_difference(dict(enumerate(a)), dict(enumerate(b)), level=level)
+        covered.append(found.low <= 0.5 <= found.high)
+    allowed = 4 * math.sqrt(level * (1 - level) / 2000)
+    assert np.mean(covered) == pytest.approx(level, abs=allowed)
+
+
+def test_an_interval_says_what_it_is_over():
+    assert StudentInterval.kind() == PairedDifference.kind() == "Student t over seeds"
+    assert BootstrapInterval.kind() == "BCa bootstrap over images"
+    kinds = student_interval([1.0, 2.0]).over, paired_difference({0: 1.0}, {0: 2.0}).over
+    assert kinds == ("seeds", "seeds")
 
 
 def test_one_seed_has_a_mean_and_no_interval():
@@ -58,6 +86,7 @@ def test_a_paired_difference_is_the_paired_t_test():
     assert (difference.low, difference.high) == pytest.approx((low, high))
     assert difference.half == pytest.approx((high - low) / 2)
     assert paired_difference(a, b, level=0.5).half < difference.half
+    assert difference.sd == pytest.approx(np.std([0.2, 1.5, 0.5, 1.0], ddof=1))
 
 
 def test_only_common_seeds_are_paired():
@@ -71,6 +100,7 @@ def test_one_pair_has_a_difference_and_no_p():
     difference = paired_difference({4: 2.0}, {4: 0.5})
     assert (difference.mean, difference.n) == (1.5, 1)
     assert math.isnan(difference.p)
+    assert math.isnan(difference.sd)
     assert math.isnan(difference.low)
 
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from bench.records import SCHEMA_VERSION
+from bench.suite import load_suite
+
 
 def set_path(suite, path, value):
     *parents, last = path
@@ -244,6 +247,31 @@ def test_a_diverging_cell_fails_alone(tiny, write_suite, adatok, tmp_path):
     assert set(status.values()) == {"done", "failed"}
     failed = next(row for row in rows if row["label"] == "diverges")
     assert "not finite at step" in failed["error"]
+
+
+def test_a_record_of_a_newer_version_stops_a_run_before_it_computes(
+    tiny, write_suite, adatok, tmp_path
+):
+    suite, store = write_suite(tiny), tmp_path / "store"
+    key = load_suite(suite).cells[0].key
+    path = store / "records" / "tiny" / f"{key}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"schema_version": SCHEMA_VERSION + 1, "what": "is new"}))
+    before = path.read_bytes()
+    line = one_line_error(adatok("run", suite, "--store", store, "--executor", "serial"))
+    assert f"{key}.json: written by a newer adatok-bench and not overwritten" in line
+    assert path.read_bytes() == before
+    assert [p.name for p in store.iterdir()] == ["records"]
+    line = one_line_error(adatok("results", "tiny", "--store", store))
+    assert "written by a newer adatok-bench; update this one" in line
+
+
+def test_results_of_a_torn_record(adatok, tmp_path):
+    path = tmp_path / "records" / "torn" / "cell.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema_version": 1,')
+    line = one_line_error(adatok("results", "torn", "--store", tmp_path))
+    assert "cell.json: not a whole record" in line
 
 
 def test_results_of_an_unknown_suite(adatok, tmp_path):

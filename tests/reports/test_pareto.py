@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from bench.errors import UserError
-from reports.pareto import COLUMNS, METRICS, draw, pareto_data, report
+from bench.metric_info import METRICS
+from reports.pareto import COLUMNS, draw, pareto_data, report
 from reports.style import PALETTE, paper_style
 
 
@@ -81,7 +82,7 @@ def test_what_is_plotted_is_what_the_csv_holds(many, tmp_path):
             assert axes.get_xscale() == "log"
     assert [axes.get_title() for axes in grid[0]] == facets
     assert [axes.get_ylabel() for axes in grid[:, 0]] == [
-        f"{METRICS[metric]}, lower is better" for metric in metrics
+        METRICS[metric].caption for metric in metrics
     ]
     assert {axes.get_xlabel() for axes in grid[-1]} == {"mean tokens per image"}
 

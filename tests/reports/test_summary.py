@@ -69,7 +69,7 @@ def test_the_verdict_counts_wins_losses_and_ties(done, vary):
         "At equal mean tokens on the same tokenizer, choosing by image beats the best mixture that "
         "ignores it for 2 of 4 policies, loses for 1, and is not distinguishable for 1."
     )
-    assert lines[1] == "Largest skill: 0.52 [0.47, 0.57], n = 3 seeds, wins."
+    assert lines[1] == "Largest skill: 0.52 [0.47, 0.57] over 3 seeds, wins."
     assert len(lines) == 2
 
 

@@ -1,12 +1,21 @@
-from bench.statistics import student_interval
-from reports.text import page, show_half, show_interval, show_percent, unfinished
+from bench.bootstrap import BootstrapInterval
+from bench.statistics import StudentInterval, student_interval
+from reports.text import caption, page, show_half, show_interval, show_percent, unfinished
 
 
 def test_intervals_are_shown_with_their_ends():
     interval = student_interval([0.5, 0.6, 0.55])
     assert show_interval(interval) == f"0.55 [{interval.low:.2f}, {interval.high:.2f}]"
+    assert show_interval(interval, over=True).endswith(f"{interval.high:.2f}] over 3 seeds")
     assert show_interval(student_interval([0.5])) == "0.50 (one seed)"
     assert show_interval(None) == "-"
+
+
+def test_intervals_over_images_say_so():
+    over = BootstrapInterval(0.5, 0.25, 0.75, 64, 0.01)
+    assert show_interval(over, over=True) == "0.50 [0.25, 0.75] over 64 images"
+    assert caption(BootstrapInterval) == "95 % BCa bootstrap over images"
+    assert caption(StudentInterval) == "95 % Student t over seeds"
 
 
 def test_half_widths_and_percentages():

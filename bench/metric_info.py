@@ -1,0 +1,62 @@
+"""What each metric is called, its unit, and which way is better: declared here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.errors import UserError
+from bench.settings import suggestion
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """A metric for people; `unit` is empty where it has none."""
+
+    title: str
+    unit: str
+    higher_is_better: bool
+
+    @property
+    def direction(self) -> str:
+        """`higher is better`, or `lower is better`."""
+        return f"{'higher' if self.higher_is_better else 'lower'} is better"
+
+    @property
+    def caption(self) -> str:
+        """`PSNR (dB), higher is better`."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.title}{unit}, {self.direction}"
+
+
+METRICS = {
+    "mean_tokens": MetricInfo("mean tokens", "tokens per image", False),
+    "bits": MetricInfo("mean bits", "bits per image", False),
+    "mse": MetricInfo("distortion (MSE)", "", False),
+    "psnr": MetricInfo("PSNR", "dB", True),
+    "ssim": MetricInfo("SSIM", "", True),
+    "perceptual": MetricInfo("perceptual distance", "", False),
+    "rfid": MetricInfo("rFID", "", False),
+    "kid": MetricInfo("KID", "", False),
+    "fd_lite0": MetricInfo("FD (Lite0)", "", False),
+    "kid_lite0": MetricInfo("KID (Lite0)", "", False),
+    "fd_lite1": MetricInfo("FD (Lite1)", "", False),
+    "kid_lite1": MetricInfo("KID (Lite1)", "", False),
+    "allocation_skill": MetricInfo("allocation skill", "", True),
+    "allocation_skill_perceptual": MetricInfo("allocation skill (perceptual)", "", True),
+    "codebook_usage": MetricInfo("codebook usage", "share", True),
+    "encode_images_per_second": MetricInfo("encoding", "images per second", True),
+    "decode_images_per_second": MetricInfo("decoding", "images per second", True),
+    "encoder_passes": MetricInfo("encoder passes", "per image", False),
+    "decoder_passes": MetricInfo("decoder passes", "per image", False),
+}
+
+
+def metric_info(name: str, *, where: str = "metric") -> MetricInfo:
+    """What is declared of a metric.
+
+    Raises:
+        UserError: there is no such metric; names the nearest.
+    """
+    if name not in METRICS:
+        raise UserError(f"{where}: unknown metric '{name}'{suggestion(name, list(METRICS))}")
+    return METRICS[name]
