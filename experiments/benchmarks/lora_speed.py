@@ -52,8 +52,8 @@ def training_step(
         kept = budgets[torch.randint(len(budgets), (len(images),), generator=generator)]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            output, quantized = model(images, kept, generator)
-        ((output - images).square().mean() + quantized.loss).backward()
+            result = model(images, kept, generator)
+        ((result.images - images).square().mean() + result.quantized.loss).backward()
         optimizer.step()
 
     return step

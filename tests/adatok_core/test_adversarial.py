@@ -122,7 +122,7 @@ def test_training_gives_both_sides_their_own_gradients():
     load = trainer.load
     trainer.load = lambda indices: batches.append(load(indices)) or batches[-1]
     run_to(trainer, 1)
-    images, output = batches[0].float() / 255, outputs[0][0].detach()
+    images, output = batches[0].float() / 255, outputs[0].images.detach()
     network = fresh.adversary.discriminator
     loss = discriminator_hinge(network(images), network(output))
     expected = torch.autograd.grad(loss, list(network.parameters()))
