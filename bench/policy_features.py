@@ -17,6 +17,9 @@ from bench.allocators.view import seen_of
 from bench.bank import Bank
 from bench.stages.tokenizer import load_tokenizer
 
+# What part of an image each input is read from.
+INPUTS = {"latents": "latents", "quantized": "ids", "pixels": "pixels"}
+
 
 @dataclass(frozen=True)
 class PolicyFeatures:
@@ -42,7 +45,7 @@ def policy_features(
     bank's images (input `pixels`).
     """
     quantizer = load_tokenizer(tokenizer).quantizer if config.input == "quantized" else None
-    seen = seen_of(bank, images=images)
+    seen = seen_of(bank, images=images, parts=frozenset({INPUTS[config.input]}))
     return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
 
 

@@ -9,10 +9,9 @@ import torch
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import BudgetPolicy
 from bench.allocators.base import Allocation, Seen, encoder_passes
-from bench.policy_features import PolicyFeatures, features_of
+from bench.policy_features import INPUTS, PolicyFeatures, features_of
 
 BATCH = 512
-SEES = {"latents": "latents", "quantized": "ids", "pixels": "pixels"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class LearnedPolicy:
     @property
     def sees(self) -> frozenset[str]:
         """The one part that its input is read from."""
-        return frozenset({SEES[self.config.input]})
+        return frozenset({INPUTS[self.config.input]})
 
     def features(self, seen: Seen) -> PolicyFeatures:
         """What the policy looks at."""

@@ -6,23 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.allocators.base import Seen
+from bench.allocators.base import PARTS, Seen
 from bench.bank import Bank
 from bench.data.image_set import read_image_set
 
 
-def seen_of(bank: Bank, *, images: Path | None = None, columns: np.ndarray | None = None) -> Seen:
-    """Everything there is of a bank's images, memory-mapped but for the curves.
+def seen_of(
+    bank: Bank,
+    *,
+    images: Path | None = None,
+    columns: np.ndarray | None = None,
+    parts: frozenset[str] = frozenset(PARTS),
+) -> Seen:
+    """Those of the `parts` that there are of a bank's images, memory-mapped but for the curves.
 
     `images` is the artifact of the images that the bank was made of, of which it may hold the first
     ones only; `columns` are the candidate budgets, without which there are no curves.
     """
     count, arrays = bank.about["images"]["count"], bank.about["arrays"]
+
+    def array(name: str) -> np.ndarray | None:
+        return bank.array(name) if name in parts and name in arrays else None
+
     return Seen(
         count=count,
         nested=bank.about.get("nested", True),
         pixels=None if images is None else read_image_set(images).pixels[:count],
-        latents=bank.array("latents") if "latents" in arrays else None,
-        ids=bank.array("ids") if "ids" in arrays else None,
+        latents=array("latents"),
+        ids=array("ids"),
         curves=None if columns is None else bank.per_budget("mse")[:, columns],
-    )
+    ).only(parts)
