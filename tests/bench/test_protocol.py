@@ -42,7 +42,7 @@ def test_a_banks_protocol_takes_what_the_bank_says():
         ("error_dtype", "float16"),
         ("perceptual", "VGG"),
         ("weights", "last step"),
-        ("estimators", {"kid_interval": {"images_per_block": 3}}),
+        ("estimators", None),
         ("extractors", None),
         ("versions", None),
     ],
