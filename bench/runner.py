@@ -78,7 +78,21 @@ def run_suite(
         for cell, node in zip(suite.cells, graph.evaluations, strict=True)
     ]
     paths = [write_record(store, record) for record in records]
+    _tell_of_unreadable(levels, store, say)
     return RunResult(records, paths, computed)
+
+
+def _tell_of_unreadable(levels: list[list[Node]], store: Store, say: Say) -> None:
+    """Files that are left out are said on every run, also on one that reads nothing."""
+    for node in itertools.chain(*levels):
+        spec = node.spec(store) if node.stage == "manifest" else None
+        if spec is not None and store.has(spec.stage, spec.key):
+            found = store.description(spec.stage, spec.key)["result"]
+            if found["unreadable"]:
+                say(
+                    f"warning: {found['unreadable']} unreadable image files left out, "
+                    f"{found['count']} read: {store.artifact(spec.stage, spec.key)}/manifest.json"
+                )
 
 
 def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:

@@ -40,6 +40,7 @@ def test_a_folder_from_files_to_a_record(suite, photos, adatok, tmp_path):
     assert [file["path"] for file in json.loads(path.read_text())["unreadable"]] == [
         "pes/broken.jpg"
     ]
+    assert f"warning: 1 unreadable image files left out, 60 read: {path}" in answer.err
     (path,) = store.glob("records/tiny/*.json")
     record = json.loads(path.read_text())
     assert record["stages"][0]["stage"] == "manifest"
