@@ -8,6 +8,9 @@ import numpy as np
 from bench.metrics.features import row_blocks
 from bench.metrics.frechet import FrechetReference, GaussianStatistics
 
+# A row that is read can bring 2 MiB of its file into resident memory.
+_ROWS_PER_MAP = 256
+
 
 @dataclass(eq=False)
 class _Sums:
@@ -28,8 +31,8 @@ class AllocationFrechet:
     mean; after `most_updates` updates they are made anew, so that rounding does not pile up.
 
     Args:
-        open_features: gives the features `[n, M, d]` of n images at M budgets. It is called for
-            each block of rows: a memory map that is opened anew keeps no pages of earlier blocks.
+        open_features: gives the features `[n, M, d]` of n images at M budgets. It is called again
+            and again: a memory map that is opened anew keeps no pages of earlier rows.
         reference: the other side of the distances.
         kept: how many allocations' sums, `[d, d]` each, are kept.
         block: rows `[block, d]` of float64 that are held at a time.
@@ -94,10 +97,15 @@ class AllocationFrechet:
         """Add the features of some images, or take them off."""
         for start in range(0, len(images), self._block):
             rows = images[start : start + self._block]
-            (features,) = row_blocks(self._open()[rows, chosen[rows]], self._block)
+            (features,) = row_blocks(self._read(rows, chosen[rows]), self._block)
             features -= self._reference.statistics.mean
             sums.total += sign * features.sum(axis=0)
             sums.products += sign * (features.T @ features)
+
+    def _read(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Features `[k, d]` at rows and columns `[k]`, a few hundred from each opening."""
+        parts = [slice(at, at + _ROWS_PER_MAP) for at in range(0, len(rows), _ROWS_PER_MAP)]
+        return np.concatenate([self._open()[rows[part], columns[part]] for part in parts])
 
 
 def _differing(a: np.ndarray, b: np.ndarray) -> int:
