@@ -97,7 +97,7 @@ def test_heuristics_as_controls_need_all_of_it(evaluation, allocation):
 def test_a_curve_has_no_controls_to_fit(evaluation):
     node = evaluation(**{"evaluation.heuristics": True})
     assert set(node.inputs) == {"bank", "tokenizer"}
-    assert node.config == {"seed": 0}
+    assert node.config == evaluation().config
 
 
 @pytest.mark.parametrize(
