@@ -9,6 +9,7 @@ from adatok_core.config import FineTuning, PolicyConfig, TokenizerConfig, Traini
 from bench.allocators.config import (
     AllocatorConfig,
     HeuristicConfig,
+    OwnConfig,
     PixelScoreConfig,
     ThresholdConfig,
 )
@@ -280,6 +281,13 @@ class CellConfig:
             return (
                 f"allocator.candidates: {outside} are not among the budgets of the bank "
                 f"{list(self.bank_budgets)}"
+            )
+        if isinstance(allocator, OwnConfig) and allocator.target not in (
+            self.bank.own_targets or ()
+        ):
+            return (
+                f"allocator.target: {allocator.target:g} is not among bank.own_targets "
+                f"{list(self.bank.own_targets or ())}; add it there"
             )
         target = getattr(allocator, "mean_budget", None)
         if target is not None and not candidates[0] <= target <= candidates[-1]:

@@ -251,15 +251,14 @@ class _Builder:
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
         inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
-        settings = {
-            name: getattr(config.evaluation, name) for name in ("seed", "kid_subset", "generative")
-        }
+        settings = _plain(config.evaluation)
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
         if config.allocator is not None:
             settings["allocator"] = _plain(config.allocator)
-        if config.allocates:
-            settings["heuristics"] = config.evaluation.heuristics
+        if not config.allocates:
+            del settings["heuristics"]  # a curve has no controls
+        else:
             inputs |= self.fitting(cell, banks)
             if config.sees_pixels:
                 inputs["images"] = self.data(cell, "validation")

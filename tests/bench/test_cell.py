@@ -330,6 +330,10 @@ PNG = {"kind": "png_size", "mean_budget": 2}
         ),
         ({"allocator": {"mean_budget": 2}}, "allocator.kind: missing; say which kind is meant"),
         (
+            {"allocator": {"kind": "own", "target": 0.2}},
+            "allocator.target: 0.2 is not among bank.own_targets []; add it there",
+        ),
+        (
             {"allocator": {"kind": "own"}},
             "allocator.target: missing; this key has no default",
         ),
