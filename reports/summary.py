@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bench.report_plugins import Report
+from bench.statistics import student_interval
 from bench.tables import as_text, format_value
 from reports.figures import UNTRAINED
 from reports.groups import (
@@ -23,6 +25,7 @@ from reports.groups import (
 from reports.text import show_interval, unfinished
 
 NOTE = f"* {UNTRAINED}"
+TRAINING_SEED = "training.seed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -124,23 +127,42 @@ def verdict(records: list[Record]) -> list[str]:
             "No skill, since a seed spends its tokens where ignoring the image loses nothing: "
             f"{'; '.join(unknown)}."
         )
-    for fixed in filter(is_fixed_length, records):
+    for fixed in group_by_seed([record for record in records if is_fixed_length(record)]):
         lines += _against_fixed_length(fixed, groups)
     return lines
 
 
-def _against_fixed_length(fixed: Record, groups: list[Group]) -> list[str]:
-    """Policies whose mean budget rounds to this tokenizer's length, side by side with it."""
-    length = fixed["settings"]["tokenizer"]["budgets"][0]
+def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
+    """Policies whose mean budget rounds to the length of these tokenizers, side by side with them.
+
+    Nothing where their lengths differ from one training to another.
+    """
+    lengths = {record["settings"]["tokenizer"]["budgets"][0] for record in fixed.records}
+    theirs = fixed.by_seed(_distortion, path=TRAINING_SEED)
     lines = []
     for group in groups:
-        tokens, error = group.interval("mean_tokens"), group.interval("mse")
-        if tokens is None or error is None or round(tokens.mean) != length:
+        tokens, ours = group.interval("mean_tokens"), group.by_seed(_distortion, path=TRAINING_SEED)
+        if theirs is None or ours is None or tokens is None or {round(tokens.mean)} != lengths:
             continue
-        change = 100 * (error.mean / fixed["metrics"]["mse"] - 1)
+        change, by = _change(ours, theirs)
         lines.append(
-            f"Against a tokenizer trained for exactly {length} tokens: {group.label} at "
-            f"{tokens.mean:.2f} tokens has {abs(change):.1f} % {'more' if change > 0 else 'less'} "
-            "distortion (one training each: no interval over trainings)."
+            f"Against a tokenizer trained for exactly {round(tokens.mean)} tokens: {group.label} "
+            f"at {tokens.mean:.2f} tokens has {abs(change):.1f} % {'more' if change > 0 else 'less'} "
+            f"distortion ({by})."
         )
     return lines
+
+
+def _distortion(record: Record) -> float | None:
+    return record["metrics"].get("mse")
+
+
+def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, str]:
+    """By how many per cent `ours` exceeds `theirs`, values by training seed; and what that says."""
+    if len(theirs) > 1 and len(ours.keys() & theirs.keys()) > 1:
+        shares = {seed: 100 * (ours[seed] / theirs[seed] - 1) for seed in ours if seed in theirs}
+        over = student_interval(list(shares.values()))
+        interval = f"{show_interval(over, digits=1)} %, paired by {over.n} training seeds"
+        return over.mean, interval
+    change = 100 * (fmean(ours.values()) / fmean(theirs.values()) - 1)
+    return change, "one training each: no interval over trainings"

@@ -113,6 +113,24 @@ def test_a_policy_is_set_against_the_tokenizer_of_its_length(done, vary):
     assert "25.0 % more distortion" in line
 
 
+def test_several_trainings_of_a_length_are_paired_by_seed(done, vary):
+    _, policy, _, fixed = done
+
+    def trained(record, seed, mse, **metrics):
+        metrics = {"mse": mse, **metrics}
+        return vary(record, metrics=metrics, settings={"training.seed": seed}, group=record["arm"])
+
+    ours = [trained(policy, s, m, mean_tokens=2.2) for s, m in ((0, 0.022), (1, 0.044))]
+    theirs = [trained(fixed, s, m) for s, m in ((0, 0.02), (1, 0.04), (2, 9.0))]
+    (line,) = (line for line in verdict([*ours, *theirs]) if line.startswith("Against"))
+    assert line == (
+        "Against a tokenizer trained for exactly 2 tokens: policy at 2.20 tokens has 10.0 % more "
+        "distortion (10.0 [10.0, 10.0] %, paired by 2 training seeds)."
+    )
+    theirs[1]["settings"]["tokenizer"]["budgets"] = [3]
+    assert not [line for line in verdict([*ours, *theirs]) if line.startswith("Against")]
+
+
 def test_the_page_names_question_protocol_and_kind_of_interval(records, tmp_path):
     made = report(records, tmp_path / "out")
     (path,) = made.files
