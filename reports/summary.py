@@ -145,10 +145,10 @@ def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
         if theirs is None or ours is None or tokens is None or {round(tokens.mean)} != lengths:
             continue
         change, by = _change(ours, theirs)
+        more, length = "more" if change > 0 else "less", round(tokens.mean)
         lines.append(
-            f"Against a tokenizer trained for exactly {round(tokens.mean)} tokens: {group.label} "
-            f"at {tokens.mean:.2f} tokens has {abs(change):.1f} % {'more' if change > 0 else 'less'} "
-            f"distortion ({by})."
+            f"Against a tokenizer trained for exactly {length} tokens: {group.label} at "
+            f"{tokens.mean:.2f} tokens has {abs(change):.1f} % {more} distortion ({by})."
         )
     return lines
 
