@@ -217,8 +217,7 @@ def test_tokens_that_change_nothing_leave_nothing_to_learn(small_run, context, t
     flat = tmp_path / "flat"
     flat.mkdir()
     (flat / "bank.json").write_bytes((source / "bank.json").read_bytes())
-    for name in ("ids.npy", "latents.npy"):
-        (flat / name).write_bytes((source / name).read_bytes())
+    (flat / "latents.npy").write_bytes((source / "latents.npy").read_bytes())
     np.save(flat / "mse.npy", np.full((40, 3), 0.1, np.float32))
     with pytest.raises(ValueError, match="distortion"):
         policy.run(context(CELL, "policy", inputs={"bank": flat}))
