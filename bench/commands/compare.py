@@ -1,0 +1,47 @@
+"""`adatok-bench compare`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from bench.commands.shared import json_option, store_option
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--metric", "metrics", multiple=True, help="Compare this metric; may be repeated.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of the bootstrap over images, used where there is one seed.",
+)
+@store_option
+@json_option
+def compare(
+    a: str, b: str, metrics: tuple[str, ...], seed: int, store_path: str, as_json: bool
+) -> None:
+    """Is B better or worse than A? Differences B - A, paired by seed, with their intervals.
+
+    A and B are suites (name or file), SUITE:ARM, SUITE:GROUP with a group's label, or folders of
+    records. Exits with 1 where B is significantly worse in any metric, and with 2 where the two
+    cannot be compared.
+    """
+    from bench.compare import compare as compare_sides
+    from bench.compare_tables import comparison_json, comparison_text
+    from bench.sides import read_side
+
+    store = Path(store_path).expanduser().absolute()
+    found = compare_sides(read_side(a, store), read_side(b, store), metrics=metrics, seed=seed)
+    if as_json:
+        click.echo(json.dumps(comparison_json(found), indent=1))
+    else:
+        click.echo(comparison_text(found, a=a, b=b))
+    if found.worse:
+        sys.exit(1)

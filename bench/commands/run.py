@@ -1,0 +1,71 @@
+"""`adatok-bench run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.commands.shared import load, say, store_option
+from bench.errors import UserError
+from bench.folder_naming import by_content
+from bench.graph import build_graph
+from bench.report_plugins import Report, render_reports
+from bench.store import Store
+
+
+@click.command()
+@click.argument("suite_file", type=click.Path())
+@store_option
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "serial"]),
+    default="ray",
+    show_default=True,
+    help="Ray Tune trials, or one stage after the other in this process.",
+)
+@click.option("--ray-address", help="Join this Ray cluster instead of starting one here.")
+@click.option("--tracking-uri", help="MLflow server or database; default: in the store.")
+def run(
+    suite_file: str,
+    store_path: str,
+    executor: str,
+    ray_address: str | None,
+    tracking_uri: str | None,
+) -> None:
+    """Run the suite in SUITE_FILE; what is in the store already is not computed again."""
+    from bench import mlflow_mirror
+    from bench.executors import RayExecutor, SerialExecutor
+    from bench.runner import run_suite
+
+    if ray_address and executor != "ray":
+        raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
+    suite = load(suite_file)
+    there = Store(Path(store_path).expanduser().absolute())
+    graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
+    store = Store.open(store_path)
+    runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
+    result = run_suite(suite, graph, store, runs, say=say)
+    refused: UserError | None = None
+    reports: list[Report] = []
+    try:
+        reports = render_reports(suite.reports, result.records, store.root / "reports" / suite.name)
+    except UserError as error:
+        refused = error  # The results are complete all the same: mirror them first.
+    files = [path for report in reports for path in report.files]
+    uri = tracking_uri or mlflow_mirror.tracking_uri(store)
+    mlflow_mirror.mirror(result.records, store, uri=uri, figures=files, say=say)
+    for report in reports:
+        if report.text:
+            click.echo(report.text)
+    for path in files:
+        click.echo(f"report   {path}")
+    click.echo(f"records  {result.paths[0].parent}")
+    click.echo(f"MLflow   adatok-bench ui --store {store.root}")
+    if refused:
+        raise refused
+    if result.failed:
+        for record in result.failed:
+            say(f"failed: {record['label']}: {record['error'] or 'not run'}")
+        sys.exit(1)

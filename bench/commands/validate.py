@@ -1,0 +1,28 @@
+"""`adatok-bench validate`."""
+
+from __future__ import annotations
+
+import click
+
+from bench.commands.shared import load
+from bench.errors import UserError
+from bench.folder_naming import without_reading
+from bench.graph import build_graph
+
+
+@click.command()
+@click.argument("suite_files", nargs=-1, required=True, type=click.Path())
+def validate(suite_files: tuple[str, ...]) -> None:
+    """Check every key and value of all SUITE_FILES, and the data and weights they name."""
+    errors = []
+    for path in suite_files:
+        try:
+            suite = load(path)
+            # No key is needed here, so no image is read: that may take an hour.
+            build_graph(suite, name_folder=without_reading)
+        except UserError as error:
+            errors.append(str(error))
+        else:
+            click.echo(f"{path}: valid, {len(suite.cells)} cells")
+    if errors:
+        raise UserError("\nerror: ".join(errors))
