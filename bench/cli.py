@@ -13,9 +13,15 @@ from pathlib import Path
 import click
 
 from bench.commands.compare import compare
+from bench.commands.completion import completion
+from bench.commands.decode import decode
+from bench.commands.encode import encode
+from bench.commands.export import export
+from bench.commands.listing import listing
 from bench.commands.plan import plan
 from bench.commands.results import results
 from bench.commands.run import run
+from bench.commands.sections import Sections
 from bench.commands.shared import say
 from bench.commands.ui import ui
 from bench.commands.validate import validate
@@ -26,22 +32,25 @@ from bench.store import DISK_ERRORS, disk_error
 COMMANDS = "adatok_bench.commands"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="adatok-bench")
 def cli() -> None:
     """Benchmark self-budgeting image tokenizers, with results you can trust.
 
     \b
     Examples:
-      adatok-bench validate experiments/*.yaml
+      adatok-bench list suites
       adatok-bench plan experiments/quickstart.yaml
       adatok-bench run experiments/quickstart.yaml
-      adatok-bench results quickstart --json
+      adatok-bench results quickstart
       adatok-bench compare quickstart:elastic lora_heads:shared
     """
 
 
-for command in (run, plan, validate, results, compare, ui):
+for command in (
+    *(listing, completion, validate, plan, run, results, compare, ui),
+    *(export, encode, decode),
+):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):
     cli.add_command(point.load())

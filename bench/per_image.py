@@ -35,6 +35,11 @@ def image_differences(
     return (second.reindex(first.index) - first).to_numpy(dtype=np.float64)
 
 
+def image_values(record: Record, store: Path, metric: str, budget: int | None) -> np.ndarray:
+    """A per-image metric of a record, `[n]`; raises `ValueError` as `image_differences` does."""
+    return _values(record, store, metric, budget).to_numpy(dtype=np.float64)
+
+
 def _values(record: Record, store: Path, metric: str, budget: int | None) -> pd.Series:
     """The metric by id and content."""
     path = store / record["images"] if record.get("images") else None

@@ -132,6 +132,15 @@ class Suite:
     reference_arm: str | None = None
 
 
+def read_suite_file(path: Path) -> SuiteFile:
+    """The keys of a suite's file, those that it extends included; cells are not looked at.
+
+    Raises:
+        UserError: the first thing that is wrong, naming the file and the key.
+    """
+    return parse(SuiteFile, _extended(path), where=str(path))
+
+
 def load_suite(path: str | Path) -> Suite:
     """Read, check and expand a suite.
 
@@ -139,7 +148,7 @@ def load_suite(path: str | Path) -> Suite:
         UserError: the first thing that is wrong, naming the file and the key.
     """
     path = Path(path)
-    file = parse(SuiteFile, _extended(path), where=str(path))
+    file = read_suite_file(path)
     names = [arm.name for arm in file.arms]
     for name in names:
         if names.count(name) > 1:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import textwrap
+from collections.abc import Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 RESULT_METRICS = (
     "mean_tokens",
@@ -15,7 +13,6 @@ RESULT_METRICS = (
     "psnr",
     "ssim",
     "mse",
-    "ssim",
     "perceptual",
     "fd_lite0",
     "kid_lite0",
@@ -33,38 +30,160 @@ RESULT_METRICS = (
     "encode_images_per_second",
     "decode_images_per_second",
 )
+# What a terminal has room for; where none of them is known, the first known ones.
+MAIN_METRICS = ("mean_tokens", "mse", "psnr", "rfid", "fd_lite0", "allocation_skill")
+GAP = "  "
+# Words narrower than this are no pleasure to read.
+NARROWEST = 24
 
 
-def result_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per record; a metric that no record has gets no column."""
-    shown = [m for m in RESULT_METRICS if any(m in r.get("metrics", {}) for r in records)]
+def result_rows(records: list[dict[str, Any]], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """One row per record with these `metrics`: those of `RESULT_METRICS` that any has, if none."""
+    shown = metrics or [
+        m for m in RESULT_METRICS if any(m in r.get("metrics", {}) for r in records)
+    ]
     rows = []
     for record in sorted(records, key=lambda record: record["label"]):
-        metrics = record.get("metrics", {})
+        values = record.get("metrics", {})
         rows.append(
             {
                 "key": record["cell_key"],
                 "status": record["status"],
                 "cell": record["label"],
-                **{name: metrics.get(name) for name in shown},
+                **{name: values.get(name) for name in shown},
                 **({"error": record["error"]} if record["error"] else {}),
             }
         )
     return rows
 
 
-def as_text(rows: list[dict[str, Any]]) -> str:
-    """Rows as an aligned table; columns are the union of the rows' keys."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(box=None, pad_edge=False, header_style="")
-    for name in columns:
-        numeric = any(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(format_value(row.get(name)) for name in columns))
-    text = io.StringIO()
-    Console(file=text, width=10_000, highlight=False, markup=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+def result_text(records: list[dict[str, Any]], metrics: Sequence[str], *, width: int) -> str:
+    """Cells with these `metrics` for a terminal: no keys, a status only if one is not done."""
+    rows = result_rows(records, metrics)
+    hidden = {"key"} | ({"status"} if all(row["status"] == "done" for row in rows) else set())
+    return as_text([{n: v for n, v in row.items() if n not in hidden} for row in rows], width=width)
+
+
+def main_metrics(records: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """The metrics of these records that a terminal has room for, and the others."""
+    known = list(dict.fromkeys(name for record in records for name in record.get("metrics", {})))
+    main = [name for name in MAIN_METRICS if name in known] or known[: len(MAIN_METRICS)]
+    return main, [name for name in known if name not in main]
+
+
+def columns_of(rows: list[dict[str, Any]]) -> list[str]:
+    """The union of the rows' keys, in their order."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def as_text(rows: list[dict[str, Any]], *, width: int | None = None) -> str:
+    """Rows as an aligned table, numbers to the right.
+
+    With a `width`, columns of words are wrapped to fit it, and columns that find no room beside the
+    first one follow as further tables below, each with the first column again.
+    """
+    names = columns_of(rows)
+    columns = {name: _Column.of(name, rows) for name in names}
+    if width is None or not names:
+        return _table([(column, column.widest) for column in columns.values()])
+    panels = _panels(list(columns.values()), width)
+    return "\n\n".join(_table(panel) for panel in panels)
+
+
+def as_markdown(rows: list[dict[str, Any]]) -> str:
+    """Rows as a Markdown table, numbers to the right."""
+    columns = [_Column.of(name, rows) for name in columns_of(rows)]
+    rules = ("---:" if column.numeric else "---" for column in columns)
+    cells = [[column.name for column in columns], list(rules)]
+    cells += [
+        [column.cells[row].replace("|", "\\|") for column in columns] for row in range(len(rows))
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+class _Column:
+    """One column: its name, its cells as text, and whether they are numbers."""
+
+    def __init__(self, name: str, cells: list[str], numeric: bool):
+        self.name, self.cells, self.numeric = name, cells, numeric
+        self.widest = max(map(len, (name, *cells)))
+
+    @staticmethod
+    def of(name: str, rows: list[dict[str, Any]]) -> _Column:
+        values = [row.get(name) for row in rows]
+        return _Column(
+            name,
+            [format_value(value) for value in values],
+            any(isinstance(value, int | float) for value in values),
+        )
+
+    @property
+    def narrowest(self) -> int:
+        """Numbers stay whole, below a name that may break at its underscores; words wrap."""
+        if not self.numeric:
+            return min(self.widest, NARROWEST)
+        return max(map(len, (*_broken(self.name, 1), *self.cells)))
+
+    def lines(self, row: int | None, width: int) -> list[str]:
+        """A cell, or the name where `row` is None, in lines of `width`."""
+        text = self.name if row is None else self.cells[row]
+        if len(text) <= width:
+            parts = [text]
+        elif self.numeric:
+            parts = _broken(text, width)
+        else:
+            parts = textwrap.wrap(text, width, subsequent_indent=GAP, break_on_hyphens=False)
+        return [part.rjust(width) if self.numeric else part.ljust(width) for part in parts]
+
+
+def _broken(name: str, width: int) -> list[str]:
+    """A name in lines of `width`, broken behind underscores only."""
+    lines = [""]
+    for part in name.replace("_", "_\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
+
+
+def _panels(columns: list[_Column], width: int) -> list[list[tuple[_Column, int]]]:
+    """Columns with their widths, in tables that fit into `width`; the first is in each of them."""
+    first, *rest = columns
+    panels: list[list[_Column]] = [[first]]
+    for column in rest:
+        taken = sum(one.narrowest + len(GAP) for one in panels[-1])
+        if len(panels[-1]) > 1 and taken + column.narrowest > width:
+            panels.append([first])
+        panels[-1].append(column)
+    return [_fitted(panel, width) for panel in panels]
+
+
+def _fitted(panel: list[_Column], width: int) -> list[tuple[_Column, int]]:
+    """The narrowest widths, and what is left given to the words, from the left."""
+    widths = [column.narrowest for column in panel]
+    left = width - sum(widths) - len(GAP) * (len(panel) - 1)
+    for place, column in enumerate(panel):
+        more = min(max(left, 0), column.widest - widths[place])
+        if not column.numeric or more == column.widest - widths[place]:
+            widths[place] += more
+            left -= more
+    return list(zip(panel, widths, strict=True))
+
+
+def _table(panel: list[tuple[_Column, int]]) -> str:
+    lines = []
+    count = len(panel[0][0].cells) if panel else 0
+    for row in (None, *range(count)):
+        cells = [column.lines(row, width) for column, width in panel]
+        height = max(map(len, cells), default=1)
+        for number in range(height):
+            parts = []
+            for (_, width), cell in zip(panel, cells, strict=True):
+                # Names stand on their column, values at the top of their row.
+                at = number - (height - len(cell)) if row is None else number
+                parts.append(cell[at] if 0 <= at < len(cell) else " " * width)
+            lines.append(GAP.join(parts).rstrip())
+    return "\n".join(lines)
 
 
 def format_value(value: Any) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from bench.commands.completion import complete_cells
 from bench.commands.shared import json_option, store_option
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete_cells)
+@click.argument("b", shell_complete=complete_cells)
 @click.option("--metric", "metrics", multiple=True, help="Compare this metric; may be repeated.")
 @click.option(
     "--seed",
@@ -27,11 +28,18 @@ from bench.commands.shared import json_option, store_option
 def compare(
     a: str, b: str, metrics: tuple[str, ...], seed: int, store_path: str, as_json: bool
 ) -> None:
-    """Is B better or worse than A? Differences B - A, paired by seed, with their intervals.
+    """Is B better or worse than A? With intervals.
 
+    Differences B - A are paired by seed.
     A and B are suites (name or file), SUITE:ARM, SUITE:GROUP with a group's label, or folders of
     records. Exits with 1 where B is significantly worse in any metric, and with 2 where the two
     cannot be compared.
+
+    \b
+    Examples:
+      adatok-bench compare quickstart:elastic lora_heads:shared
+      adatok-bench compare old_suite new_suite --metric mse --metric fd_lite0
+      adatok-bench compare quickstart /other/store/records/quickstart --json
     """
     from bench.compare import compare as compare_sides
     from bench.compare_tables import comparison_json, comparison_text

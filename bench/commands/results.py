@@ -2,30 +2,167 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
+from typing import Any
 
 import click
 
-from bench.commands.shared import json_option, print_rows, store_option
-from bench.records import read_records
-from bench.suite import load_suite
-from bench.tables import result_rows
+from bench.commands.completion import complete_suite
+from bench.commands.shared import print_json, say, store_option, terminal_width
+from bench.errors import UserError
+
+JSON_FIELDS = (
+    *("cell_key", "label", "status", "error", "settings"),
+    *("allocator", "metrics", "controls", "curve", "images"),
+)
 
 
 @click.command()
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_suite)
+@click.option(
+    "--where",
+    "wheres",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Only cells with this setting; PATH is its dotted path, or the end of it. Repeatable.",
+)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(["done", "failed", "pending"]),
+    help="Only cells of this status. Repeatable.",
+)
+@click.option("--metric", "metrics", multiple=True, help="Show this metric. Repeatable.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "json", "md"]),
+    help="Default: text. csv and json have values in full.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @store_option
-@json_option
-def results(suite: str, store_path: str, as_json: bool) -> None:
-    """One row per cell of SUITE, a suite's name or file: key, status, settings, metrics."""
+def results(
+    suite: str,
+    wheres: tuple[str, ...],
+    statuses: tuple[str, ...],
+    metrics: tuple[str, ...],
+    form: str | None,
+    as_json: bool,
+    store_path: str,
+) -> None:
+    """One row per cell of SUITE: status, metrics.
+
+    SUITE is a suite's name or file. A terminal shows the main metrics, or those asked for, wrapped
+    to its width. Into a file or a pipe go all columns, however wide.
+
+    \b
+    Examples:
+      adatok-bench results quickstart
+      adatok-bench results quickstart --where lora.rank=8 --where policy.seed=0
+      adatok-bench results quickstart --where arm=policy --metric psnr
+      adatok-bench results experiments/settle.yaml --status failed
+      adatok-bench results quickstart --format csv > quickstart.csv
+    """
+    from bench.records import read_records
+    from bench.suite import load_suite
+
+    if as_json and form not in (None, "json"):
+        raise UserError(f"--json and --format {form}: drop one of the two")
     suite_name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
-    folder = Path(store_path).expanduser().absolute() / "records" / suite_name
-    records = read_records(folder)
-    if as_json:
-        names = (
-            *("cell_key", "label", "status", "error", "settings"),
-            *("allocator", "metrics", "controls", "curve", "images"),
-        )
-        print_rows([{name: record.get(name) for name in names} for record in records], as_json=True)
+    records = read_records(Path(store_path).expanduser().absolute() / "records" / suite_name)
+    _check_metrics(metrics, records)
+    chosen = _chosen(records, wheres, statuses)
+    form = "json" if as_json else form or "text"
+    if form == "json":
+        print_json([_json_row(record, metrics) for record in chosen])
+    elif form == "csv":
+        click.echo(_csv(chosen, metrics), nl=False)
     else:
-        print_rows(result_rows(records), as_json=False)
+        _print_table(chosen, metrics, form)
+
+
+def _check_metrics(metrics: tuple[str, ...], records: list[dict[str, Any]]) -> None:
+    from bench.settings import suggestion
+
+    known = list(dict.fromkeys(name for one in records for name in one.get("metrics", {})))
+    for name in metrics:
+        if name not in known:
+            raise UserError(f"--metric {name}: no cell has it{suggestion(name, known)}")
+
+
+def _chosen(
+    records: list[dict[str, Any]], wheres: tuple[str, ...], statuses: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    """Records that fulfil everything asked; where none does, what there is instead is said."""
+    from bench.filters import conditions, values_of
+
+    asked = conditions(wheres, records)
+    chosen = [
+        record
+        for record in records
+        if all(one.holds(record) for one in asked)
+        and (not statuses or record["status"] in statuses)
+    ]
+    if not chosen:
+        there = [
+            f"{one.path}: {', '.join(map(str, values_of(one.path, records)))}" for one in asked
+        ]
+        if statuses:
+            there.append(f"status: {', '.join(sorted({record['status'] for record in records}))}")
+        say(f"none of the {len(records)} cells is like this; there are {'; '.join(there)}")
+    return chosen
+
+
+def _json_row(record: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
+    row = {name: record.get(name) for name in JSON_FIELDS}
+    if metrics and row["metrics"] is not None:
+        row["metrics"] = {name: row["metrics"].get(name) for name in metrics}
+    return row
+
+
+def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
+    """Keys, swept settings by dotted path, and metrics, in full; empty where there is no value."""
+    from bench.tables import columns_of
+
+    rows = [
+        {
+            "key": record["cell_key"],
+            "status": record["status"],
+            "arm": record["arm"],
+            "cell": record["label"],
+            **record["swept"],
+            **{
+                name: value
+                for name, value in record.get("metrics", {}).items()
+                if not metrics or name in metrics
+            },
+            "error": record["error"],
+        }
+        for record in records
+    ]
+    text = io.StringIO()
+    names = [name for name in columns_of(rows) if name != "error"]
+    writer = csv.DictWriter(text, [*names, "error"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _print_table(records: list[dict[str, Any]], metrics: tuple[str, ...], form: str) -> None:
+    from bench.tables import as_markdown, as_text, main_metrics, result_rows, result_text
+
+    width = terminal_width()
+    if form == "md":
+        click.echo(as_markdown(result_rows(records, metrics)))
+    elif width is None or not records:
+        click.echo(as_text(result_rows(records, metrics)))
+    elif metrics:
+        click.echo(result_text(records, metrics, width=width))
+    else:
+        shown, others = main_metrics(records)
+        click.echo(result_text(records, shown, width=width))
+        if others:
+            say(f"and {len(others)} more: --metric NAME shows one, --format csv or md all of them")

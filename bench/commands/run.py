@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.commands.shared import load, say, store_option
 from bench.errors import UserError
-from bench.folder_naming import by_content
-from bench.graph import build_graph
-from bench.report_plugins import Report, render_reports
 from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.report_plugins import Report
 
 
 @click.command()
@@ -34,9 +35,21 @@ def run(
     ray_address: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Run the suite in SUITE_FILE; what is in the store already is not computed again."""
+    """Run the suite in SUITE_FILE, or go on with it.
+
+    What is in the store already is not computed again.
+
+    \b
+    Examples:
+      adatok-bench run experiments/quickstart.yaml
+      adatok-bench run my_suite.yaml --store /data/store --executor serial
+      adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
+    """
     from bench import mlflow_mirror
     from bench.executors import RayExecutor, SerialExecutor
+    from bench.folder_naming import by_content
+    from bench.graph import build_graph
+    from bench.report_plugins import render_reports
     from bench.runner import run_suite
 
     if ray_address and executor != "ray":

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.report_plugins import check_reports
-from bench.suite import Suite, load_suite
-from bench.tables import as_text
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.suite import Suite
+
+STORE = "store"
 
 store_option = click.option(
     "--store",
     "store_path",
     envvar="ADATOK_STORE",
-    default="store",
+    default=STORE,
     show_default=True,
+    type=click.Path(),
     help="Folder of artifacts and records.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,11 +37,61 @@ def say(message: str) -> None:
 
 def load(path: str) -> Suite:
     """A suite whose reports exist as well."""
+    from bench.report_plugins import check_reports
+    from bench.suite import load_suite
+
     suite = load_suite(path)
     check_reports(suite.reports, where=str(suite.path))
     return suite
 
 
-def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows on stdout, as JSON or as an aligned table."""
-    click.echo(json.dumps(rows, indent=1) if as_json else as_text(rows))
+def terminal_width() -> int | None:
+    """Columns that stdout has room for; None where it is no terminal and nothing is to be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_json(value: Any) -> None:
+    """A value on stdout, as JSON."""
+    click.echo(json.dumps(value, indent=1))
+
+
+model_option = click.option(
+    "--model", required=True, type=click.Path(), help="Folder that export has made."
+)
+batch_option = click.option(
+    "--batch",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Images at a time.",
+)
+device_option = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    type=click.Choice(["cpu", "cuda"]),
+    callback=lambda context, parameter, device: _require_device(device),
+    help="Where to compute.",
+)
+
+
+def _require_device(device: str) -> str:
+    """Refuse a GPU where there is none; nothing else would be computed instead."""
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError("--device cuda: this machine has no usable GPU; use --device cpu")
+    return device
+
+
+@contextmanager
+def progress_of(label: str) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """Gives `started(total)`, which gives what is told of each image: a bar on stderr."""
+    with ExitStack() as stack:
+
+        def started(total: int) -> Callable[[int], None]:
+            bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
+            return stack.enter_context(bar).update
+
+        yield started

@@ -17,9 +17,21 @@ from bench.store import Store
 
 @click.command()
 @store_option
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--port",
+    default=5000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Of 127.0.0.1.",
+)
 def ui(store_path: str, port: int) -> None:
-    """Open MLflow over the store, on loopback only."""
+    """Open MLflow over the store, on loopback only.
+
+    \b
+    Examples:
+      adatok-bench ui
+      adatok-bench ui --store /data/store --port 5001
+    """
     from bench import mlflow_mirror
 
     store = Store(Path(store_path).expanduser().absolute())

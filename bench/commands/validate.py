@@ -6,14 +6,23 @@ import click
 
 from bench.commands.shared import load
 from bench.errors import UserError
-from bench.folder_naming import without_reading
-from bench.graph import build_graph
 
 
 @click.command()
 @click.argument("suite_files", nargs=-1, required=True, type=click.Path())
 def validate(suite_files: tuple[str, ...]) -> None:
-    """Check every key and value of all SUITE_FILES, and the data and weights they name."""
+    """Check every key and value of SUITE_FILES.
+
+    The data and weights that they name are looked for, and all errors told.
+
+    \b
+    Examples:
+      adatok-bench validate my_suite.yaml
+      adatok-bench validate experiments/*.yaml experiments/gpu/*.yaml
+    """
+    from bench.folder_naming import without_reading
+    from bench.graph import build_graph
+
     errors = []
     for path in suite_files:
         try:

@@ -35,7 +35,20 @@ def list_images(root: Path) -> tuple[dict[str, str], list[str]]:
     if not root.is_dir():
         raise UserError(f"image folder {root} does not exist or is not a folder; check data.path")
     split_of_folder = _split_folders(root)
-    starts = [f"{name}/" for name in split_of_folder] or [""]
+    return split_of_folder, _sorted_images(root, [f"{name}/" for name in split_of_folder] or [""])
+
+
+def all_images(root: Path) -> list[str]:
+    """The sorted relative POSIX paths of all images below a folder, which has no splits.
+
+    Raises UserError as `list_images` does.
+    """
+    if not root.is_dir():
+        raise UserError(f"image folder {root} does not exist or is not a folder")
+    return _sorted_images(root, [""])
+
+
+def _sorted_images(root: Path, starts: list[str]) -> list[str]:
     paths = sorted(path for start in starts for path in _images_below(root, start, frozenset()))
     if not paths:
         raise UserError(
@@ -44,7 +57,7 @@ def list_images(root: Path) -> tuple[dict[str, str], list[str]]:
     for path in paths:
         if not _is_utf8(path):
             raise UserError(f"image folder {root}: the name {path!a} is not UTF-8; rename the file")
-    return split_of_folder, paths
+    return paths
 
 
 def require_readable(root: Path | str) -> None:

@@ -1,0 +1,36 @@
+"""`adatok-bench decode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.shared import batch_option, device_option, model_option, progress_of
+
+
+@click.command()
+@click.argument("tokens", type=click.Path())
+@model_option
+@click.option("--out", required=True, type=click.Path(), help="A new or empty folder.")
+@batch_option
+@device_option
+def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
+    """Turn a file of TOKENS back into images.
+
+    Images are PNG files with the relative paths that they were encoded from. Tokens of another
+    model are refused.
+
+    \b
+    Examples:
+      adatok-bench decode tokens.parquet --model exported --out reconstructions
+    """
+    from bench.exported_model import ExportedModel
+    from bench.translation import decode_file
+
+    loaded = ExportedModel.load(Path(model).expanduser(), device=device)
+    with progress_of("decoding") as started:
+        count = decode_file(
+            Path(tokens).expanduser(), loaded, Path(out).expanduser(), batch=batch, started=started
+        )
+    click.echo(f"{out}: {count} images")
