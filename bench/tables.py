@@ -117,11 +117,13 @@ class _Column:
             any(isinstance(value, int | float) for value in values),
         )
 
-    @property
-    def narrowest(self) -> int:
-        """Numbers stay whole, below a name that may break at its underscores; words wrap."""
+    def narrowest(self, width: int) -> int:
+        """Its least width in a table of `width`.
+
+        Numbers stay whole, below a name that may break at its underscores; words wrap.
+        """
         if not self.numeric:
-            return min(self.widest, NARROWEST)
+            return min(self.widest, NARROWEST, width // 3)
         return max(map(len, (*_broken(self.name, 1), *self.cells)))
 
     def lines(self, row: int | None, width: int) -> list[str]:
@@ -151,8 +153,8 @@ def _panels(columns: list[_Column], width: int) -> list[list[tuple[_Column, int]
     first, *rest = columns
     panels: list[list[_Column]] = [[first]]
     for column in rest:
-        taken = sum(one.narrowest + len(GAP) for one in panels[-1])
-        if len(panels[-1]) > 1 and taken + column.narrowest > width:
+        taken = sum(one.narrowest(width) + len(GAP) for one in panels[-1])
+        if len(panels[-1]) > 1 and taken + column.narrowest(width) > width:
             panels.append([first])
         panels[-1].append(column)
     return [_fitted(panel, width) for panel in panels]
@@ -160,7 +162,7 @@ def _panels(columns: list[_Column], width: int) -> list[list[tuple[_Column, int]
 
 def _fitted(panel: list[_Column], width: int) -> list[tuple[_Column, int]]:
     """The narrowest widths, and what is left given to the words, from the left."""
-    widths = [column.narrowest for column in panel]
+    widths = [column.narrowest(width) for column in panel]
     left = width - sum(widths) - len(GAP) * (len(panel) - 1)
     for place, column in enumerate(panel):
         more = min(max(left, 0), column.widest - widths[place])

@@ -51,7 +51,9 @@ def plan(suite_file: str, store_path: str, cpus: int | None, gpus: int, as_json:
     rows = plan_suite(suite, graph, store)
     totals = plan_totals(rows, cpus=cpus or _cpus(), gpus=gpus)
     if as_json:
-        print_json({"suite": suite.name, "cells": len(suite.cells), "stages": rows, **totals})
+        print_json(
+            {"suite": suite.name, "cells": len(suite.cells), "stages": rows, "to_do": totals}
+        )
     else:
         click.echo(plan_text(suite.name, rows, totals, width=terminal_width()))
 

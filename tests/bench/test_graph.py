@@ -246,7 +246,8 @@ def reached(store, node, mean_tokens):
     spec = node.spec(store)
     store.work(spec.stage, spec.key).mkdir(parents=True)
     result = {"metrics": {"mean_tokens": mean_tokens}}
-    store.publish(spec.stage, spec.key, {"seconds": 1.0, "result": result})
+    about = {"config": spec.config, "inputs": spec.inputs, "resources": {}}
+    store.publish(spec.stage, spec.key, {"seconds": 1.0, "result": result, **about})
 
 
 def test_a_referenced_budget_is_known_once_all_its_policies_are_evaluated(load, small, store):

@@ -50,11 +50,11 @@ def test_a_folder_from_files_to_a_record(suite, photos, adatok, tmp_path):
     assert (len(counts), sum(counts)) == (2, 60)
     assert record["protocol"]["images_count"] in counts
 
-    rows = json.loads(adatok("plan", suite, "--store", store, "--json").out)
+    rows = json.loads(adatok("plan", suite, "--store", store, "--json").out)["stages"]
     assert [row["stage"] for row in rows].count("manifest") == 1
     assert {row["state"] for row in rows} == {"cached"}
     (photos / "pes" / "broken.jpg").unlink()
-    rows = json.loads(adatok("plan", suite, "--store", store, "--json").out)
+    rows = json.loads(adatok("plan", suite, "--store", store, "--json").out)["stages"]
     assert {row["state"] for row in rows} == {"new"}
 
 

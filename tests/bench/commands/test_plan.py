@@ -1,0 +1,35 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def plan(adatok, small_run):
+    def plan(*arguments, **options):
+        return adatok("plan", small_run.suite.path, *arguments, **options)
+
+    return plan
+
+
+def test_the_plan_for_people_fits_a_terminal(plan, small_run):
+    answer = plan("--store", small_run.store.root, columns=80)
+    assert answer.code == 0
+    assert max(map(len, answer.out.splitlines())) <= 80
+    assert answer.out.startswith("small: 4 of 6 cells evaluated")
+    assert "1 failed" in answer.out
+    assert "like it" in answer.out
+
+
+def test_the_plan_for_machines(plan, small_run):
+    found = json.loads(plan("--store", small_run.store.root, "--json").out)
+    assert (found["suite"], found["cells"]) == ("small", 6)
+    assert {row["state"] for row in found["stages"]} == {"cached", "new", "failed"}
+    assert found["to_do"]["stages"] == 4
+    assert found["to_do"]["seconds"] > 0
+
+
+def test_cpus_and_gpus_are_those_asked_for(plan, tmp_path):
+    found = json.loads(plan("--store", tmp_path, "--cpus", 7, "--gpus", 3, "--json").out)
+    assert (found["to_do"]["cpus"], found["to_do"]["gpus"]) == (7, 3)
+    assert found["to_do"]["not_known"] == found["to_do"]["stages"] > 0
+    assert "in all: not known on 7 CPUs" in plan("--store", tmp_path, "--cpus", 7).out
