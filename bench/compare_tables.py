@@ -14,12 +14,12 @@ from bench.tables import as_text, format_value
 VERDICTS = ("worse", "better", "no difference shown")
 
 
-def comparison_text(comparison: Comparison, *, a: str, b: str) -> str:
-    """A table, what it means, and the notes."""
+def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None = None) -> str:
+    """A table, fitted to `width` if there is one, what it means, and the notes."""
     found = comparison.differences
     kinds = {type(one.interval) for one in found if one.interval is not None}
     names = [kind.kind() for kind in (PairedDifference, BootstrapInterval) if kind in kinds]
-    lines = [f"A: {a}", f"B: {b}", "", as_text([_text_row(one) for one in found]), ""]
+    lines = [f"A: {a}", f"B: {b}", "", as_text([_text_row(one) for one in found], width=width), ""]
     if names:
         lines.append(
             f"B - A [95 %, {'; '.join(names)}]; p corrected by Holm over all rows; detectable: the "

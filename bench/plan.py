@@ -18,12 +18,13 @@ STATES = ("cached", "new", "failed", "waiting")
 def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]:
     """One row per distinct stage, in the order of computation.
 
-    State is `cached`, `new`, `failed` (it will be tried again) or `waiting` (its key depends on a
-    result that is still missing). `seconds` is what the artifact took. What is still to be computed
-    has `expected_seconds` and `estimated_from` instead, both None where nothing like it was ever
-    computed; see `bench.cost`.
+    `cells` need the stage, and `ends` of them end with it. State is `cached`, `new`, `failed` (it
+    will be tried again) or `waiting` (its key depends on a result that is still missing). `seconds`
+    is what the artifact took. What is still to be computed has `expected_seconds` and
+    `estimated_from` instead, both None where nothing like it was ever computed; see `bench.cost`.
     """
     cells_of = _cells_of(graph)
+    ends = Counter(map(id, graph.evaluations))
     costs = Costs(store)
     rows = []
     for level, nodes in enumerate(graph.levels(), start=1):
@@ -35,6 +36,7 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
                 "key": spec.key if spec else None,
                 "state": "waiting",
                 "cells": cells_of[id(node)],
+                "ends": ends[id(node)],
                 "cpus": node.resources.cpus,
                 "gpus": node.resources.gpus,
                 "seconds": None,
@@ -104,11 +106,10 @@ def plan_text(
     name: str, rows: list[dict[str, Any]], totals: dict[str, Any], *, width: int | None = None
 ) -> str:
     """The plan for people: stages of a level that have a like cost together, then the totals."""
-    cells = [row for row in rows if row["stage"] == "evaluation"]
     states = Counter(row["state"] for row in rows)
     counts = ", ".join(f"{states[state]} {state}" for state in STATES if states[state])
-    there = sum(row["state"] == "cached" for row in cells)
-    lines = [f"{name}: {there} of {sum(row['cells'] for row in cells)} cells evaluated", ""]
+    done = sum(row["ends"] for row in rows if row["state"] == "cached")
+    lines = [f"{name}: {done} of {sum(row['ends'] for row in rows)} cells complete", ""]
     lines += [as_text(_summary(rows), width=width), ""]
     lines.append(f"{_stages(len(rows))}: {counts}")
     if not totals["stages"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bench.commands.completion import complete_cells
-from bench.commands.shared import json_option, store_option
+from bench.commands.shared import json_option, store_option, terminal_width
 
 
 @click.command()
@@ -50,6 +50,6 @@ def compare(
     if as_json:
         click.echo(json.dumps(comparison_json(found), indent=1))
     else:
-        click.echo(comparison_text(found, a=a, b=b))
+        click.echo(comparison_text(found, a=a, b=b, width=terminal_width()))
     if found.worse:
         sys.exit(1)

@@ -81,7 +81,14 @@ def test_what_is_left_costs_what_its_like_has_cost(plan, small_run):
 
 def row(level, state, **changes):
     known = {"count": 2, "factor": 1.0, "by": "images x pixels"}
-    base = {"level": level, "stage": "data", "key": f"{level} {state}", "state": state, "cells": 3}
+    base = {
+        "level": level,
+        "stage": "data",
+        "key": f"{level} {state}",
+        "state": state,
+        "cells": 3,
+        "ends": 0,
+    }
     base |= {"cpus": 1, "gpus": 0.0, "seconds": None, "expected_seconds": 8.0}
     return base | {"estimated_from": known} | changes
 
@@ -113,11 +120,11 @@ def test_the_text_says_what_is_known_how_and_what_is_not():
         row(1, "cached", seconds=100.0),
         row(2, "new", stage="bank", key="a", estimated_from=scaled),
         row(2, "new", stage="bank", key="b", estimated_from=scaled, expected_seconds=75.0),
-        row(3, "new", stage="evaluation", cells=1, **unknown),
+        row(3, "new", stage="evaluation", ends=1, **unknown),
     ]
     text = plan_text("mine", rows, plan_totals(rows, cpus=2, gpus=1), width=80)
     assert text.splitlines() == [
-        "mine: 0 of 1 cells evaluated",
+        "mine: 0 of 1 cells complete",
         "",
         "level  stage       stages  state   each                 from",
         "    1  data             1  cached  1 min 40 s           measured",

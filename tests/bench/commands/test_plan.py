@@ -15,7 +15,7 @@ def test_the_plan_for_people_fits_a_terminal(plan, small_run):
     answer = plan("--store", small_run.store.root, columns=80)
     assert answer.code == 0
     assert max(map(len, answer.out.splitlines())) <= 80
-    assert answer.out.startswith("small: 4 of 6 cells evaluated")
+    assert answer.out.startswith("small: 4 of 6 cells complete")
     assert "1 failed" in answer.out
     assert "like it" in answer.out
 
