@@ -50,11 +50,6 @@ class GeneratorConfig:
             "class_dropout: must be 0 without classes (class_conditional: false)",
         )
 
-    @property
-    def hidden_width(self) -> int:
-        """Width of the gated network."""
-        return self.hidden or -(-8 * self.width // 192) * 64
-
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorTraining:

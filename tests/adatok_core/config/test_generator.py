@@ -58,16 +58,3 @@ def test_the_ends_of_a_range_are_accepted(accepted, kind, values):
 @pytest.mark.parametrize("kind", [GeneratorConfig, GeneratorTraining, Sampling])
 def test_defaults_are_valid_frozen_and_strict(frozen_and_strict, kind):
     frozen_and_strict(kind())
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ({"width": 768}, 2048),  # LlamaGen-B
-        ({"width": 24}, 64),
-        ({"width": 26, "attention_heads": 1}, 128),
-        ({"hidden": 100}, 100),
-    ],
-)
-def test_the_gated_network_has_the_parameters_of_a_fourfold_one(values, expected):
-    assert GeneratorConfig(**values).hidden_width == expected
