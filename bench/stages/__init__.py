@@ -10,4 +10,7 @@ STAGE_VERSIONS = {
     "bank": 3,
     "policy": 2,
     "evaluation": 3,
+    "generator": 1,
+    "samples": 1,
+    "throughput": 1,
 }

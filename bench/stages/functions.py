@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from bench.stage import StageFunction
-from bench.stages import bank, data, evaluation, manifest, policy, tokenizer
+from bench.stages import (
+    bank,
+    data,
+    evaluation,
+    generator,
+    manifest,
+    policy,
+    samples,
+    throughput,
+    tokenizer,
+)
 
 STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "manifest": manifest.run,
@@ -12,4 +22,7 @@ STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "bank": bank.run,
     "policy": policy.run,
     "evaluation": evaluation.run,
+    "generator": generator.run,
+    "samples": samples.run,
+    "throughput": throughput.run,
 }
