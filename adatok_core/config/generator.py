@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -105,7 +106,7 @@ class Sampling:
     guidance: float = 1.0
 
     def __post_init__(self):
-        require(self.temperature >= 0, "temperature: must not be negative")
+        require(0 <= self.temperature < math.inf, "temperature: must be finite and not negative")
         require(self.top_k >= 0, "top_k: must not be negative; 0 keeps all tokens")
         require(0 < self.top_p <= 1, "top_p: must lie in (0, 1]")
-        require(self.guidance >= 1, "guidance: must be 1 (off) or more")
+        require(1 <= self.guidance < math.inf, "guidance: must be finite, and 1 (off) or more")

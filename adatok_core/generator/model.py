@@ -55,14 +55,14 @@ class Generator(nn.Module):
             rotation = rotary_tables(max_steps, width // config.attention_heads)
             self.register_buffer("rotation", rotation, persistent=False)
 
-    def class_entries(self, classes: Tensor | None, count: int) -> Tensor:
-        """Entries `[count]` of `classes [count]` in `[0, C]`, C being the null class.
+    def entries_of(self, classes: Tensor | None, count: int) -> Tensor:
+        """Entries `[count]` of `classes [count]` in `[0, C]`, `C` being the null class.
 
-        A model without classes has one entry for all sequences.
+        Without classes every sequence begins with the null class.
         """
-        if self.classes == 0:
-            return torch.full((count,), self.vocabulary_size, device=self.entries.weight.device)
-        return classes + self.vocabulary_size
+        if classes is None:
+            classes = torch.full((count,), self.classes, device=self.entries.weight.device)
+        return self.vocabulary_size + classes
 
     def forward(self, classes: Tensor | None, tokens: Tensor) -> Tensor:
         """Logits `[B, S + 1, V]` of `tokens [B, S]`: causal, nothing cached.
@@ -70,7 +70,7 @@ class Generator(nn.Module):
         Raises:
             ValueError: when the sequence has more than `max_steps` positions.
         """
-        start = self.class_entries(classes, len(tokens))
+        start = self.entries_of(classes, len(tokens))
         entries = torch.cat([start[:, None], tokens], dim=1)
         length = entries.shape[1]
         if length > self.max_steps:

@@ -113,21 +113,28 @@ class Vocabulary:
             return torch.where(steps == 0, tells, is_code)
         return is_code
 
-    def steps_of(self, wanted: int) -> int:
-        """Predictions for an image of `wanted` ids; 0: the most that it may take.
+    def require_label(self, label: int | None, *, class_conditional: bool) -> None:
+        """Raise `ValueError` unless `label` is a class, or None for a generator without classes."""
+        if class_conditional and label not in range(self.classes):
+            raise ValueError(f"label: {label} is no class of 0..{self.classes - 1}")
+        if not class_conditional and label is not None:
+            raise ValueError(f"label: {label}, but the generator knows no classes")
+
+    def steps_of(self, length: int | None) -> int:
+        """Predictions for an image that is asked to have `length` ids; None: the most it may take.
 
         Raises:
             ValueError: when no image has so many ids.
         """
-        if not 0 <= wanted <= self.max_length:
-            raise ValueError(f"length: {wanted} does not lie in 1..{self.max_length}")
-        if not wanted:
+        if length is None:
             return self.max_steps
+        if not 1 <= length <= self.max_length:
+            raise ValueError(f"length: {length} does not lie in 1..{self.max_length}")
         if self.lengths != "length_token":
-            return wanted
-        if wanted not in self.budgets:
-            raise ValueError(f"length: {wanted} is none of the budgets {list(self.budgets)}")
-        return 1 + wanted
+            return length
+        if length not in self.budgets:
+            raise ValueError(f"length: {length} is none of the budgets {list(self.budgets)}")
+        return 1 + length
 
     def steps_after(self, tokens: Tensor, *, steps: Tensor, total: Tensor) -> Tensor:
         """What `total [B]`, predictions from first to last, is once `tokens [B]` at `steps` told.
@@ -142,14 +149,14 @@ class Vocabulary:
             return torch.where(steps == 0, told, total)
         return total
 
-    def parse(self, tokens: Tensor, *, wanted: int = 0) -> Parsed:
-        """Read all `tokens [s]` that were produced for one image of which `wanted` was asked.
+    def parse(self, tokens: Tensor, *, length: int | None = None) -> Parsed:
+        """Read all `tokens [s]` produced for one image that was asked to have `length` ids.
 
         A sequence that should have ended by itself and did not is cut at `N`.
         """
         if self.lengths == "length_token":
             return Parsed(ids=tokens[1:], unended=False)
-        if self.lengths == "fixed" or wanted:
+        if self.lengths == "fixed" or length:
             return Parsed(ids=tokens, unended=False)
         ended = int(tokens[-1]) == self.codes
         return Parsed(ids=tokens[:-1] if ended else tokens[: self.max_length], unended=not ended)

@@ -25,11 +25,11 @@ OUT_OF_RANGE = [
     (GeneratorTraining, {"ema_decay": 1.0}, "ema_decay"),
     (GeneratorTraining, {"seed": -1}, "seed"),
     (Sampling, {"temperature": -0.1}, "temperature"),
-    (Sampling, {"temperature": math.nan}, "temperature"),
+    *((Sampling, {"temperature": value}, "temperature") for value in (math.nan, math.inf)),
     (Sampling, {"top_k": -1}, "top_k"),
     (Sampling, {"top_p": 0.0}, "top_p"),
     (Sampling, {"top_p": 1.1}, "top_p"),
-    (Sampling, {"guidance": 0.9}, "guidance"),
+    *((Sampling, {"guidance": value}, "guidance") for value in (0.9, math.nan, math.inf)),
 ]
 
 ON_THE_EDGE = [

@@ -128,10 +128,10 @@ def test_steps_of_an_image():
     cases = {"fixed": (4, 2), "end_token": (5, 2), "length_token": (5, 3)}
     for lengths, expected in cases.items():
         vocabulary = vocabulary_of(lengths)
-        assert (vocabulary.steps_of(0), vocabulary.steps_of(2)) == expected
-        for wanted in (-1, 5):
-            with pytest.raises(ValueError, match=rf"^length: {wanted} does not lie in 1\.\.4$"):
-                vocabulary.steps_of(wanted)
+        assert (vocabulary.steps_of(None), vocabulary.steps_of(2)) == expected
+        for length in (0, 5):
+            with pytest.raises(ValueError, match=rf"^length: {length} does not lie in 1\.\.4$"):
+                vocabulary.steps_of(length)
     assert vocabulary_of("end_token").steps_of(3) == 3
     with pytest.raises(ValueError, match=r"^length: 3 is none of the budgets \[1, 2, 4\]$"):
         vocabulary_of("length_token").steps_of(3)
@@ -143,7 +143,7 @@ def test_a_sequence_that_never_ends_is_cut():
     assert (cut.ids.tolist(), cut.length, cut.unended) == ([5, 2, 6, 5], 4, True)
     ended = vocabulary.parse(torch.tensor([5, 2, 6, 5, 8]))
     assert (ended.ids.tolist(), ended.unended) == ([5, 2, 6, 5], False)
-    asked = vocabulary.parse(torch.tensor([5, 2, 6, 5]), wanted=4)
+    asked = vocabulary.parse(torch.tensor([5, 2, 6, 5]), length=4)
     assert (asked.ids.tolist(), asked.unended) == ([5, 2, 6, 5], False)
 
 
@@ -184,3 +184,15 @@ def test_only_a_budget_has_a_length_token():
 def test_a_vocabulary_of_nothing_is_refused(values, complaint):
     with pytest.raises(ValueError, match=f"^{complaint}"):
         Vocabulary(**{"codes": 8, "budgets": (1, 2), **values})
+
+
+def test_a_label_is_a_class_of_the_generator():
+    vocabulary = Vocabulary(codes=8, budgets=(4,), classes=3)
+    for label in (0, 2):
+        vocabulary.require_label(label, class_conditional=True)
+    vocabulary.require_label(None, class_conditional=False)
+    for label in (-1, 3, None):
+        with pytest.raises(ValueError, match=rf"^label: {label} is no class of 0\.\.2$"):
+            vocabulary.require_label(label, class_conditional=True)
+    with pytest.raises(ValueError, match=r"^label: 1, but the generator knows no classes$"):
+        vocabulary.require_label(1, class_conditional=False)
