@@ -51,9 +51,7 @@ def length_distances(
     resampled = drawn(a / n, n) - drawn(b / m, m)
     by_chance = drawn(pooled, n) - drawn(pooled, m)
     return {
-        name: asdict(
-            _distance(distance(observed), distance(resampled), distance(by_chance))
-        )
+        name: asdict(_distance(distance(observed), distance(resampled), distance(by_chance)))
         for name, distance in (
             ("total_variation", total_variation),
             ("wasserstein_1", lambda change: wasserstein_1(change, lengths)),

@@ -80,7 +80,9 @@ class SampleProtocol(Protocol):
     ) -> SampleProtocol:
         """The protocol of images sampled by `sampling` and compared with a bank's originals."""
         paired = Protocol.of_bank(about, estimators=estimators)
-        settings = {f.name: getattr(paired, f.name) for f in fields(paired) if f.name != "reference"}
+        settings = {
+            f.name: getattr(paired, f.name) for f in fields(paired) if f.name != "reference"
+        }
         return SampleProtocol(**settings, sampling=sampling)
 
 

@@ -105,8 +105,12 @@ class SampleMeasures:
             metrics |= self.judge.scores(own)
         if self.trained.budget is not None:
             return metrics, self._by_prefix(samples, stand_ins, own, floor)
-        edges = zip([0, *self.trained.vocabulary.budgets], self.trained.vocabulary.budgets, strict=False)
-        groups = [tuple(_within(one, *edge) for one in (samples, stand_ins, data)) for edge in edges]
+        edges = zip(
+            [0, *self.trained.vocabulary.budgets], self.trained.vocabulary.budgets, strict=False
+        )
+        groups = [
+            tuple(_within(one, *edge) for one in (samples, stand_ins, data)) for edge in edges
+        ]
         return metrics, [
             {"of": "groups", "tokens": tokens, "n": len(group[0]), "n_reference": len(group[2])}
             | self._of_group(own, floor, *group)

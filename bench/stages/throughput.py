@@ -124,9 +124,7 @@ def _subject(context: StageContext, asked: ThroughputConfig) -> _Subject:
     return _Subject(generator, vocabulary, tokenizer, "random")
 
 
-def _requests(
-    context: StageContext, asked: ThroughputConfig, subject: _Subject
-) -> list[Request]:
+def _requests(context: StageContext, asked: ThroughputConfig, subject: _Subject) -> list[Request]:
     """One request per image, its length known unless the model decides."""
     if isinstance(asked.lengths, ModelLengths):
         lengths = [None] * asked.images
