@@ -142,6 +142,7 @@ class Builder:
         runtime: dict[str, Any] | None = None,
         budget_sources: tuple[Node, ...] = (),
     ) -> Node:
+        """The node of these settings and inputs: the same one each time."""
         inputs = inputs or {}
         identity = (
             stage,
@@ -157,6 +158,7 @@ class Builder:
         return self.nodes[identity]
 
     def data(self, cell: Cell, split: str) -> Node:
+        """The images of a split."""
         data = cell.config.data
         config = {**plain(data), "split": split}
         if not isinstance(data, ImageFolder):
@@ -253,6 +255,7 @@ class Builder:
         return inputs
 
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        """What a cell's reconstructions come to."""
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
         inputs = {"bank": banks.validation(), "tokenizer": tokenizer}

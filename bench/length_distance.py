@@ -60,7 +60,7 @@ def length_distances(
 
 
 def total_variation(change: np.ndarray) -> np.ndarray:
-    """Half the absolute sum of differences of shares `[..., M]`: what share has to change length."""
+    """Half the absolute sum of differences of shares `[..., M]`: who has to change length."""
     return np.abs(change).sum(-1) / 2
 
 

@@ -11,6 +11,7 @@ from bench.groups import (
     has_collapsed,
     is_allocation,
     is_policy,
+    is_reconstruction,
     repetition_seed,
     setting,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "has_collapsed",
     "is_allocation",
     "is_policy",
+    "is_reconstruction",
     "repetition_seed",
     "setting",
 ]
@@ -33,12 +35,12 @@ AIMS = ("mean_budget", "quality_drop", "efficiency")
 
 
 def done_records(records: list[Record]) -> list[Record]:
-    """Records with results, all of one protocol.
+    """Records of reconstructions with results, all of one protocol; other kinds are left out.
 
     Raises:
         UserError: their protocols differ; names the field.
     """
-    done = [record for record in records if record["status"] == "done"]
+    done = [r for r in records if r["status"] == "done" and is_reconstruction(r)]
     require_one_protocol([record["protocol"] for record in done])
     return done
 

@@ -105,16 +105,15 @@ class SampleMeasures:
             metrics |= self.judge.scores(own)
         if self.trained.budget is not None:
             return metrics, self._by_prefix(samples, stand_ins, own, floor)
-        edges = zip(
-            [0, *self.trained.vocabulary.budgets], self.trained.vocabulary.budgets, strict=False
-        )
+        budgets, sides = self.trained.vocabulary.budgets, (samples, stand_ins, data)
         groups = [
-            tuple(_within(one, *edge) for one in (samples, stand_ins, data)) for edge in edges
+            [_within(one, above, up_to) for one in sides]
+            for above, up_to in zip((0, *budgets), budgets, strict=False)
         ]
         return metrics, [
             {"of": "groups", "tokens": tokens, "n": len(group[0]), "n_reference": len(group[2])}
             | self._of_group(own, floor, *group)
-            for tokens, group in zip(self.trained.vocabulary.budgets, groups, strict=True)
+            for tokens, group in zip(budgets, groups, strict=True)
         ]
 
     def _by_prefix(

@@ -173,9 +173,8 @@ class _Measuring:
 
     def measure(self, requests: Sequence[Request]) -> tuple[Arms, np.ndarray, np.ndarray]:
         """All arms; seconds of a step by position, median over rounds; the adaptive lengths."""
-        asked = self.asked
-        full = [replace(one, length=self.subject.largest) for one in requests[: self.batch]]
-        self._warm_up(full, requests)
+        asked, full = self.asked, self._full(requests)
+        self._warm_up(full[: self.batch], requests)
         fixed, ideal, costs = [], [], []
         modes: dict[str, list[Timed]] = {mode: [] for mode in asked.modes}
         for _ in range(asked.repeats):
@@ -197,6 +196,14 @@ class _Measuring:
             )
         lengths = np.array([image.length for image in decoded.finished])
         return Arms(fixed, ideal, modes), np.median(costs, axis=0), lengths
+
+    def _full(self, requests: Sequence[Request]) -> list[Request]:
+        """Whole batches of all tokens, about as much work as the adaptive `requests`."""
+        largest = self.subject.largest
+        tokens = sum(one.length or largest for one in requests)
+        count = self.batch * max(1, round(tokens / (largest * self.batch)))
+        cycle = itertools.cycle(requests)
+        return [replace(next(cycle), index=index, length=largest) for index in range(count)]
 
     def _warm_up(self, full: Sequence[Request], requests: Sequence[Request]) -> None:
         if self.device == "cuda":
