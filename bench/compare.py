@@ -24,10 +24,8 @@ DEFAULT_METRICS = (
     *("mse", "perceptual", "rfid", "fd_lite0", "ssim", "allocation_skill"),
     *("gfid", "gfd_lite0", "gkd_lite0"),  # of generated images
 )
-STAND_INS = {
-    "fd_lite0": "rfid",
-    "gfd_lite0": "gfid",
-}  # Left out where both have what it stands in for.
+# Left out where both have what it stands in for.
+STAND_INS = {"fd_lite0": "rfid", "gfd_lite0": "gfid"}
 TOKENS_TOLERANCE = 0.01
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -23,15 +23,21 @@ _COLUMNS = {"label": "label", "objects": "complexity"}
 
 @dataclass(frozen=True, eq=False)
 class TokenSet:
-    """Ids `[n, N]`, the first `lengths [n]` of which an image has, and its class `labels [n]`."""
+    """Ids `[n, N]`, the first `lengths [n]` of which an image has, and its class `labels [n]`.
+
+    `names` are those of the classes that occur.
+    """
 
     ids: np.ndarray
     lengths: np.ndarray
     labels: np.ndarray
+    names: dict[int, str]
 
     def rows(self, rows: np.ndarray) -> TokenSet:
         """These images alone, in this order."""
-        return TokenSet(self.ids[rows], self.lengths[rows], self.labels[rows])
+        return replace(
+            self, ids=self.ids[rows], lengths=self.lengths[rows], labels=self.labels[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,13 @@ def read_token_set(
     labels = table[_COLUMNS[classes]].to_numpy()
     if not np.all(labels >= 0) or np.any(labels != np.floor(labels)):
         raise UserError(f"{bank.path}: images without a class; set generation.classes to label")
+    labels = labels.astype(np.int64)
+    named = [f"{n} objects" for n in labels] if classes == "objects" else table["label_name"]
     return TokenSet(
-        np.asarray(bank.array("ids")), lengths.of(bank, images=images), labels.astype(np.int64)
+        np.asarray(bank.array("ids")),
+        lengths.of(bank, images=images),
+        labels,
+        dict(zip(labels.tolist(), map(str, named), strict=True)),
     )
 
 

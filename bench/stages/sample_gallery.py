@@ -26,7 +26,7 @@ def write_gallery(
     shown = np.unique(np.linspace(0, len(classes) - 1, min(ROWS, len(classes))).round().astype(int))
     width = min(COLUMNS, *counts[shown].tolist(), len(labels))
     chosen = np.stack([np.flatnonzero(labels == classes[one])[:width] for one in shown])
-    groups = [f"class {classes[one]}" if conditional else "" for one in shown]
+    groups = [samples.names[int(classes[one])] if conditional else "" for one in shown]
 
     taken = samples.rows(chosen.ravel())
     pixels: np.ndarray | None = None

@@ -175,6 +175,7 @@ def by_class(samples: TokenSet, data: TokenSet) -> list[dict[str, Any]]:
     return [
         {
             "label": int(label),
+            "name": samples.names[int(label)],
             "n": int((samples.labels == label).sum()),
             "mean_tokens": float(samples.lengths[samples.labels == label].mean()),
             "n_data": int((data.labels == label).sum()),

@@ -62,7 +62,7 @@ def run(context: StageContext) -> dict[str, Any]:
     _require_known(np.unique(labels), trained)
     stand_ins = learned.rows(_like(labels, learned, trained, seed=config["seed"]))
     finished = _sample(context, trained, labels, sampling)
-    samples = _token_set(finished, labels)
+    samples = _token_set(finished, labels, data.names)
     unended = np.array([one.unended for one in finished])
 
     tokenizer = load_tokenizer(inputs["tokenizer"], device=context.spec.resources.device)
@@ -175,12 +175,12 @@ def _sample(
     return finished
 
 
-def _token_set(finished: list[Finished], labels: np.ndarray) -> TokenSet:
+def _token_set(finished: list[Finished], labels: np.ndarray, names: dict[int, str]) -> TokenSet:
     lengths = np.array([one.length for one in finished])
     ids = np.full((len(finished), lengths.max()), -1, dtype=np.int64)
     for row, one in enumerate(finished):
         ids[row, : one.length] = one.ids
-    return TokenSet(ids, lengths, labels)
+    return TokenSet(ids, lengths, labels, names)
 
 
 def _write(context: StageContext, samples: TokenSet, unended: np.ndarray) -> None:
@@ -191,6 +191,7 @@ def _write(context: StageContext, samples: TokenSet, unended: np.ndarray) -> Non
         {
             "id": [f"sample/{index:06d}" for index in range(count)],
             "label": samples.labels,
+            "label_name": [samples.names[label] for label in samples.labels.tolist()],
             "budget": samples.lengths,
             "unended": unended,
             "seed": seed * SEED_STRIDE + np.arange(count),
