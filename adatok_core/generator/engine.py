@@ -9,48 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from adatok_core.config import Sampling
 from adatok_core.generator.cache import BlockCache, Window, attend_blocks
 from adatok_core.generator.model import Generator
+from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.sampling import choose, guided, require_guidance, uniforms
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.weights import DTYPES, Precision, prepared
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """One image to decode: `index` names it, `seed` fixes its draws.
-
-    `label`: its class, None for a generator without classes. `length`: the ids wanted, None where
-    the generator decides (`fixed`: the largest number).
-    """
-
-    index: int
-    label: int | None = None
-    seed: int = 0
-    length: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A decoded image: `ids` `[length]`, int64; `steps` predictions were made for it.
-
-    `unended`: it showed no end and was cut at the largest length.
-    """
-
-    index: int
-    ids: np.ndarray
-    unended: bool
-    steps: int
-
-    @property
-    def length(self) -> int:
-        """Number of ids."""
-        return len(self.ids)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -99,6 +67,10 @@ class Engine:
             raise ValueError(
                 f"generator: predicts {generator.vocabulary_size} tokens, the vocabulary has "
                 f"{vocabulary.size}"
+            )
+        if config.class_conditional and generator.classes != vocabulary.classes:
+            raise ValueError(
+                f"generator: knows {generator.classes} classes, the vocabulary {vocabulary.classes}"
             )
         if generator.max_steps < vocabulary.max_steps:
             raise ValueError(

@@ -11,8 +11,9 @@ from typing import Literal, get_args
 import torch
 
 from adatok_core.config import Sampling
-from adatok_core.generator.engine import Engine, Finished, Request
+from adatok_core.generator.engine import Engine
 from adatok_core.generator.model import Generator
+from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.weights import Precision
 
