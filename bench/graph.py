@@ -258,7 +258,13 @@ class Builder:
         """What a cell's reconstructions come to."""
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
-        inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
+        images = self.data(cell, "validation")
+        inputs = {
+            "bank": banks.validation(),
+            "tokenizer": tokenizer,
+            "images": images,
+            "png_sizes": self.node("png_sizes", {}, inputs={"images": images}),
+        }
         settings = plain(config.evaluation)
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
@@ -268,8 +274,6 @@ class Builder:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-            if config.sees_pixels:
-                inputs["images"] = self.data(cell, "validation")
         weights = config.bank.inception_weights
         return self.node(
             "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}

@@ -89,6 +89,13 @@ def _gallery(spec: StageSpec, store: Store) -> str | None:
     return folder.relative_to(store.root).as_posix() if there else None
 
 
+def _gallery(spec: StageSpec, store: Store) -> str | None:
+    """The folder with the cell's gallery, relative to the store, if there is one."""
+    folder = store.artifact(spec.stage, spec.key)
+    there = (folder / "gallery.json").is_file()
+    return folder.relative_to(store.root).as_posix() if there else None
+
+
 def _history_name(stage: dict[str, Any]) -> str:
     return "finetuning" if "start" in stage["inputs"] else stage["stage"]
 

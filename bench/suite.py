@@ -22,6 +22,7 @@ StageName = Literal[
     "tokenizer",
     "bank",
     "policy",
+    "png_sizes",
     "evaluation",
     "generator",
     "samples",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from adatok_core.tokenizer import ElasticTokenizer
+from bench.gallery import Gallery, GalleryRow
 from bench.stage import StageContext
 from bench.stages.pictures import pictures
-from bench.store import write_json
 from bench.token_sets import TokenSet
 
 ROWS, COLUMNS = 10, 8
@@ -41,19 +41,15 @@ def write_gallery(
         if pixels is None:
             pixels = np.empty((len(taken.ids), *shaped.shape[1:]), np.uint8)
         pixels[rows] = shaped
-    np.save(context.work / "gallery.npy", pixels.reshape(*chosen.shape, *pixels.shape[1:]))
-    write_json(
-        context.work / "gallery.json",
-        {
-            "columns": [str(column + 1) for column in range(width)],
-            "rows": [
-                {
-                    "id": f"sample/{row[0]:06d}",
-                    "group": group,
-                    "tokens": samples.lengths[row].tolist(),
-                    "psnr": [None] * width,
-                }
-                for row, group in zip(chosen, groups, strict=True)
-            ],
-        },
-    )
+    rows = [
+        GalleryRow(
+            id=f"sample/{row[0]:06d}",
+            group=group,
+            tokens=tuple(samples.lengths[row].tolist()),
+            psnr=(None,) * width,
+        )
+        for row, group in zip(chosen, groups, strict=True)
+    ]
+    columns = tuple(f"sample {column + 1}" for column in range(width))
+    shape = (*chosen.shape, *pixels.shape[1:])
+    Gallery(pixels.reshape(shape), columns, tuple(rows)).write(context.work)
