@@ -22,7 +22,7 @@ class Timed:
     images: int
     tokens: int
     seconds: float
-    pixel_seconds: float
+    pixel_seconds: float = 0.0
     first_image_seconds: float | None = None
     peak_memory_bytes: int | None = None
     pixel_peak_memory_bytes: int | None = None

@@ -172,26 +172,30 @@ class _Measuring:
         )
 
     def measure(self, requests: Sequence[Request]) -> tuple[Arms, np.ndarray, np.ndarray]:
-        """All arms; seconds of a step by position, median over rounds; the adaptive lengths."""
+        """All arms; seconds of a step by position, median over rounds; the adaptive lengths.
+
+        Every mode decodes the same images, so their pixels are timed once a round.
+        """
         asked, full = self.asked, self._full(requests)
-        self._warm_up(full[: self.batch], requests)
+        self._warm_up(full, requests)
         fixed, ideal, costs = [], [], []
         modes: dict[str, list[Timed]] = {mode: [] for mode in asked.modes}
         for _ in range(asked.repeats):
             timed, decoded = self._timed(full, "padded", trace=True)
-            fixed.append(timed)
+            fixed.append(replace(timed, **self._pixels(decoded)))
             costs.append(cost_by_position(decoded))
-            for mode, runs in modes.items():
-                timed, decoded = self._timed(requests, mode)
-                runs.append(timed)
+            round_ = {mode: self._timed(requests, mode) for mode in asked.modes}
+            decoded = next(iter(round_.values()))[1]
+            pixels = self._pixels(decoded)
+            for mode, (timed, _) in round_.items():
+                modes[mode].append(replace(timed, **pixels))
             steps = [image.steps for image in decoded.finished]
-            best = ideal_seconds(costs[-1], steps, slots=self.batch)
             ideal.append(
                 Timed(
-                    images=timed.images,
-                    tokens=timed.tokens,
-                    seconds=best,
-                    pixel_seconds=timed.pixel_seconds,
+                    images=len(decoded.finished),
+                    tokens=_tokens(decoded),
+                    seconds=ideal_seconds(costs[-1], steps, slots=self.batch),
+                    pixel_seconds=pixels["pixel_seconds"],
                 )
             )
         lengths = np.array([image.length for image in decoded.finished])
@@ -207,39 +211,45 @@ class _Measuring:
 
     def _warm_up(self, full: Sequence[Request], requests: Sequence[Request]) -> None:
         if self.device == "cuda":
-            self._timed(full, "padded")
+            self._pixels(self._timed(full, "padded")[1])
             for mode in self.asked.modes:
-                self._timed(requests, mode)
+                self._pixels(self._timed(requests, mode)[1])
             return
         vocabulary = self.subject.vocabulary
         few = min(vocabulary.max_length, WARM_UP_TOKENS)
         if vocabulary.lengths == "length_token":
             few = vocabulary.budgets[0]
-        self._timed([replace(one, length=few) for one in full], "padded")
+        short = [replace(one, length=few) for one in full[: self.batch]]
+        self._pixels(self._timed(short, "padded")[1])
 
     def _timed(
         self, requests: Sequence[Request], mode: str, *, trace: bool = False
     ) -> tuple[Timed, Decoded]:
         memory = PeakMemory.begin(self.device)
         decoded = decode_all(self.engine, requests, mode=mode, trace=trace)
-        peak, pixels, pixel_peak = memory.read(), 0.0, None
-        if self.asked.pixels:
-            memory = PeakMemory.begin(self.device)
-            pixels = pixel_seconds(
-                self.subject.tokenizer, decoded.finished, batch=self.batch, device=self.device
-            )
-            pixel_peak = memory.read()
         timed = Timed(
             images=len(decoded.finished),
-            tokens=sum(image.length for image in decoded.finished),
+            tokens=_tokens(decoded),
             seconds=decoded.seconds,
-            pixel_seconds=pixels,
             first_image_seconds=decoded.first_image_seconds,
-            peak_memory_bytes=peak,
-            pixel_peak_memory_bytes=pixel_peak,
+            peak_memory_bytes=memory.read(),
             occupancy=decoded.active_slot_steps / (decoded.steps * self.batch),
         )
         return timed, decoded
+
+    def _pixels(self, decoded: Decoded) -> dict[str, Any]:
+        """Seconds of the pixels of all images, and their peak memory; nothing if not asked for."""
+        if not self.asked.pixels:
+            return {"pixel_seconds": 0.0}
+        memory = PeakMemory.begin(self.device)
+        seconds = pixel_seconds(
+            self.subject.tokenizer, decoded.finished, batch=self.batch, device=self.device
+        )
+        return {"pixel_seconds": seconds, "pixel_peak_memory_bytes": memory.read()}
+
+
+def _tokens(decoded: Decoded) -> int:
+    return sum(image.length for image in decoded.finished)
 
 
 def _metrics(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
