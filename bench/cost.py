@@ -1,26 +1,21 @@
 """What a stage would cost, from what stages like it have cost before.
 
 Like is compared with like: same stage, same device, CPUs and GPUs, and the same choices that decide
-what is computed (`_DRIVERS`). Of those, the ones with the same amount of work count if there are
+what is computed (`bench.work`). Of those, the ones with the same amount of work count if there are
 any; else all of them, each scaled by its amount of work. The estimate is their median.
-
-Letters: `P` patches, `N` tokens, `D` width, `S` sequence.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from bench.graph import Node
-from bench.store import Store, canonical_json
+from bench.store import Store
+from bench.work import Job, measure
 
 SAME_WORK = 1.01
-# Stages that do the same work do it whatever these are.
-_NO_WORK = ("seed", "log_every", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -37,17 +32,6 @@ class Estimate:
     by: str
 
 
-@dataclass(frozen=True)
-class Job:
-    """What decides the cost of a stage, computed or not. `count` images are in a split."""
-
-    stage: str
-    config: dict[str, Any]
-    inputs: dict[str, Job]
-    resources: dict[str, Any]
-    count: int | None = None
-
-
 class Costs:
     """Estimates from the artifacts of a store; each is read once."""
 
@@ -59,12 +43,12 @@ class Costs:
     def estimate(self, node: Node) -> Estimate | None:
         """What computing `node` would cost; None where nothing comparable was ever computed."""
         job = self._planned(node)
-        kind, work, by = _measure(job)
+        kind, work, by = measure(job)
         if work is None:
             return None
         like = []
         for other, seconds in self._computed(job.stage):
-            other_kind, other_work, _ = _measure(other)
+            other_kind, other_work, _ = measure(other)
             if other_kind == kind and other_work:
                 like.append((work / other_work, seconds))
         same = [pair for pair in like if 1 / SAME_WORK <= pair[0] <= SAME_WORK]
@@ -109,111 +93,6 @@ class Costs:
                 described["result"].get("count"),
             )
         return self._jobs[stage, key]
-
-
-def _measure(job: Job) -> tuple[str, float | None, str]:
-    """What kind of work a job is, how much of it (None: not known), and of what."""
-    try:
-        kind, work, by = _DRIVERS.get(job.stage, _same_settings)(job)
-    except (KeyError, TypeError):  # An input was cleared away, or is of an older version.
-        return "", None, ""
-    resources = [job.resources[name] for name in ("device", "cpus", "gpus")]
-    return canonical_json([resources, kind]), work, by
-
-
-def _data(job: Job) -> tuple[Any, float | None, str]:
-    work = None if job.count is None else job.count * job.config["resolution"] ** 2
-    return job.config["kind"], work, "images x pixels"
-
-
-def _tokenizer(job: Job) -> tuple[Any, float | None, str]:
-    training, shape = job.config["training"], job.config["tokenizer"]
-    kind = [
-        shape["encoding"],
-        shape["decoders"],
-        training["precision"],
-        training["perceptual"] > 0,
-        training["adversarial"] is not None,
-        job.config.get("trainable"),
-    ]
-    passes = _encode(shape, job.inputs["images"]) + _decode(shape, job.inputs["images"])
-    return kind, training["steps"] * training["batch"] * passes, "steps x batch x network"
-
-
-def _bank(job: Job) -> tuple[Any, float | None, str]:
-    config, images = job.config, job.inputs["images"]
-    shape = job.inputs["tokenizer"].config["tokenizer"]
-    kind = [
-        config["purpose"],
-        shape["encoding"],
-        config["extractor_resolution"],
-        config.get("second_extractor"),
-        config.get("inception") is not None,
-        config.get("own_targets") is not None,
-    ]
-    count = config.get("images") or images.count
-    if count is None:
-        return kind, None, ""
-    budgets = len(config["budgets"] or shape["budgets"])
-    work = count * (budgets + 1) * (_encode(shape, images) + _decode(shape, images))
-    if config["extractor_resolution"]:  # The metric networks take most of the time.
-        work = count * (budgets + 1)
-    return kind, work, "images x budgets"
-
-
-def _policy(job: Job) -> tuple[Any, float | None, str]:
-    config, bank = job.config, job.inputs["bank"]
-    shape = bank.inputs["tokenizer"].config["tokenizer"]
-    kind = [config["objective"]["kind"], config["input"]]
-    tokens = shape["budgets"][-1] * shape["width"]
-    return kind, config["steps"] * config["batch"] * tokens, "steps x batch x tokens"
-
-
-def _evaluation(job: Job) -> tuple[Any, float | None, str]:
-    config, bank = job.config, job.inputs["bank"]
-    allocator = (config.get("allocator") or {}).get("kind")
-    curve = allocator is None and "policy" not in job.inputs
-    extractors = [bank.config[name] for name in ("extractor_resolution", "second_extractor")]
-    kind = [allocator, curve, config.get("heuristics"), config["generative"], extractors]
-    count = bank.inputs["images"].count
-    shape = bank.inputs["tokenizer"].config["tokenizer"]
-    budgets = len(bank.config["budgets"] or shape["budgets"]) if curve else 1
-    return kind, None if count is None else count * budgets, "images x budgets"
-
-
-def _same_settings(job: Job) -> tuple[Any, float | None, str]:
-    """A stage of which nothing is known: it costs what one with the same settings has cost."""
-    return [_of_work(job.config), sorted(job.inputs)], 1.0, "same settings"
-
-
-_DRIVERS: dict[str, Callable[[Job], tuple[Any, float | None, str]]] = {
-    "data": _data,
-    "tokenizer": _tokenizer,
-    "bank": _bank,
-    "policy": _policy,
-    "evaluation": _evaluation,
-}
-
-
-def _of_work(config: Any) -> Any:
-    if isinstance(config, dict):
-        return {name: _of_work(value) for name, value in config.items() if name not in _NO_WORK}
-    return config
-
-
-def _encode(shape: dict[str, Any], images: Job) -> float:
-    rollouts = shape["rollouts"] or 1
-    return rollouts * shape["encoder_depth"] * _layer(shape, images)
-
-
-def _decode(shape: dict[str, Any], images: Job) -> float:
-    return shape["decoder_depth"] * _layer(shape, images)
-
-
-def _layer(shape: dict[str, Any], images: Job) -> float:
-    """Multiplications of a transformer's layer, but for a constant: `S (6 D^2 + S D)`."""
-    sequence = (images.config["resolution"] / shape["patch_size"]) ** 2 + shape["budgets"][-1]
-    return sequence * (6 * shape["width"] ** 2 + sequence * shape["width"])
 
 
 def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) -> float:

@@ -29,19 +29,33 @@ RESULT_METRICS = (
     "codebook_usage",
     "encode_images_per_second",
     "decode_images_per_second",
+    "mean_tokens_data",
+    "gfid",
+    "gfid_reconstructions",
+    "gfd_lite0",
+    "gfd_lite0_reconstructions",
+    "gkd_lite0",
+    "gkd_lite0_reconstructions",
+    "nats_per_token",
+    "unended_share",
+    "length_total_variation",
+    "length_wasserstein_1",
 )
+RATES = ("images_per_second/fixed/", "ratio/")  # A throughput names what it measured.
 # What a terminal has room for; where none of them is known, the first known ones.
-MAIN_METRICS = ("mean_tokens", "mse", "psnr", "rfid", "fd_lite0", "allocation_skill")
+MAIN_METRICS = (
+    *("mean_tokens", "mse", "psnr", "rfid", "fd_lite0", "allocation_skill"),
+    *("gfid", "gfd_lite0", "nats_per_token"),
+)
+MOST = 6
 GAP = "  "
 # Words narrower than this are no pleasure to read.
 NARROWEST = 24
 
 
 def result_rows(records: list[dict[str, Any]], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """One row per record with these `metrics`: those of `RESULT_METRICS` that any has, if none."""
-    shown = metrics or [
-        m for m in RESULT_METRICS if any(m in r.get("metrics", {}) for r in records)
-    ]
+    """One row per record with these `metrics`; without any, the usual ones that any record has."""
+    shown = metrics or _usual(records)
     rows = []
     for record in sorted(records, key=lambda record: record["label"]):
         values = record.get("metrics", {})
@@ -57,6 +71,17 @@ def result_rows(records: list[dict[str, Any]], metrics: Sequence[str] = ()) -> l
     return rows
 
 
+def _usual(records: list[dict[str, Any]]) -> list[str]:
+    """Of `RESULT_METRICS` and of the rates, those that any record has."""
+    known = _known(records)
+    shown = [name for name in RESULT_METRICS if name in known]
+    return shown + [name for prefix in RATES for name in known if name.startswith(prefix)]
+
+
+def _known(records: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.get("metrics", {})))
+
+
 def result_text(records: list[dict[str, Any]], metrics: Sequence[str], *, width: int) -> str:
     """Cells with these `metrics` for a terminal: no keys, a status only if one is not done."""
     rows = result_rows(records, metrics)
@@ -66,8 +91,9 @@ def result_text(records: list[dict[str, Any]], metrics: Sequence[str], *, width:
 
 def main_metrics(records: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """The metrics of these records that a terminal has room for, and the others."""
-    known = list(dict.fromkeys(name for record in records for name in record.get("metrics", {})))
-    main = [name for name in MAIN_METRICS if name in known] or known[: len(MAIN_METRICS)]
+    known = _known(records)
+    main = [name for name in MAIN_METRICS if name in known] or known
+    main = main[:MOST]
     return main, [name for name in known if name not in main]
 
 

@@ -15,7 +15,8 @@ from bench.errors import UserError
 
 JSON_FIELDS = (
     *("cell_key", "label", "status", "error", "settings"),
-    *("allocator", "metrics", "controls", "curve", "images"),
+    *("kind", "allocator", "metrics", "controls", "curve", "images"),
+    *("generation", "throughput"),
 )
 
 
