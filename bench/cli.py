@@ -17,6 +17,7 @@ from bench.commands.plan import plan
 from bench.commands.results import results
 from bench.commands.run import run
 from bench.commands.shared import say
+from bench.commands.sync import sync
 from bench.commands.ui import ui
 from bench.commands.validate import validate
 from bench.errors import UserError
@@ -41,7 +42,7 @@ def cli() -> None:
     """
 
 
-for command in (run, plan, validate, results, compare, ui):
+for command in (run, plan, validate, results, compare, sync, ui):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):
     cli.add_command(point.load())

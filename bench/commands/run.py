@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import load, say, store_option
+from bench.commands.shared import load, say, store_option, tracking_option
 from bench.errors import UserError
 from bench.folder_naming import by_content
 from bench.graph import build_graph
@@ -26,18 +26,19 @@ from bench.store import Store
     help="Ray Tune trials, or one stage after the other in this process.",
 )
 @click.option("--ray-address", help="Join this Ray cluster instead of starting one here.")
-@click.option("--tracking-uri", help="MLflow server or database; default: in the store.")
+@tracking_option
 def run(
     suite_file: str,
     store_path: str,
     executor: str,
     ray_address: str | None,
-    tracking_uri: str | None,
+    uri: str | None,
 ) -> None:
     """Run the suite in SUITE_FILE; what is in the store already is not computed again."""
-    from bench import mlflow_mirror
     from bench.executors import RayExecutor, SerialExecutor
     from bench.runner import run_suite
+    from bench.tracker.connection import TrackerError, tracking_uri
+    from bench.tracker.mirror import mirror
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
@@ -54,8 +55,10 @@ def run(
     except UserError as error:
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
-    uri = tracking_uri or mlflow_mirror.tracking_uri(store)
-    mlflow_mirror.mirror(result.records, store, uri=uri, figures=files, say=say)
+    try:
+        mirror(result.records, store, uri=uri or tracking_uri(store))
+    except TrackerError as error:
+        say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:
         if report.text:
             click.echo(report.text)
