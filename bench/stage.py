@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.machine import sampled
 from bench.provenance import provenance
 from bench.store import DISK_ERRORS, Store, content_key, disk_error, write_json
 
@@ -130,7 +131,8 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
     attempts = _begin_attempt(work)
     inputs = {name: store.artifact(stage, key) for name, (stage, key) in spec.inputs.items()}
     began = time.perf_counter()
-    result = function(StageContext(spec, inputs, work))
+    with sampled() as samples:
+        result = function(StageContext(spec, inputs, work))
     (work / "progress.json").unlink(missing_ok=True)
     (work / "attempts.json").unlink()
     store.publish(
@@ -148,6 +150,7 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
             "attempts": attempts,
             "seconds": time.perf_counter() - began,
             "peak_memory_bytes": peak_memory_bytes(),
+            "system": samples,
             "provenance": provenance(),
         },
     )

@@ -118,6 +118,7 @@ def test_the_artifact_describes_itself(store):
     assert about["result"] == {"count": 3}
     assert about["seconds"] > 0
     assert about["peak_memory_bytes"] > 1 << 20
+    assert about["system"]["resident_memory_bytes"][0] > 1 << 20
     assert {"git_commit", "git_dirty", "packages", "host", "python"} <= set(about["provenance"])
     (attempt,) = about["attempts"]
     assert datetime.fromisoformat(attempt).tzinfo is not None

@@ -267,6 +267,7 @@ def test_a_run_lasts_as_long_as_its_stages_did(small_run, records, template, tmp
     ]
     assert run.info.start_time == 1000 * min(times)
     assert run.info.end_time >= 1000 * (max(times) + record["stages"][-1]["seconds"]) - 1
+    assert run.data.metrics["system/tokenizer/resident_memory_bytes"] > 1 << 20
     assert run.data.metrics["system/tokenizer/seconds"] == pytest.approx(
         next(s["seconds"] for s in record["stages"] if s["stage"] == "tokenizer")
     )
