@@ -39,6 +39,7 @@ def run(
     from bench.runner import run_suite
     from bench.tracker.connection import TrackerError, tracking_uri
     from bench.tracker.mirror import mirror
+    from bench.watch import watch_on_stderr
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
@@ -47,7 +48,7 @@ def run(
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
-    result = run_suite(suite, graph, store, runs, say=say)
+    result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
     refused: UserError | None = None
     reports: list[Report] = []
     try:
