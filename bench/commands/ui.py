@@ -59,21 +59,20 @@ def ui(store_path: str, port: int) -> None:
 
 
 def _run_group(command: list[str], environment: dict[str, str]) -> int:
-    """Run a command in a process group of its own, of which nothing is left when this returns."""
-    previous = {
-        number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
+    """Run a command in a process group of its own, of which nothing is left when this returns.
+
+    Gives its exit code, and 0 where it was stopped from outside: there is no other end to it.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         return process.wait()
+    except KeyboardInterrupt:
+        return 0
     finally:
         _end_group(process)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _end_group(process: subprocess.Popen) -> None:

@@ -1,37 +1,52 @@
 import json
 
 import numpy as np
+import pytest
 
-from bench.tracker.gallery import GAP, HEADING, read_gallery, sheet
+from bench.tracker.gallery import GAP, TEXT, read_gallery, sheet
+
+NOTHING = [["", "", ""], ["", "", ""]]
 
 
 def test_each_image_has_its_place_enlarged_by_whole_numbers():
-    images = np.arange(2 * 3, dtype=np.uint8).reshape(2, 3, 1, 1, 1) * np.ones(
-        (32, 32, 3), np.uint8
-    )
-    page = np.asarray(sheet(images, columns=[]))
-    assert page.shape == (HEADING + 2 * (64 + GAP), 3 * (64 + GAP) + GAP, 3)
+    values = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1, 1)
+    images = np.broadcast_to(values, (2, 3, 32, 32, 3))
+    page = np.asarray(sheet(images, columns=["", "", ""], captions=NOTHING))
+    assert page.shape == (TEXT + 2 * (64 + TEXT), 3 * (64 + GAP) + GAP, 3)
     for row in range(2):
         for column in range(3):
-            top, left = HEADING + row * (64 + GAP), GAP + column * (64 + GAP)
+            top, left = TEXT + row * (64 + TEXT), GAP + column * (64 + GAP)
             assert (page[top : top + 64, left : left + 64] == 3 * row + column).all()
-    assert (page[:HEADING] == 255).all()
+    assert (page[:TEXT] == 255).all()
 
 
-def test_large_images_keep_their_size_and_columns_have_headings():
+def test_large_images_keep_their_size():
     images = np.zeros((1, 1, 100, 80, 3), np.uint8)
-    page = np.asarray(sheet(images, columns=["original"]))
-    assert page.shape == (HEADING + 100 + GAP, 80 + 2 * GAP, 3)
-    assert (page[:HEADING] < 255).any()
+    page = np.asarray(sheet(images, columns=["original"], captions=[[""]]))
+    assert page.shape == (TEXT + 100 + TEXT, 80 + 2 * GAP, 3)
+    assert (page[:TEXT] < 255).any()
+    assert (page[TEXT + 100 :] == 255).all()
 
 
-def test_read_with_the_headings_beside_it(tmp_path):
-    path = tmp_path / "gallery.npy"
-    assert read_gallery(path) is None
-    np.save(path, np.zeros((1, 2, 64, 64, 3), np.uint8))
-    plain = np.asarray(read_gallery(path))
-    assert (plain[:HEADING] == 255).all()
-    (tmp_path / "gallery.json").write_text(json.dumps({"columns": ["original", 4]}))
-    headed = np.asarray(read_gallery(tmp_path))
-    assert headed.shape == plain.shape
-    assert (headed[:HEADING] < 255).any()
+@pytest.mark.parametrize(
+    ("columns", "captions"),
+    [(["a"], NOTHING), (["", "", ""], NOTHING[:1]), (["", "", ""], [[""], ["", "", ""]])],
+)
+def test_headings_and_captions_for_every_picture(columns, captions):
+    with pytest.raises(ValueError, match="2 x 3 pictures"):
+        sheet(np.zeros((2, 3, 8, 8, 3), np.uint8), columns=columns, captions=captions)
+
+
+def test_read_with_headings_and_tokens(tmp_path):
+    assert read_gallery(tmp_path) is None
+    np.save(tmp_path / "gallery.npy", np.zeros((1, 2, 64, 64, 3), np.uint8))
+    assert read_gallery(tmp_path) is None
+    about = {"columns": ["", "4"], "rows": [{"tokens": [None, 4]}]}
+    (tmp_path / "gallery.json").write_text(json.dumps(about))
+    page = np.asarray(read_gallery(tmp_path))
+    half = 64 + 2 * GAP
+    for text in (page[:TEXT], page[-TEXT:]):
+        assert (text[:, :half] == 255).all()
+        assert (text[:, half:] < 255).any()
+    (tmp_path / "gallery.json").write_text(json.dumps({**about, "rows": []}))
+    assert read_gallery(tmp_path) is None

@@ -319,13 +319,15 @@ def test_files_of_reports_belong_to_the_parent(records, mirrored, store, monkeyp
 
 def test_a_gallery_is_one_sheet(records, mirrored, store, tmp_path):
     record = records[0]
-    record["gallery"] = "evaluation/x/gallery.npy"
+    record["gallery"] = "evaluation/x"
     view = mirrored([record])
     run = view.cells[record["cell_key"]]
     assert "gallery.png" not in view.artifacts(run)  # The store has none.
-    path = store.root / record["gallery"]
-    path.parent.mkdir(parents=True)
-    np.save(path, np.zeros((2, 3, 32, 32, 3), np.uint8))
+    folder = store.root / record["gallery"]
+    folder.mkdir(parents=True)
+    np.save(folder / "gallery.npy", np.zeros((2, 3, 32, 32, 3), np.uint8))
+    about = {"columns": ["original", "2", "4"], "rows": 2 * [{"tokens": [None, 2, 4]}]}
+    (folder / "gallery.json").write_text(json.dumps(about))
     record["metrics"]["mse"] = 0.5
     view = mirrored([record])
     run = view.cells[record["cell_key"]]
