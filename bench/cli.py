@@ -23,6 +23,7 @@ from bench.commands.results import results
 from bench.commands.run import run
 from bench.commands.sections import Sections
 from bench.commands.shared import say
+from bench.commands.sync import sync
 from bench.commands.ui import ui
 from bench.commands.validate import validate
 from bench.errors import UserError
@@ -48,7 +49,7 @@ def cli() -> None:
 
 
 for command in (
-    *(listing, completion, validate, plan, run, results, compare, ui),
+    *(listing, completion, validate, plan, run, results, compare, ui, sync),
     *(export, encode, decode),
 ):
     cli.add_command(command)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bench.allocation import budget_shares, skill_at
 from bench.allocators.base import Allocation, Allocator
-from bench.allocators.build import Fitting, heuristics_at
+from bench.allocators.build import Fitting, build_allocator, heuristics_at
 from bench.allocators.mixture import Shuffled, agnostic, fixed
 from bench.allocators.oracle import Oracle
 from bench.judge import Judge
@@ -80,29 +81,40 @@ def controls(
     mean_tokens: float,
     chosen: np.ndarray | None,
     heuristics: bool,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What an allocation of `mean_tokens` is shown with, each with its metrics.
 
     `chosen [n]` are its columns, to be shuffled; null where they are no candidates. `heuristics`
-    are calibrated on other images, so their mean tokens may differ.
+    are calibrated on other images, so their mean tokens may differ. `progress(done, total)` after
+    each.
     """
     made = {}
-    for allocator in _allocators(fitting, mean_tokens, chosen, heuristics):
+    builders = _builders(fitting, mean_tokens, chosen, heuristics)
+    for build in builders:
+        allocator = build()
         allocation = allocator.allocate(fitting.judged.only(allocator.sees))
         metrics = candidates.metrics(allocator, allocation, kernel=False)
         made[allocator.name] = metrics | dict(allocation.about)
+        if progress:
+            progress(len(made), len(builders))
     return made
 
 
-def _allocators(
+def _builders(
     fitting: Fitting, mean_tokens: float, chosen: np.ndarray | None, heuristics: bool
-) -> Iterator[Allocator]:
+) -> list[Callable[[], Allocator]]:
+    """One for each control: fitting them takes long, so none is fitted before its turn."""
     budgets, seed = fitting.budgets, fitting.seed
-    yield fixed(budgets, mean_budget=mean_tokens, seed=seed)
-    mean_curve = fitting.judged.curves.mean(axis=0)
-    yield agnostic(budgets, mean_curve=mean_curve, mean_budget=mean_tokens, seed=seed)
+    target = {"mean_budget": mean_tokens}
+    curve = fitting.judged.curves.mean(axis=0)
+    builders: list[Callable[[], Allocator]] = [
+        partial(fixed, budgets, seed=seed, **target),
+        partial(agnostic, budgets, mean_curve=curve, seed=seed, **target),
+    ]
     if chosen is not None:
-        yield Shuffled(chosen=chosen, seed=seed)
-    yield Oracle(budgets=budgets, mean_budget=mean_tokens)
-    if heuristics:
-        yield from heuristics_at(mean_tokens, fitting)
+        builders.append(partial(Shuffled, chosen=chosen, seed=seed))
+    builders.append(partial(Oracle, budgets=budgets, **target))
+    for config in heuristics_at(mean_tokens) if heuristics else ():
+        builders.append(partial(build_allocator, config, fitting))
+    return builders

@@ -118,16 +118,3 @@ def _fits(wanted: tuple, uses: list[tuple], there_is: tuple) -> bool:
         wanted[i] + math.fsum(use[i] for use in uses) <= there_is[i] + 1e-9
         for i in range(len(there_is))
     )
-
-
-def duration(seconds: float) -> str:
-    """`0.4 s`, `35 s`, `2 min 4 s`, `1 h 12 min`, `3 d 4 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for large, small, unit in (("d", "h", 3600), ("h", "min", 60), ("min", "s", 1)):
-        per = 24 if large == "d" else 60
-        amount = round(whole / unit)
-        if amount >= per:
-            return f"{amount // per} {large} {amount % per} {small}"
-    return f"{whole} s"

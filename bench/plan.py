@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from bench.cost import Costs, duration, makespan
+from bench.cost import Costs, makespan
 from bench.graph import Graph
+from bench.progress import duration
 from bench.store import Store
 from bench.suite import Suite
 from bench.tables import as_text

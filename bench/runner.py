@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.executors import Executor
 from bench.graph import Graph, Node
+from bench.level import Level, Took
 from bench.records import build_record, require_writable_records, write_record
 from bench.stage import Outcome, StageSpec
 from bench.store import Store
 from bench.suite import Suite
+from bench.watch import Watch, lines
 
 Say = Callable[[str], None]
-HEARTBEAT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,17 @@ class RunResult:
 
 
 def run_suite(
-    suite: Suite, graph: Graph, store: Store, executor: Executor, *, say: Say
+    suite: Suite,
+    graph: Graph,
+    store: Store,
+    executor: Executor,
+    *,
+    say: Say,
+    watch: Watch | None = None,
 ) -> RunResult:
     """Compute what is missing, level by level, and write a record per cell.
 
+    `say` hears of every level and stage, `watch` shows how far a level is; by default, in lines.
     A failed stage fails the cells that need it, and the rest goes on.
 
     Raises:
@@ -49,13 +56,15 @@ def run_suite(
     """
     computed = 0
     levels = graph.levels()
+    watch = watch or lines(say)
     try:
         require_writable_records(store, suite)
         missing = {node.stage: node.resources for node in _incomplete(levels, store)}
         if missing:
             executor.check(missing)
-        for number, level in enumerate(levels, start=1):
-            specs, blocked = _missing(level, store)
+        took = _took(levels, store)
+        for number, nodes in enumerate(levels, start=1):
+            specs, blocked = _missing(nodes, store)
             if not specs:
                 continue
             counts = ", ".join(
@@ -65,8 +74,10 @@ def run_suite(
                 f"level {number} of {len(levels)}: {counts}"
                 + (f" ({blocked} blocked)" * bool(blocked))
             )
-            with _heartbeat(store, specs, say):
-                outcomes = executor.run(specs, lambda outcome: say(_sentence(outcome)))
+            level = Level(number, len(levels), specs, store, took)
+            level.begin()
+            with watch(level):
+                outcomes = executor.run(specs, partial(_end, level, say))
             computed += sum(outcome.status == "computed" for outcome in outcomes)
             for outcome in outcomes:
                 if outcome.fatal:
@@ -128,27 +139,21 @@ def _count(names: Iterator[str]) -> list[tuple[str, int]]:
     return list(counts.items())
 
 
+def _took(levels: list[list[Node]], store: Store) -> Took:
+    """What the stages of this suite took that are in the store already."""
+    took = Took()
+    for node in itertools.chain(*levels):
+        spec = node.spec(store)
+        if spec is not None and store.has(spec.stage, spec.key):
+            took.add(spec.stage, store.description(spec.stage, spec.key)["seconds"])
+    return took
+
+
+def _end(level: Level, say: Say, outcome: Outcome) -> None:
+    level.end(outcome)
+    say(_sentence(outcome))
+
+
 def _sentence(outcome: Outcome) -> str:
     tail = f": {outcome.error}" if outcome.error else ""
     return f"  {outcome.name} {outcome.status} after {outcome.seconds:.1f} s{tail}"
-
-
-@contextmanager
-def _heartbeat(store: Store, specs: list[StageSpec], say: Say) -> Iterator[None]:
-    """While a level runs, say now and then how far its stages are."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        while not stop.wait(HEARTBEAT_SECONDS):
-            for spec in specs:
-                progress = store.progress(spec.stage, spec.key)
-                if progress:
-                    say(f"  {spec.name} {progress}")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
 import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.machine import sampled
+from bench.progress import Teller
 from bench.provenance import provenance
 from bench.store import DISK_ERRORS, Store, content_key, disk_error, write_json
 
@@ -62,14 +64,16 @@ class StageContext:
     inputs: dict[str, Path]
     work: Path
 
-    _last_told: list[float] = field(default_factory=lambda: [-math.inf], repr=False)
+    @functools.cached_property
+    def _teller(self) -> Teller:
+        return Teller(self.work)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
-        """Tell whoever watches how far the stage is; at most once a second reaches the disk."""
-        now = time.monotonic()
-        if now - self._last_told[0] >= 1:
-            self._last_told[0] = now
-            write_json(self.work / "progress.json", {"done": done, "total": total, "note": note})
+        """Tell whoever watches how far the stage is; calls may be frequent.
+
+        The note says of what: `images`, `steps, loss 0.01`.
+        """
+        self._teller.tell(done, total, note)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
     attempts = _begin_attempt(work)
     inputs = {name: store.artifact(stage, key) for name, (stage, key) in spec.inputs.items()}
     began = time.perf_counter()
-    result = function(StageContext(spec, inputs, work))
+    with sampled() as samples:
+        result = function(StageContext(spec, inputs, work))
     (work / "progress.json").unlink(missing_ok=True)
     (work / "attempts.json").unlink()
     store.publish(
@@ -148,6 +153,7 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
             "attempts": attempts,
             "seconds": time.perf_counter() - began,
             "peak_memory_bytes": peak_memory_bytes(),
+            "system": samples,
             "provenance": provenance(),
         },
     )

@@ -132,14 +132,6 @@ class Store:
     def _failure(self, stage: str, key: str) -> Path:
         return self.root / "failed" / f"{stage}-{key}.json"
 
-    def progress(self, stage: str, key: str) -> str | None:
-        """How far an unfinished stage says it is; None when it says nothing."""
-        try:
-            told = json.loads((self.work(stage, key) / "progress.json").read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return f"{told['done']} of {told['total']} {told['note']}".rstrip()
-
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a named lock of the store; it is released even if the process is killed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,13 +89,12 @@ def _heuristic(config: HeuristicConfig, fitting: Fitting) -> Heuristic:
     )
 
 
-def heuristics_at(mean_budget: float, fitting: Fitting) -> Iterator[Allocator]:
+def heuristics_at(mean_budget: float) -> tuple[AllocatorConfig, ...]:
     """Every allocator that needs training images and no training, at a mean budget."""
-    for config in (
+    return (
         PngSizeConfig(mean_budget=mean_budget),
         EdgeDensityConfig(mean_budget=mean_budget),
         CodebookEntropyConfig(mean_budget=mean_budget),
         ThresholdConfig(search="scan", mean_budget=mean_budget),
         ThresholdConfig(search="bisection", mean_budget=mean_budget),
-    ):
-        yield build_allocator(config, fitting)
+    )

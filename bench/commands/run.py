@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.shared import load, say, store_option
+from bench.commands.shared import load, say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store import Store
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     help="Ray Tune trials, or one stage after the other in this process.",
 )
 @click.option("--ray-address", help="Join this Ray cluster instead of starting one here.")
-@click.option("--tracking-uri", help="MLflow server or database; default: in the store.")
+@tracking_option
 def run(
     suite_file: str,
     store_path: str,
     executor: str,
     ray_address: str | None,
-    tracking_uri: str | None,
+    uri: str | None,
 ) -> None:
     """Run the suite in SUITE_FILE, or go on with it.
 
@@ -45,12 +45,14 @@ def run(
       adatok-bench run my_suite.yaml --store /data/store --executor serial
       adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
     """
-    from bench import mlflow_mirror
     from bench.executors import RayExecutor, SerialExecutor
     from bench.folder_naming import by_content
     from bench.graph import build_graph
     from bench.report_plugins import render_reports
     from bench.runner import run_suite
+    from bench.tracker.connection import TrackerError, tracking_uri
+    from bench.tracker.mirror import mirror
+    from bench.watch import watch_on_stderr
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
@@ -59,7 +61,7 @@ def run(
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
-    result = run_suite(suite, graph, store, runs, say=say)
+    result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
     refused: UserError | None = None
     reports: list[Report] = []
     try:
@@ -67,8 +69,10 @@ def run(
     except UserError as error:
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
-    uri = tracking_uri or mlflow_mirror.tracking_uri(store)
-    mlflow_mirror.mirror(result.records, store, uri=uri, figures=files, say=say)
+    try:
+        mirror(result.records, store, uri=uri or tracking_uri(store))
+    except TrackerError as error:
+        say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:
         if report.text:
             click.echo(report.text)

@@ -27,6 +27,11 @@ store_option = click.option(
     type=click.Path(),
     help="Folder of artifacts and records.",
 )
+tracking_option = click.option(
+    "--tracking-uri",
+    "uri",
+    help="MLflow server, or database as sqlite:////absolute/path.db; default: in the store.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +15,8 @@ import click
 from bench.commands.shared import say, store_option
 from bench.errors import UserError
 from bench.store import Store
+
+SECONDS_TO_END = 5.0
 
 
 @click.command()
@@ -27,22 +31,63 @@ from bench.store import Store
 def ui(store_path: str, port: int) -> None:
     """Open MLflow over the store, on loopback only.
 
+    Ctrl-C stops it.
+
     \b
     Examples:
       adatok-bench ui
       adatok-bench ui --store /data/store --port 5001
     """
-    from bench import mlflow_mirror
+    from bench.tracker.connection import MLFLOW_ENVIRONMENT, tracking_uri
 
     store = Store(Path(store_path).expanduser().absolute())
     if not (store.root / "mlflow.db").is_file():
-        raise UserError(f"no tracking database in {store.root}; run a suite first, or give --store")
+        raise UserError(
+            f"no tracking database in {store.root}; run a suite first or adatok-bench sync, or "
+            "give --store"
+        )
     with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise UserError(f"--port: {port} is in use; give another one")
-    uri = mlflow_mirror.tracking_uri(store)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UserError(
+                f"--port: {port} cannot be had ({error.strerror}); give another one"
+            ) from None
     say(f"MLflow on http://127.0.0.1:{port}, ready in about half a minute; stop with Ctrl-C")
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    command += ["--port", str(port), "--backend-store-uri", uri]
-    environment = {**os.environ, **mlflow_mirror.MLFLOW_ENVIRONMENT}
-    sys.exit(subprocess.run(command, env=environment).returncode)
+    command += ["--port", str(port), "--backend-store-uri", tracking_uri(store)]
+    # Its queue of jobs serves what is not used here, and its workers outlive the server.
+    environment = {
+        **os.environ,
+        **MLFLOW_ENVIRONMENT,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    sys.exit(_run_group(command, environment))
+
+
+def _run_group(command: list[str], environment: dict[str, str]) -> int:
+    """Run a command in a process group of its own, of which nothing is left when this returns.
+
+    Gives its exit code, and 0 where it was stopped from outside: there is no other end to it.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end_group(process)
+
+
+def _end_group(process: subprocess.Popen) -> None:
+    """End the group: asked first, then killed, whether its first process is still there or not."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_END)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -86,7 +86,7 @@ def run(context: StageContext) -> dict[str, Any]:
         last = min(first + config["shard"], count)
         if not shards[-1].exists():
             save_tensors(shards[-1], shard(first, last), about={"first": first, "last": last})
-        context.progress(last, count)
+            context.progress(last, count, "images")
     names = _merge(shards, context.work)
     _spot_check(tokenizer, budgets, images, context.work, device)
     trained = read_trained_lengths(context.inputs["tokenizer"])

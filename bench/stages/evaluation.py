@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def run(context: StageContext) -> dict[str, Any]:
     elif config is not None or "policy" in context.inputs:
         result, table = _allocated(context, judge, config)
     else:
-        result, table = _curve(judge), bank.table()
+        result, table = _curve(context, judge), bank.table()
     table = _with_png_sizes(context, bank, table)
     _gallery(context, bank, config, table).write(context.work)
     table.to_parquet(context.work / "images.parquet", index=False)
@@ -117,7 +118,7 @@ def _allocator_config(context: StageContext) -> AllocatorConfig | None:
     return None if raw is None else parse(AllocatorConfig, raw, where="allocator")
 
 
-def _curve(judge: Judge) -> dict[str, Any]:
+def _curve(context: StageContext, judge: Judge) -> dict[str, Any]:
     bank, curve = judge.bank, []
     trained = np.flatnonzero(bank.about["trained"])
     for column, budget in enumerate(bank.budgets):
@@ -125,6 +126,7 @@ def _curve(judge: Judge) -> dict[str, Any]:
         row = {"budget": int(budget), "trained": bank.about["trained"][column]}
         row |= judge.metrics(fixed.chosen) | passes(fixed) | judge.speed(fixed.chosen)
         curve.append({**row, "bits": judge.bits(fixed.chosen, 1)})
+        context.progress(len(curve), len(bank.budgets), "budgets")
     metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
     metrics |= judge.details(judge.features(fixed.chosen))
     return {
@@ -186,6 +188,7 @@ def _allocated(
             mean_tokens=metrics["mean_tokens"],
             chosen=allocated.chosen,
             heuristics=context.spec.config["heuristics"],
+            progress=partial(context.progress, note="controls"),
         ),
     }, bank.rows(candidates.columns[allocated.chosen])
 
@@ -299,6 +302,7 @@ def _own(
             mean_tokens=mean_tokens,
             chosen=None,
             heuristics=context.spec.config["heuristics"],
+            progress=partial(context.progress, note="controls"),
         )
         if budgets[0] <= mean_tokens <= budgets[-1]
         else {},

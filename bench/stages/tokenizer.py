@@ -61,7 +61,8 @@ def run(context: StageContext) -> dict[str, Any]:
         if step % training.checkpoint_every == 0 and step < training.steps:
             save_state(checkpoint, trainer.state())
         if step % training.log_every == 0:
-            context.progress(step, training.steps, f"loss {trainer.history[-1]['pixel_loss']:.4f}")
+            loss = trainer.history[-1]["pixel_loss"]
+            context.progress(step, training.steps, f"steps, loss {loss:.4f}")
     save_tensors(
         context.work / WEIGHTS,
         trainer.ema.state_dict(),

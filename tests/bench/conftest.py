@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from bench.errors import UserError
 from bench.metrics.torchvision_shim import prepare_torchvision
@@ -104,3 +105,11 @@ def refusal(load):
         return message.split("suite.yaml: ", 1)[1]
 
     return refusal
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """An empty tracking database: its migration takes seconds, a copy none."""
+    path = tmp_path_factory.mktemp("mlflow") / "template.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path

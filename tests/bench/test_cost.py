@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.cost import Costs, duration, makespan
+from bench.cost import Costs, makespan
 from bench.graph import build_graph
 from bench.store import Store
 
@@ -158,20 +158,3 @@ def test_side_by_side_is_no_faster_than_it_can_be(seconds, cpus):
     found = makespan([(one, 1, 0.0) for one in seconds], cpus=cpus, gpus=0)
     least = max(max(seconds), math.fsum(seconds) / cpus)
     assert least * (1 - 1e-9) <= found <= (least + max(seconds)) * (1 + 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.42, "0.4 s"),
-        (35.4, "35 s"),
-        (59.7, "1 min 0 s"),
-        (124, "2 min 4 s"),
-        (3599.6, "1 h 0 min"),
-        (4320, "1 h 12 min"),
-        (86_399, "1 d 0 h"),
-        (3.2 * 86_400, "3 d 5 h"),
-    ],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text

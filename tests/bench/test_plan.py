@@ -128,10 +128,10 @@ def test_the_text_says_what_is_known_how_and_what_is_not():
     assert text.splitlines() == [
         "mine: 0 of 1 cells complete",
         "",
-        "level  stage       stages  state   each                 from",
-        "    1  data             1  cached  1 min 40 s           measured",
-        "    2  bank             2  new     8.0 s to 1 min 15 s  5 by images x budgets",
-        "    3  evaluation       1  new     not known            nothing like it was run",
+        "level  stage       stages  state   each               from",
+        "    1  data             1  cached  1 min 40 s         measured",
+        "    2  bank             2  new     8 s to 1 min 15 s  5 by images x budgets",
+        "    3  evaluation       1  new     not known          nothing like it was run",
         "",
         "4 stages: 1 cached, 3 new",
         "level 2: about 1 min 15 s for 2 stages",
@@ -145,7 +145,7 @@ def test_a_finished_suite_has_nothing_to_do_and_a_gpu_is_told():
     assert plan_text("mine", done, plan_totals(done, cpus=2, gpus=1)).endswith("nothing to do")
     gpu = [row(1, "new", gpus=1.0)]
     text = plan_text("mine", gpu, plan_totals(gpu, cpus=2, gpus=4))
-    assert text.endswith("in all: about 8.0 s on 2 CPUs, 4 GPUs")
+    assert text.endswith("in all: about 8 s on 2 CPUs, 4 GPUs")
 
 
 def test_a_plan_fits_a_terminal(plan, small_run):

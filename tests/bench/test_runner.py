@@ -1,12 +1,16 @@
+import re
 import shutil
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
-from bench import runner
+from bench import watch
 from bench.errors import UserError
 from bench.executors import SerialExecutor
 from bench.graph import build_graph
+from bench.progress import Teller
 from bench.runner import run_suite
 from bench.stage import Outcome, Resources
 from bench.store import Store, write_json
@@ -202,22 +206,47 @@ def test_stages_whose_inputs_are_missing_are_not_run(load, small, tmp_path):
 
 
 def test_a_long_level_tells_how_far_it_is(small_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "SECONDS_BETWEEN_LINES", 0.01)
     store = Store.open(tmp_path / "s")
     told = threading.Event()
     said = []
 
     def say(line):
         said.append(line)
-        if "3 of 9" in line:
+        if "3/9" in line:
             told.set()
 
     def slow(spec):
-        told_so_far = {"done": 3, "total": 9, "note": "loss 1"}
-        write_json(store.work(spec.stage, spec.key) / "progress.json", told_so_far)
+        Teller(store.work(spec.stage, spec.key)).tell(3, 9, "images")
         assert told.wait(10)
         return fine(spec)
 
     run_suite(small_run.suite, build_graph(small_run.suite), store, Recorder(end=slow), say=say)
-    assert any(line.endswith(" 3 of 9 loss 1") for line in said)
-    assert not any(thread.name.endswith("(beat)") for thread in threading.enumerate())
+    assert any(re.fullmatch("  data-[0-9a-f]{16} 3/9 images", line) for line in said)
+    assert "watch" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_level_is_watched_from_its_begin_to_its_end(small_run, store):
+    """It forgets what an interrupted attempt said, and knows what like stages took."""
+    seen = []
+
+    @contextmanager
+    def watch(level):
+        seen.append((level.number, level.of, [spec.name for spec in level.specs]))
+        assert level.running() == {}
+        yield
+        seen.append(level.ended)
+        seen.append(sorted(level.took.seconds))
+
+    policy = small_run.spec("policy: seed 1", "policy")
+    shutil.rmtree(store.artifact(policy.stage, policy.key))
+    Teller(store.work(policy.stage, policy.key)).tell(3, 9)
+    suite, said = small_run.suite, []
+    suite = replace(suite, cells=suite.cells[:3])
+    executor = SerialExecutor(store)
+    run_suite(suite, build_graph(suite), store, executor, say=said.append, watch=watch)
+    assert seen == [
+        (4, 5, [policy.name]),
+        {policy.name},
+        ["bank", "data", "evaluation", "policy", "tokenizer"],
+    ]

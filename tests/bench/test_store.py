@@ -120,14 +120,6 @@ def test_a_failure_is_remembered_until_the_stage_succeeds(store):
     assert store.failure("bank", "k") is None
 
 
-def test_progress_is_what_the_work_folder_says(store):
-    assert store.progress("bank", "k") is None
-    write_json(store.work("bank", "k") / "progress.json", {"done": 3, "total": 9, "note": "x"})
-    assert store.progress("bank", "k") == "3 of 9 x"
-    (store.work("bank", "k") / "progress.json").write_text("{")
-    assert store.progress("bank", "k") is None
-
-
 HOLD = """
 import sys, time
 from pathlib import Path

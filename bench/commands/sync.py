@@ -1,0 +1,57 @@
+"""`adatok-bench sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.shared import store_option, tracking_option
+from bench.errors import UserError
+from bench.store import Store
+
+
+@click.command()
+@click.argument("suites", nargs=-1, metavar="[SUITE]...")
+@store_option
+@tracking_option
+def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
+    """Rebuild MLflow from the records of each SUITE.
+
+    SUITE is a suite's name or file; without any, all suites of the store are taken. Runs that are
+    up to date are left alone, so syncing twice changes nothing. Exits with 2 where MLflow cannot be
+    reached.
+
+    \b
+    Examples:
+      adatok-bench sync
+      adatok-bench sync quickstart --store store
+      adatok-bench sync --tracking-uri http://127.0.0.1:5000
+    """
+    from bench.records import read_records
+    from bench.tracker.connection import tracking_uri
+    from bench.tracker.mirror import mirror
+
+    root = Path(store_path).expanduser().absolute()
+    names = [_name(suite) for suite in suites] or _stored(root)
+    # All are read before anything is written: a torn record stops the command, not half of it.
+    records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
+    store = Store.open(root)
+    uri = uri or tracking_uri(store)
+    for name, found in records.items():
+        mirror(found, store, uri=uri)
+        click.echo(f"{name}: {len(found)} cells")
+    click.echo(f"MLflow: {uri}")
+
+
+def _name(suite: str) -> str:
+    from bench.suite import load_suite
+
+    return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
+
+
+def _stored(root: Path) -> list[str]:
+    names = sorted(path.name for path in (root / "records").glob("*") if any(path.glob("*.json")))
+    if not names:
+        raise UserError(f"no records in {root}; run a suite first, or give --store")
+    return names

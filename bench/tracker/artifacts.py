@@ -1,0 +1,41 @@
+"""Files of a cell's run: its record, its resolved settings, tables and the gallery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bench.store import Store
+from bench.tracker.gallery import read_gallery
+from bench.tracker.parameters import flatten
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+Record = dict[str, Any]
+
+
+def log_artifacts(client: MlflowClient, run_id: str, record: Record, store: Store) -> None:
+    """Log them; a record or a store that lacks something has that file less."""
+    client.log_dict(run_id, record, "record.json")
+    client.log_dict(run_id, record["settings"], "settings.yaml")
+    for name, rows in _tables(record).items():
+        if rows:
+            client.log_table(run_id, _columns(rows), f"{name}.json")
+    sheet = read_gallery(store.root / record["gallery"]) if record.get("gallery") else None
+    if sheet is not None:
+        client.log_image(run_id, sheet, "gallery.png")
+
+
+def _tables(record: Record) -> dict[str, list[Record]]:
+    return {
+        "by_budget": record.get("curve", []),
+        "by_length": record.get("generation", {}).get("by_length", []),
+        "throughput": record.get("throughput", {}).get("rows", []),
+    }
+
+
+def _columns(rows: list[Record]) -> dict[str, list[Any]]:
+    """Rows as columns; a mapping in a row becomes columns of its own."""
+    flat = [dict(flatten(row)) for row in rows]
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    return {name: [row.get(name) for row in flat] for name in names}

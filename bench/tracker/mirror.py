@@ -1,0 +1,220 @@
+"""A suite's records in MLflow: an experiment, a run for the suite, and one below for each cell.
+
+The driver is the only writer. A run is found again by its `cell_key` tag and left alone while its
+record has not changed, so mirroring twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.store import Store, canonical_json, content_key
+from bench.tracker.artifacts import log_artifacts
+from bench.tracker.connection import connected
+from bench.tracker.parameters import parameters, repetition, varying
+from bench.tracker.points import points
+from bench.tracker.stages import StageRun, stages_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+Record = dict[str, Any]
+
+# Raise it when a run shows more or other things of the same record.
+VIEW_VERSION = 2
+METRICS_PER_BATCH, PARAMETERS_PER_BATCH = 1000, 100
+
+
+def mirror(records: list[Record], store: Store, *, uri: str) -> None:
+    """Bring MLflow at `uri` up to date with the records of one suite and the files of its reports.
+
+    Raises:
+        TrackerError: the tracker is down, refuses, or is none.
+    """
+    with store.locked("mlflow"), connected(uri) as client:
+        view = _View(client, _experiment(client, records[0]["suite"], store, uri), store)
+        runs = list(_runs(client, view.experiment))
+        parent = view.parent(records, runs)
+        cells = [run for run in runs if "cell_key" in run.data.tags]
+        shown = varying(records)
+        for record in records:
+            known = [run for run in cells if run.data.tags["cell_key"] == record["cell_key"]]
+            view.cell(record, known, parent=parent, shown=parameters(record, shown))
+        view.tidy(runs, parent=parent, keys={record["cell_key"] for record in records})
+        view.reports(parent, store.root / "reports" / records[0]["suite"])
+        failed = any(record["status"] != "done" for record in records)
+        client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
+
+
+def _experiment(client: MlflowClient, suite: str, store: Store, uri: str) -> str:
+    experiment = client.get_experiment_by_name(suite)
+    if experiment is not None:
+        return experiment.experiment_id
+    artifacts = (store.root / "mlflow-artifacts" / suite).as_uri()
+    return client.create_experiment(suite, artifacts if uri.startswith("sqlite:") else None)
+
+
+def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
+    token = None
+    while True:
+        page = client.search_runs([experiment], max_results=1000, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+@dataclass(frozen=True)
+class _View:
+    client: MlflowClient
+    experiment: str
+    store: Store
+
+    @property
+    def place(self) -> str:
+        """The store, for people and to know whose a run is: trackers may be shared."""
+        return f"{socket.gethostname()}:{self.store.root}"
+
+    def parent(self, records: list[Record], runs: list[Run]) -> str:
+        """The run of the suite, reopened: a resumed or edited suite goes on in the one it has."""
+        tags = {
+            "suite": records[0]["suite"],
+            "kind": "suite",
+            "suite_key": content_key(sorted(record["cell_key"] for record in records)),
+            "mlflow.note.content": records[0].get("question", ""),
+            "cells": str(len(records)),
+            "failed": str(sum(record["status"] != "done" for record in records)),
+            "store": self.place,
+        }
+        found = [run for run in runs if "suite_key" in run.data.tags]
+        if not found:
+            run = self.client.create_run(self.experiment, tags=tags, run_name=tags["suite"])
+            return run.info.run_id
+        run_id = min(found, key=lambda run: run.info.start_time).info.run_id
+        self.client.update_run(run_id, status="RUNNING")
+        for name, value in tags.items():
+            self.client.set_tag(run_id, name, value)
+        return run_id
+
+    def cell(self, record: Record, known: list[Run], *, parent: str, shown: dict[str, str]) -> None:
+        """Keep the cell's one complete run of this record, or write it anew."""
+        digest = _digest(record)
+        complete = [
+            run
+            for run in known
+            if run.data.tags.get("record") == digest and run.info.status != "RUNNING"
+        ]
+        # The others are half written or of an older record, and points cannot be taken back.
+        for run in known:
+            if run not in complete[:1]:
+                self.client.delete_run(run.info.run_id)
+        if not complete:
+            self.write(record, digest, parent=parent, shown=shown)
+            return
+        run = complete[0]
+        if run.data.tags.get("mlflow.parentRunId") != parent:
+            self.client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+        # What varies may be more since the suite has grown.
+        new = {name: text for name, text in shown.items() if name not in run.data.params}
+        self.log_parameters(run.info.run_id, new)
+
+    def write(self, record: Record, digest: str, *, parent: str, shown: dict[str, str]) -> None:
+        """A run whose tag `record` says, at the end, that it is whole."""
+        stages = stages_of(record, self.store)
+        began = _milliseconds([stage.began for stage in stages], min)
+        ended = _milliseconds([stage.ended for stage in stages], max)
+        run = self.client.create_run(
+            self.experiment,
+            start_time=began,
+            tags={"mlflow.parentRunId": parent, "store": self.place, **_tags(record)},
+            run_name=record["label"][:250],
+        )
+        run_id = run.info.run_id
+        self.log_parameters(run_id, shown)
+        self.log_metrics(run_id, record, stages, timestamp=ended or run.info.start_time)
+        log_artifacts(self.client, run_id, record, self.store)
+        self.client.set_tag(run_id, "record", digest)
+        status = "FINISHED" if record["status"] == "done" else "FAILED"
+        self.client.set_terminated(run_id, status=status, end_time=ended)
+
+    def log_parameters(self, run_id: str, values: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, text) for name, text in values.items()]
+        for first in range(0, len(params), PARAMETERS_PER_BATCH):
+            self.client.log_batch(run_id, params=params[first : first + PARAMETERS_PER_BATCH])
+
+    def log_metrics(
+        self, run_id: str, record: Record, stages: list[StageRun], *, timestamp: int
+    ) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(point.name, point.value, timestamp, point.step)
+            for point in points(record, stages)
+        ]
+        for first in range(0, len(metrics), METRICS_PER_BATCH):
+            self.client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_BATCH])
+
+    def tidy(self, runs: list[Run], *, parent: str, keys: set[str]) -> None:
+        """Leave nothing running and no second parent of cells that an edited suite has lost."""
+        for run in runs:
+            tags, run_id = run.data.tags, run.info.run_id
+            if "suite_key" in tags and run_id != parent:
+                self.client.delete_run(run_id)
+            if "cell_key" not in tags or tags["cell_key"] in keys:
+                continue
+            ours = tags.get("store", self.place) == self.place
+            if run.info.status == "RUNNING" and ours:
+                self.client.delete_run(run_id)  # Half written; `sync` has its record, if any.
+            elif tags.get("mlflow.parentRunId") != parent:
+                self.client.set_tag(run_id, "mlflow.parentRunId", parent)
+
+    def reports(self, parent: str, folder: Path) -> None:
+        """The files of the suite's reports, unless the run has them as they are."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        if not files:
+            return
+        digest = content_key([[str(path.relative_to(folder)), _sha256(path)] for path in files])
+        if self.client.get_run(parent).data.tags.get("reports") != digest:
+            self.client.log_artifacts(parent, str(folder), "reports")
+            self.client.set_tag(parent, "reports", digest)
+
+
+def _tags(record: Record) -> dict[str, str]:
+    return {
+        "suite": record["suite"],
+        "cell_key": record["cell_key"],
+        "label": record["label"],
+        "arm": record["arm"],
+        "group": record["group"],
+        "seed": repetition(record),
+        "kind": record.get("kind", "reconstruction"),
+        "status": record["status"],
+        "error": record["error"] or "",
+        "protocol": record.get("protocol_hash", ""),
+        "git_commit": record["provenance"].get("git_commit") or "",
+        "git_dirty": canonical_json(record["provenance"].get("git_dirty")),
+    }
+
+
+def _digest(record: Record) -> str:
+    """Of what a run shows, but for provenance: a rerun without new results is the same record."""
+    shown = {name: value for name, value in record.items() if name != "provenance"}
+    return content_key([VIEW_VERSION, shown])
+
+
+def _milliseconds(times: list[float | None], pick: Any) -> int | None:
+    known = [time for time in times if time is not None]
+    return round(1000 * pick(known)) if known else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,74 @@
+"""Which settings of a cell are parameters of its run: those that name it or set it apart.
+
+All the others, and lists that are too long to filter on, are in the artifact `settings.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.store import canonical_json
+
+Record = dict[str, Any]
+
+LONGEST = 250
+# A path names a setting and all below it.
+NAMING = (
+    "data.kind",
+    "data.resolution",
+    "tokenizer.budgets",
+    "tokenizer.encoding",
+    "tokenizer.lora.rank",
+    "tokenizer.quantizer",
+    "policy.candidates",
+    "policy.objective.kind",
+    "policy.weighting",
+    "allocator",
+    "generator.lengths",
+)
+
+
+def varying(records: Sequence[Record]) -> set[str]:
+    """Paths of the settings that are not the same in all records."""
+    flat = [dict(flatten(record["settings"])) for record in records]
+    absent = object()
+    return {
+        path
+        for path in set().union(*flat)
+        if any(one.get(path, absent) != flat[0].get(path, absent) for one in flat)
+    }
+
+
+def parameters(record: Record, varying: set[str]) -> dict[str, str]:
+    """Parameters by name: arm, group, and settings by dotted path, written as YAML writes them."""
+    wanted = (*NAMING, *record["swept"])
+    chosen = {"arm": record["arm"], "group": record["group"]}
+    for path, value in flatten(record["settings"]):
+        named = any(path == name or path.startswith(f"{name}.") for name in wanted)
+        if path in varying or _is_seed(path) or (named and value is not None):
+            chosen[path] = value if isinstance(value, str) else canonical_json(value)
+    return {path: text for path, text in chosen.items() if len(text) <= LONGEST}
+
+
+def repetition(record: Record) -> str:
+    """The seed that tells the cell from its repetitions: the first that is swept.
+
+    Where none is swept there are no repetitions, and it is the seed of the training.
+    """
+    flat = dict(flatten(record["settings"]))
+    swept = [path for path in record["swept"] if _is_seed(path)]
+    return str(flat.get((swept or ["training.seed"])[0], ""))
+
+
+def _is_seed(path: str) -> bool:
+    return path.split(".")[-1] == "seed"
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of nested settings by dotted path; lists are one value."""
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

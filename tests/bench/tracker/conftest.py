@@ -1,0 +1,74 @@
+import copy
+import shutil
+from collections import Counter
+
+import pytest
+from mlflow import MlflowClient
+
+from bench.store import Store
+from bench.tracker.connection import tracking_uri
+from bench.tracker.mirror import mirror
+
+LABELS = ("elastic", "policy: seed 0", "diverged: seed 0")
+
+
+@pytest.fixture
+def store(tmp_path, template):
+    store = Store.open(tmp_path / "store")
+    shutil.copy(template, store.root / "mlflow.db")
+    return store
+
+
+@pytest.fixture
+def records(small_run):
+    return copy.deepcopy([small_run.record(label) for label in LABELS])
+
+
+@pytest.fixture
+def mirrored(store):
+    """`mirrored(records)`: mirrors them; what a reader sees then."""
+
+    def mirrored(records):
+        mirror(records, store, uri=tracking_uri(store))
+        return View(store)
+
+    return mirrored
+
+
+class View:
+    """What a reader of the tracking database sees."""
+
+    def __init__(self, store):
+        self.client = MlflowClient(tracking_uri=tracking_uri(store))
+        experiment = self.client.get_experiment_by_name("small")
+        runs = self.client.search_runs([experiment.experiment_id])
+        self.cells = {run.data.tags["cell_key"]: run for run in runs if "cell_key" in run.data.tags}
+        self.parents = [run for run in runs if "cell_key" not in run.data.tags]
+        assert len(self.cells) + len(self.parents) == len(runs)
+        self.states = Counter(run.info.status for run in runs)
+
+    def points(self, run, name):
+        history = self.client.get_metric_history(run.info.run_id, name)
+        return [(point.step, point.value) for point in history]
+
+    def all_points(self):
+        return {
+            (key, name): self.points(run, name)
+            for key, run in self.cells.items()
+            for name in run.data.metrics
+        }
+
+    def ids(self):
+        return {key: run.info.run_id for key, run in self.cells.items()}
+
+    def artifacts(self, run):
+        return sorted(file.path for file in self.client.list_artifacts(run.info.run_id))
+
+    def artifact(self, run, name, folder):
+        return self.client.download_artifacts(run.info.run_id, name, str(folder))
+
+
+@pytest.fixture
+def view(store):
+    """`view()`: what a reader sees now."""
+    return lambda: View(store)

@@ -1,0 +1,76 @@
+from bench.tracker.parameters import flatten, parameters, repetition, varying
+
+
+def record(settings, swept=(), **more):
+    return {
+        "arm": "a",
+        "group": "a: x",
+        "settings": settings,
+        "swept": dict.fromkeys(swept),
+        **more,
+    }
+
+
+SETTINGS = {
+    "data": {"kind": "fluent_scenes", "resolution": 32, "train": 9, "seed": 0},
+    "tokenizer": {
+        "budgets": [1, 2],
+        "width": 96,
+        "quantizer": {"kind": "fsq", "levels": [8, 8]},
+        "lora": {"rank": 2, "alpha": 1.0},
+    },
+    "training": {"seed": 3, "batch": 8},
+    "policy": None,
+    "allocator": None,
+}
+
+
+def test_what_names_a_cell_and_its_seeds():
+    assert parameters(record(SETTINGS), set()) == {
+        "arm": "a",
+        "group": "a: x",
+        "data.kind": "fluent_scenes",
+        "data.resolution": "32",
+        "data.seed": "0",
+        "tokenizer.budgets": "[1,2]",
+        "tokenizer.quantizer.kind": "fsq",
+        "tokenizer.quantizer.levels": "[8,8]",
+        "tokenizer.lora.rank": "2",
+        "training.seed": "3",
+    }
+
+
+def test_what_is_swept_or_varies_is_added_even_where_it_is_null():
+    swept = parameters(record(SETTINGS, swept=["tokenizer.lora"]), {"policy", "training.batch"})
+    extra = {"tokenizer.lora.alpha": "1.0", "training.batch": "8", "policy": "null"}
+    assert swept == parameters(record(SETTINGS), set()) | extra
+
+
+def test_a_reference_to_a_budget_is_a_parameter():
+    settings = {"tokenizer": {"budgets": {"mean_budget_of": "policy", "where": {}}}}
+    assert parameters(record(settings), set())["tokenizer.budgets.mean_budget_of"] == "policy"
+
+
+def test_values_too_long_to_filter_on_are_left_to_the_artifact():
+    settings = {"tokenizer": {"budgets": list(range(400))}}
+    assert parameters(record(settings), set()) == {"arm": "a", "group": "a: x"}
+
+
+def test_what_varies():
+    one = record({"a": {"b": 1, "c": [1]}, "d": None})
+    other = record({"a": {"b": 2, "c": [1]}, "d": None, "e": None})
+    assert varying([one, one]) == set()
+    assert varying([one, other]) == varying([other, one]) == {"a.b", "e"}
+
+
+def test_the_seed_of_a_repetition():
+    settings = {"training": {"seed": 3}, "policy": {"seed": 5, "steps": 2}}
+    assert repetition(record(settings)) == "3"
+    assert repetition(record(settings, swept=["policy.steps"])) == "3"
+    assert repetition(record(settings, swept=["policy.seed", "training.seed"])) == "5"
+    assert repetition(record({"data": {}})) == ""
+
+
+def test_flatten_gives_leaves_by_dotted_path():
+    settings = {"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}
+    assert dict(flatten(settings)) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
