@@ -11,6 +11,7 @@ from bench.groups import repetition_name
 from bench.statistics import PairedDifference
 from bench.tables import as_text, format_value
 
+KEYS = 3  # Columns that tell rows apart: cell, budget, metric.
 VERDICTS = ("worse", "better", "no difference shown")
 
 
@@ -19,7 +20,13 @@ def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None
     found = comparison.differences
     kinds = {type(one.interval) for one in found if one.interval is not None}
     names = [kind.kind() for kind in (PairedDifference, BootstrapInterval) if kind in kinds]
-    lines = [f"A: {a}", f"B: {b}", "", as_text([_text_row(one) for one in found], width=width), ""]
+    lines = [
+        f"A: {a}",
+        f"B: {b}",
+        "",
+        as_text([_text_row(one) for one in found], width=width, keys=KEYS),
+        "",
+    ]
     if names:
         lines.append(
             f"B - A [95 %, {'; '.join(names)}]; p corrected by Holm over all rows; detectable: the "

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from bench.errors import UserError
-from bench.groups import Record
 from bench.settings import suggestion
+
+if TYPE_CHECKING:
+    from bench.groups import Record
 
 
 @dataclass(frozen=True)

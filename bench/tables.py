@@ -102,17 +102,17 @@ def columns_of(rows: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def as_text(rows: list[dict[str, Any]], *, width: int | None = None) -> str:
+def as_text(rows: list[dict[str, Any]], *, width: int | None = None, keys: int = 1) -> str:
     """Rows as an aligned table, numbers to the right.
 
-    With a `width`, columns of words are wrapped to fit it, and columns that find no room beside the
-    first one follow as further tables below, each with the first column again.
+    With a `width`, columns of words are wrapped to fit it, and columns that find no room follow as
+    further tables below, each with the first `keys` columns again.
     """
     names = columns_of(rows)
     columns = {name: _Column.of(name, rows) for name in names}
     if width is None or not names:
         return _table([(column, column.widest) for column in columns.values()])
-    panels = _panels(list(columns.values()), width)
+    panels = _panels(list(columns.values()), width, keys)
     return "\n\n".join(_table(panel) for panel in panels)
 
 
@@ -174,14 +174,14 @@ def _broken(name: str, width: int) -> list[str]:
     return lines
 
 
-def _panels(columns: list[_Column], width: int) -> list[list[tuple[_Column, int]]]:
-    """Columns with their widths, in tables that fit into `width`; the first is in each of them."""
-    first, *rest = columns
-    panels: list[list[_Column]] = [[first]]
+def _panels(columns: list[_Column], width: int, keys: int) -> list[list[tuple[_Column, int]]]:
+    """Columns with their widths, in tables that fit into `width`; the keys are in each of them."""
+    first, rest = columns[:keys], columns[keys:]
+    panels: list[list[_Column]] = [list(first)]
     for column in rest:
         taken = sum(one.narrowest(width) + len(GAP) for one in panels[-1])
-        if len(panels[-1]) > 1 and taken + column.narrowest(width) > width:
-            panels.append([first])
+        if len(panels[-1]) > keys and taken + column.narrowest(width) > width:
+            panels.append(list(first))
         panels[-1].append(column)
     return [_fitted(panel, width) for panel in panels]
 

@@ -91,6 +91,38 @@ def test_other_work_is_scaled_by_what_drives_the_cost(
     assert (found.factor, found.count) == (pytest.approx(factor), 1)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "stage", "factor"),
+    [
+        ("generation.training.steps", 900, "generator", 3),
+        ("generation.generator.depth", 2, "generator", 2),
+        ("generation.images", 20, "samples", 2),
+        ("generation.generator.depth", 2, "samples", 2),
+    ],
+)
+def test_generation_is_scaled_by_what_drives_its_cost(
+    stages, took, small, store, path, value, stage, factor
+):
+    generation = {
+        "budget": 2,
+        "images": 10,
+        "generator": {"width": 16, "depth": 1, "attention_heads": 2},
+        "training": {"steps": 300, "batch": 8, "warmup_steps": 5},
+    }
+    content = {**changed(small, "generation", generation), "arms": [{"name": "one"}]}
+    (node,) = stages(content)[stage]
+    took(node, 12.0)
+    (asked,) = stages(changed(content, path, value))[stage]
+    found = Costs(store).estimate(asked)
+    assert found.seconds == pytest.approx(12.0 * factor)
+
+
+def test_sizes_of_pngs_are_scaled_by_the_images(stages, took, small, store):
+    took(stages()["png_sizes"][0], 3.0)
+    more = stages(changed(small, "data.validation", 48))["png_sizes"][0]
+    assert Costs(store).estimate(more).seconds == pytest.approx(6.0)
+
+
 def test_more_tokens_cost_more(stages, took, small, store):
     took(stages()["tokenizer"][0], 10.0)
     longer = stages(changed(small, "tokenizer.budgets", [1, 2, 4, 8, 16, 32]))["tokenizer"][0]

@@ -102,6 +102,13 @@ def test_columns_without_room_follow_below_with_the_first_one_again():
     assert second.split() == ["cell", "metric4", "metric5", "a", *SHOWN[4:]]
 
 
+def test_as_many_columns_as_are_keys_are_repeated():
+    rows = [{"cell": "a", "budget": 4, **{f"metric{n}": n + 0.5 for n in range(6)}}]
+    panels = as_text(rows, width=40, keys=2).split("\n\n")
+    assert [panel.split()[:2] for panel in panels] == [["cell", "budget"]] * 2
+    assert all(max(map(len, panel.splitlines())) <= 40 for panel in panels)
+
+
 def test_a_width_with_room_changes_nothing():
     assert as_text(WIDE, width=200) == as_text(WIDE)
 
