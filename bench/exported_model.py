@@ -127,8 +127,9 @@ class ExportedModel:
         tokens: list[Any] = [None] * len(pixels)
         for k in np.unique(kept):
             mine = ids if self.tokenizer.nested else self.tokenizer.encode(images, int(k))[0]
+            mine = mine[:, :k].cpu().numpy()
             for row in np.flatnonzero(kept == k):
-                tokens[row] = mine[row, :k].cpu().numpy()
+                tokens[row] = mine[row]
         return tokens
 
     @torch.inference_mode()

@@ -115,11 +115,11 @@ def decode_file(
     """Write the images of a file of tokens as PNG below the folder `out`; how many there are.
 
     Raises:
-        UserError: the tokens are of another model or out of range, or `out` holds anything.
+        UserError: the tokens are of another model or out of range, or `out` is there already.
     """
     file = TokenFile.open(tokens)
     model.require_source(file.source, tokens)
-    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+    if out.exists() or out.is_symlink():
         raise UserError(f"--out {out}: is there already; name a new folder")
     file.check()
     aside = out.with_name(f".{out.name}.{os.getpid()}")
@@ -133,7 +133,7 @@ def decode_file(
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.transpose(1, 2, 0)).save(target, format="PNG")
             progress(1)
-        os.replace(aside, out)
+        os.rename(aside, out)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
     finally:

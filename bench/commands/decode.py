@@ -12,7 +12,7 @@ from bench.commands.shared import batch_option, device_option, model_option, pro
 @click.command()
 @click.argument("tokens", type=click.Path())
 @model_option
-@click.option("--out", required=True, type=click.Path(), help="A new or empty folder.")
+@click.option("--out", required=True, type=click.Path(), help="A new folder.")
 @batch_option
 @device_option
 def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
@@ -31,6 +31,10 @@ def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
     loaded = ExportedModel.load(Path(model).expanduser(), device=device)
     with progress_of("decoding") as started:
         count = decode_file(
-            Path(tokens).expanduser(), loaded, Path(out).expanduser(), batch=batch, started=started
+            Path(tokens).expanduser(),
+            loaded,
+            Path(out).expanduser().absolute(),
+            batch=batch,
+            started=started,
         )
     click.echo(f"{out}: {count} images")

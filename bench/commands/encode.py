@@ -60,7 +60,7 @@ def encode(
         encoded = encode_folder(
             Path(folder).expanduser(),
             loaded,
-            Path(out).expanduser(),
+            Path(out).expanduser().absolute(),
             budget=budget,
             batch=batch,
             max_unreadable=max_unreadable,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from bench.commands.shared import json_option, print_json, terminal_width
+from bench.commands.shared import json_option, print_json, say, terminal_width
 
 if TYPE_CHECKING:
     from bench.listing import Entry
@@ -31,7 +32,8 @@ KINDS = (
     help="Folder of suites, looked through with all below it.",
 )
 @json_option
-def listing(kind: str | None, folder: str, as_json: bool) -> None:
+@click.pass_context
+def listing(context: click.Context, kind: str | None, folder: str, as_json: bool) -> None:
     """Say what there is to choose from, and where it is defined.
 
     KIND is one of tokenizers, quantizers, allocators, objectives, weightings, metrics, datasets,
@@ -47,7 +49,12 @@ def listing(kind: str | None, folder: str, as_json: bool) -> None:
     """
     from bench.listing import entries
 
-    found = entries([kind] if kind else KINDS, suites=Path(folder))
+    kinds = [kind] if kind else list(KINDS)
+    asked = context.get_parameter_source("folder") is not ParameterSource.DEFAULT
+    if kind is None and not asked and not Path(folder).is_dir():
+        kinds.remove("suites")
+        say(f"no suites listed: there is no folder {folder} here; give --suites")
+    found = entries(kinds, suites=Path(folder))
     width = terminal_width()
     if as_json:
         print_json([dataclasses.asdict(entry) for entry in found])

@@ -220,14 +220,16 @@ def test_tokens_of_another_model_are_refused(exported, model, validation, tmp_pa
     assert decode_file(tmp_path / "t.parquet", sibling, tmp_path / "out") == 24
 
 
-def test_an_existing_folder_is_refused_unless_it_is_empty(model, validation, tmp_path):
+def test_an_existing_folder_is_refused(model, validation, tmp_path):
     encode_folder(validation, model, tmp_path / "t.parquet", budget=2)
     out = tmp_path / "out"
-    out.mkdir()
     decode_file(tmp_path / "t.parquet", model, out)
-    with pytest.raises(UserError, match="is there already"):
-        decode_file(tmp_path / "t.parquet", model, out)
-    assert len(list(out.rglob("*.png"))) == 24
+    (tmp_path / "empty").mkdir()
+    for there in (out, tmp_path / "empty"):
+        before = sorted(there.rglob("*"))
+        with pytest.raises(UserError, match="is there already"):
+            decode_file(tmp_path / "t.parquet", model, there)
+        assert sorted(there.rglob("*")) == before
 
 
 def test_a_decoding_that_fails_leaves_nothing(model, validation, tmp_path, monkeypatch):

@@ -26,6 +26,16 @@ def test_all_kinds_and_another_folder_of_suites(adatok, tmp_path, small_run):
     assert adatok("list", "suites", "--suites", tmp_path / "none").code == 2
 
 
+def test_elsewhere_all_but_the_suites_is_listed(adatok, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = adatok("list")
+    assert answer.code == 0
+    assert len({line.split("\t")[0] for line in answer.out.splitlines()}) == 8
+    assert "no suites listed" in answer.err
+    assert adatok("list", "suites").code == 2
+    assert adatok("list", "--suites", "none").code == 2
+
+
 def test_an_unknown_kind_is_refused(adatok):
     answer = adatok("list", "quantisers")
     assert answer.code == 2

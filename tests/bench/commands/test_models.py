@@ -94,6 +94,16 @@ def test_a_gpu_that_is_not_there_is_refused(adatok, model, folder, tmp_path, com
     assert "error: --device cuda: this machine has no usable GPU" in answer.err
 
 
+def test_here_is_no_new_folder(adatok, model, folder, tmp_path, monkeypatch):
+    tokens = tmp_path / "t.parquet"
+    adatok("encode", folder, "--model", model, "--out", tokens)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    answer = adatok("decode", tokens, "--model", model, "--out", ".")
+    assert (answer.code, list((tmp_path / "here").iterdir())) == (2, [])
+    assert "is there already" in answer.err
+
+
 @pytest.mark.parametrize(
     ("command", "source", "expected"),
     [
