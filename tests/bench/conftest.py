@@ -1,3 +1,4 @@
+import copy
 import hashlib
 
 import pytest
@@ -104,3 +105,92 @@ def refusal(load):
         return message.split("suite.yaml: ", 1)[1]
 
     return refusal
+
+
+POLICY = {
+    "candidates": [1, 2, 4],
+    "steps": 30,
+    "batch": 16,
+    "weighting": {"kind": "constraint", "mean_budget": 2},
+}
+SHAPE = {"width": 16, "depth": 1, "attention_heads": 2}
+GENERATION = {
+    "suite": "generation",
+    "question": "What do the samples of a generator come to?",
+    "base": {
+        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 48, "validation": 24},
+        "tokenizer": {
+            "budgets": [1, 2, 4],
+            "width": 16,
+            "encoder_depth": 1,
+            "decoder_depth": 1,
+            "attention_heads": 2,
+            "quantizer": {"kind": "fsq", "levels": [5, 5]},
+            "lora": {"rank": 2, "alpha": 1.0},
+        },
+        "training": TRAINING,
+        "bank": {"extractor_resolution": 32, "policy_images": 40, "batch": 8, "shard": 16},
+        "generation": {
+            "generator": SHAPE,
+            "training": {**TRAINING, "steps": 30},
+            "images": 30,
+            "batch": 8,
+        },
+    },
+    "arms": [
+        {"name": "fixed", "set": {"generation.budget": 2, "generation.labels": [0, 2]}},
+        {
+            "name": "adaptive",
+            "set": {
+                "policy": POLICY,
+                "generation.generator": {**SHAPE, "lengths": "end_token"},
+                "generation.classes": "objects",
+                "generation.sampling": {"guidance": 1.5},
+            },
+        },
+        {
+            "name": "policy speed",
+            "set": {
+                "policy": POLICY,
+                "generation": None,
+                "throughput": {
+                    "generator": SHAPE,
+                    "lengths": {"kind": "policy"},
+                    "classes": 5,
+                    "images": 12,
+                    "batches": [2, 4],
+                    "guidance": [1.0, 2.0],
+                    "repeats": 2,
+                },
+            },
+        },
+        {
+            "name": "trained speed",
+            "set": {
+                "policy": POLICY,
+                "generation.generator": {**SHAPE, "lengths": "end_token"},
+                "generation.classes": "objects",
+                "throughput": {
+                    "lengths": {"kind": "model"},
+                    "images": 12,
+                    "batches": [4],
+                    "modes": ["padded", "refilled"],
+                    "pixels": False,
+                    "repeats": 1,
+                },
+            },
+        },
+    ],
+}
+
+
+@pytest.fixture
+def generation():
+    """The content of the suite of `generation_run`."""
+    return copy.deepcopy(GENERATION)
+
+
+@pytest.fixture(scope="session")
+def generation_run(finish):
+    """Samples at a fixed budget and with an end token; speeds of random and trained weights."""
+    return finish(GENERATION)
