@@ -14,10 +14,10 @@ from bench.statistics import PairedDifference
 from reports.allocation_skill import skill
 from reports.allocations import natural
 from reports.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
-from reports.figures import legend_below, new_figure, panels_across, render, wrapped
+from reports.figures import LETTER_INCHES, legend_below, new_figure, render, wrapped
 from reports.groups import Group, Record, done_records, group_by_seed, is_allocation, is_policy
 from reports.prefix_curves import mean_over_budgets
-from reports.style import INK, PALETTE, QUIET
+from reports.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
 from reports.text import caption, page, unfinished
 
 TOKENIZERS, POLICIES = "tokenizers", "policies"
@@ -29,7 +29,6 @@ COLUMNS = [
     *("of", "metric", "system", "against", "kind", "seed"),
     *("difference", "low", "high", "n", "p_holm", "verdict"),
 ]
-ROW_INCHES = 0.24
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -127,15 +126,16 @@ def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a block of panels for tokenizers, one for policies; a panel per metric."""
     kinds = list(data["of"].unique())
-    across = panels_across(
-        max(data[data["of"] == of]["metric"].nunique() for of in kinds), inches=1.6
-    )
-    across = max(1, across - 1) if _label_inches(data) > 1.2 and across > 1 else across
+    limit = 1.6 if width_inches() > COLUMN_INCHES else 1.1
+    room = width_inches() - min(limit, LETTER_INCHES * data["system"].str.len().max())
+    across = max(1, min(int(room / 1.5), data.groupby("of")["metric"].nunique().max()))
     lines = []
     for of in kinds:
         metrics = list(data[data["of"] == of]["metric"].unique())
         lines += [(of, metrics[at : at + across]) for at in range(0, len(metrics), across)]
-    heights = [ROW_INCHES * data[data["of"] == of]["system"].nunique() + 0.5 for of, _ in lines]
+    labels = {name: wrapped(name, limit) for name in data["system"].unique()}
+    row_inches = max(0.24, 0.13 * max(label.count("\n") + 1 for label in labels.values()) + 0.05)
+    heights = [row_inches * data[data["of"] == of]["system"].nunique() + 0.5 for of, _ in lines]
     figure = new_figure(sum(heights))
     grid = figure.subplots(len(lines), across, squeeze=False, height_ratios=heights)
     for row, (of, metrics) in zip(grid, lines, strict=True):
@@ -147,20 +147,11 @@ def draw(data: pd.DataFrame) -> Any:
             unit = f" ({info.unit})" if info.unit else ""
             axes.set_xlabel(f"{info.title}{unit}\n{info.direction}")
             axes.set_yticks(range(len(systems)), [])
-        labels = [wrapped(system, _label_limit(figure)) for system in systems]
-        row[0].set_yticklabels(labels, linespacing=0.9)
+        row[0].set_yticklabels([labels[system] for system in systems], linespacing=0.9)
         for axes in row[len(metrics) :]:
             axes.remove()
     _legend(figure, data)
     return figure
-
-
-def _label_inches(data: pd.DataFrame) -> float:
-    return 0.053 * data["system"].str.len().max()
-
-
-def _label_limit(figure: Any) -> float:
-    return 0.34 * figure.get_figwidth()
 
 
 def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
@@ -200,7 +191,7 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         if known
     ]
     handles.append(Line2D([], [], color=INK, marker=".", ms=3, ls="", label="one seed"))
-    against = ", ".join(dict.fromkeys(data["against"]))
+    against = ", ".join(f"'{name}'" for name in dict.fromkeys(data["against"]))
     several = (data["n"] > 1).any()
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
     title = f"differences to: {against}\n" + (f"lines: {test}" if several else "one seed each")

@@ -13,8 +13,9 @@ from bench.report_plugins import Report
 from bench.statistics import StudentInterval
 from reports.allocation_skill import skill
 from reports.allocations import Allocated, allocations, natural
-from reports.figures import new_figure, panels_across, render, wrapped
+from reports.figures import LETTER_INCHES, new_figure, render, wrapped
 from reports.groups import Record, done_records, is_policy, setting, weighting_name
+from reports.style import width_inches
 from reports.text import caption, page, show_interval, unfinished
 
 PANELS = {
@@ -28,7 +29,8 @@ COLUMNS = [
     *("metric", "candidates", "condition", "value", "low", "high", "n", "collapsed"),
     "records",
 ]
-CELL_INCHES = 0.34
+CELL_INCHES = 0.68
+NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -111,54 +113,56 @@ def _sorted(data: pd.DataFrame, column: str) -> list[str]:
 
 
 def draw(data: pd.DataFrame) -> Any:
-    """The figure: a heat map per metric; rows are candidate sets, columns conditions."""
+    """The figure: a heat map per metric; rows are conditions, columns candidate sets."""
     candidates, conditions = _sorted(data, "candidates"), _sorted(data, "condition")
     metrics = [metric for metric in PANELS if (data["metric"] == metric).any()]
-    across = panels_across(len(metrics), inches=max(2.2, 0.75 * len(conditions) + 0.6))
+    width = width_inches()
+    labels = [wrapped(condition, 0.24 * width) for condition in conditions]
+    room = width - LETTER_INCHES * max(len(line) for text in labels for line in text.split("\n"))
+    across = max(1, min(len(metrics), int(room / (CELL_INCHES * len(candidates)))))
+    cell = room / across / len(candidates) - 0.05
     lines = -(-len(metrics) // across)
-    probe = new_figure(1.0).get_figwidth() / across
-    per_cell = (probe - 0.75) / len(conditions)
-    labels = [wrapped(condition, per_cell + 0.1) for condition in conditions]
-    deep = 0.15 * max(label.count("\n") + 1 for label in labels)
-    one_line = per_cell > 1.05
-    cell = CELL_INCHES * (0.7 if one_line else 1)
-    figure = new_figure(lines * (cell * len(candidates) + deep + 0.35) + 0.2)
+    row_inches = max(0.32, 0.13 * max(label.count("\n") + 1 for label in labels))
+    note = wrapped(NOTE, width) if (data["n"] > 1).any() else ""
+    below = 0.15 * (note.count("\n") + 1) + 0.05
+    figure = new_figure(lines * (row_inches * len(conditions) + 0.6) + 0.3 + below)
     grid = figure.subplots(lines, across, squeeze=False)
     for axes in grid.flat[len(metrics) :]:
         axes.remove()
     for index, (axes, metric) in enumerate(zip(grid.flat, metrics, strict=False)):
         here = data[data["metric"] == metric]
-        _draw_cells(axes, here, metric, candidates, conditions, " " if one_line else "\n")
-        axes.set_xticks(range(len(conditions)), labels, fontsize=6)
-        axes.set_yticks(range(len(candidates)), candidates if index % across == 0 else [])
+        _draw_cells(axes, here, metric, conditions, candidates, min(5.5, 5.5 * cell / 0.62))
+        small = 6 if cell > 0.45 else 5
+        axes.set_xticks(range(len(candidates)), candidates, fontsize=small)
+        axes.set_yticks(range(len(conditions)), labels if index % across == 0 else [])
         scaled = f", x {SCALES[metric]:g}" if metric in SCALES else ""
-        axes.set_title(wrapped(f"{PANELS[metric]}{scaled}", probe - 0.5), fontsize=7)
-    figure.supylabel("candidate budgets", fontsize=8)
-    if (data["n"] > 1).any():
-        note = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
-        figure.text(0.5, 0.005, note, ha="center", va="bottom", fontsize=7)
-        figure.get_layout_engine().set(rect=(0, 0.2 / figure.get_figheight(), 1, 1))
+        inches = room / across - 0.1
+        axes.set_title(wrapped(f"{PANELS[metric]}{scaled}", inches), fontsize=7)
+    figure.supxlabel("candidate budgets", fontsize=8)
+    share = below / figure.get_figheight()
+    figure.text(0.5, 0.005, note, ha="center", va="bottom", fontsize=7)
+    figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))
     return figure
 
 
 def _draw_cells(
-    axes: Any, shown: pd.DataFrame, metric: str, rows: list[str], columns: list[str], gap: str
+    axes: Any, shown: pd.DataFrame, metric: str, rows: list[str], columns: list[str], size: float
 ) -> None:
     from matplotlib import colormaps
 
-    table = shown.pivot(index="candidates", columns="condition", values="value")
+    table = shown.pivot(index="condition", columns="candidates", values="value")
     table = table.reindex(index=rows, columns=columns) * SCALES.get(metric, 1.0)
     axes.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
     low, high = table.min().min(), table.max().max()
     for row in shown.itertuples():
         scale = SCALES.get(metric, 1.0)
         over = StudentInterval(row.value * scale, row.low * scale, row.high * scale, row.n)
-        text = show_interval(over, digits=DIGITS[metric]).replace(" ", gap, 1)
+        text = show_interval(over, digits=DIGITS[metric]).replace(" ", "\n", 1)
         share = (over.mean - low) / (high - low) if high > low else 0.0
         red, green, blue, _ = colormaps["cividis"](share)
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        place = columns.index(row.condition), rows.index(row.candidates)
-        style = {"ha": "center", "va": "center", "fontsize": 5.5}
+        place = columns.index(row.candidates), rows.index(row.condition)
+        style = {"ha": "center", "va": "center", "fontsize": size}
         mark = " x" if row.collapsed else ""
         axes.text(*place, text + mark, color="white" if dark else "black", **style)
     axes.grid(visible=False)

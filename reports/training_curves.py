@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.report_plugins import Report
-from bench.statistics import student_interval
 from reports.allocations import natural
 from reports.figures import legend_below, panel_grid, render
 from reports.groups import (
@@ -32,7 +30,7 @@ POLICY = COURSES | {"kl_to_reference": "KL to the reference policy (nats)"}
 TOKENIZER = {"pixel_loss": "pixel loss", "quantizer_loss": "quantizer loss"}
 COLUMNS = [
     *("training", "panel", "system", "series", "weighting", "kind", "seed"),
-    *("step", "value", "low", "high", "n"),
+    *("step", "value", "n"),
 ]
 ROW_INCHES = 1.9
 
@@ -68,9 +66,8 @@ def _alt(data: pd.DataFrame) -> str:
 def curves_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
-    `kind` is `seed`, a repetition by itself, or `mean`, with its Student interval over
-    repetitions. Tokenizers only where there is no policy. A value that is the same throughout, as a
-    weight that is not moved, is drawn; one that is 0 in all of them is not.
+    `kind` is `seed`, a repetition by itself, or `mean`, over `n` of them. Tokenizers only where there
+    is no policy. A quantity that is 0 in all of them is left out.
     """
     policies = [record for record in records if is_policy(record)]
     if policies:
@@ -115,15 +112,14 @@ def _course(group: Group, training: str, panel: str) -> list[tuple[Any, ...]]:
     }
     rows: list[tuple[Any, ...]] = []
     if len(means) > 1:
-        nothing = (math.nan, math.nan, 1)
         rows += [
-            ("seed", seed, step, value, *nothing)
+            ("seed", seed, step, value, 1)
             for seed, course in means.items()
             for step, value in course.items()
         ]
     for step in sorted({step for course in means.values() for step in course}):
-        over = student_interval([course[step] for course in means.values() if step in course])
-        rows.append(("mean", None, step, over.mean, over.low, over.high, over.n))
+        values = [course[step] for course in means.values() if step in course]
+        rows.append(("mean", None, step, sum(values) / len(values), len(values)))
     return rows
 
 
@@ -145,8 +141,6 @@ def draw(data: pd.DataFrame) -> Any:
             _draw_course(axes, shown, color, dashes)
         what = "policy" if policies else "tokenizer"
         axes.set(xlabel=f"training step of the {what}", ylabel=(POLICY | TOKENIZER)[panel])
-        if not policies:
-            axes.set_yscale("log")
     _legend(figure, data, colours, numbers)
     return figure
 
