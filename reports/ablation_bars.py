@@ -194,5 +194,5 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     against = ", ".join(f"'{name}'" for name in dict.fromkeys(data["against"]))
     several = (data["n"] > 1).any()
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
-    title = f"differences to: {against}\n" + (f"lines: {test}" if several else "one seed each")
+    title = f"differences to {against}\n" + (f"lines: {test}" if several else "one seed each")
     legend_below(figure, handles=handles, title=title)

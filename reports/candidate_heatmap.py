@@ -124,7 +124,7 @@ def draw(data: pd.DataFrame) -> Any:
     lines = -(-len(metrics) // across)
     row_inches = max(0.32, 0.13 * max(label.count("\n") + 1 for label in labels))
     note = wrapped(NOTE, width) if (data["n"] > 1).any() else ""
-    below = 0.15 * (note.count("\n") + 1) + 0.05
+    below = 0.14 * (note.count("\n") + 1)
     figure = new_figure(lines * (row_inches * len(conditions) + 0.6) + 0.3 + below)
     grid = figure.subplots(lines, across, squeeze=False)
     for axes in grid.flat[len(metrics) :]:
@@ -138,10 +138,7 @@ def draw(data: pd.DataFrame) -> Any:
         scaled = f", x {SCALES[metric]:g}" if metric in SCALES else ""
         inches = room / across - 0.1
         axes.set_title(wrapped(f"{PANELS[metric]}{scaled}", inches), fontsize=7)
-    figure.supxlabel("candidate budgets", fontsize=8)
-    share = below / figure.get_figheight()
-    figure.text(0.5, 0.005, note, ha="center", va="bottom", fontsize=7)
-    figure.get_layout_engine().set(rect=(0, share, 1, 1 - share))
+    figure.supxlabel("\n".join(["candidate budgets", *note.splitlines()]), fontsize=7)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.protocol import require_one_protocol
 from bench.report_plugins import Report
 from bench.statistics import StudentInterval, student_interval
 from reports.allocations import claim_colours, natural
@@ -18,21 +19,26 @@ from reports.text import caption, page, unfinished
 
 DISTANCES = {"gfid": "gFID", "gfd_lite0": "gFD (Lite0)"}
 LENGTHS, QUALITY = "lengths", "quality"
-DATA, GENERATED = "data", "generated"
+DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
 COLUMNS = [
-    *("panel", "system", "kind", "of", "metric", "seed"),
+    *("panel", "system", "kind", "of", "metric", "repetition"),
     *("tokens", "value", "low", "high", "n"),
 ]
 ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`."""
+    """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`.
+
+    Raises:
+        UserError: their protocols differ.
+    """
     found = [
         record
         for record in records
         if record["status"] == "done" and record.get("kind") == "generation"
     ]
+    require_one_protocol([record["protocol"] for record in found])
     data, notes = generation_data(found), unfinished(records)
     if data.empty:
         why = "Generation: not drawn, no generation cell has a result yet"
@@ -60,8 +66,9 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
     In the panel `lengths`, value is the share of the images `of` the data or generated; in
-    `quality`, the distance of the images of so many tokens. `kind` is `seed`, or `mean` with its
-    Student interval over seeds.
+    `quality`, the distance of the images of so many tokens, and of the reconstructions of real
+    images of these lengths where it is known. `kind` is `seed`, or `mean` with its Student interval
+    over seeds.
     """
     rows: list[tuple[Any, ...]] = []
     for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
@@ -74,13 +81,14 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
             rows += _rows((LENGTHS, group.label), of, "share", group, shares)
         metric = _distance(group)
         if metric is not None:
-            points = [
-                (index, int(row["tokens"]), row[metric])
-                for index, record in enumerate(group.records)
-                for row in record["generation"].get("by_length", [])
-                if row.get(metric) is not None
-            ]
-            rows += _rows((QUALITY, group.label), GENERATED, metric, group, points)
+            for of, name in ((GENERATED, metric), (RECONSTRUCTIONS, f"{metric}_reconstructions")):
+                points = [
+                    (index, int(row["tokens"]), row[name])
+                    for index, record in enumerate(group.records)
+                    for row in record["generation"].get("by_length", [])
+                    if row.get(name) is not None
+                ]
+                rows += _rows((QUALITY, group.label), of, metric, group, points)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -161,9 +169,11 @@ def _draw_lengths(axes: Any, shown: pd.DataFrame) -> None:
 
 
 def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
-    for system, points in shown.groupby("system", sort=False):
+    for (system, of), points in shown.groupby(["system", "of"], sort=False):
         seeds = points[points["kind"] == "seed"]
         style = look_of(system)
+        if of == RECONSTRUCTIONS:
+            style |= {"ls": ":", "mfc": "white"}
         axes.plot(seeds["tokens"], seeds["value"], ".", color=style["color"], ms=2.5, zorder=4)
         means = points[points["kind"] == "mean"].sort_values("tokens")
         axes.plot(means["tokens"], means["value"], **style, ms=4, lw=0.9, zorder=3)
@@ -186,6 +196,9 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         Line2D([], [], **look_of(system), ms=4, lw=0.9, label=system)
         for system in data["system"].unique()
     ]
+    if (data["of"] == RECONSTRUCTIONS).any():
+        style = {"color": INK, "marker": "o", "mfc": "white", "ms": 4, "ls": ":", "lw": 0.9}
+        handles.append(Line2D([], [], **style, label="reconstructions of real images"))
     several = (data["n"] > 1).any()
     title = f"points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from reports.text import page, unfinished
 
 MODES = ("ideal", "padded", "bucketed", "refilled")
 RATIO, COST = "ratio", "cost"
-COLUMNS = ["panel", "system", "weights", "device", "mode", "guidance", "pixels", "x", "y"]
+COLUMNS = [
+    *("panel", "system", "weights", "device", "mode", "batch", "guidance", "pixels"),
+    *("x", "y", "low", "high"),
+]
 ROW_INCHES = 2.1
 
 
@@ -55,8 +59,9 @@ def _alt(data: pd.DataFrame) -> str:
 def throughput_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
-    In the panel `ratio`, x is the batch and y adaptive over fixed images per second; in `cost`, x
-    is the position in the sequence and y the seconds of its step, as a multiple of the first.
+    In the panel `ratio`, x is the batch and y adaptive over fixed images per second, with the
+    quartiles over rounds where they are known; in `cost`, x is the position in the sequence and y
+    the milliseconds of its step.
     """
     rows: list[tuple[Any, ...]] = []
     for record in sorted(records, key=lambda record: natural(record["label"])):
@@ -64,15 +69,15 @@ def throughput_data(records: list[Record]) -> pd.DataFrame:
         about = record["label"], measured.get("weights", ""), measured.get("device", "")
         for row in measured["rows"]:
             if row.get("ratio") is not None and row.get("arm", "adaptive") == "adaptive":
-                kind = row["mode"], bool(row.get("guidance")), bool(row.get("pixels"))
-                rows.append((RATIO, *about, *kind, row["batch"], row["ratio"]))
-        cost = sorted(measured.get("cost_by_position", []), key=lambda row: row["position"])
-        if cost and cost[0]["seconds"] > 0:
-            first = cost[0]["seconds"]
-            rows += [
-                (COST, *about, "", False, False, row["position"], row["seconds"] / first)
-                for row in cost
-            ]
+                kind = row["mode"], row["batch"], bool(row.get("guidance")), bool(row.get("pixels"))
+                ends = row.get("ratio_quartiles") or (math.nan, math.nan)
+                rows.append((RATIO, *about, *kind, row["batch"], row["ratio"], *ends))
+        for row in measured.get("cost_by_position", []):
+            kind = "", row.get("batch"), bool(row.get("guidance")), False
+            milliseconds = 1000 * row["seconds"]
+            rows.append(
+                (COST, *about, *kind, row["position"], milliseconds, math.nan, math.nan)
+            )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -99,7 +104,8 @@ def draw(data: pd.DataFrame) -> Any:
         f"{weights or 'unknown'} weights on {device or 'an unknown device'}"
         for weights, device in set(zip(data["weights"], data["device"], strict=True))
     }
-    legend_below(figure, title="; ".join(sorted(about)))
+    bars = ["bars: quartiles over rounds"] if data["low"].notna().any() else []
+    legend_below(figure, title="; ".join([*sorted(about), *bars]))
     return figure
 
 
@@ -119,6 +125,11 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
         ideal = mode == "ideal"
         style = {"color": QUIET, "ls": "--"} if ideal else {**look(index - 1), "ms": 3.5}
         axes.plot(points["x"], points["y"], **style, label=mode, zorder=2 + index)
+        spread = points.dropna(subset="low")
+        if len(spread):
+            bars = [spread["y"] - spread["low"], spread["high"] - spread["y"]]
+            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
+            axes.errorbar(spread["x"], spread["y"], bars, **line)
     batches = sorted(shown["x"].unique())
     axes.set_xscale("log", base=2)
     axes.set_xticks(batches, [f"{batch:g}" for batch in batches])
@@ -127,7 +138,22 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
 
 
 def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
-    points = shown.sort_values("x")
-    axes.plot(points["x"], points["y"], color=INK, lw=0.9, label="cost of a step", zorder=2)
+    """A line per batch and guidance, darker for larger batches."""
+    from matplotlib import colormaps
+
+    settings = list(
+        shown[["guidance", "batch"]].drop_duplicates().sort_values(["guidance", "batch"]).values
+    )
+    batches = sorted(shown["batch"].dropna().unique())
+    for guidance, batch in settings:
+        known = batch is not None and not pd.isna(batch)
+        here = shown[shown["guidance"] == guidance]
+        points = here[here["batch"] == batch] if known else here[here["batch"].isna()]
+        points = points.sort_values("x")
+        place = (batches.index(batch) + 1) / len(batches) if known else 1.0
+        label = f"step of batch {batch:g}" if known else "step"
+        label += ", guidance" if guidance else ""
+        style = {"color": colormaps["Greys"](0.3 + 0.7 * place), "ls": ":" if guidance else "-"}
+        axes.plot(points["x"], points["y"], **style, lw=0.9, label=label, zorder=2)
     axes.set_ylim(bottom=0)
-    axes.set(xlabel="position in the sequence", ylabel="seconds of a step, first = 1")
+    axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")

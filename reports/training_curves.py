@@ -66,8 +66,8 @@ def _alt(data: pd.DataFrame) -> str:
 def curves_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
-    `kind` is `seed`, a repetition by itself, or `mean`, over `n` of them. Tokenizers only where there
-    is no policy. A quantity that is 0 in all of them is left out.
+    `kind` is `seed`, a repetition by itself, or `mean`, over `n` of them. Tokenizers only where
+    there is no policy. A quantity that is 0 in all of them is left out.
     """
     policies = [record for record in records if is_policy(record)]
     if policies:
