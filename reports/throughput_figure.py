@@ -134,7 +134,7 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(batches, [f"{batch:g}" for batch in batches])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(xlabel="batch (slots)", ylabel="images/s, adaptive over fixed")
+    axes.set(xlabel="batch (slots)", ylabel="images/s, ratio to fixed")
 
 
 def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
