@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _STRICT = {"extra": "forbid"}
 NESTED = ("one_pass", "grid")
+MOST_CODES = 2**18  # Logits of all of them, at every step.
 SCENE_CLASSES = {"label": len(BACKGROUNDS), "objects": MAX_OBJECTS + 1}
 Mode = Literal["padded", "bucketed", "refilled"]
 
@@ -159,7 +160,14 @@ def generation_problem(cell: CellConfig) -> str | None:
             f"generation.budget: the bank holds ids of {cell.tokenizer.max_tokens} tokens alone, "
             f"since those of the encoding {cell.tokenizer.encoding} are not nested"
         )
-    return _classes_problem(cell)
+    return _codes_problem(cell) or _classes_problem(cell)
+
+
+def _codes_problem(cell: CellConfig) -> str | None:
+    codes = cell.tokenizer.quantizer.codebook_size
+    if codes <= MOST_CODES:
+        return None
+    return f"tokenizer.quantizer: a generator predicts {MOST_CODES} codes at most, not {codes}"
 
 
 def _classes_problem(cell: CellConfig) -> str | None:
@@ -207,7 +215,7 @@ def throughput_problem(cell: CellConfig) -> str | None:
         return "throughput.lengths: there is no policy to take lengths from; give the cell one"
     if cell.policy is not None and not policy_lengths and cell.generation is None:
         return "policy: is not asked for throughput.lengths of another kind; remove it"
-    return _lengths_problem(cell, generator)
+    return _codes_problem(cell) or _lengths_problem(cell, generator)
 
 
 def _lengths_problem(cell: CellConfig, generator: GeneratorConfig) -> str | None:

@@ -13,11 +13,12 @@ RESAMPLES = 4000
 
 @dataclass(frozen=True)
 class LengthDistance:
-    """A distance with its interval over images; `chance` is its mean between equal distributions.
+    """A distance, and its interval over images, of at least 95 % confidence.
 
-    Two samples of one distribution differ too, so a distance is never 0: the interval is the
-    reversed percentile one, which takes that bias off, cut at 0. `p` is the share of samples of
-    the pooled lengths that lie as far apart.
+    Two samples of one distribution lie apart too: by `chance` on average, and `p` is the share of
+    such samples that lie as far apart as these. A percentile interval would never hold 0. So the
+    interval reaches as far to both sides as 95 % of resampled differences of the shares lie from
+    the observed ones: by the triangle inequality the distance has moved by no more than that.
     """
 
     value: float
@@ -48,10 +49,10 @@ def length_distances(
     n, m = len(generated), len(data)
     pooled = (a + b) / (n + m)
     observed = a / n - b / m
-    resampled = drawn(a / n, n) - drawn(b / m, m)
+    moved = drawn(a / n, n) - drawn(b / m, m) - observed
     by_chance = drawn(pooled, n) - drawn(pooled, m)
     return {
-        name: asdict(_distance(distance(observed), distance(resampled), distance(by_chance)))
+        name: asdict(_distance(distance(observed), distance(moved), distance(by_chance)))
         for name, distance in (
             ("total_variation", total_variation),
             ("wasserstein_1", lambda change: wasserstein_1(change, lengths)),
@@ -69,12 +70,12 @@ def wasserstein_1(change: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.abs(np.cumsum(change, -1)[..., :-1]) @ np.diff(lengths)
 
 
-def _distance(value: float, resampled: np.ndarray, by_chance: np.ndarray) -> LengthDistance:
-    below, above = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def _distance(value: float, moved: np.ndarray, by_chance: np.ndarray) -> LengthDistance:
+    reach = float(np.quantile(moved, LEVEL))
     return LengthDistance(
         value=float(value),
-        low=max(0.0, float(2 * value - above)),
-        high=max(0.0, float(2 * value - below)),
+        low=max(0.0, float(value) - reach),
+        high=float(value) + reach,
         chance=float(by_chance.mean()),
         p=float((by_chance >= value - 1e-12).mean()),
     )

@@ -129,7 +129,7 @@ def draw_lengths(shares: dict[int, float], count: int, *, seed: int) -> np.ndarr
         raise ValueError(f"shares of lengths must sum to 1, not {wanted.sum():g}")
     counts = whole_counts(wanted, count)
     target = float(wanted @ lengths) * count
-    while (move := _best_move(lengths, counts, target)) is not None:
+    while (move := _best_move(lengths, counts, wanted * count, target)) is not None:
         source, destination = move
         counts[source] -= 1
         counts[destination] += 1
@@ -145,17 +145,22 @@ def whole_counts(shares: np.ndarray, count: int) -> np.ndarray:
     return counts
 
 
-def _best_move(lengths: np.ndarray, counts: np.ndarray, target: float) -> tuple[int, int] | None:
-    """The one image's step to a neighbouring length that brings the sum nearest to `target`."""
-    off = float(counts @ lengths) - target
+def _best_move(
+    lengths: np.ndarray, counts: np.ndarray, wanted: np.ndarray, target: float
+) -> tuple[int, int] | None:
+    """The one image's step to a neighbouring length that brings the sum nearest to `target`.
+
+    Among equals, from the length that has the most images too many to the one that lacks the most.
+    """
+    off, excess = float(counts @ lengths) - target, counts - wanted
     steps = [
-        (abs(off + lengths[to] - lengths[at]), at, to)
+        (abs(off + lengths[to] - lengths[at]), excess[to] - excess[at], at, to)
         for at in range(len(lengths))
         for to in (at - 1, at + 1)
         if counts[at] and 0 <= to < len(lengths)
     ]
-    best = min(steps, default=(abs(off), 0, 0))
-    return best[1:] if best[0] < abs(off) - 1e-9 else None
+    best = min(steps, default=(abs(off), 0.0, 0, 0))
+    return best[2:] if best[0] < abs(off) - 1e-9 else None
 
 
 def shares_of(lengths: np.ndarray) -> dict[int, float]:

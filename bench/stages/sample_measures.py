@@ -100,11 +100,12 @@ class SampleMeasures:
         images of such lengths (`of: groups`), without distances where a side has fewer than 2.
         """
         own, floor = self._features(samples), self._features(stand_ins)
-        metrics = _side_by_side(self.judge, own, floor) | self.judge.intervals(own)
+        whole = _side_by_side(self.judge, own, floor)
+        metrics = whole | self.judge.intervals(own)
         if self.context.spec.config["generative"]:
             metrics |= self.judge.scores(own)
         if self.trained.budget is not None:
-            return metrics, self._by_prefix(samples, stand_ins, own, floor)
+            return metrics, self._by_prefix(samples, stand_ins, whole)
         budgets, sides = self.trained.vocabulary.budgets, (samples, stand_ins, data)
         groups = [
             [_within(one, above, up_to) for one in sides]
@@ -117,18 +118,17 @@ class SampleMeasures:
         ]
 
     def _by_prefix(
-        self, samples: TokenSet, stand_ins: TokenSet, own: Features, floor: Features
+        self, samples: TokenSet, stand_ins: TokenSet, whole: dict[str, float]
     ) -> list[dict[str, Any]]:
-        rows, budgets = [], self.bank.budgets[self.bank.budgets <= self.trained.budget]
-        for budget in budgets.tolist():
-            sides = own, floor
-            if budget < self.trained.budget:
-                lengths = np.full(len(samples.ids), budget)
-                cut = (replace(images, lengths=lengths) for images in (samples, stand_ins))
-                sides = tuple(map(self._features, cut))
-            row = {"of": "prefixes", "tokens": budget, "n": len(samples.ids)}
+        """A row per budget up to the samples' own, whose distances are those of the `whole`."""
+        budgets = self.bank.budgets[self.bank.budgets <= self.trained.budget].tolist()
+        rows = [{"of": "prefixes", "tokens": k, "n": len(samples.ids)} for k in budgets]
+        for row in rows:
             row["n_reference"] = len(next(iter(self.judge.reference.values())))
-            rows.append(row | _side_by_side(self.judge, *sides))
+            lengths = np.full(len(samples.ids), row["tokens"])
+            cut = (replace(images, lengths=lengths) for images in (samples, stand_ins))
+            last = row["tokens"] == self.trained.budget
+            row |= whole if last else _side_by_side(self.judge, *map(self._features, cut))
         return rows
 
     def _of_group(

@@ -18,6 +18,7 @@ from adatok_core.generator.engine import Finished, Request
 from adatok_core.generator.schedule import decode
 from bench.bank import Bank
 from bench.errors import UserError
+from bench.image_seeds import image_seed
 from bench.length_distance import length_distances
 from bench.length_distributions import shares_of
 from bench.memory import keep_freed_memory
@@ -29,7 +30,6 @@ from bench.stages.sample_measures import SampleMeasures, by_class
 from bench.stages.tokenizer import load_tokenizer
 from bench.token_sets import Lengths, TokenSet, classes_in_proportion, read_token_set
 
-SEED_STRIDE = 2**32  # No image of one seed shares its random numbers with one of another.
 PORTION = 8  # Batches between two reports of progress.
 
 
@@ -153,7 +153,7 @@ def _sample(
         Request(
             index=index,
             label=int(label) if trained.conditional else None,
-            seed=config["seed"] * SEED_STRIDE + index,
+            seed=image_seed(config["seed"], index),
             length=None,
         )
         for index, label in enumerate(labels)
@@ -194,7 +194,7 @@ def _write(context: StageContext, samples: TokenSet, unended: np.ndarray) -> Non
             "label_name": [samples.names[label] for label in samples.labels.tolist()],
             "budget": samples.lengths,
             "unended": unended,
-            "seed": seed * SEED_STRIDE + np.arange(count),
+            "seed": [image_seed(seed, index) for index in range(count)],
         }
     )
     table.to_parquet(context.work / "images.parquet", index=False)

@@ -27,6 +27,7 @@ from adatok_core.tokenizer import ElasticTokenizer, parameter_count
 from bench.decode_rows import Arms, Timed
 from bench.decode_timing import PeakMemory, cost_by_position, ideal_seconds
 from bench.generation_config import ThroughputConfig
+from bench.image_seeds import image_seed
 from bench.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
 from bench.memory import keep_freed_memory
 from bench.settings import parse
@@ -143,7 +144,7 @@ def _requests(context: StageContext, asked: ThroughputConfig, subject: _Subject)
         Request(
             index=index,
             label=int(labels[index]) if conditional else None,
-            seed=asked.seed * 2**32 + index,
+            seed=image_seed(asked.seed, index),
             length=length,
         )
         for index, length in enumerate(lengths)
