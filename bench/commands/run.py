@@ -34,7 +34,17 @@ def run(
     ray_address: str | None,
     uri: str | None,
 ) -> None:
-    """Run the suite in SUITE_FILE; what is in the store already is not computed again."""
+    """Run the suite in SUITE_FILE; what is in the store already is not computed again.
+
+    On a terminal, bars show how far it is and the time left; piped, lines do. Exits with 1 where a
+    cell failed.
+
+    \b
+    Examples:
+      adatok-bench run experiments/quickstart.yaml
+      adatok-bench run experiments/quickstart.yaml --executor serial --store store
+      adatok-bench run suite.yaml --tracking-uri http://127.0.0.1:5000
+    """
     from bench.executors import RayExecutor, SerialExecutor
     from bench.runner import run_suite
     from bench.tracker.connection import TrackerError, tracking_uri
