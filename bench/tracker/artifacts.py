@@ -30,6 +30,7 @@ def _tables(record: Record) -> dict[str, list[Record]]:
     return {
         "by_budget": record.get("curve", []),
         "by_length": record.get("generation", {}).get("by_length", []),
+        "by_class": record.get("generation", {}).get("by_class", []),
         "throughput": record.get("throughput", {}).get("rows", []),
     }
 

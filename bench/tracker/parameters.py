@@ -25,7 +25,10 @@ NAMING = (
     "policy.objective.kind",
     "policy.weighting",
     "allocator",
-    "generator.lengths",
+    "generation.generator.lengths",
+    "generation.budget",
+    "generation.sampling",
+    "throughput.lengths",
 )
 
 
