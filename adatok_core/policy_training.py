@@ -94,6 +94,8 @@ class PolicyTrainer:
             raise ValueError(
                 f"rewards of {len(rewards.fidelity)} images, distortions of {len(mse)}"
             )
+        if config.batch > len(mse):
+            raise ValueError(f"batch: {config.batch} exceeds the {len(mse)} images")
         self.config, self.load, self.rewards, self.mse = config, load, rewards, mse
         self.budgets = torch.tensor(config.candidates, dtype=torch.float32)
         self.policy = build_policy(config, length=length, width=width)
@@ -130,8 +132,7 @@ class PolicyTrainer:
         config, step = self.config, self.step
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate * (1 - step / config.steps)
-        count = len(self.mse)
-        images = batch_indices(step, count=count, batch=min(config.batch, count), seed=config.seed)
+        images = batch_indices(step, count=len(self.mse), batch=config.batch, seed=config.seed)
         features = self.load(images).float()
         fidelity, weights = self.rewards.fidelity[images], self.weighting.weights
         if isinstance(config.objective, Supervised):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.enough_images import require_enough_images
 from bench.errors import UserError
 from bench.executors import Executor
 from bench.graph import Graph, Node
@@ -67,6 +68,7 @@ def run_suite(
             specs, blocked = _missing(nodes, store)
             if not specs:
                 continue
+            require_enough_images(itertools.chain(*levels), store)
             counts = ", ".join(
                 f"{count} x {stage}" for stage, count in _count(spec.stage for spec in specs)
             )

@@ -37,13 +37,15 @@ def run(
 ) -> None:
     """Run the suite in SUITE_FILE, or go on with it.
 
-    What is in the store already is not computed again.
+    What is in the store already is not computed again. On a terminal, bars show how far it is and
+    the time left; piped, lines do. Exits with 1 where a cell failed.
 
     \b
     Examples:
       adatok-bench run experiments/quickstart.yaml
       adatok-bench run my_suite.yaml --store /data/store --executor serial
       adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
+      adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
     from bench.executors import RayExecutor, SerialExecutor
     from bench.folder_naming import by_content

@@ -21,7 +21,7 @@ from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, t
 from bench.bank import PER_BUDGET, tokenizer_sha256
 from bench.checkpoints import load_tensors, save_tensors
 from bench.data.image_set import ImageSet, read_image_set
-from bench.errors import UserError
+from bench.enough_images import require_bank
 from bench.extractors import Extractor, build_extractors
 from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.pixel import mse, psnr
@@ -50,11 +50,7 @@ def run(context: StageContext) -> dict[str, Any]:
     images = read_image_set(context.inputs["images"])
     tokenizer = load_tokenizer(context.inputs["tokenizer"], device=device)
     count = config.get("images") or len(images.pixels)
-    if count > len(images.pixels):
-        raise UserError(
-            f"bank.policy_images: {count} exceeds the {len(images.pixels)} training images; "
-            "ask for fewer, or null for all"
-        )
+    require_bank(count, len(images.pixels))
     evaluation = config["purpose"] == "evaluation"
     budgets = config["budgets"] or list(tokenizer.budgets)
     extractors = (

@@ -14,6 +14,7 @@ from adatok_core.rewards import RewardTable
 from adatok_core.tokenizer import parameter_count
 from bench.bank import Bank
 from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.enough_images import require_batch
 from bench.memory import keep_freed_memory
 from bench.policy_features import PolicyFeatures, policy_features
 from bench.settings import parse
@@ -28,7 +29,8 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the objective is not finite; names the step.
-        UserError: the bank was made with another tokenizer.
+        UserError: the bank was made with another tokenizer, or a batch takes more images than it
+            has.
         ValueError: the tokenizer's distortion does not fall over the candidates.
     """
     keep_freed_memory()
@@ -36,6 +38,7 @@ def run(context: StageContext) -> dict[str, Any]:
     if "tokenizer" in context.inputs:
         bank.require_tokenizer(context.inputs["tokenizer"])
     config = parse(PolicyConfig, context.spec.config, where="policy")
+    require_batch(config.batch, bank.about["images"]["count"])
     features = policy_features(
         config,
         bank,

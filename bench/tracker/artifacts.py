@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from bench.store import Store
 from bench.tracker.gallery import read_gallery
 from bench.tracker.parameters import flatten
@@ -20,7 +22,7 @@ def log_artifacts(client: MlflowClient, run_id: str, record: Record, store: Stor
     client.log_dict(run_id, record["settings"], "settings.yaml")
     for name, rows in _tables(record).items():
         if rows:
-            client.log_table(run_id, _columns(rows), f"{name}.json")
+            client.log_table(run_id, _frame(rows), f"{name}.json")
     sheet = read_gallery(store.root / record["gallery"]) if record.get("gallery") else None
     if sheet is not None:
         client.log_image(run_id, sheet, "gallery.png")
@@ -30,12 +32,15 @@ def _tables(record: Record) -> dict[str, list[Record]]:
     return {
         "by_budget": record.get("curve", []),
         "by_length": record.get("generation", {}).get("by_length", []),
+        "by_class": record.get("generation", {}).get("by_class", []),
         "throughput": record.get("throughput", {}).get("rows", []),
     }
 
 
-def _columns(rows: list[Record]) -> dict[str, list[Any]]:
-    """Rows as columns; a mapping in a row becomes columns of its own."""
+def _frame(rows: list[Record]) -> pd.DataFrame:
+    """Rows as a table; a mapping in a row becomes columns of its own."""
     flat = [dict(flatten(row)) for row in rows]
-    names = list(dict.fromkeys(name for row in flat for name in row))
-    return {name: [row.get(name) for row in flat] for name in names}
+    table = pd.DataFrame(flat)
+    # MLflow looks for texts among the columns of objects.
+    texts = [name for name in table if pd.api.types.is_string_dtype(table[name])]
+    return table.astype(dict.fromkeys(texts, object))

@@ -25,19 +25,20 @@ NAMING = (
     "policy.objective.kind",
     "policy.weighting",
     "allocator",
-    "generator.lengths",
+    "generation.generator.lengths",
+    "generation.budget",
+    "generation.sampling",
+    "throughput.lengths",
 )
 
 
 def varying(records: Sequence[Record]) -> set[str]:
-    """Paths of the settings that are not the same in all records."""
-    flat = [dict(flatten(record["settings"])) for record in records]
-    absent = object()
-    return {
-        path
-        for path in set().union(*flat)
-        if any(one.get(path, absent) != flat[0].get(path, absent) for one in flat)
-    }
+    """Paths of the settings that are not the same in all records that have them."""
+    seen: dict[str, set[str]] = {}
+    for record in records:
+        for path, value in flatten(record["settings"]):
+            seen.setdefault(path, set()).add(canonical_json(value))
+    return {path for path, values in seen.items() if len(values) > 1}
 
 
 def parameters(record: Record, varying: set[str]) -> dict[str, str]:

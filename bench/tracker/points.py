@@ -15,6 +15,8 @@ Record = dict[str, Any]
 
 # Samples of the machine by the name that their metric gets.
 SAMPLES = ("cpu_percent", "resident_memory_bytes", "gpu_memory_bytes", "gpu_percent")
+# What says which row of a throughput it is, rather than what was measured.
+_PLACE = ("arm", "mode", "batch", "guidance", "guidance_scale", "pixels")
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,22 @@ def _throughput(throughput: Record) -> Iterator[Point]:
     A reconstruction's record gives its speeds as metrics.
     """
     for row in throughput.get("rows", []):
-        switches = [name for name in ("guidance", "pixels") if row.get(name)]
-        prefix = "/".join(["throughput", row["arm"], row["mode"], *switches, ""])
-        for path, value in flatten(row):
+        pixels = ["pixels"] * bool(row.get("pixels"))
+        prefix = "/".join(["throughput", row["arm"], row["mode"], *_guidance(row), *pixels, ""])
+        measured = {name: value for name, value in row.items() if name not in _PLACE}
+        for path, value in flatten(measured):
             name = path.removesuffix(".median").replace(".", "/")
-            if name not in ("arm", "mode", "batch") and not isinstance(value, bool):
-                yield from _numbers({name: value}, prefix, step=row["batch"])
+            yield from _numbers({name: value}, prefix, step=row["batch"])
     for row in throughput.get("cost_by_position", []):
-        yield Point("throughput/seconds_by_position", float(row["seconds"]), row["position"])
+        batch = [f"batch_{row['batch']}"] if "batch" in row else []
+        name = "/".join(["throughput", "seconds_by_position", *batch, *_guidance(row)])
+        yield Point(name, float(row["seconds"]), row["position"])
+
+
+def _guidance(row: Record) -> list[str]:
+    if not row.get("guidance"):
+        return []
+    return [f"guidance_{row['guidance_scale']:g}" if "guidance_scale" in row else "guidance"]
 
 
 def _machine(stage: StageRun) -> Iterator[Point]:

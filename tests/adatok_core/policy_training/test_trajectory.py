@@ -75,19 +75,24 @@ def test_the_first_row_is_the_uniform_policy(train, brief):
 
 
 @pytest.mark.parametrize(("count", "batch"), [(5, 5), (300, 64)])
-def test_batches_follow_the_seed_and_never_exceed_the_images(train, seen, brief, count, batch):
+def test_batches_follow_the_seed(train, seen, brief, count, batch):
     read = []
 
     def load(images):
         read.append(images.tolist())
         return seen.features[images]
 
-    config = replace(brief, seed=4, log_every=100)
+    config = replace(brief, seed=4, log_every=100, batch=batch)
     train(config, features=seen.features[:count], mse=seen.mse[:count], load=load)
     drawn = [batch_indices(step, count=count, batch=batch, seed=4).tolist() for step in range(7)]
     watched = list(range(count))
     # The untrained point, the steps, and the last row of the log.
     assert read == [watched, *drawn, watched]
+
+
+def test_a_batch_of_more_images_than_there_are_is_refused(train, seen, brief):
+    with pytest.raises(ValueError, match="batch: 6 exceeds the 5 images"):
+        train(replace(brief, batch=6), features=seen.features[:5], mse=seen.mse[:5])
 
 
 @pytest.mark.parametrize("name", ["sampled", "reinforce", "ppo"])

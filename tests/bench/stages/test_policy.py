@@ -212,6 +212,11 @@ def test_a_bank_of_another_tokenizer_is_refused(method_run, small_run, context):
         policy.run(context("policy: input quantized", "policy", of=method_run, inputs=other))
 
 
+def test_a_batch_of_more_images_than_the_bank_has_is_refused(context):
+    with pytest.raises(UserError, match=r"policy\.batch: 41 exceeds the 40 images"):
+        policy.run(context(CELL, "policy", config={"batch": 41}))
+
+
 def test_tokens_that_change_nothing_leave_nothing_to_learn(small_run, context, tmp_path):
     source = small_run.artifact(CELL, "policy/bank")
     flat = tmp_path / "flat"

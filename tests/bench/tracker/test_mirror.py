@@ -374,3 +374,34 @@ def test_the_template_is_a_real_database(template):
         tables = {row[0] for row in connection.execute("select name from sqlite_master")}
     connection.close()
     assert {"runs", "metrics", "params", "tags"} <= tables
+
+
+def test_generations_and_throughputs_are_mirrored_too(records, mirrored):
+    plain = {name: records[0][name] for name in records[0] if name not in ("curve", "controls")}
+    del plain["protocol_hash"], plain["histories"]
+    row = {"arm": "fixed", "mode": "padded", "batch": 8, "images_per_second": {"median": 5.0}}
+    made = [
+        plain
+        | {
+            "kind": "generation",
+            "cell_key": "1" * 16,
+            "metrics": {"gfd_lite0": 2.5},
+            "generation": {"by_length": [{"tokens": 4, "gfd_lite0": 1.5}], "unended": 0},
+        },
+        plain
+        | {
+            "kind": "throughput",
+            "cell_key": "2" * 16,
+            "metrics": {},
+            "throughput": {"weights": "random", "rows": [row], "cost_by_position": []},
+        },
+    ]
+    view = mirrored(made)
+    generation, throughput = (view.cells[record["cell_key"]] for record in made)
+    assert generation.data.tags["kind"] == "generation"
+    assert generation.data.metrics["gfd_lite0"] == 2.5
+    assert view.points(generation, "by_length/gfd_lite0") == [(4, 1.5)]
+    assert view.artifacts(generation) == ["by_length.json", "record.json", "settings.yaml"]
+    assert throughput.data.tags["kind"] == "throughput"
+    assert view.points(throughput, "throughput/fixed/padded/images_per_second") == [(8, 5.0)]
+    assert view.artifacts(throughput) == ["record.json", "settings.yaml", "throughput.json"]

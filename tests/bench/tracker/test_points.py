@@ -34,17 +34,25 @@ def test_a_generation_gives_its_lengths():
 
 def test_a_throughput_gives_speeds_by_batch_and_cost_by_position():
     row = {"arm": "adaptive", "mode": "refilled", "batch": 8, "guidance": True, "pixels": False}
+    row["guidance_scale"] = 1.5
     speeds = {"images_per_second": {"median": 9.0, "quartile_low": 8.0}, "ratio": None}
     throughput = {
         "device": "cpu",
-        "rows": [row | speeds, {**row, "batch": 16, "guidance": False, "ratio": 1.5}],
-        "cost_by_position": [{"position": 5, "seconds": 0.25}],
+        "rows": [
+            row | speeds,
+            {**row, "batch": 16, "guidance": False, "pixels": True, "ratio": 1.5},
+        ],
+        "cost_by_position": [
+            {"position": 5, "seconds": 0.25},
+            {"position": 5, "seconds": 0.5, "batch": 8, "guidance": True, "guidance_scale": 4.0},
+        ],
     }
     assert list(points({"throughput": throughput}, [])) == [
-        Point("throughput/adaptive/refilled/guidance/images_per_second", 9.0, 8),
-        Point("throughput/adaptive/refilled/guidance/images_per_second/quartile_low", 8.0, 8),
-        Point("throughput/adaptive/refilled/ratio", 1.5, 16),
+        Point("throughput/adaptive/refilled/guidance_1.5/images_per_second", 9.0, 8),
+        Point("throughput/adaptive/refilled/guidance_1.5/images_per_second/quartile_low", 8.0, 8),
+        Point("throughput/adaptive/refilled/pixels/ratio", 1.5, 16),
         Point("throughput/seconds_by_position", 0.25, 5),
+        Point("throughput/seconds_by_position/batch_8/guidance_4", 0.5, 5),
     ]
 
 

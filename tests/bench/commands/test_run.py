@@ -1,0 +1,64 @@
+import json
+import shutil
+import sys
+
+import pytest
+
+from bench import cli
+
+
+@pytest.fixture
+def run(small_run, tmp_path, capsys, monkeypatch):
+    """`run(...)`: exit code and stderr of running the small suite again on a copy of its store.
+
+    Only the tokenizer that diverges is tried again.
+    """
+    store = shutil.copytree(small_run.store.root, tmp_path / "store")
+
+    def run(*arguments):
+        suite = str(small_run.suite.path)
+        given = ["run", suite, "--store", str(store), "--executor", "serial", *arguments]
+        monkeypatch.setattr(sys, "argv", ["adatok-bench", *given])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        return code, capsys.readouterr().err
+
+    run.store = store
+    return run
+
+
+def test_a_tracker_that_is_down_is_a_warning(run, monkeypatch):
+    from bench.tracker import connection
+
+    monkeypatch.setitem(connection.MLFLOW_ENVIRONMENT, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    shutil.rmtree(run.store / "records")
+    code, err = run("--tracking-uri", "http://127.0.0.1:9")
+    assert code == 1  # Of the cells that failed.
+    (line,) = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert line.startswith("warning: MLflow at http://127.0.0.1:9 was not updated (")
+    assert "adatok-bench sync mirrors them later" in line
+    records = list((run.store / "records" / "small").glob("*.json"))
+    assert len([json.loads(path.read_text()) for path in records]) == 6
+    assert not (run.store / "mlflow.db").exists()
+
+
+def test_what_runs_is_watched_on_stderr(run, template, monkeypatch):
+    from bench import watch
+
+    asked = []
+    lines = watch.lines
+
+    def watched(say):
+        asked.append(say)
+        return lines(say)
+
+    monkeypatch.setattr(watch, "lines", watched)
+    shutil.copy(template, run.store / "mlflow.db")
+    code, err = run()
+    assert code == 1
+    assert "level 6 of 8: 1 x tokenizer" in err.splitlines()
+    assert "warning" not in err
+    assert len(asked) == 1
