@@ -97,10 +97,15 @@ def _datasets(_: Path) -> Iterator[Entry]:
 
 def _reports(_: Path) -> Iterator[Entry]:
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        path, tree = _source(point.module)
+        try:
+            path, tree = _source(point.module)
+        except (OSError, AttributeError):  # Entry points outlive a package that was moved.
+            yield Entry("reports", point.name, "not there; install its package again", point.value)
+            continue
         found = _definition(tree, point.attr)
-        about = _first_sentence(ast.get_docstring(tree) or ast.get_docstring(found))
-        yield Entry("reports", point.name, about, _place(path, found.lineno))
+        told = ast.get_docstring(tree) or (found and ast.get_docstring(found))
+        line = found.lineno if found else 1  # Made elsewhere, and only named here.
+        yield Entry("reports", point.name, _first_sentence(told), _place(path, line))
 
 
 def _suites(folder: Path) -> Iterator[Entry]:
@@ -159,8 +164,8 @@ def _literal(tree: ast.Module, name: str) -> list[tuple[ast.expr, ast.expr]]:
     raise LookupError(name)
 
 
-def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef:
-    return next(node for node in tree.body if getattr(node, "name", None) == name)
+def _definition(tree: ast.Module, name: str) -> ast.ClassDef | ast.FunctionDef | None:
+    return next((node for node in tree.body if getattr(node, "name", None) == name), None)
 
 
 def _first_sentence(text: str | None) -> str:

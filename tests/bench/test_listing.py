@@ -2,7 +2,7 @@ import inspect
 import subprocess
 import sys
 import typing
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,20 @@ def test_places_are_where_things_are_defined():
     for entry in found("suites").values():
         assert line(entry) == f"suite: {entry.name}"
     assert line(found("quantizers")["vq"]) in ("@dataclass(frozen=True, kw_only=True)", "class VQ:")
+
+
+def test_reports_of_other_packages_are_told_as_far_as_they_are_there(monkeypatch):
+    points = [
+        EntryPoint("gone", "bench.no_such_module:report", GROUP),
+        EntryPoint("lost", "no_such_package:report", GROUP),
+        EntryPoint("named", "bench.report_plugins:entry_points", GROUP),
+    ]
+    monkeypatch.setattr(listing, "entry_points", lambda group: points)
+    entries = found("reports")
+    assert entries["gone"].about == entries["lost"].about == "not there; install its package again"
+    assert entries["lost"].defined == "no_such_package:report"
+    assert entries["named"].about == "Reports that a suite may name"
+    assert entries["named"].defined.endswith("bench/report_plugins.py:1")
 
 
 def test_a_sentence_ends_where_it_ends():
