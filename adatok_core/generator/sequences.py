@@ -72,7 +72,7 @@ class Vocabulary:
         Raises:
             ValueError: an id that is not the codebook's, a length out of range or of no budget.
         """
-        self._check(ids, lengths)
+        self.require_images(ids, lengths)
         lengths, longest = lengths.long()[:, None], int(lengths.max())
         places = torch.arange(longest + 1, device=ids.device)
         codes = torch.where(places[:-1] < lengths, ids[:, :longest].long(), 0)
@@ -83,7 +83,8 @@ class Vocabulary:
             return codes.masked_fill(places == lengths, self.codes), places <= lengths
         return torch.cat([self._length_tokens(lengths), codes], dim=1), places <= lengths
 
-    def _check(self, ids: Tensor, lengths: Tensor) -> None:
+    def require_images(self, ids: Tensor, lengths: Tensor) -> None:
+        """Raise `ValueError` unless the first `lengths [n]` of `ids [n, N']` are sequences."""
         longest = min(self.max_length, ids.shape[1])
         if lengths.min() < 1 or lengths.max() > longest:
             raise ValueError(f"lengths: must lie in 1..{longest}")
