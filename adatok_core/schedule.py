@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from adatok_core.config import TrainingConfig
+from adatok_core.config import GeneratorTraining, TrainingConfig
 
 
-def learning_rate(step: int, config: TrainingConfig) -> float:
+def learning_rate(step: int, config: TrainingConfig | GeneratorTraining) -> float:
     """Linear warm-up, then a cosine to a tenth of the peak at the last step."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps

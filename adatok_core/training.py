@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.adversarial import Adversary
+from adatok_core.averages import update_average
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.budgets import sample_lengths
 from adatok_core.build import build_tokenizer
@@ -136,7 +137,7 @@ class TokenizerTrainer:
             group["lr"] = row["learning_rate"]
         for optimizer in self.optimizers.values():
             optimizer.step()
-        self._update_ema()
+        update_average(self.ema, self.model, decay=config.ema_decay, step=step)
         self.step += 1
         if self.step % config.log_every == 0 or self.step == config.steps:
             self.history.append(row)
@@ -194,14 +195,6 @@ class TokenizerTrainer:
             name: nn.utils.clip_grad_norm_(module.parameters(), clip).item()
             for name, module in modules.items()
         }
-
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        # The average starts short, so that it forgets the initial weights.
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.ema.parameters()), list(self.model.parameters()), 1 - decay)
-        for average, buffer in zip(self.ema.buffers(), self.model.buffers(), strict=True):
-            average.copy_(buffer)
 
     def state(self) -> TrainingState:
         """A copy, on the CPU, of all `load_state` needs to go on as if nothing had happened."""

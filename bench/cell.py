@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from adatok_core.config import FineTuning, PolicyConfig, TokenizerConfig, TrainingConfig
 from bench.allocators.config import (
@@ -14,6 +15,12 @@ from bench.allocators.config import (
     ThresholdConfig,
 )
 from bench.data.image_set import FluentScenes, ImageFolder
+from bench.generation_config import (
+    GenerationConfig,
+    ThroughputConfig,
+    generation_problem,
+    throughput_problem,
+)
 
 _STRICT = {"extra": "forbid"}
 LITE0_SMALLEST = 32
@@ -113,7 +120,8 @@ class EvaluationConfig:
 class CellConfig:
     """All settings of one cell.
 
-    With neither a policy nor an allocator it is the tokenizer's curve over its budgets.
+    With neither a policy nor an allocator it is the tokenizer's curve over its budgets; with a
+    `generation` it ends in images sampled from a generator, with a `throughput` in its speed.
     """
 
     __pydantic_config__ = _STRICT
@@ -126,6 +134,8 @@ class CellConfig:
     policy: PolicyConfig | None = None
     allocator: AllocatorConfig | None = None
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    generation: GenerationConfig | None = None
+    throughput: ThroughputConfig | None = None
 
     def __post_init__(self):
         for problem in (
@@ -135,9 +145,18 @@ class CellConfig:
             self._policy_problem(),
             self._allocator_problem(),
             self._evaluation_problem(),
+            generation_problem(self),
+            throughput_problem(self),
         ):
             if problem:
                 raise ValueError(problem)
+
+    @property
+    def kind(self) -> Literal["reconstruction", "generation", "throughput"]:
+        """What the cell's record is of."""
+        if self.throughput is not None:
+            return "throughput"
+        return "reconstruction" if self.generation is None else "generation"
 
     @property
     def bank_budgets(self) -> tuple[int, ...]:
@@ -164,11 +183,6 @@ class CellConfig:
     def fits_pixels(self) -> bool:
         """Whether something is fitted on pixels."""
         return isinstance(self.allocator, PixelScoreConfig) or self._with_heuristics
-
-    @property
-    def sees_pixels(self) -> bool:
-        """Whether an allocation looks at the pixels of the images it is judged on."""
-        return self.fits_pixels or (self.policy is not None and self.policy.input == "pixels")
 
     @property
     def _with_heuristics(self) -> bool:

@@ -20,8 +20,12 @@ from bench.sides import Side
 from bench.statistics import PairedDifference, holm, paired_difference
 
 LEVEL = 0.05
-DEFAULT_METRICS = ("mse", "perceptual", "rfid", "fd_lite0", "ssim", "allocation_skill")
-STAND_INS = {"fd_lite0": "rfid"}  # Left out where both have what it stands in for.
+DEFAULT_METRICS = (
+    *("mse", "perceptual", "rfid", "fd_lite0", "ssim", "allocation_skill"),
+    *("gfid", "gfd_lite0", "gkd_lite0"),  # of generated images
+)
+# Left out where both have what it stands in for.
+STAND_INS = {"fd_lite0": "rfid", "gfd_lite0": "gfid"}
 TOKENS_TOLERANCE = 0.01
 
 

@@ -21,6 +21,12 @@ class Extractor:
     network: nn.Module
     card: dict[str, Any]
 
+    def features(self, images: Tensor) -> Tensor:
+        """Features `[B, d]` of uint8 images `[B, 3, H, W]`."""
+        if isinstance(self.network, InceptionExtractor):
+            return self.network.features(images)
+        return self.network.forward_features(images)[0]
+
     def compare(
         self, original: Tensor, decoded: list[Tensor]
     ) -> tuple[list[Tensor], Tensor | None]:
@@ -28,11 +34,8 @@ class Extractor:
 
         Batches are uint8 `[B, 3, H, W]`, features `[B, d]`. Only Lite0 gives distances.
         """
-        if isinstance(self.network, InceptionExtractor):
-            return [self.network.features(batch) for batch in (original, *decoded)], None
-        if isinstance(self.network, Lite1):
-            batches = (original, *decoded)
-            return [self.network.forward_features(batch)[0] for batch in batches], None
+        if isinstance(self.network, InceptionExtractor | Lite1):
+            return [self.features(batch) for batch in (original, *decoded)], None
         reference, reference_maps = self.network.forward_features(original)
         features, distances = [reference], []
         for batch in decoded:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from adatok_core.config import ConstraintWeighting
@@ -18,6 +18,8 @@ from bench.cell import BankConfig, CellConfig
 from bench.data.fingerprint import fingerprint
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
+from bench.generation_graph import last_stage
+from bench.settings import plain
 from bench.stage import Resources, StageSpec
 from bench.stages import STAGE_VERSIONS
 from bench.store import Store
@@ -80,11 +82,12 @@ class Banks:
     validation: Callable[[], Node]
     training: Callable[[], Node]
     calibration: Callable[[], Node]
+    held_out: Callable[[], Node]
 
 
 @dataclass
 class Graph:
-    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`."""
+    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is."""
 
     evaluations: list[Node]
 
@@ -120,7 +123,7 @@ def _topological(roots: Iterable[Node]) -> list[Node]:
     return list(order.values())
 
 
-class _Builder:
+class Builder:
     """Makes each distinct stage once."""
 
     def __init__(self, suite: Suite, name_folder: Callable[[str], str]):
@@ -139,6 +142,7 @@ class _Builder:
         runtime: dict[str, Any] | None = None,
         budget_sources: tuple[Node, ...] = (),
     ) -> Node:
+        """The node of these settings and inputs: the same one each time."""
         inputs = inputs or {}
         identity = (
             stage,
@@ -154,8 +158,9 @@ class _Builder:
         return self.nodes[identity]
 
     def data(self, cell: Cell, split: str) -> Node:
+        """The images of a split."""
         data = cell.config.data
-        config = {**_plain(data), "split": split}
+        config = {**plain(data), "split": split}
         if not isinstance(data, ImageFolder):
             # The sizes of the other splits do not change this one.
             config["count"] = getattr(data, split)
@@ -173,7 +178,7 @@ class _Builder:
         sources = tuple(evaluated[index] for index in cell.sources)
         first = self.node(
             "tokenizer",
-            {"tokenizer": _plain(config.tokenizer), "training": _plain(config.training)},
+            {"tokenizer": plain(config.tokenizer), "training": plain(config.training)},
             inputs={"images": images},
             budget_sources=sources,
         )
@@ -182,8 +187,8 @@ class _Builder:
         return self.node(
             "tokenizer",
             {
-                "tokenizer": _plain(config.final_tokenizer),
-                "training": _plain(config.finetuning.training),
+                "tokenizer": plain(config.final_tokenizer),
+                "training": plain(config.finetuning.training),
                 "trainable": config.finetuning.trainable,
             },
             inputs={"images": images, "start": first},
@@ -191,9 +196,9 @@ class _Builder:
         )
 
     def banks(self, cell: Cell, tokenizer: Node) -> Banks:
-        """The banks that a cell may need, each made once: of validation, training, calibration."""
+        """The banks that a cell may need, each made once."""
         bank = cell.config.bank
-        common = {"batch": bank.batch, "shard": bank.shard, "budgets": _lists(bank.budgets)}
+        common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
         weights = bank.inception_weights
 
         def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
@@ -207,7 +212,7 @@ class _Builder:
                 "validation",
                 {
                     "purpose": "evaluation",
-                    "own_targets": _lists(bank.own_targets),
+                    "own_targets": plain(bank.own_targets),
                     "extractor_resolution": bank.extractor_resolution,
                     "second_extractor": bank.second_extractor,
                     "inception": self.inception(bank),
@@ -216,6 +221,8 @@ class _Builder:
             ),
             training=lambda: of("train", policy | {"images": bank.policy_images}),
             calibration=lambda: of("calibration", policy | {"images": None}),
+            # Of the validation images what a policy's bank holds: no features to wait for.
+            held_out=lambda: of("validation", policy | {"images": None}),
         )
 
     def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
@@ -230,7 +237,7 @@ class _Builder:
             inputs["calibration"] = banks.calibration()
             if config.input == "pixels":
                 inputs["calibration_images"] = self.data(cell, "calibration")
-        return self.node("policy", _plain(config), inputs=inputs)
+        return self.node("policy", plain(config), inputs=inputs)
 
     def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
         """What allocators that are not trained are fitted on: their own or the controls'."""
@@ -248,20 +255,25 @@ class _Builder:
         return inputs
 
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        """What a cell's reconstructions come to."""
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
-        inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
-        settings = _plain(config.evaluation)
+        images = self.data(cell, "validation")
+        inputs = {
+            "bank": banks.validation(),
+            "tokenizer": tokenizer,
+            "images": images,
+            "png_sizes": self.node("png_sizes", {}, inputs={"images": images}),
+        }
+        settings = plain(config.evaluation)
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
         if config.allocator is not None:
-            settings["allocator"] = _plain(config.allocator)
+            settings["allocator"] = plain(config.allocator)
         if not config.allocates:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-            if config.sees_pixels:
-                inputs["images"] = self.data(cell, "validation")
         weights = config.bank.inception_weights
         return self.node(
             "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}
@@ -297,11 +309,11 @@ def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None
         UserError: a folder of images or a weight file that the suite names cannot be read, or the
             file is not the one it should be.
     """
-    builder = _Builder(suite, name_folder or fingerprint)
+    builder = Builder(suite, name_folder or fingerprint)
     evaluated: list[Node] = []
     for cell in suite.cells:
         try:
-            evaluated.append(builder.evaluation(cell, evaluated))
+            evaluated.append(last_stage(builder, cell, evaluated))
         except UserError as error:
             raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
     return Graph(evaluated)
@@ -316,16 +328,3 @@ def _file_sha256(path: str) -> str:
             f"bank.inception_weights: cannot read {path}: {error.strerror}; give the path of "
             "torch-fidelity's weight file, or null for no rFID"
         ) from None
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    """A dataclass as JSON-able values, tuples as lists."""
-    return _lists(asdict(settings))
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _lists(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_lists(item) for item in value]
-    return value

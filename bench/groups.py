@@ -18,6 +18,8 @@ SEEDS = (
     "finetuning.training.seed",
     "policy.seed",
     "evaluation.seed",
+    "generation.training.seed",
+    "generation.seed",
 )
 
 
@@ -93,13 +95,19 @@ def repetition_seed(records: Sequence[Record]) -> str:
 
 def repetition_name(path: str) -> str:
     """`training seeds` of `training.seed`, `policy seeds` of `policy.seed`."""
-    return f"{path.split('.')[-2]} seeds"
+    *above, part, _ = path.split(".")
+    return "generator seeds" if "generation" in (*above, part) else f"{part} seeds"
 
 
 def has_collapsed(record: Record) -> bool:
     """Whether a policy gives all images one budget, or one at which no skill is defined."""
     skill = record["metrics"].get("allocation_skill")
     return bool(record["metrics"].get("collapsed")) or skill is None or math.isnan(skill)
+
+
+def is_reconstruction(record: Record) -> bool:
+    """A record of reconstructed images, not of generated ones or of their throughput."""
+    return record.get("kind", "reconstruction") == "reconstruction"
 
 
 def is_policy(record: Record) -> bool:

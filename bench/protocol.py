@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bench.errors import UserError
@@ -61,6 +61,29 @@ class Protocol:
     def hash(self) -> str:
         """Identity of the protocol, stored with every record."""
         return content_key(asdict(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleProtocol(Protocol):
+    """The protocol of generated images, never equal to one of reconstructions.
+
+    `images_digest` and `images_count` are those of the bank that the reference comes from;
+    `sampling` holds how many images were drawn, of which classes, and how.
+    """
+
+    reference: str = "unpaired originals of the validation images"
+    sampling: dict[str, Any]
+
+    @staticmethod
+    def of_samples(
+        about: dict[str, Any], *, estimators: dict[str, Any], sampling: dict[str, Any]
+    ) -> SampleProtocol:
+        """The protocol of images sampled by `sampling` and compared with a bank's originals."""
+        paired = Protocol.of_bank(about, estimators=estimators)
+        settings = {
+            f.name: getattr(paired, f.name) for f in fields(paired) if f.name != "reference"
+        }
+        return SampleProtocol(**settings, sampling=sampling)
 
 
 def require_one_protocol(protocols: list[dict[str, Any]]) -> None:

@@ -41,6 +41,8 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "status": "pending",
         "error": None,
     }
+    if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
+        record["kind"] = cell.config.kind
     if spec is None or not store.has(spec.stage, spec.key):
         error = _first_failure(node, store)
         if error is not None:
@@ -51,13 +53,15 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         for stage in (upstream.spec(store) for upstream in _upstream(node))
         if stage is not None
     ]
-    evaluation = stages[-1]
+    last = stages[-1]
     budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
-    settings["tokenizer"]["budgets"] = budgets[-1]
+    if budgets:
+        settings["tokenizer"]["budgets"] = budgets[-1]
     return record | {
         "status": "done",
-        **evaluation["result"],
+        **last["result"],
         "images": _images(spec, store),
+        "gallery": _gallery(spec, store),
         "histories": {
             _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
         },
@@ -68,14 +72,28 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
             }
             for s in stages
         ],
-        "provenance": evaluation["provenance"],
+        "provenance": last["provenance"],
     }
 
 
-def _images(spec: StageSpec, store: Store) -> str:
-    """The cell's table of results per image, relative to the store."""
+def _images(spec: StageSpec, store: Store) -> str | None:
+    """The cell's table of results per image, relative to the store; a throughput has none."""
     table = store.artifact(spec.stage, spec.key) / "images.parquet"
-    return table.relative_to(store.root).as_posix()
+    return table.relative_to(store.root).as_posix() if table.is_file() else None
+
+
+def _gallery(spec: StageSpec, store: Store) -> str | None:
+    """The folder with the cell's gallery, relative to the store, if there is one."""
+    folder = store.artifact(spec.stage, spec.key)
+    there = (folder / "gallery.json").is_file()
+    return folder.relative_to(store.root).as_posix() if there else None
+
+
+def _gallery(spec: StageSpec, store: Store) -> str | None:
+    """The folder with the cell's gallery, relative to the store, if there is one."""
+    folder = store.artifact(spec.stage, spec.key)
+    there = (folder / "gallery.json").is_file()
+    return folder.relative_to(store.root).as_posix() if there else None
 
 
 def _history_name(stage: dict[str, Any]) -> str:

@@ -47,7 +47,8 @@ def sources_where(
         others = sorted({cell.arm for cell in earlier})
         raise UserError(f"{where}.mean_budget_of: '{arm}' {reason}{suggestion(arm, others)}")
     matching = _matching(of_arm, earlier, reference.where.items(), where=f"{where}.where")
-    if not matching or any(not earlier[index].config.allocates for index in matching):
+    configs = [earlier[index].config for index in matching]
+    if not all(one.allocates and one.kind == "reconstruction" for one in configs) or not configs:
         raise UserError(
             f"{where}.where: no cell of arm '{arm}' with a policy has {reference.where}"
         )

@@ -20,10 +20,16 @@ GROUP = "adatok_bench.reports"
 
 @dataclass(frozen=True)
 class Report:
-    """What a report made: files, and text for stdout."""
+    """What a report made: files, and text for stdout.
+
+    `title` heads its figure on a page, `alt` says what the figure shows with its main number, for
+    who cannot see it; both are empty where there is no figure.
+    """
 
     files: list[Path] = field(default_factory=list)
     text: str = ""
+    title: str = ""
+    alt: str = ""
 
 
 ReportFunction = Callable[[list[dict[str, Any]], Path], Report]

@@ -170,6 +170,17 @@ def _explain(item: dict[str, Any], owner: type | None) -> str:
     return f"{message}, not {given!r}{hint}"
 
 
+def plain(value: Any) -> Any:
+    """Settings as JSON-able values: dataclasses as mappings, tuples as lists."""
+    if dataclasses.is_dataclass(value):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
 def suggestion(given: str, valid: list[str]) -> str:
     """`; did you mean 'x'?`, or the list of what is valid."""
     close = difflib.get_close_matches(given, valid, n=1)

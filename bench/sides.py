@@ -57,6 +57,9 @@ def read_side(text: str, store: Path) -> Side:
     if selector is not None:
         records = _selected(records, selector.strip(), where=text)
     done = [record for record in records if record["status"] == "done"]
+    if done and all(record.get("kind") == "throughput" for record in done):
+        raise UserError(f"{text}: holds throughput alone, which `results` shows; name other cells")
+    done = [record for record in done if record.get("kind") != "throughput"]
     if not done:
         error = records[0]["error"] or "it was not run"
         raise UserError(f"{text}: no cell has a result ({error}); run the suite again")

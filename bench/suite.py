@@ -6,7 +6,7 @@ import copy
 import itertools
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from bench.cell import CellConfig
 from bench.errors import UserError
@@ -16,8 +16,22 @@ from bench.settings import parse, read_yaml, suggestion
 from bench.stage import Resources
 from bench.store import content_key
 
-STAGES = ("manifest", "data", "tokenizer", "bank", "policy", "evaluation")
-DEVICE_STAGES = ("tokenizer", "bank")
+StageName = Literal[
+    "manifest",
+    "data",
+    "tokenizer",
+    "bank",
+    "policy",
+    "png_sizes",
+    "evaluation",
+    "generator",
+    "samples",
+    "throughput",
+]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+DEVICE_STAGES = ("tokenizer", "bank", "generator", "samples", "throughput")
+# Settings that a cell may be without leave no trace in one that is: its key stays what it was.
+OPTIONAL = ("generation", "throughput")
 _STRICT = {"extra": "forbid"}
 
 
@@ -59,9 +73,7 @@ class SuiteFile:
     base: dict[str, Any]
     arms: list[Arm]
     device: Literal["cpu", "cuda"] = "cpu"
-    resources: dict[
-        Literal["manifest", "data", "tokenizer", "bank", "policy", "evaluation"], StageResources
-    ] = field(default_factory=dict)
+    resources: dict[StageName, StageResources] = field(default_factory=dict)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
 
@@ -96,6 +108,9 @@ class Cell:
     def settings(self) -> dict[str, Any]:
         """The resolved settings, as plain values."""
         settings = asdict(self.config)
+        for name in OPTIONAL:
+            if settings[name] is None:
+                del settings[name]
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings
@@ -244,6 +259,8 @@ def _cell(
             f"{where}: bank.budgets: cannot be given where the tokenizer's budget is not known "
             "yet; set it to null"
         )
+    if raw.get("generation") is not None or raw.get("throughput") is not None:
+        raise UserError(f"{at}: a generator's tokenizer needs budgets that are known; list them")
     sources = sources_where(reference, earlier, names, where=at)
     largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
     stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}

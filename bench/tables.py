@@ -32,12 +32,26 @@ RESULT_METRICS = (
     "codebook_usage",
     "encode_images_per_second",
     "decode_images_per_second",
+    "mean_tokens_data",
+    "gfid",
+    "gfid_reconstructions",
+    "gfd_lite0",
+    "gfd_lite0_reconstructions",
+    "gkd_lite0",
+    "gkd_lite0_reconstructions",
+    "nats_per_token",
+    "unended_share",
+    "length_total_variation",
+    "length_wasserstein_1",
 )
+RATES = ("images_per_second/fixed/", "ratio/")  # A throughput names what it measured.
 
 
 def result_rows(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row per record; a metric that no record has gets no column."""
     shown = [m for m in RESULT_METRICS if any(m in r.get("metrics", {}) for r in records)]
+    named = dict.fromkeys(name for record in records for name in record.get("metrics", {}))
+    shown += [name for prefix in RATES for name in named if name.startswith(prefix)]
     rows = []
     for record in sorted(records, key=lambda record: record["label"]):
         metrics = record.get("metrics", {})

@@ -11,6 +11,7 @@ from bench.groups import (
     has_collapsed,
     is_allocation,
     is_policy,
+    is_reconstruction,
     repetition_seed,
     setting,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "has_collapsed",
     "is_allocation",
     "is_policy",
+    "is_reconstruction",
     "repetition_seed",
     "setting",
 ]
@@ -33,12 +35,12 @@ AIMS = ("mean_budget", "quality_drop", "efficiency")
 
 
 def done_records(records: list[Record]) -> list[Record]:
-    """Records with results, all of one protocol.
+    """Records of reconstructions with results, all of one protocol; other kinds are left out.
 
     Raises:
         UserError: their protocols differ; names the field.
     """
-    done = [record for record in records if record["status"] == "done"]
+    done = [r for r in records if r["status"] == "done" and is_reconstruction(r)]
     require_one_protocol([record["protocol"] for record in done])
     return done
 
@@ -65,6 +67,12 @@ def tokenizer_label(record: Record) -> str:
     return f"{record['arm']}, {named}" if named else record["arm"]
 
 
+def tokenizer_family(record: Record) -> str:
+    """The tokenizer's name without its seeds: trainings that differ in nothing else share it."""
+    named = describe_sweep(record["swept"], under=TOKENIZER_PARTS, seeds=False)
+    return f"{record['arm']}, {named}" if named else record["arm"]
+
+
 def allocation_label(record: Record) -> str:
     """What distinguishes an allocation among those on its tokenizer, without its seed."""
     if not is_policy(record):
@@ -72,6 +80,12 @@ def allocation_label(record: Record) -> str:
         return name if record["arm"] in name.split() else f"{record['arm']}, {name}"
     named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
     return f"{record['arm']}, {named}" if named else record["arm"]
+
+
+def system_label(record: Record, tokenizer: str) -> str:
+    """The allocation's label beside its tokenizer, whose name it does not repeat."""
+    label = allocation_label(record)
+    return label.removeprefix(f"{tokenizer}, ") if label != tokenizer else label
 
 
 def allocator_name(record: Record) -> str:

@@ -13,8 +13,8 @@ from bench.metric_info import METRICS
 from bench.report_plugins import Report
 from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
-from reports.comparisons import compare, comparison_rows, reference_arm
-from reports.figures import UNTRAINED, budget_axis, legend_below, legend_inches, look, render
+from reports.comparisons import Measure, compare, comparison_rows, reference_arm
+from reports.figures import UNTRAINED, budget_axis, legend_below, panel_grid, render
 from reports.groups import (
     Group,
     Record,
@@ -24,7 +24,7 @@ from reports.groups import (
     repetition_seed,
     setting,
 )
-from reports.style import PAGE_INCHES, QUIET
+from reports.style import QUIET, look_of
 from reports.text import caption, page, show_half, unfinished
 
 PANELS = ("psnr", "perceptual", "rfid", "fd_lite0")
@@ -95,25 +95,20 @@ def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a panel per metric, a line per group."""
-    from matplotlib.figure import Figure
-
     groups, metrics = list(data["group"].unique()), list(data["metric"].unique())
     untrained, several = not data["trained"].all(), (data["n"] > 1).any()
-    ncols = 2 if max(map(len, groups)) > 30 else 3
-    height = 2.2 + legend_inches(len(groups) + untrained + several, ncols=ncols)
-    figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    figure, panels = panel_grid(len(metrics), row_inches=2.2)
     for axes, metric in zip(panels, metrics, strict=True):
-        for index, group in enumerate(groups):
+        for group in groups:
             shown = data[(data["metric"] == metric) & (data["group"] == group)]
-            _draw_group(axes, shown, look(index), group)
+            _draw_group(axes, shown, look_of(group), group)
         if untrained:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
         budget_axis(axes, data["budget"].unique())
         axes.set_xlabel("tokens kept per image")
         axes.set_title(METRICS[metric].caption)
     note = "dots: training seeds; bands: 95 % Student t over them" if several else None
-    legend_below(figure, ncols=ncols, title=note)
+    legend_below(figure, title=note)
     return figure
 
 
@@ -147,7 +142,7 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
         blocks.append(f"* {UNTRAINED}")
     blocks.append(f"Codebook and cost\n{as_text([_cost_row(group) for group in groups])}")
     if arm is not None:
-        rows = comparison_rows(compare(groups, arm, _mean_psnr))
+        rows = comparison_rows(compare(groups, arm, mean_over_budgets("psnr")))
         blocks.append(
             f"Against arm '{arm}': PSNR in dB averaged over the budgets that both have, paired by "
             f"training seed [{caption(PairedDifference)}]; "
@@ -157,14 +152,19 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
     return blocks
 
 
-def _mean_psnr(group: Group, reference: Group) -> Any:
-    common = _budgets(group).keys() & _budgets(reference).keys()
+def mean_over_budgets(metric: str) -> Measure:
+    """A measure to compare by: a metric averaged over the budgets that both groups have."""
 
-    def value(record: Record) -> float | None:
-        values = [row["psnr"] for row in record["curve"] if row["budget"] in common]
-        return fmean(values) if values else None
+    def measure(group: Group, reference: Group) -> Any:
+        common = _budgets(group).keys() & _budgets(reference).keys()
 
-    return value
+        def value(record: Record) -> float | None:
+            values = [row.get(metric) for row in record["curve"] if row["budget"] in common]
+            return fmean(values) if values and None not in values else None
+
+        return value
+
+    return measure
 
 
 def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:

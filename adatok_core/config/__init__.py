@@ -1,5 +1,6 @@
 """Frozen configurations of the method. `ValueError`s of `__post_init__` name the offending key."""
 
+from adatok_core.config.generator import GeneratorConfig, GeneratorTraining, Sampling
 from adatok_core.config.objective import (
     KL,
     OFF,
@@ -36,6 +37,8 @@ __all__ = [
     "DeterministicGroup",
     "FineTuning",
     "FixedWeighting",
+    "GeneratorConfig",
+    "GeneratorTraining",
     "GradientWeighting",
     "HypervolumeWeighting",
     "LengthSampling",
@@ -47,6 +50,7 @@ __all__ = [
     "ResidualVQ",
     "Reward",
     "SampledGroup",
+    "Sampling",
     "Supervised",
     "TokenizerConfig",
     "TrainingConfig",

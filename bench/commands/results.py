@@ -24,7 +24,8 @@ def results(suite: str, store_path: str, as_json: bool) -> None:
     if as_json:
         names = (
             *("cell_key", "label", "status", "error", "settings"),
-            *("allocator", "metrics", "controls", "curve", "images"),
+            *("kind", "allocator", "metrics", "controls", "curve", "images"),
+            *("generation", "throughput"),
         )
         print_rows([{name: record.get(name) for name in names} for record in records], as_json=True)
     else:

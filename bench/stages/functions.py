@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from bench.stage import StageFunction
-from bench.stages import bank, data, evaluation, manifest, policy, tokenizer
+from bench.stages import (
+    bank,
+    data,
+    evaluation,
+    generator,
+    manifest,
+    png_sizes,
+    policy,
+    samples,
+    throughput,
+    tokenizer,
+)
 
 STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "manifest": manifest.run,
@@ -11,5 +22,9 @@ STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "tokenizer": tokenizer.run,
     "bank": bank.run,
     "policy": policy.run,
+    "png_sizes": png_sizes.run,
     "evaluation": evaluation.run,
+    "generator": generator.run,
+    "samples": samples.run,
+    "throughput": throughput.run,
 }

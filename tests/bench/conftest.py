@@ -1,3 +1,4 @@
+import copy
 import hashlib
 
 import pytest
@@ -113,3 +114,93 @@ def template(tmp_path_factory):
     path = tmp_path_factory.mktemp("mlflow") / "template.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
     return path
+
+
+POLICY = {
+    "candidates": [1, 2, 4],
+    "steps": 30,
+    "batch": 16,
+    "weighting": {"kind": "constraint", "mean_budget": 2},
+}
+SHAPE = {"width": 16, "depth": 1, "attention_heads": 2}
+GENERATION = {
+    "suite": "generation",
+    "question": "What do the samples of a generator come to?",
+    "base": {
+        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 160, "validation": 24},
+        "tokenizer": {
+            "budgets": [1, 2, 4],
+            "width": 16,
+            "encoder_depth": 1,
+            "decoder_depth": 1,
+            "attention_heads": 2,
+            "quantizer": {"kind": "fsq", "levels": [5, 5]},
+            "lora": {"rank": 2, "alpha": 1.0},
+        },
+        "training": TRAINING,
+        "bank": {"extractor_resolution": 32, "policy_images": 120, "batch": 40, "shard": 80},
+        "generation": {
+            "generator": SHAPE,
+            "training": {**TRAINING, "steps": 30},
+            "images": 20,
+            "batch": 8,
+        },
+    },
+    "arms": [
+        {"name": "fixed", "set": {"generation.budget": 2, "generation.labels": [0, 2]}},
+        {
+            "name": "adaptive",
+            "set": {
+                "policy": POLICY,
+                "generation.generator": {**SHAPE, "lengths": "end_token"},
+                "generation.classes": "objects",
+                "generation.sampling": {"guidance": 1.5},
+            },
+        },
+        {
+            "name": "policy speed",
+            "set": {
+                "policy": POLICY,
+                "generation": None,
+                "throughput": {
+                    "generator": SHAPE,
+                    "lengths": {"kind": "policy"},
+                    "classes": 5,
+                    "images": 12,
+                    "batches": [2, 4],
+                    "guidance": [1.0, 2.0],
+                    "repeats": 2,
+                },
+            },
+        },
+        {
+            "name": "trained speed",
+            "set": {
+                "policy": POLICY,
+                "generation.generator": {**SHAPE, "lengths": "end_token"},
+                "generation.classes": "objects",
+                "throughput": {
+                    "lengths": {"kind": "model"},
+                    "images": 12,
+                    "batches": [4],
+                    "modes": ["padded", "refilled"],
+                    "pixels": False,
+                    "repeats": 1,
+                },
+            },
+        },
+    ],
+}
+
+
+@pytest.fixture
+def generation():
+    """The content of the suite of `generation_run`."""
+    return copy.deepcopy(GENERATION)
+
+
+@pytest.fixture(scope="session")
+def generation_run(finish):
+    """Samples at a fixed budget and with an end token; the speed of trained weights."""
+    arms = [arm for arm in GENERATION["arms"] if arm["name"] != "policy speed"]
+    return finish({**GENERATION, "arms": arms})

@@ -5,7 +5,7 @@ from bench.errors import UserError
 from bench.metric_info import METRICS, metric_info
 from bench.tables import RESULT_METRICS
 
-WITHOUT_DIRECTION = {"min_tokens", "max_tokens", "policy_entropy", "collapsed"}
+WITHOUT_DIRECTION = {"min_tokens", "max_tokens", "mean_tokens_data", "policy_entropy", "collapsed"}
 BOUNDS = {"kid_lite0_low", "kid_lite0_high"}
 
 

@@ -62,3 +62,13 @@ def test_real_records(small_run):
     assert lines[0].split()[:4] == ["key", "status", "cell", "mean_tokens"]
     assert sum("DivergedError" in line for line in lines) == 2
     assert "rfid" not in lines[0]
+
+
+def test_a_throughput_shows_its_ratios_and_the_rate_they_are_of():
+    metrics = {
+        "ratio/refilled/batch_8": 2.0,
+        "images_per_second/fixed/batch_8": 5.0,
+        "of_ideal/refilled/batch_8": 0.9,
+    }
+    (row,) = result_rows([record("a", metrics)])
+    assert list(row)[3:] == ["images_per_second/fixed/batch_8", "ratio/refilled/batch_8"]

@@ -1,6 +1,7 @@
 import copy
 
 import pytest
+from matplotlib.figure import Figure
 
 
 @pytest.fixture
@@ -182,3 +183,14 @@ def allocator():
 def failed():
     """`failed(record)`: the same cell without a result."""
     return _failed
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are built and laid out, but not rendered: that is what takes the time."""
+
+    def savefig(figure, path, **kwargs):
+        figure.draw_without_rendering()
+        path.write_bytes(b"figure")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)

@@ -1,0 +1,1 @@
+"""The generator over token ids: model, sequences, sampling, training, decoding."""

@@ -1,0 +1,146 @@
+"""Keys and values of the sequences in flight, in blocks of positions from one preallocated pool.
+
+Letters: `S` sequences in flight, `H` heads of `d` channels, `P` blocks of the pool, `U` blocks that
+a step reads, `W` blocks of the longest sequence. The blocks in use are the pool's first: one
+product over them reads every sequence's own positions, rounded up to the block, and no others'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# `U` is rounded up to a multiple of it, so that few shapes occur.
+STRIDE = 8
+
+
+@dataclass(frozen=True)
+class Window:
+    """What the sequences of one step write and read, the same in every layer.
+
+    `block`, `offset`: where each puts its key and value, `[S]`. `reader`, `nth`: who reads each
+    block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `hidden`: the
+    positions past each sequence's last, `[S + 1, 1, W * block size]`.
+    """
+
+    block: Tensor
+    offset: Tensor
+    reader: Tensor
+    nth: Tensor
+    hidden: Tensor
+
+
+class BlockCache:
+    """The pool `[depth, P, H, block, d]` of keys and of values, and who has which of its blocks."""
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        slots: int,
+        heads: int,
+        head_width: int,
+        positions: int,
+        block: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        self.block = block
+        self.device = device
+        most = math.ceil(positions / block)
+        pool = round_up(slots * most, STRIDE)
+        shape = (depth, pool, heads, block, head_width)
+        # Zeros, not whatever memory holds: a hidden position has the weight 0, and 0 * NaN is NaN.
+        keys, values = torch.zeros(2, *shape, dtype=dtype, device=device)
+        self.layers = list(zip(keys, values, strict=True))
+        self.block_bytes = 2 * keys[:, 0].numel() * keys.element_size()
+        self.used = self.peak = 0
+        self._owner = np.zeros(pool, dtype=np.int64)
+        self._nth = np.zeros(pool, dtype=np.int64)
+        self._blocks: list[list[int]] = [[] for _ in range(slots)]
+
+    def window(self, slots: Sequence[int], positions: Sequence[int]) -> Window:
+        """The window of a step in which `slots [S]` stand at `positions [S]`.
+
+        A sequence that enters a new block takes it here. Slots that are left out are read by nobody
+        and must have been released.
+        """
+        places = []
+        for slot, position in zip(slots, positions, strict=True):
+            nth, offset = divmod(position, self.block)
+            if nth == len(self._blocks[slot]):
+                self._take(slot)
+            places.append((self._blocks[slot][nth], offset))
+        reads = round_up(self.used, STRIDE)
+        row = np.full(len(self._blocks), len(slots))
+        row[list(slots)] = np.arange(len(slots))
+        reader, nth = row[self._owner[:reads]], self._nth[:reads].copy()
+        reader[self.used :], nth[self.used :] = len(slots), 0
+        block, offset = np.array(places).T
+        last = np.array([*positions, 0])[:, None, None]
+        width = self.block * max(len(self._blocks[slot]) for slot in slots)
+        arrays = (block, offset, reader, nth, np.arange(width) > last)
+        return Window(*(torch.from_numpy(array).to(self.device) for array in arrays))
+
+    def release(self, slot: int) -> None:
+        """Give back the blocks of `slot`; the last ones in use move into the gaps."""
+        for gap in sorted(self._blocks[slot], reverse=True):
+            self.used -= 1
+            if gap != self.used:
+                self._move(self.used, gap)
+        self._blocks[slot] = []
+
+    def _take(self, slot: int) -> None:
+        self._owner[self.used], self._nth[self.used] = slot, len(self._blocks[slot])
+        self._blocks[slot].append(self.used)
+        self.used += 1
+        self.peak = max(self.peak, self.used)
+
+    def _move(self, source: int, target: int) -> None:
+        for keys, values in self.layers:
+            keys[target], values[target] = keys[source], values[source]
+        owner, nth = self._owner[source], self._nth[source]
+        self._owner[target], self._nth[target] = owner, nth
+        self._blocks[owner][nth] = target
+
+
+def round_up(count: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is `count` or more."""
+    return -(-count // multiple) * multiple
+
+
+def attend_blocks(
+    queries: Tensor,
+    new_keys: Tensor,
+    new_values: Tensor,
+    *,
+    layer: tuple[Tensor, Tensor],
+    window: Window,
+) -> Tensor:
+    """Write the step's keys and values `[S, H, d]`, and read what each query may: `[S, H, d]`.
+
+    `layer`: keys and values `[P, H, block, d]`. Scores are computed block by block, and the softmax
+    is that of all blocks of a sequence. Plain products, because on a CPU torch's fused attention
+    takes 2 (fp32) to 5 (bf16) times as long for a single query.
+    """
+    keys, values = layer
+    keys[window.block, :, window.offset] = new_keys
+    values[window.block, :, window.offset] = new_values
+    sequences, heads, width = queries.shape
+    reads, block = len(window.reader), keys.shape[2]
+    keys, values = keys[:reads].flatten(0, 1), values[:reads].flatten(0, 1)
+
+    asked = (queries * width**-0.5)[window.reader.clamp(max=sequences - 1)]
+    scores = torch.bmm(asked.view(-1, 1, width), keys.transpose(1, 2)).view(reads, heads, block)
+    rows = scores.new_empty(sequences + 1, heads, window.hidden.shape[-1])
+    by_block = rows.unflatten(-1, (-1, block)).transpose(1, 2)
+    by_block[window.reader, window.nth] = scores
+    weights = rows.masked_fill_(window.hidden, -math.inf).softmax(-1)
+    weights = weights.unflatten(-1, (-1, block)).transpose(1, 2)[window.reader, window.nth]
+    read = torch.bmm(weights.reshape(-1, 1, block), values).view(reads, heads, width)
+    return read.new_zeros(sequences + 1, heads, width).index_add_(0, window.reader, read)[:-1]

@@ -1,0 +1,175 @@
+"""Decoding many images: which request takes which slot of the engine, and when."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import torch
+
+from adatok_core.config import Sampling
+from adatok_core.generator.engine import Engine
+from adatok_core.generator.model import Generator
+from adatok_core.generator.requests import Finished, Request
+from adatok_core.generator.sequences import Vocabulary
+from adatok_core.generator.weights import Precision
+
+Mode = Literal["refilled", "bucketed", "padded"]
+
+# Of how many rounds at the end of the queue the longest come first: then the slots, refilled one by
+# one, fall idle at nearly the same time.
+LAST_ROUNDS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step: where each sequence in flight stood, how many were not over, and its duration."""
+
+    positions: tuple[int, ...]
+    active: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """Images in the order of their index, and what they took.
+
+    `steps`: of the engine; `slot_steps`: sequences in flight, summed over the steps;
+    `active_slot_steps`: those among them that were not over. `peak_cache_bytes`: keys and values of
+    the blocks in use at the fullest step. `first_image_seconds`: until the first image was ready.
+    `trace`: every step, where asked for.
+    """
+
+    finished: tuple[Finished, ...]
+    steps: int
+    slot_steps: int
+    active_slot_steps: int
+    peak_cache_bytes: int
+    seconds: float
+    first_image_seconds: float
+    trace: tuple[Step, ...] = ()
+
+    @property
+    def unended(self) -> int:
+        """Images that showed no end and were cut."""
+        return sum(image.unended for image in self.finished)
+
+
+def decode(
+    generator: Generator,
+    vocabulary: Vocabulary,
+    requests: Sequence[Request],
+    *,
+    sampling: Sampling,
+    slots: int,
+    mode: Mode = "refilled",
+    precision: Precision = "fp32",
+    block: int = 32,
+    device: torch.device | str = "cpu",
+    trace: bool = False,
+) -> Decoded:
+    """Decode all `requests`, up to `slots` at once, with an engine made for them: see `run`."""
+    engine = Engine(
+        generator,
+        vocabulary,
+        sampling=sampling,
+        slots=slots,
+        precision=precision,
+        block=block,
+        device=device,
+    )
+    return run(engine, requests, mode=mode, trace=trace)
+
+
+def run(
+    engine: Engine, requests: Sequence[Request], *, mode: Mode = "refilled", trace: bool = False
+) -> Decoded:
+    """Decode all `requests` with an idle `engine`.
+
+    An image depends on its request alone, neither on the mode nor on its neighbours. `mode`:
+
+    - `refilled`: the slot of a sequence that is over takes the next request at once;
+    - `padded`: as many requests as there are slots run until the longest of them is over;
+    - `bucketed`: sorted by length, then padded. Length tokens are drawn for all images first.
+
+    Raises:
+        ValueError: no requests, an unknown mode, lengths that are not known when they are needed,
+            or a request that the engine refuses.
+    """
+    if not requests:
+        raise ValueError("requests: there are none")
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode: {mode} is none of {', '.join(get_args(Mode))}")
+    for request in requests:
+        engine.require(request)
+    steps, finished, first_image = [], [], None
+    engine.cache.peak = 0
+    began = time.perf_counter()
+    if mode == "bucketed" and engine.vocabulary.lengths == "length_token":
+        requests = list(_tell_lengths(engine, requests, steps))
+    waiting = deque(_queue(engine, requests, mode))
+    while waiting or engine.flights:
+        if mode == "refilled" or not engine.flights:
+            while waiting and engine.has_room:
+                engine.start(waiting.popleft())
+        steps.append(_timed_step(engine))
+        over = [flight for flight in engine.flights if flight.over]
+        if mode == "refilled" or len(over) == len(engine.flights):
+            for flight in over:
+                finished.append(engine.result(flight))
+                engine.release(flight)
+        if finished and first_image is None:
+            first_image = time.perf_counter() - began
+    return Decoded(
+        finished=tuple(sorted(finished, key=lambda image: image.index)),
+        steps=len(steps),
+        slot_steps=sum(len(step.positions) for step in steps),
+        active_slot_steps=sum(step.active for step in steps),
+        peak_cache_bytes=engine.cache.peak * engine.cache.block_bytes,
+        seconds=time.perf_counter() - began,
+        first_image_seconds=first_image,
+        trace=tuple(steps) if trace else (),
+    )
+
+
+def _timed_step(engine: Engine) -> Step:
+    positions = tuple(flight.position for flight in engine.flights)
+    active = sum(not flight.over for flight in engine.flights)
+    began = time.perf_counter()
+    engine.step()
+    return Step(positions=positions, active=active, seconds=time.perf_counter() - began)
+
+
+def _queue(engine: Engine, requests: Sequence[Request], mode: Mode) -> list[Request]:
+    """The requests in the order in which they start."""
+    whole = engine.vocabulary.max_length if engine.vocabulary.lengths == "fixed" else None
+    lengths = {id(request): request.length or whole for request in requests}
+    known = None not in lengths.values()
+
+    def length(request: Request) -> int:
+        return lengths[id(request)]
+
+    if mode == "bucketed":
+        if not known:
+            raise ValueError("mode: bucketed needs lengths that are known before they are decoded")
+        return sorted(requests, key=length)
+    if mode == "refilled" and known:
+        early = max(0, len(requests) - LAST_ROUNDS * engine.slots)
+        return [*requests[:early], *sorted(requests[early:], key=length, reverse=True)]
+    return list(requests)
+
+
+def _tell_lengths(
+    engine: Engine, requests: Sequence[Request], steps: list[Step]
+) -> Iterator[Request]:
+    """The requests with the lengths that their first tokens tell; the `steps` are added."""
+    for start in range(0, len(requests), engine.slots):
+        for request in requests[start : start + engine.slots]:
+            engine.start(request)
+        steps.append(_timed_step(engine))
+        for flight in list(engine.flights):
+            yield replace(flight.request, length=flight.total - 1)
+            engine.release(flight)

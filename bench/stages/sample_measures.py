@@ -1,0 +1,185 @@
+"""What the samples stage measures on pictures: distances from real images, also by length."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from adatok_core.config import Sampling
+from adatok_core.tokenizer import ElasticTokenizer
+from bench.bank import Bank
+from bench.cell import EvaluationConfig
+from bench.errors import UserError
+from bench.extractors import Extractor, build_extractors
+from bench.metrics.inception import SHA256_PREFIX
+from bench.protocol import SampleProtocol
+from bench.sample_judge import Features, SampleJudge
+from bench.stage import StageContext
+from bench.stages.generator import TrainedGenerator
+from bench.stages.pictures import picture_features
+from bench.token_sets import TokenSet
+
+FEWEST = 2  # A covariance needs two images.
+
+
+@dataclass(frozen=True)
+class SampleMeasures:
+    """Features of samples and of reconstructions against those of the `reference` originals."""
+
+    context: StageContext
+    tokenizer: ElasticTokenizer
+    trained: TrainedGenerator
+    sampling: Sampling
+    bank: Bank
+    extractors: list[Extractor]
+    judge: SampleJudge
+
+    @staticmethod
+    def of(
+        context: StageContext,
+        tokenizer: ElasticTokenizer,
+        trained: TrainedGenerator,
+        sampling: Sampling,
+        *,
+        reference_rows: np.ndarray,
+    ) -> SampleMeasures:
+        """With the validation images at these rows of the bank as the reference.
+
+        Raises:
+            UserError: there are too few of them for what is asked.
+        """
+        config, bank = context.spec.config, Bank.read(context.inputs["bank"])
+        asked = EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
+        problem = asked.problem(min(len(reference_rows), config["images"]))
+        if problem:
+            raise UserError(problem.replace("validation images", "validation images, or samples,"))
+        weights = context.spec.runtime.get("inception_weights")
+        extractors = build_extractors(
+            resolution=config["extractor_resolution"],
+            device=context.spec.resources.device,
+            second=config["second_extractor"],
+            inception_weights=weights,
+            inception_sha256=config["inception"] or SHA256_PREFIX,
+        )
+        reference = {
+            one.name: np.array(bank.array(f"{one.name}_originals")[reference_rows])
+            for one in extractors
+        }
+        judge = SampleJudge(
+            reference,
+            kid_subset=config["kid_subset"],
+            inception_weights=weights and (weights, config["inception"]),
+        )
+        return SampleMeasures(context, tokenizer, trained, sampling, bank, extractors, judge)
+
+    def protocol(self) -> SampleProtocol:
+        """The protocol of all values."""
+        config = self.context.spec.config
+        return SampleProtocol.of_samples(
+            self.bank.about,
+            estimators=self.judge.estimators(config["images"]),
+            sampling={
+                **asdict(self.sampling),
+                "images": config["images"],
+                "classes": self.trained.class_kind if self.trained.conditional else None,
+                "labels": config["labels"],
+            },
+        )
+
+    def all(
+        self, samples: TokenSet, stand_ins: TokenSet, data: TokenSet
+    ) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Metrics of all samples, and a row per length; reconstructions' end in `_reconstructions`.
+
+        `data` are the real images of the reference. A row: `tokens`, `n` samples, `n_reference`
+        real images, distances. Where all samples have one length, rows are of their prefixes
+        (`of: prefixes`) at each of the tokenizer's budgets up to it. Where lengths differ, a row is
+        of the samples with no more than `tokens` and more than the row before it, against the real
+        images of such lengths (`of: groups`), without distances where a side has fewer than 2.
+        """
+        own, floor = self._features(samples), self._features(stand_ins)
+        whole = _side_by_side(self.judge, own, floor)
+        metrics = whole | self.judge.intervals(own)
+        if self.context.spec.config["generative"]:
+            metrics |= self.judge.scores(own)
+        if self.trained.budget is not None:
+            return metrics, self._by_prefix(samples, stand_ins, whole)
+        budgets, sides = self.trained.vocabulary.budgets, (samples, stand_ins, data)
+        groups = [
+            [_within(one, above, up_to) for one in sides]
+            for above, up_to in zip((0, *budgets), budgets, strict=False)
+        ]
+        return metrics, [
+            {"of": "groups", "tokens": tokens, "n": len(group[0]), "n_reference": len(group[2])}
+            | self._of_group(own, floor, *group)
+            for tokens, group in zip(budgets, groups, strict=True)
+        ]
+
+    def _by_prefix(
+        self, samples: TokenSet, stand_ins: TokenSet, whole: dict[str, float]
+    ) -> list[dict[str, Any]]:
+        """A row per budget up to the samples' own, whose distances are those of the `whole`."""
+        budgets = self.bank.budgets[self.bank.budgets <= self.trained.budget].tolist()
+        rows = [{"of": "prefixes", "tokens": k, "n": len(samples.ids)} for k in budgets]
+        for row in rows:
+            row["n_reference"] = len(next(iter(self.judge.reference.values())))
+            lengths = np.full(len(samples.ids), row["tokens"])
+            cut = (replace(images, lengths=lengths) for images in (samples, stand_ins))
+            last = row["tokens"] == self.trained.budget
+            row |= whole if last else _side_by_side(self.judge, *map(self._features, cut))
+        return rows
+
+    def _of_group(
+        self,
+        own: Features,
+        floor: Features,
+        samples: np.ndarray,
+        stand_ins: np.ndarray,
+        data: np.ndarray,
+    ) -> dict[str, float]:
+        if min(map(len, (samples, stand_ins, data))) < FEWEST:
+            return {}
+        judge = SampleJudge(_rows(self.judge.reference, data))
+        return _side_by_side(judge, _rows(own, samples), _rows(floor, stand_ins))
+
+    def _features(self, images: TokenSet) -> Features:
+        return picture_features(
+            self.tokenizer,
+            images.ids,
+            images.lengths,
+            extractors=self.extractors,
+            batch=self.context.spec.config["batch"],
+            device=self.context.spec.resources.device,
+        )
+
+
+def _side_by_side(judge: SampleJudge, own: Features, floor: Features) -> dict[str, float]:
+    reconstructions = judge.distances(floor)
+    return judge.distances(own) | {
+        f"{name}_reconstructions": value for name, value in reconstructions.items()
+    }
+
+
+def _rows(features: Features, rows: np.ndarray) -> Features:
+    return {name: values[rows] for name, values in features.items()}
+
+
+def _within(images: TokenSet, above: int, up_to: int) -> np.ndarray:
+    return np.flatnonzero((images.lengths > above) & (images.lengths <= up_to))
+
+
+def by_class(samples: TokenSet, data: TokenSet) -> list[dict[str, Any]]:
+    """Mean tokens of the samples and of the real images, class by class."""
+    return [
+        {
+            "label": int(label),
+            "name": samples.names[int(label)],
+            "n": int((samples.labels == label).sum()),
+            "mean_tokens": float(samples.lengths[samples.labels == label].mean()),
+            "n_data": int((data.labels == label).sum()),
+            "mean_tokens_data": float(data.lengths[data.labels == label].mean()),
+        }
+        for label in np.unique(samples.labels)
+    ]

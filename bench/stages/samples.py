@@ -1,0 +1,200 @@
+"""The samples stage: images from a generator, their lengths, and how far they are from real ones.
+
+Beside the samples stand reconstructions of as many training images of the same classes, at the
+lengths that the generator learned from: what the samples of a perfect generator would come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adatok_core.config import Sampling
+from adatok_core.generator.engine import Finished, Request
+from adatok_core.generator.schedule import decode
+from bench.bank import Bank
+from bench.errors import UserError
+from bench.image_seeds import image_seed
+from bench.length_distance import length_distances
+from bench.length_distributions import shares_of
+from bench.memory import keep_freed_memory
+from bench.settings import parse
+from bench.stage import StageContext
+from bench.stages.generator import TrainedGenerator, load_generator
+from bench.stages.sample_gallery import write_gallery
+from bench.stages.sample_measures import SampleMeasures, by_class
+from bench.stages.tokenizer import load_tokenizer
+from bench.token_sets import Lengths, TokenSet, classes_in_proportion, read_token_set
+
+PORTION = 8  # Batches between two reports of progress.
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Sample, decode, measure.
+
+    `images.parquet` has a row per sample: its class, tokens, seed, and whether it was cut at the
+    largest length for want of an end. `ids.npy` holds its ids, with -1 behind its last token.
+
+    Raises:
+        UserError: banks of another tokenizer, too few images, or none of a class that is asked for.
+    """
+    keep_freed_memory()
+    config, inputs = context.spec.config, context.inputs
+    sampling = parse(Sampling, config["sampling"], where="generation.sampling")
+    trained = load_generator(inputs["generator"], device=context.spec.resources.device)
+    lengths = Lengths(trained.budget, inputs["tokenizer"], inputs.get("policy"))
+    data, learned = (
+        read_token_set(
+            Bank.read(inputs[name]),
+            lengths,
+            classes=trained.class_kind,
+            images=inputs.get(f"{name}_images"),
+        )
+        for name in ("bank", "training")
+    )
+    wanted = _rows_of(data, config["labels"])
+    data = data.rows(wanted)
+    labels = classes_in_proportion(data.labels, config["images"])
+    _require_known(np.unique(labels), trained)
+    stand_ins = learned.rows(_like(labels, learned, trained, seed=config["seed"]))
+    finished = _sample(context, trained, labels, sampling)
+    samples = _token_set(finished, labels, data.names)
+    unended = np.array([one.unended for one in finished])
+
+    tokenizer = load_tokenizer(inputs["tokenizer"], device=context.spec.resources.device)
+    measures = SampleMeasures.of(context, tokenizer, trained, sampling, reference_rows=wanted)
+    distance = length_distances(samples.lengths, data.lengths, seed=config["seed"])
+    protocol = measures.protocol()
+    measured, by_length = measures.all(samples, stand_ins, data)
+    metrics = {
+        "mean_tokens": float(samples.lengths.mean()),
+        "min_tokens": int(samples.lengths.min()),
+        "max_tokens": int(samples.lengths.max()),
+        "mean_tokens_data": float(data.lengths.mean()),
+        "unended_share": float(unended.mean()),
+        "length_total_variation": distance["total_variation"]["value"],
+        "length_wasserstein_1": distance["wasserstein_1"]["value"],
+        **trained.held_out,
+        **measured,
+    }
+    _write(context, samples, unended)
+    write_gallery(context, tokenizer, samples, conditional=trained.conditional)
+    return {
+        "metrics": metrics,
+        "curve": [],
+        "controls": {},
+        "generation": {
+            "lengths": {
+                "data": shares_of(data.lengths),
+                "generated": shares_of(samples.lengths),
+                "training": shares_of(learned.lengths),
+            },
+            "unended": int(unended.sum()),
+            "distance": distance,
+            "by_length": by_length,
+            "by_class": by_class(samples, data) if trained.conditional else [],
+            "sampling": protocol.sampling,
+        },
+        "protocol": asdict(protocol),
+        "protocol_hash": protocol.hash,
+    }
+
+
+def _rows_of(data: TokenSet, labels: Sequence[int] | None) -> np.ndarray:
+    """Rows of the images that belong to these classes; all without any."""
+    if labels is None:
+        return np.arange(len(data.labels))
+    missing = sorted({*labels} - {*data.labels.tolist()})
+    if missing:
+        raise UserError(
+            f"generation.labels: no validation image is of class {missing[0]}; name others"
+        )
+    return np.flatnonzero(np.isin(data.labels, labels))
+
+
+def _require_known(classes: np.ndarray, trained: TrainedGenerator) -> None:
+    unknown = sorted({*classes.tolist()} - {*trained.known_classes})
+    if unknown and trained.conditional:
+        raise UserError(
+            f"generation.labels: class {unknown[0]} has validation images, but none in the bank "
+            "that the generator learned from; raise bank.policy_images, or name other classes"
+        )
+
+
+def _like(
+    labels: np.ndarray, learned: TokenSet, trained: TrainedGenerator, *, seed: int
+) -> np.ndarray:
+    """Random rows of the training images, as many of each class as are sampled."""
+    rng = np.random.default_rng(seed)
+    wanted = labels if trained.conditional else np.zeros_like(labels)
+    there = learned.labels if trained.conditional else np.zeros_like(learned.labels)
+    chosen = []
+    for label, count in zip(*np.unique(wanted, return_counts=True), strict=True):
+        rows = np.flatnonzero(there == label)
+        if len(rows) < count:
+            raise UserError(
+                f"generation.images: {count} of class {label} exceed the bank's {len(rows)} "
+                "training images of it; ask for fewer, or raise bank.policy_images"
+            )
+        chosen.append(rng.choice(rows, count, replace=False))
+    return np.concatenate(chosen)
+
+
+def _sample(
+    context: StageContext, trained: TrainedGenerator, labels: np.ndarray, sampling: Sampling
+) -> list[Finished]:
+    """A finished sequence for each label, in portions for the sake of progress."""
+    config = context.spec.config
+    requests = [
+        Request(
+            index=index,
+            label=int(label) if trained.conditional else None,
+            seed=image_seed(config["seed"], index),
+            length=None,
+        )
+        for index, label in enumerate(labels)
+    ]
+    finished: list[Finished] = []
+    portion = PORTION * config["batch"]
+    for first in range(0, len(requests), portion):
+        decoded = decode(
+            trained.generator,
+            trained.vocabulary,
+            requests[first : first + portion],
+            sampling=sampling,
+            slots=config["batch"],
+            mode="refilled",
+            device=context.spec.resources.device,
+        )
+        finished += decoded.finished
+        context.progress(len(finished), len(requests), "images sampled")
+    return finished
+
+
+def _token_set(finished: list[Finished], labels: np.ndarray, names: dict[int, str]) -> TokenSet:
+    lengths = np.array([one.length for one in finished])
+    ids = np.full((len(finished), lengths.max()), -1, dtype=np.int64)
+    for row, one in enumerate(finished):
+        ids[row, : one.length] = one.ids
+    return TokenSet(ids, lengths, labels, names)
+
+
+def _write(context: StageContext, samples: TokenSet, unended: np.ndarray) -> None:
+    seed = context.spec.config["seed"]
+    np.save(context.work / "ids.npy", samples.ids)
+    count = len(samples.lengths)
+    table = pd.DataFrame(
+        {
+            "id": [f"sample/{index:06d}" for index in range(count)],
+            "label": samples.labels,
+            "label_name": [samples.names[label] for label in samples.labels.tolist()],
+            "budget": samples.lengths,
+            "unended": unended,
+            "seed": [image_seed(seed, index) for index in range(count)],
+        }
+    )
+    table.to_parquet(context.work / "images.parquet", index=False)

@@ -1,0 +1,268 @@
+"""The throughput stage: the speed of generation with adaptive lengths against all tokens.
+
+For each batch size and guidance every round has, side by side: sequences of all tokens in step,
+which are the fixed arm and tell what a step costs at each position; then each mode on the adaptive
+lengths. Whatever else the machine does so meets all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from adatok_core.build import build_tokenizer
+from adatok_core.config import TokenizerConfig
+from adatok_core.generator.engine import Engine, Request
+from adatok_core.generator.model import Generator
+from adatok_core.generator.schedule import Decoded
+from adatok_core.generator.schedule import run as decode_all
+from adatok_core.generator.sequences import Vocabulary
+from adatok_core.tokenizer import ElasticTokenizer, parameter_count
+from bench.decode_rows import Arms, Timed
+from bench.decode_timing import PeakMemory, cost_by_position, ideal_seconds
+from bench.generation_config import ThroughputConfig
+from bench.image_seeds import image_seed
+from bench.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
+from bench.memory import keep_freed_memory
+from bench.settings import parse
+from bench.stage import StageContext
+from bench.stages.generator import build_generator, load_generator
+from bench.stages.pixel_timing import pixel_seconds
+from bench.stages.tokenizer import load_tokenizer
+
+WARM_UP_TOKENS = 8
+# What random weights' shape is taken from; the rest of the config are the throughput's settings.
+SHAPE = ("tokenizer", "resolution")
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Measure all that the configuration asks for.
+
+    On a CPU the warm-up is a few tokens of one batch; on a GPU, where every shape of a step is made
+    ready at its first use, it is a whole round.
+    """
+    keep_freed_memory()
+    raw = {key: value for key, value in context.spec.config.items() if key not in SHAPE}
+    asked = parse(ThroughputConfig, raw, where="throughput")
+    subject = _subject(context, asked)
+    requests = _requests(context, asked, subject)
+    rows, costs, lengths = [], [], None
+    settings = list(itertools.product(asked.batches, asked.guidance))
+    for done, (batch, guidance) in enumerate(settings):
+        context.progress(done, len(settings), f"settings, batch {batch}, guidance {guidance:g}")
+        measuring = _Measuring(subject, asked, batch, guidance, context.spec.resources.device)
+        arms, cost, lengths = measuring.measure(requests)
+        place = {"batch": batch, "guidance": guidance != 1, "guidance_scale": guidance}
+        costs += [place | {"position": p, "seconds": float(s)} for p, s in enumerate(cost)]
+        for pixels in (False, True) if asked.pixels else (False,):
+            rows += [place | row for row in arms.rows(pixels=pixels)]
+    device = context.spec.resources.device
+    return {
+        "metrics": _metrics(rows) | {"mean_tokens": float(lengths.mean())},
+        "curve": [],
+        "controls": {},
+        "throughput": {
+            "weights": subject.weights,
+            "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+            "threads": torch.get_num_threads(),
+            "precision": asked.precision,
+            "parameters": parameter_count(subject.generator),
+            "vocabulary_size": subject.vocabulary.size,
+            "repeats": asked.repeats,
+            "rows": rows,
+            "cost_by_position": costs,
+            "lengths": {
+                "kind": asked.lengths.kind,
+                "fixed": subject.largest,
+                "mean": float(lengths.mean()),
+                "shares": shares_of(lengths),
+                "token_ratio": subject.largest / float(lengths.mean()),
+            },
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: a generator, and the tokenizer whose pixels follow."""
+
+    generator: Generator
+    vocabulary: Vocabulary
+    tokenizer: ElasticTokenizer
+    weights: str
+
+    @property
+    def largest(self) -> int:
+        """Tokens of the fixed arm."""
+        return self.vocabulary.max_length
+
+
+def _subject(context: StageContext, asked: ThroughputConfig) -> _Subject:
+    device, inputs = context.spec.resources.device, context.inputs
+    if "tokenizer" in inputs:
+        tokenizer = load_tokenizer(inputs["tokenizer"], device=device)
+    else:
+        config = parse(TokenizerConfig, context.spec.config["tokenizer"], where="tokenizer")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(asked.seed)
+            tokenizer = build_tokenizer(config, image_size=context.spec.config["resolution"])
+        tokenizer = tokenizer.to(device).eval()
+    if "generator" in inputs:
+        trained = load_generator(inputs["generator"], device=device)
+        return _Subject(trained.generator, trained.vocabulary, tokenizer, "trained")
+    vocabulary = Vocabulary(
+        codes=tokenizer.quantizer.codebook_size,
+        budgets=(tokenizer.max_tokens,),
+        classes=asked.classes,
+    )
+    generator = build_generator(asked.generator, vocabulary, seed=asked.seed).eval()
+    return _Subject(generator, vocabulary, tokenizer, "random")
+
+
+def _requests(context: StageContext, asked: ThroughputConfig, subject: _Subject) -> list[Request]:
+    """One request per image, its length known unless the model decides."""
+    if isinstance(asked.lengths, ModelLengths):
+        lengths = [None] * asked.images
+    else:
+        if isinstance(asked.lengths, PolicyLengths):
+            table = pd.read_parquet(context.inputs["evaluation"] / "images.parquet")
+            shares = shares_of(table["budget"].to_numpy())
+        else:
+            shares = asked.lengths.shares()
+        lengths = draw_lengths(shares, asked.images, seed=asked.seed).tolist()
+    conditional = subject.generator.config.class_conditional
+    labels = np.random.default_rng(asked.seed).integers(
+        subject.vocabulary.classes if conditional else 1, size=asked.images
+    )
+    return [
+        Request(
+            index=index,
+            label=int(labels[index]) if conditional else None,
+            seed=image_seed(asked.seed, index),
+            length=length,
+        )
+        for index, length in enumerate(lengths)
+    ]
+
+
+class _Measuring:
+    """Rounds of one batch size and guidance."""
+
+    def __init__(
+        self,
+        subject: _Subject,
+        asked: ThroughputConfig,
+        batch: int,
+        guidance: float,
+        device: str,
+    ):
+        self.subject, self.asked, self.batch, self.device = subject, asked, batch, device
+        self.engine = Engine(
+            subject.generator,
+            subject.vocabulary,
+            sampling=replace(asked.sampling, guidance=guidance),
+            slots=batch,
+            precision=asked.precision,
+            device=device,
+        )
+
+    def measure(self, requests: Sequence[Request]) -> tuple[Arms, np.ndarray, np.ndarray]:
+        """All arms; seconds of a step by position, median over rounds; the adaptive lengths.
+
+        Every mode decodes the same images, so their pixels are timed once a round.
+        """
+        asked, full = self.asked, self._full(requests)
+        self._warm_up(full, requests)
+        fixed, ideal, costs = [], [], []
+        modes: dict[str, list[Timed]] = {mode: [] for mode in asked.modes}
+        for _ in range(asked.repeats):
+            timed, decoded = self._timed(full, "padded", trace=True)
+            fixed.append(replace(timed, **self._pixels(decoded)))
+            costs.append(cost_by_position(decoded))
+            round_ = {mode: self._timed(requests, mode) for mode in asked.modes}
+            decoded = next(iter(round_.values()))[1]
+            pixels = self._pixels(decoded)
+            for mode, (timed, _) in round_.items():
+                modes[mode].append(replace(timed, **pixels))
+            steps = [image.steps for image in decoded.finished]
+            ideal.append(
+                Timed(
+                    images=len(decoded.finished),
+                    tokens=_tokens(decoded),
+                    seconds=ideal_seconds(costs[-1], steps, slots=self.batch),
+                    pixel_seconds=pixels["pixel_seconds"],
+                )
+            )
+        lengths = np.array([image.length for image in decoded.finished])
+        return Arms(fixed, ideal, modes), np.median(costs, axis=0), lengths
+
+    def _full(self, requests: Sequence[Request]) -> list[Request]:
+        """Whole batches of all tokens, about as much work as the adaptive `requests`."""
+        largest = self.subject.largest
+        tokens = sum(one.length or largest for one in requests)
+        count = self.batch * max(1, round(tokens / (largest * self.batch)))
+        cycle = itertools.cycle(requests)
+        return [replace(next(cycle), index=index, length=largest) for index in range(count)]
+
+    def _warm_up(self, full: Sequence[Request], requests: Sequence[Request]) -> None:
+        if self.device == "cuda":
+            self._pixels(self._timed(full, "padded")[1])
+            for mode in self.asked.modes:
+                self._pixels(self._timed(requests, mode)[1])
+            return
+        vocabulary = self.subject.vocabulary
+        few = min(vocabulary.max_length, WARM_UP_TOKENS)
+        if vocabulary.lengths == "length_token":
+            few = vocabulary.budgets[0]
+        short = [replace(one, length=few) for one in full[: self.batch]]
+        self._pixels(self._timed(short, "padded")[1])
+
+    def _timed(
+        self, requests: Sequence[Request], mode: str, *, trace: bool = False
+    ) -> tuple[Timed, Decoded]:
+        memory = PeakMemory.begin(self.device)
+        decoded = decode_all(self.engine, requests, mode=mode, trace=trace)
+        timed = Timed(
+            images=len(decoded.finished),
+            tokens=_tokens(decoded),
+            seconds=decoded.seconds,
+            first_image_seconds=decoded.first_image_seconds,
+            peak_memory_bytes=memory.read(),
+            occupancy=decoded.active_slot_steps / (decoded.steps * self.batch),
+        )
+        return timed, decoded
+
+    def _pixels(self, decoded: Decoded) -> dict[str, Any]:
+        """Seconds of the pixels of all images, and their peak memory; nothing if not asked for."""
+        if not self.asked.pixels:
+            return {"pixel_seconds": 0.0}
+        memory = PeakMemory.begin(self.device)
+        seconds = pixel_seconds(
+            self.subject.tokenizer, decoded.finished, batch=self.batch, device=self.device
+        )
+        return {"pixel_seconds": seconds, "pixel_peak_memory_bytes": memory.read()}
+
+
+def _tokens(decoded: Decoded) -> int:
+    return sum(image.length for image in decoded.finished)
+
+
+def _metrics(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The rows' main numbers under names that say which row they are of."""
+    metrics = {}
+    for row in rows:
+        place = f"{row['arm'] if row['arm'] == 'fixed' else row['mode']}/batch_{row['batch']}"
+        if row["guidance"]:
+            place += f"/guidance_{row['guidance_scale']:g}"
+        place += "/pixels" * row["pixels"]
+        metrics[f"images_per_second/{place}"] = row["images_per_second"]["median"]
+        if row["arm"] == "adaptive":
+            metrics[f"ratio/{place}"] = row["ratio"]
+            metrics[f"of_ideal/{place}"] = row["of_ideal"]
+    return metrics
