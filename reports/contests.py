@@ -17,6 +17,7 @@ from reports.groups import (
     has_collapsed,
     is_allocation,
     is_elastic,
+    is_reconstruction,
     repetition_seed,
     setting,
     tokenizer_identity,
@@ -101,6 +102,7 @@ class Contest:
 
 def contests(records: list[Record]) -> list[Contest]:
     """One for each arm whose length comes from the mean budget of others; some may lack results."""
+    records = [record for record in records if is_reconstruction(record)]
     waiting = group_by_seed([record for record in records if record.get("length_from")])
     return [found for group in waiting if (found := _contest(group, records)) is not None]
 

@@ -12,6 +12,7 @@ from reports.groups import (
     Record,
     group_by_seed,
     is_allocation,
+    is_reconstruction,
     setting,
     tokenizer_identity,
 )
@@ -50,6 +51,7 @@ class Entry:
 
 def entries(records: list[Record]) -> list[Entry]:
     """An entry per group of cells that differ in seeds only, tokenizer by tokenizer."""
+    records = [record for record in records if is_reconstruction(record)]
     names = {
         repr(tokenizer_identity(record)): record["arm"]
         for record in records

@@ -55,7 +55,7 @@ def run(context: StageContext) -> dict[str, Any]:
     rows, costs, lengths = [], [], None
     settings = list(itertools.product(asked.batches, asked.guidance))
     for done, (batch, guidance) in enumerate(settings):
-        context.progress(done, len(settings), f"batch {batch}, guidance {guidance:g}")
+        context.progress(done, len(settings), f"settings, batch {batch}, guidance {guidance:g}")
         measuring = _Measuring(subject, asked, batch, guidance, context.spec.resources.device)
         arms, cost, lengths = measuring.measure(requests)
         place = {"batch": batch, "guidance": guidance != 1, "guidance_scale": guidance}

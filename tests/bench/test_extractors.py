@@ -76,3 +76,9 @@ def test_a_weight_file_with_another_hash_is_refused(inception_weights):
 def test_a_missing_weight_file_is_named():
     with pytest.raises(UserError, match=r"/nowhere\.pth"):
         build_extractors(resolution=32, inception_weights="/nowhere.pth", device="cpu")
+
+
+def test_features_alone_are_those_of_a_comparison():
+    for extractor in build_extractors(resolution=32, device="cpu", second=True):
+        (compared, *_), _ = extractor.compare(ORIGINAL, DECODED)
+        assert torch.equal(extractor.features(ORIGINAL), compared)

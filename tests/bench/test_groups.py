@@ -1,6 +1,6 @@
 import pytest
 
-from bench.groups import group_by_seed, repetition_name, repetition_seed
+from bench.groups import group_by_seed, is_reconstruction, repetition_name, repetition_seed
 
 
 def record(*, training=0, policy=0, value=1.0, group="a"):
@@ -42,3 +42,20 @@ def test_groups_keep_their_order_and_average_what_shares_a_seed():
     assert first.by_seed(lambda r: r["metrics"]["mse"], path="policy.seed") == {0: 1.5}
     assert first.by_seed(lambda r: None) is None
     assert first.interval("mse").n == first.repetitions == 2
+
+
+def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_samples():
+    def cell(training, samples):
+        made = record()
+        made["settings"]["generation"] = {"training": {"seed": training}, "seed": samples}
+        return made
+
+    assert repetition_seed([cell(0, 0), cell(1, 0)]) == "generation.training.seed"
+    assert repetition_seed([cell(0, 0), cell(0, 1)]) == "generation.seed"
+    assert repetition_name("generation.training.seed") == "generator seeds"
+    assert repetition_name("generation.seed") == "generator seeds"
+
+
+def test_records_without_a_kind_are_of_reconstructions():
+    assert is_reconstruction(record())
+    assert not is_reconstruction({**record(), "kind": "generation"})

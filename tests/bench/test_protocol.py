@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from bench.errors import UserError
-from bench.protocol import Protocol, require_one_protocol
+from bench.protocol import Protocol, SampleProtocol, require_one_protocol
 
 ABOUT = {
     "images": {"digest": "d", "count": 24},
@@ -100,3 +100,22 @@ def test_a_field_that_only_one_side_has_is_a_difference():
     for pair in ([protocol, {**protocol, "dither": 1}], [{**protocol, "dither": 1}, protocol]):
         with pytest.raises(UserError, match="'dither' differs"):
             require_one_protocol(pair)
+
+
+def test_samples_have_a_protocol_of_their_own():
+    sampling = {"temperature": 1.0, "guidance": 2.0, "images": 20}
+    protocol = SampleProtocol.of_samples(ABOUT, estimators={}, sampling=sampling)
+    paired = Protocol.of_bank(ABOUT)
+    assert protocol.reference == "unpaired originals of the validation images"
+    assert protocol.sampling == sampling
+    assert (
+        asdict(protocol).items()
+        > {name: value for name, value in asdict(paired).items() if name != "reference"}.items()
+    )
+    assert protocol.hash != paired.hash
+    assert "sampling" not in asdict(paired)  # its hash is what it was
+    with pytest.raises(UserError, match=r"'reference' differs \(paired originals and unpaired"):
+        require_one_protocol([asdict(paired), asdict(protocol)])
+    other = SampleProtocol.of_samples(ABOUT, estimators={}, sampling={**sampling, "guidance": 3.0})
+    with pytest.raises(UserError, match=r"'sampling\.guidance' differs \(2\.0 and 3\.0\)"):
+        require_one_protocol([asdict(protocol), asdict(other)])

@@ -248,5 +248,5 @@ def test_a_level_is_watched_from_its_begin_to_its_end(small_run, store):
     assert seen == [
         (4, 5, [policy.name]),
         {policy.name},
-        ["bank", "data", "evaluation", "policy", "tokenizer"],
+        ["bank", "data", "evaluation", "png_sizes", "policy", "tokenizer"],
     ]

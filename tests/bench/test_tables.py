@@ -143,3 +143,13 @@ def test_metrics_of_another_kind_are_shown_where_no_main_one_is_known():
 def test_only_the_metrics_asked_for():
     (row,) = result_rows([record("a", {"mse": 0.5, "odd": 3.0})], ["odd"])
     assert row == {"key": "key of a", "status": "done", "cell": "a", "odd": 3.0}
+
+
+def test_a_throughput_shows_its_ratios_and_the_rate_they_are_of():
+    metrics = {
+        "ratio/refilled/batch_8": 2.0,
+        "images_per_second/fixed/batch_8": 5.0,
+        "of_ideal/refilled/batch_8": 0.9,
+    }
+    (row,) = result_rows([record("a", metrics)])
+    assert list(row)[3:] == ["images_per_second/fixed/batch_8", "ratio/refilled/batch_8"]

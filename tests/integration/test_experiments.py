@@ -11,7 +11,7 @@ QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem
 
 def test_every_suite_in_the_repository_is_valid(adatok):
     suites = sorted(EXPERIMENTS.rglob("*.yaml"))
-    assert len(suites) == 1 + 14 + 14  # quickstart, the questions, and each again for a GPU
+    assert len(suites) == 1 + 16 + 16  # quickstart, the questions, and each again for a GPU
     answer = adatok("validate", *suites)
     assert answer.code == 0, answer.err
     assert answer.out.count(": valid, ") == len(suites)
@@ -24,7 +24,7 @@ def test_every_suite_has_a_question_and_a_report_of_its_own():
     # Names are folders of the store: two suites of one name would mix their records.
     assert len({suite.name for suite in suites}) == len(suites)
     small = [suite for suite in suites if suite.path.parent == EXPERIMENTS]
-    assert len({suite.question for suite in small}) == len(small) == 15
+    assert len({suite.question for suite in small}) == len(small) == 17
 
 
 def labels(suite):
@@ -42,6 +42,13 @@ def test_a_question_is_asked_on_a_gpu_with_the_same_arms(name):
     assert {resources.device for resources in small.resources.values()} == {"cpu"}
     assert large.resources["tokenizer"].device == large.resources["bank"].device == "cuda"
     for one, other in zip(small.cells, large.cells, strict=True):
+        if one.config.kind == "throughput":
+            assert other.config.throughput.images > one.config.throughput.images
+            assert other.config.throughput.generator.width >= one.config.throughput.generator.width
+            continue
         assert other.config.data.resolution > one.config.data.resolution
         assert other.config.tokenizer.width > one.config.tokenizer.width
         assert other.config.policy == one.config.policy
+        if one.config.generation is not None:
+            assert other.config.generation.images > one.config.generation.images
+            assert other.config.generation.budget == one.config.generation.budget

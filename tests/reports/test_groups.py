@@ -182,3 +182,10 @@ def test_allocators_are_named_by_kind_and_aim(allocator, settings, name):
     assert allocator_name(record) == name
     assert allocation_label(record) == f"heuristics, {name}"
     assert allocation_label({**record, "arm": settings["kind"]}) == name
+
+
+def test_other_kinds_of_records_are_left_out(records, done):
+    samples = {**done[0], "kind": "generation", "protocol": {"other": "protocol"}}
+    speed = {**done[0], "kind": "throughput"}
+    del speed["protocol"]
+    assert done_records([*records, samples, speed]) == done

@@ -11,6 +11,7 @@ def test_every_stage_of_a_cell_has_a_label_of_its_own(small_run):
         "data.train",
         "data.validation",
         "evaluation",
+        "png_sizes",
         "policy",
         "tokenizer",
     ]
@@ -36,6 +37,7 @@ def test_without_the_store_there_are_numbers_instead_and_no_times(small_run, tmp
         "data",
         "data.2",
         "evaluation",
+        "png_sizes",
         "policy",
         "tokenizer",
     ]
