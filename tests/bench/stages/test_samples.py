@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from adatok_core.tokenizer import to_uint8
 from bench.bank import Bank
 from bench.errors import UserError
 from bench.gallery import Gallery
-from bench.stages import samples
+from bench.stages import generator, samples
 from bench.stages.generator import load_generator
 from bench.stages.pictures import picture_features, pictures
 from bench.stages.sample_measures import SampleMeasures
@@ -214,3 +215,33 @@ def test_features_do_not_depend_on_the_batch(generation_run):
 
 def test_a_record_is_plain_json(record):
     json.dumps(record("adaptive"), allow_nan=False)
+
+
+def test_a_generator_without_classes_is_asked_for_none(generation_run, context, no_pictures):
+    spec = generation_run.spec("fixed", "generator")
+    bare = {**spec.config["generator"], "class_conditional": False, "class_dropout": 0.0}
+    trained = context(
+        "fixed", "generator", of=generation_run, config={"generator": bare}, work="generator"
+    )
+    generator.run(trained)
+    again = context(
+        "fixed",
+        "",
+        of=generation_run,
+        config={"labels": None},
+        inputs={"generator": trained.work},
+        work="samples",
+    )
+    result = samples.run(again)
+    assert result["generation"]["by_class"] == []
+    assert result["protocol"]["sampling"]["classes"] is None
+    gallery = Gallery.read(again.work)
+    assert [row.group for row in gallery.rows] == [""]
+    assert len(gallery.columns) == 8
+    with pytest.raises(ValueError, match="guidance"):
+        samples.run(replace(again, spec=with_guidance(again.spec)))
+
+
+def with_guidance(spec):
+    sampling = {**spec.config["sampling"], "guidance": 2.0}
+    return replace(spec, config={**spec.config, "sampling": sampling})
