@@ -90,45 +90,56 @@ class SampleMeasures:
 
     def all(
         self, samples: TokenSet, stand_ins: TokenSet, data: TokenSet
-    ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Metrics of all samples, and a row per length; reconstructions' end in `_reconstructions`.
+    ) -> tuple[dict[str, float], list[dict[str, Any]], list[dict[str, Any]]]:
+        """Metrics, rows by length, and rows by group; `data` are the reference's real images.
 
-        `data` are the real images of the reference. A row: `tokens`, `n` samples, `n_reference`
-        real images, distances. Where all samples have one length, rows are of their prefixes
-        (`of: prefixes`) at each of the tokenizer's budgets up to it. Where lengths differ, a row is
-        of the samples with no more than `tokens` and more than the row before it, against the real
-        images of such lengths (`of: groups`), without distances where a side has fewer than 2.
+        Distances of reconstructions end in `_reconstructions`. A row has `tokens`, `n` samples,
+        `n_reference` real images and distances. By length: all samples with no more than their
+        first `tokens`, at each of the tokenizer's budgets, against the whole reference. By group,
+        where lengths differ: the samples of more tokens than the row before and no more than
+        `tokens`, against the real images of such lengths alone; the rows are not comparable with
+        each other. There are no distances where a side has fewer than 2 images.
         """
         own, floor = self._features(samples), self._features(stand_ins)
         whole = _side_by_side(self.judge, own, floor)
         metrics = whole | self.judge.intervals(own)
         if self.context.spec.config["generative"]:
             metrics |= self.judge.scores(own)
+        by_length = self._by_length(samples, stand_ins, whole)
         if self.trained.budget is not None:
-            return metrics, self._by_prefix(samples, stand_ins, whole)
+            return metrics, by_length, []
         budgets, sides = self.trained.vocabulary.budgets, (samples, stand_ins, data)
         groups = [
             [_within(one, above, up_to) for one in sides]
             for above, up_to in zip((0, *budgets), budgets, strict=False)
         ]
-        return metrics, [
-            {"of": "groups", "tokens": tokens, "n": len(group[0]), "n_reference": len(group[2])}
+        by_group = [
+            {"tokens": tokens, "n": len(group[0]), "n_reference": len(group[2])}
             | self._of_group(own, floor, *group)
             for tokens, group in zip(budgets, groups, strict=True)
         ]
+        return metrics, by_length, by_group
 
-    def _by_prefix(
+    def _by_length(
         self, samples: TokenSet, stand_ins: TokenSet, whole: dict[str, float]
     ) -> list[dict[str, Any]]:
-        """A row per budget up to the samples' own, whose distances are those of the `whole`."""
-        budgets = self.bank.budgets[self.bank.budgets <= self.trained.budget].tolist()
-        rows = [{"of": "prefixes", "tokens": k, "n": len(samples.ids)} for k in budgets]
-        for row in rows:
-            row["n_reference"] = len(next(iter(self.judge.reference.values())))
-            lengths = np.full(len(samples.ids), row["tokens"])
-            cut = (replace(images, lengths=lengths) for images in (samples, stand_ins))
-            last = row["tokens"] == self.trained.budget
-            row |= whole if last else _side_by_side(self.judge, *map(self._features, cut))
+        """The last row is that of the `whole` samples."""
+        largest = self.trained.vocabulary.max_length
+        rows = []
+        for tokens in self.bank.budgets[self.bank.budgets <= largest].tolist():
+            cut = [
+                replace(images, lengths=np.minimum(images.lengths, tokens))
+                for images in (samples, stand_ins)
+            ]
+            row = {
+                "tokens": tokens,
+                "mean_tokens": float(cut[0].lengths.mean()),
+                "n": len(samples.ids),
+                "n_reference": len(next(iter(self.judge.reference.values()))),
+            }
+            if tokens < largest:
+                row |= _side_by_side(self.judge, *map(self._features, cut))
+            rows.append(row if tokens < largest else row | whole)
         return rows
 
     def _of_group(

@@ -69,7 +69,7 @@ def run(context: StageContext) -> dict[str, Any]:
     measures = SampleMeasures.of(context, tokenizer, trained, sampling, reference_rows=wanted)
     distance = length_distances(samples.lengths, data.lengths, seed=config["seed"])
     protocol = measures.protocol()
-    measured, by_length = measures.all(samples, stand_ins, data)
+    measured, by_length, by_group = measures.all(samples, stand_ins, data)
     metrics = {
         "mean_tokens": float(samples.lengths.mean()),
         "min_tokens": int(samples.lengths.min()),
@@ -96,6 +96,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "unended": int(unended.sum()),
             "distance": distance,
             "by_length": by_length,
+            "by_group": by_group,
             "by_class": by_class(samples, data) if trained.conditional else [],
             "sampling": protocol.sampling,
         },

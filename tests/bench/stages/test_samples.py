@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from adatok_core.tokenizer import to_uint8
 from bench.bank import Bank
 from bench.errors import UserError
 from bench.gallery import Gallery
-from bench.stages import samples
+from bench.stages import generator, samples
 from bench.stages.generator import load_generator
 from bench.stages.pictures import picture_features, pictures
 from bench.stages.sample_measures import SampleMeasures
@@ -37,7 +38,7 @@ def table(generation_run):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Pictures are not measured: where they do not matter, they take all the time."""
-    monkeypatch.setattr(SampleMeasures, "all", lambda self, *images: ({}, []))
+    monkeypatch.setattr(SampleMeasures, "all", lambda self, *images: ({}, [], []))
 
 
 def test_every_sample_is_decoded_from_its_own_seed(generation_run, table):
@@ -89,20 +90,24 @@ def test_distances_stand_beside_those_of_reconstructions(record):
         assert metrics["gfd_lite0"] > 0
 
 
-def test_samples_of_one_length_are_measured_at_every_shorter_one(record):
+def test_samples_are_measured_at_every_shorter_length(record, table):
     rows = record("fixed")["generation"]["by_length"]
-    assert [(row["of"], row["tokens"], row["n"]) for row in rows] == [
-        ("prefixes", 1, 20),
-        ("prefixes", 2, 20),
-    ]
+    assert [(row["tokens"], row["n"]) for row in rows] == [(1, 20), (2, 20)]
+    assert record("fixed")["generation"]["by_group"] == []
     metrics = record("fixed")["metrics"]
     assert rows[-1]["gfd_lite0"] == metrics["gfd_lite0"]
     assert rows[0]["gfd_lite0"] != metrics["gfd_lite0"]
+    adaptive, lengths = record("adaptive"), table("adaptive")["budget"]
+    rows = adaptive["generation"]["by_length"]
+    assert [row["tokens"] for row in rows] == [1, 2, 4]
+    assert [row["mean_tokens"] for row in rows] == [lengths.clip(upper=k).mean() for k in (1, 2, 4)]
+    assert [row["n_reference"] for row in rows] == [24] * 3
+    assert rows[-1]["gfd_lite0"] == adaptive["metrics"]["gfd_lite0"]
 
 
 def test_samples_of_own_lengths_are_measured_in_groups(record, table):
-    rows, lengths = record("adaptive")["generation"]["by_length"], table("adaptive")["budget"]
-    assert [(row["of"], row["tokens"]) for row in rows] == [("groups", k) for k in (1, 2, 4)]
+    rows, lengths = record("adaptive")["generation"]["by_group"], table("adaptive")["budget"]
+    assert [row["tokens"] for row in rows] == [1, 2, 4]
     assert [row["n"] for row in rows] == [
         (lengths == 1).sum(), (lengths == 2).sum(), (lengths > 2).sum()
     ]  # fmt: skip
@@ -214,3 +219,33 @@ def test_features_do_not_depend_on_the_batch(generation_run):
 
 def test_a_record_is_plain_json(record):
     json.dumps(record("adaptive"), allow_nan=False)
+
+
+def test_a_generator_without_classes_is_asked_for_none(generation_run, context, no_pictures):
+    spec = generation_run.spec("fixed", "generator")
+    bare = {**spec.config["generator"], "class_conditional": False, "class_dropout": 0.0}
+    trained = context(
+        "fixed", "generator", of=generation_run, config={"generator": bare}, work="generator"
+    )
+    generator.run(trained)
+    again = context(
+        "fixed",
+        "",
+        of=generation_run,
+        config={"labels": None},
+        inputs={"generator": trained.work},
+        work="samples",
+    )
+    result = samples.run(again)
+    assert result["generation"]["by_class"] == []
+    assert result["protocol"]["sampling"]["classes"] is None
+    gallery = Gallery.read(again.work)
+    assert [row.group for row in gallery.rows] == [""]
+    assert len(gallery.columns) == 8
+    with pytest.raises(ValueError, match="guidance"):
+        samples.run(replace(again, spec=with_guidance(again.spec)))
+
+
+def with_guidance(spec):
+    sampling = {**spec.config["sampling"], "guidance": 2.0}
+    return replace(spec, config={**spec.config, "sampling": sampling})
