@@ -38,7 +38,7 @@ def report(records: list[Record], folder: Path) -> Report:
         UserError: the records' protocols differ.
     """
     done, notes = done_records(records), unfinished(records)
-    arm = reference_arm(records) if records else None
+    arm = reference_arm(records)
     if arm is None:
         why = "Ablation: not drawn, the suite names no reference_arm to set the others against"
         return Report(text=page(why, notes))
