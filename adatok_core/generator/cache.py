@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 # `U` is rounded up to a multiple of it, so that few shapes occur.
-STRIDE = 8
+STRIDE = 4
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ Mode = Literal["refilled", "bucketed", "padded"]
 
 # Of how many rounds at the end of the queue the longest come first: then the slots, refilled one by
 # one, fall idle at nearly the same time.
-LAST_ROUNDS = 4
+LAST_ROUNDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
