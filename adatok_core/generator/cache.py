@@ -135,7 +135,8 @@ def attend_blocks(
     reads, block = len(window.reader), keys.shape[2]
     keys, values = keys[:reads].flatten(0, 1), values[:reads].flatten(0, 1)
 
-    asked = (queries * width**-0.5)[window.reader.clamp(max=sequences - 1)]
+    # Nobody's blocks are asked what the last sequence asks, and what is read of them is dropped.
+    asked = (queries * width**-0.5).index_select(0, window.reader.clamp(max=sequences - 1))
     scores = torch.bmm(asked.view(-1, 1, width), keys.transpose(1, 2)).view(reads, heads, block)
     rows = scores.new_empty(sequences + 1, heads, window.hidden.shape[-1])
     by_block = rows.unflatten(-1, (-1, block)).transpose(1, 2)
