@@ -184,7 +184,7 @@ def step_at(engine: Engine, options: argparse.Namespace, position: int) -> dict[
 
     @torch.inference_mode()
     def sampling() -> None:
-        engine._choose(logits, positions)
+        engine.draw(logits, positions)
 
     return in_turns(
         options.repeats,
