@@ -41,8 +41,8 @@ def test_slots_are_free_until_taken_and_again_once_released(untrained):
 def test_a_sequence_that_runs_on_keeps_its_length(untrained):
     """Whatever it predicts then, further end tokens included."""
     made = _, vocabulary = untrained("end_token", seed=1)
-    engine = engine_of(made, sampling=Sampling(), slots=20)
-    for index in range(20):
+    engine = engine_of(made, sampling=Sampling(), slots=100)
+    for index in range(100):
         engine.start(Request(index=index, label=0, seed=index))
     images, ends = {}, 0
     for _ in range(vocabulary.max_steps):
