@@ -36,7 +36,10 @@ class Window:
 
 
 class BlockCache:
-    """The pool `[depth, P, H, block, d]` of keys and of values, and who has which of its blocks."""
+    """The pool `[depth, 2, P, H, block, d]` of keys and values, and who has which of its blocks.
+
+    `layers`: views of it, keys and values `[P, H, block, d]` of each layer.
+    """
 
     def __init__(
         self,
@@ -54,11 +57,11 @@ class BlockCache:
         self.device = device
         most = math.ceil(positions / block)
         pool = round_up(slots * most, STRIDE)
-        shape = (depth, pool, heads, block, head_width)
+        shape = (depth, 2, pool, heads, block, head_width)
         # Zeros, not whatever memory holds: a hidden position has the weight 0, and 0 * NaN is NaN.
-        keys, values = torch.zeros(2, *shape, dtype=dtype, device=device)
-        self.layers = list(zip(keys, values, strict=True))
-        self.block_bytes = 2 * keys[:, 0].numel() * keys.element_size()
+        self.pool = torch.zeros(shape, dtype=dtype, device=device)
+        self.layers = [(keys, values) for keys, values in self.pool]
+        self.block_bytes = self.pool[:, :, 0].numel() * self.pool.element_size()
         self.used = self.peak = 0
         self._owner = np.zeros(pool, dtype=np.int64)
         self._nth = np.zeros(pool, dtype=np.int64)
@@ -102,8 +105,7 @@ class BlockCache:
         self.peak = max(self.peak, self.used)
 
     def _move(self, source: int, target: int) -> None:
-        for keys, values in self.layers:
-            keys[target], values[target] = keys[source], values[source]
+        self.pool[:, :, target] = self.pool[:, :, source]
         owner, nth = self._owner[source], self._nth[source]
         self._owner[target], self._nth[target] = owner, nth
         self._blocks[owner][nth] = target
