@@ -24,15 +24,17 @@ class Window:
     """What the sequences of one step write and read, the same in every layer.
 
     `block`, `offset`: where each puts its key and value, `[S]`. `reader`, `nth`: who reads each
-    block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `hidden`: the
-    positions past each sequence's last, `[S + 1, 1, W * block size]`.
+    block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `bias`: 0 at the
+    positions that are read and minus infinity past each sequence's last, `[U * H, 1, block size]`.
+    `width`: positions of `W` blocks.
     """
 
     block: Tensor
     offset: Tensor
     reader: Tensor
     nth: Tensor
-    hidden: Tensor
+    bias: Tensor
+    width: int
 
 
 class BlockCache:
@@ -85,10 +87,20 @@ class BlockCache:
         reader, nth = row[self._owner[:reads]], self._nth[:reads].copy()
         reader[self.used :], nth[self.used :] = len(slots), 0
         block, offset = np.array(places).T
-        last = np.array([*positions, 0])[:, None, None]
+        tensors = [
+            torch.from_numpy(array).to(self.device) for array in (block, offset, reader, nth)
+        ]
         width = self.block * max(len(self._blocks[slot]) for slot in slots)
-        arrays = (block, offset, reader, nth, np.arange(width) > last)
-        return Window(*(torch.from_numpy(array).to(self.device) for array in arrays))
+        bias = self._bias(nth, last=np.array([*positions, 0])[reader])
+        return Window(*tensors, bias=bias, width=width)
+
+    def _bias(self, nth: np.ndarray, *, last: np.ndarray) -> Tensor:
+        """The bias of blocks, each the `nth [U]` of a reader that is at position `last [U]`."""
+        places = nth[:, None] * self.block + np.arange(self.block)
+        hidden = torch.from_numpy(places > last[:, None]).to(self.device)
+        bias = torch.zeros(hidden.shape, dtype=self.pool.dtype, device=self.device)
+        heads = self.pool.shape[3]
+        return bias.masked_fill_(hidden, -math.inf).repeat_interleave(heads, dim=0)[:, None]
 
     def release(self, slot: int) -> None:
         """Give back the blocks of `slot`; the last ones in use move into the gaps."""
@@ -139,11 +151,11 @@ def attend_blocks(
 
     # Nobody's blocks are asked what the last sequence asks, and what is read of them is dropped.
     asked = (queries * width**-0.5).index_select(0, window.reader.clamp(max=sequences - 1))
-    scores = torch.bmm(asked.view(-1, 1, width), keys.transpose(1, 2)).view(reads, heads, block)
-    rows = scores.new_empty(sequences + 1, heads, window.hidden.shape[-1])
+    scores = torch.baddbmm(window.bias, asked.view(-1, 1, width), keys.transpose(1, 2))
+    rows = scores.new_full((sequences + 1, heads, window.width), -math.inf)
     by_block = rows.unflatten(-1, (-1, block)).transpose(1, 2)
-    by_block[window.reader, window.nth] = scores
-    weights = rows.masked_fill_(window.hidden, -math.inf).softmax(-1)
-    weights = weights.unflatten(-1, (-1, block)).transpose(1, 2)[window.reader, window.nth]
+    by_block[window.reader, window.nth] = scores.view(reads, heads, block)
+    weights = rows.softmax(-1).unflatten(-1, (-1, block)).transpose(1, 2)
+    weights = weights[window.reader, window.nth]
     read = torch.bmm(weights.reshape(-1, 1, block), values).view(reads, heads, width)
     return read.new_zeros(sequences + 1, heads, width).index_add_(0, window.reader, read)[:-1]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -81,8 +83,10 @@ def test_a_step_reads_the_blocks_of_each_sequence_and_no_more():
     assert window.nth.tolist() == [0, 1, 2, 0, 1, *rest]
     assert window.block.tolist() == [2, 4]
     assert window.offset.tolist() == [1, 0]
-    assert window.hidden.shape == (3, 1, 6)
-    assert (~window.hidden).sum((1, 2)).tolist() == [6, 3, 1]
+    assert window.width == 6
+    read = window.bias.view(-1, HEADS, 2)
+    assert read[:5, 0].tolist() == read[:5, 1].tolist()
+    assert read[:5, 0].tolist() == [[0, 0], [0, 0], [0, 0], [0, 0], [0, -math.inf]]
 
 
 def test_released_blocks_are_filled_from_the_end():

@@ -90,7 +90,7 @@ def test_the_transformer_of_a_step_compiles_into_one_graph_for_each_window(untra
     transformer = torch.compile(compiled.logits, backend=backend, fullgraph=True, dynamic=False)
 
     def logits(rows, positions, window):
-        windows.add((len(rows), len(window.reader), window.hidden.shape[-1]))
+        windows.add((len(rows), len(window.reader), window.width))
         return transformer(rows, positions, window)
 
     compiled.logits = logits

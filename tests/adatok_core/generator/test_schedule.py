@@ -175,7 +175,7 @@ def test_few_windows_occur(untrained, monkeypatch):
     shapes, transformer = set(), engine.logits
 
     def logits(rows, positions, window):
-        shapes.add((len(rows), len(window.reader), window.hidden.shape[-1]))
+        shapes.add((len(rows), len(window.reader), window.width))
         return transformer(rows, positions, window)
 
     monkeypatch.setattr(engine, "logits", logits)
