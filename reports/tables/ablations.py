@@ -1,0 +1,180 @@
+"""Ablations: every arm against the suite's reference arm, paired by seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.metric_info import METRICS
+from bench.statistics import PairedDifference, holm, paired_difference
+from reports.comparisons import LEVEL, counterpart, reference_arm
+from reports.groups import (
+    Group,
+    Record,
+    group_by_seed,
+    has_collapsed,
+    is_allocation,
+    repetition_seed,
+)
+from reports.shares import show_significant
+from reports.tables.kinds import protocol_line, reconstructions
+from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
+from reports.text import caption
+
+NAME, TITLE = "ablations", "Ablations"
+MEASURES = ("psnr", "ssim", "mse", "perceptual", "rfid", "fd_lite0", "mean_tokens",
+            "allocation_skill")  # fmt: skip
+OF_CURVES = tuple(name for name in MEASURES if name not in ("mean_tokens", "allocation_skill"))
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A group of another arm, its counterpart, and their differences by metric."""
+
+    group: Group
+    reference: Group | None
+    differences: dict[str, PairedDifference | None]
+
+
+def table(records: list[Record]) -> Table:
+    """A row per group of the other arms; differences to its counterpart in the reference arm."""
+    records, arm = reconstructions(records), reference_arm(records)
+    done = [record for record in records if record["status"] == "done"]
+    if arm is None:
+        return Table(NAME, TITLE, notes=("Not made: the suite names no reference_arm.",))
+    if not any(record["arm"] == arm for record in done):
+        return Table(NAME, TITLE, notes=(f"Not made: arm '{arm}' has no result to compare with.",))
+    groups = group_by_seed(done)
+    references = [group for group in groups if group.records[0]["arm"] == arm]
+    others = [group for group in groups if group not in references]
+    metrics = _metrics(done)
+    found = [_compared(group, counterpart(group, references), metrics) for group in others]
+    rows = _rows(found, metrics) + _unfinished(records, {g.label for g in groups}, arm)
+    if not rows:
+        return Table(NAME, TITLE, notes=(f"Not made: no other arm than '{arm}' has a cell.",))
+    columns = (
+        *(Column("system", "system", WORDS), Column("against", "against", WORDS)),
+        Column("seeds", "seeds"),
+        *(Column(name, f"Δ {METRICS[name].title}") for name in metrics),
+        *(
+            [Column("remark", "remark", WORDS)]
+            if any(r.values["remark"].text for r in rows)
+            else []
+        ),
+    )
+    return Table(NAME, TITLE, columns, tuple(rows), _notes(arm, records))
+
+
+def _metrics(done: Sequence[Record]) -> list[str]:
+    """Those that any record has; FD only where there is no rFID, which it stands in for."""
+    known = [name for name in MEASURES if any(_value(name, None)(r) is not None for r in done)]
+    if not any(map(is_allocation, done)):
+        known = [name for name in known if name in OF_CURVES]
+    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+
+
+def _compared(group: Group, reference: Group | None, metrics: Sequence[str]) -> _Compared:
+    if reference is None:
+        return _Compared(group, None, {})
+    budgets = _budgets(group) & _budgets(reference)
+    both_choose = is_allocation(group.records[0]) and is_allocation(reference.records[0])
+    path = repetition_seed([*group.records, *reference.records])
+    differences: dict[str, PairedDifference | None] = {}
+    for name in metrics if both_choose else (m for m in metrics if m in OF_CURVES):
+        value = _value(name, None if both_choose else budgets)
+        a, b = group.by_seed(value, path=path), reference.by_seed(value, path=path)
+        known = a is not None and b is not None and a.keys() & b.keys()
+        differences[name] = paired_difference(a, b) if known else None
+    return _Compared(group, reference, differences)
+
+
+def _budgets(group: Group) -> set[int]:
+    """Budgets that all of the group's curves were trained for."""
+    trained = [
+        {row["budget"] for row in record["curve"] if row.get("trained", True)}
+        for record in group.records
+    ]
+    return set.intersection(*trained)
+
+
+def _value(name: str, budgets: set[int] | None) -> Callable[[Record], float | None]:
+    """A metric of an allocation; of a curve, its mean over these budgets (all: None)."""
+
+    def value(record: Record) -> float | None:
+        if is_allocation(record):
+            collapsed = name == "allocation_skill" and has_collapsed(record)
+            return 0.0 if collapsed else record["metrics"].get(name)
+        rows = [r for r in record["curve"] if budgets is None or r["budget"] in budgets]
+        values = [row.get(name) for row in rows]
+        return fmean(values) if values and None not in values else None
+
+    return value
+
+
+def _rows(found: Sequence[_Compared], metrics: Sequence[str]) -> list[Row]:
+    places = [(one, name) for one in found for name in metrics if one.differences.get(name)]
+    adjusted = holm([one.differences[name].p for one, name in places])
+    p = {(id(one), name): value for (one, name), value in zip(places, adjusted, strict=True)}
+    return [_row(one, metrics, p) for one in found]
+
+
+def _row(one: _Compared, metrics: Sequence[str], p: dict[tuple[int, str], float]) -> Row:
+    known = [difference.n for difference in one.differences.values() if difference]
+    remark = "no counterpart in the reference arm" if one.reference is None else ""
+    if one.reference is not None and not known:
+        remark = "no seed or no length in common with the reference arm"
+    seeds = max(known, default=0)
+    remark = remark or ("one training each: no interval" if seeds == 1 else "")
+    values = {
+        "system": words(one.group.label),
+        "against": words(one.reference.label if one.reference else "-"),
+        "seeds": Value(str(seeds), seeds),
+        "remark": words(remark),
+    }
+    for name, difference in one.differences.items():
+        if difference is None:
+            values[name] = Value(NOT_MEASURED)
+        else:
+            values[name] = _difference(name, difference, p[id(one), name])
+    of = [*one.group.records, *(one.reference.records if one.reference else ())]
+    return Row(values, tuple(record["cell_key"] for record in of))
+
+
+def _difference(name: str, over: PairedDifference, p: float) -> Value:
+    text = show_significant(over, digits=3).removesuffix(" (one seed)")
+    verdict = ""
+    if not math.isnan(p) and p <= LEVEL and name != "mean_tokens":
+        verdict = "better" if (over.mean > 0) == METRICS[name].higher_is_better else "worse"
+    return Value(
+        text if text.startswith("-") else f"+{text}",
+        over.mean,
+        over,
+        verdict=verdict,
+        more={"p_holm": "" if math.isnan(p) else p},
+    )
+
+
+def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Row]:
+    """Groups without any result."""
+    rows = []
+    for group in group_by_seed(list(records)):
+        record = group.records[0]
+        if group.label not in shown and record["arm"] != arm:
+            remark = words(f"{record['status']}: {record['error'] or 'not run'}")
+            values = {"system": words(group.label), "seeds": Value("0", 0), "remark": remark}
+            keys = tuple(r["cell_key"] for r in group.records)
+            rows.append(Row(values, keys, status=record["status"]))
+    return rows
+
+
+def _notes(arm: str, records: list[Record]) -> tuple[str, ...]:
+    return (
+        protocol_line(records),
+        f"difference to arm '{arm}' at the values that it sweeps, paired by seed "
+        f"[{caption(PairedDifference)}]; curves: averaged over the lengths that both were trained "
+        "for",
+        "better, worse: significant at 5 % with p corrected by Holm over all differences of this "
+        "table; no word: no difference shown",
+    )
