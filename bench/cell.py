@@ -166,11 +166,6 @@ class CellConfig:
         return isinstance(self.allocator, PixelScoreConfig) or self._with_heuristics
 
     @property
-    def sees_pixels(self) -> bool:
-        """Whether an allocation looks at the pixels of the images it is judged on."""
-        return self.fits_pixels or (self.policy is not None and self.policy.input == "pixels")
-
-    @property
     def _with_heuristics(self) -> bool:
         return self.allocates and self.evaluation.heuristics
 

@@ -250,7 +250,13 @@ class _Builder:
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
-        inputs = {"bank": banks.validation(), "tokenizer": tokenizer}
+        images = self.data(cell, "validation")
+        inputs = {
+            "bank": banks.validation(),
+            "tokenizer": tokenizer,
+            "images": images,
+            "png_sizes": self.node("png_sizes", {}, inputs={"images": images}),
+        }
         settings = _plain(config.evaluation)
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
@@ -260,8 +266,6 @@ class _Builder:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-            if config.sees_pixels:
-                inputs["images"] = self.data(cell, "validation")
         weights = config.bank.inception_weights
         return self.node(
             "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}

@@ -58,6 +58,7 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "status": "done",
         **evaluation["result"],
         "images": _images(spec, store),
+        "gallery": _gallery(spec, store),
         "histories": {
             _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
         },
@@ -76,6 +77,13 @@ def _images(spec: StageSpec, store: Store) -> str:
     """The cell's table of results per image, relative to the store."""
     table = store.artifact(spec.stage, spec.key) / "images.parquet"
     return table.relative_to(store.root).as_posix()
+
+
+def _gallery(spec: StageSpec, store: Store) -> str | None:
+    """The folder with the cell's gallery, relative to the store, if there is one."""
+    folder = store.artifact(spec.stage, spec.key)
+    there = (folder / "gallery.json").is_file()
+    return folder.relative_to(store.root).as_posix() if there else None
 
 
 def _history_name(stage: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from bench.settings import parse, read_yaml, suggestion
 from bench.stage import Resources
 from bench.store import content_key
 
-STAGES = ("manifest", "data", "tokenizer", "bank", "policy", "evaluation")
+STAGES = ("manifest", "data", "tokenizer", "bank", "policy", "png_sizes", "evaluation")
 DEVICE_STAGES = ("tokenizer", "bank")
 _STRICT = {"extra": "forbid"}
 
@@ -60,7 +60,8 @@ class SuiteFile:
     arms: list[Arm]
     device: Literal["cpu", "cuda"] = "cpu"
     resources: dict[
-        Literal["manifest", "data", "tokenizer", "bank", "policy", "evaluation"], StageResources
+        Literal["manifest", "data", "tokenizer", "bank", "policy", "png_sizes", "evaluation"],
+        StageResources,
     ] = field(default_factory=dict)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None

@@ -17,10 +17,11 @@ BATCH = 256
 
 def png_size(seen: Seen) -> np.ndarray:
     """Bytes `[n]` of each image as a PNG with optimised deflate."""
-    return np.array([_png_bytes(image) for image in seen.pixels], dtype=np.float64)
+    return np.array([png_bytes(image) for image in seen.pixels], dtype=np.float64)
 
 
-def _png_bytes(image: np.ndarray) -> int:
+def png_bytes(image: np.ndarray) -> int:
+    """Bytes of an image, uint8 `[3, H, W]`, as a PNG with optimised deflate."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(file, "PNG", optimize=True)
     return file.tell()

@@ -9,5 +9,6 @@ STAGE_VERSIONS = {
     "tokenizer": 2,
     "bank": 3,
     "policy": 2,
-    "evaluation": 3,
+    "png_sizes": 1,
+    "evaluation": 4,
 }

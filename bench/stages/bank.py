@@ -148,7 +148,7 @@ def _shard(
         decoded = [
             to_uint8(decoder(tokenizer.quantizer.decode(prefix)))
             for decoder, prefix in zip(
-                decoders.values(), _prefixes(tokenizer, pixels, ids, decoders), strict=True
+                decoders.values(), prefixes(tokenizer, pixels, ids, decoders), strict=True
             )
         ]
         for name, value in measure(original, decoded, extractors, features=features).items():
@@ -163,7 +163,7 @@ def _shard(
     return {name: torch.cat(values) for name, values in parts.items()}
 
 
-def _prefixes(
+def prefixes(
     tokenizer: ElasticTokenizer, pixels: Tensor, ids: Tensor, budgets: Iterable[int]
 ) -> list[Tensor]:
     """Ids `[B, k]` of each budget; `ids [B, N]` are the full budget's."""
@@ -233,7 +233,7 @@ def _spot_check(
         with torch.inference_mode():
             encoded, _ = tokenizer.encode(pixels)
             ids = torch.from_numpy(stored_ids[row : row + 1].astype(np.int64)).to(device)
-            (prefix,) = _prefixes(tokenizer, pixels, ids, [budget])
+            (prefix,) = prefixes(tokenizer, pixels, ids, [budget])
             again = to_uint8(tokenizer.decode(prefix, torch.tensor([budget], device=device)))
         moved.append((encoded != ids).float().mean().item())
         error = float(mse(again, to_uint8(pixels)))

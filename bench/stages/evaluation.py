@@ -20,11 +20,15 @@ from bench.allocators.view import seen_of
 from bench.bank import Bank
 from bench.cell import EvaluationConfig
 from bench.controls import Candidates, controls, passes
+from bench.data.image_set import read_image_set
 from bench.errors import UserError
+from bench.gallery import Gallery
 from bench.judge import Judge
 from bench.protocol import Protocol
 from bench.settings import parse
 from bench.stage import StageContext
+from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
+from bench.stages.png_sizes import read_png_sizes
 from bench.stages.policy import load_policy
 from bench.stages.tokenizer import load_tokenizer
 from bench.throughput import policy_time_share
@@ -36,9 +40,10 @@ TIMED_IMAGES = 64
 def run(context: StageContext) -> dict[str, Any]:
     """Metrics of an allocation with its controls, or of each fixed budget where a cell has none.
 
-    Per-image results go to `images.parquet`: id, hash, budget and all that the bank measured, one
-    row per image at the budget it got. A cell without an allocation has a row per image *and*
-    budget, so that nothing of the curve is lost.
+    Per-image results go to `images.parquet`: id, hash, budget, `png_bytes` of the original and all
+    that the bank measured, one row per image at the budget it got. A cell without an allocation has
+    a row per image *and* budget, so that nothing of the curve is lost. A few images go to a gallery
+    (`bench.gallery`).
 
     Raises:
         UserError: the bank has not what the allocator needs, too few images for what is asked, or a
@@ -53,6 +58,8 @@ def run(context: StageContext) -> dict[str, Any]:
         result, table = _allocated(context, judge, config)
     else:
         result, table = _curve(judge), bank.table()
+    table = _with_png_sizes(context, bank, table)
+    _gallery(context, bank, config, table).write(context.work)
     table.to_parquet(context.work / "images.parquet", index=False)
     protocol = Protocol.of_bank(bank.about, estimators=judge.estimators)
     return {
@@ -70,6 +77,24 @@ def _bank(context: StageContext, name: str) -> Bank:
     bank = Bank.read(context.inputs[name])
     bank.require_tokenizer(context.inputs["tokenizer"])
     return bank
+
+
+def _with_png_sizes(context: StageContext, bank: Bank, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with each image's PNG size; its rows go image by image."""
+    sizes = read_png_sizes(context.inputs["png_sizes"])[: bank.about["images"]["count"]]
+    return table.assign(png_bytes=np.repeat(sizes, len(table) // len(sizes)))
+
+
+def _gallery(
+    context: StageContext, bank: Bank, config: AllocatorConfig | None, table: pd.DataFrame
+) -> Gallery:
+    images = read_image_set(context.inputs["images"])
+    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    if isinstance(config, OwnConfig):
+        return own_gallery(images, tokenizer, table, config.target)
+    if config is None and "policy" not in context.inputs:
+        return curve_gallery(bank, images, tokenizer, table)
+    return allocation_gallery(bank, images, tokenizer, table)
 
 
 def _judge(context: StageContext, bank: Bank) -> Judge:

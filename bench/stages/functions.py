@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.stage import StageFunction
-from bench.stages import bank, data, evaluation, manifest, policy, tokenizer
+from bench.stages import bank, data, evaluation, manifest, png_sizes, policy, tokenizer
 
 STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "manifest": manifest.run,
@@ -11,5 +11,6 @@ STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "tokenizer": tokenizer.run,
     "bank": bank.run,
     "policy": policy.run,
+    "png_sizes": png_sizes.run,
     "evaluation": evaluation.run,
 }

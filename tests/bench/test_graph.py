@@ -47,7 +47,9 @@ POLICY = {"candidates": [1, 2, 4]}
 def test_cells_share_their_stages(load, small):
     graph = build_graph(load(small))
     counts = Counter(node.stage for node in nodes_of(graph))
-    assert counts == {"data": 2, "tokenizer": 3, "bank": 4, "policy": 2, "evaluation": 6}
+    assert counts == {
+        "data": 2, "tokenizer": 3, "bank": 4, "policy": 2, "png_sizes": 1, "evaluation": 6,
+    }  # fmt: skip
     elastic, first, second, *_ = graph.evaluations
     assert first.inputs["bank"] is elastic.inputs["bank"]
     assert first.inputs["policy"] is not second.inputs["policy"]
@@ -64,7 +66,7 @@ def test_targets_of_its_own_are_for_the_evaluation_bank(load, small):
 
 def test_distinct_nodes_have_distinct_keys(small_run):
     specs = [node.spec(small_run.store) for node in nodes_of(small_run.graph)]
-    assert len({spec.key for spec in specs}) == len(specs) == 17
+    assert len({spec.key for spec in specs}) == len(specs) == 18
 
 
 def test_levels_are_in_order_and_as_late_as_possible(load, small):
@@ -77,7 +79,7 @@ def test_levels_are_in_order_and_as_late_as_possible(load, small):
     for node in itertools.chain(*levels):
         latest = min(consumers.get(id(node), [len(levels)])) - 1
         assert level_of[id(node)] == latest
-    assert len(level_of) == 17
+    assert len(level_of) == 18
     assert [sorted({node.stage for node in level}) for level in levels[:2]] == [
         ["data"],
         ["tokenizer"],
@@ -207,7 +209,7 @@ def test_a_policy_gets_what_its_input_is_read_from(load, small, kind, extra):
     (cell,) = build_graph(load(one_arm(small, **settings))).evaluations
     policy = cell.inputs["policy"]
     assert set(policy.inputs) == {"bank"} | extra
-    assert set(cell.inputs) == {"bank", "policy", "tokenizer"} | (extra - {"tokenizer"})
+    assert set(cell.inputs) == {"bank", "policy", "tokenizer", "images", "png_sizes"}
     if kind == "pixels":  # trained on one split, judged on the other
         assert policy.inputs["images"] is policy.inputs["bank"].inputs["images"]
         assert cell.inputs["images"] is cell.inputs["bank"].inputs["images"]

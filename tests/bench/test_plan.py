@@ -29,6 +29,7 @@ def test_an_empty_store_has_all_to_do(plan, tmp_path):
         ("bank", "new"): 3,
         ("bank", "waiting"): 1,
         ("policy", "new"): 2,
+        ("png_sizes", "new"): 1,
         ("evaluation", "new"): 5,
         ("evaluation", "waiting"): 1,
     }
@@ -57,6 +58,7 @@ def test_after_a_run_only_what_failed_is_left(plan, small_run):
         ("bank", "cached"): 3,
         ("bank", "new"): 1,
         ("policy", "cached"): 2,
+        ("png_sizes", "cached"): 1,
         ("evaluation", "cached"): 4,
         ("evaluation", "new"): 2,
     }

@@ -86,9 +86,9 @@ def test_a_failed_tokenizer_fails_exactly_its_cells(small_run):
 
 
 def test_every_distinct_stage_is_computed_once(small_run):
-    assert small_run.result.computed == 2 + 2 + 3 + 2 + 4
+    assert small_run.result.computed == 2 + 2 + 3 + 2 + 1 + 4
     ended = [line.split()[0] for line in small_run.said if " after " in line]
-    assert len(ended) == len(set(ended)) == 14
+    assert len(ended) == len(set(ended)) == 15
     assert "level 7 of 8: 1 x bank (1 blocked)" in small_run.said
 
 
@@ -173,7 +173,9 @@ def test_resources_of_all_levels_are_checked_before_anything_runs(load, small, t
     with pytest.raises(UserError, match="too many"):
         run_suite(suite, build_graph(suite), store, executor, say=print)
     assert executor.asked["evaluation"] == Resources(cpus=99)
-    assert set(executor.asked) == {"data", "tokenizer", "bank", "policy", "evaluation"}
+    assert set(executor.asked) == {
+        "data", "tokenizer", "bank", "policy", "png_sizes", "evaluation",
+    }  # fmt: skip
     assert (executor.ran, executor.closed) == ([], 1)
 
 

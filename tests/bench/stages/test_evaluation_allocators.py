@@ -11,6 +11,7 @@ import pytest
 from bench.allocation import agnostic_curve, allocation_skill, expected_skill, oracle_curve
 from bench.bank import Bank
 from bench.errors import UserError
+from bench.gallery import Gallery
 from bench.stages import evaluation
 
 BUDGETS = np.array([1, 2, 4])
@@ -250,8 +251,13 @@ def own_config(**changes):
 
 
 @pytest.fixture
-def halting(lean, mse):
-    """The bank of a tokenizer that halts by itself, at 2 or 3 tokens; worse than the mixtures."""
+def halting(lean, mse, monkeypatch):
+    """The bank of a tokenizer that halts by itself, at 2 or 3 tokens; worse than the mixtures.
+
+    The tokenizer beside it cannot, so it shows no images.
+    """
+    empty = Gallery(np.empty((0, 2, 32, 32, 3), np.uint8), ("original", "chosen budget"), ())
+    monkeypatch.setattr(evaluation, "own_gallery", lambda *given: empty)
 
     def halting(tokens=(2, 3)):
         count = len(mse)

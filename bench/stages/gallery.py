@@ -1,0 +1,128 @@
+"""A few images of an evaluation, decoded again from the bank's ids, for galleries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
+from bench.bank import Bank
+from bench.data.image_set import ImageSet
+from bench.gallery import FEWEST, MOST, ORIGINAL, Gallery, GalleryRow, extremes, spread_out
+from bench.stages.bank import prefixes
+
+CHOSEN = "chosen budget"
+
+Pictures = Callable[[np.ndarray], np.ndarray]
+
+
+def curve_gallery(
+    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame
+) -> Gallery:
+    """Images from the simplest to the most complex, at every budget.
+
+    By known complexity where there is one, else by PNG size. `table` has a row per image and
+    budget.
+    """
+    budgets = [int(budget) for budget in bank.budgets]
+    first = table.iloc[:: len(budgets)]
+    score = "complexity" if first["complexity"].notna().all() else "png_bytes"
+    chosen = spread_out(first[score], first["id"])
+    decoded = [_decoded(bank, images, tokenizer, chosen, budget) for budget in budgets]
+    psnr = table["psnr"].to_numpy().reshape(-1, len(budgets))
+    rows = [
+        _row(first.iloc[image], "", budgets, [float(value) for value in psnr[image]])
+        for image in chosen
+    ]
+    pixels = np.stack([_originals(images, chosen), *decoded], axis=1)
+    return Gallery(pixels, (ORIGINAL, *map(str, budgets)), tuple(rows))
+
+
+def allocation_gallery(
+    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame
+) -> Gallery:
+    """The images that got the fewest tokens and those that got the most, at these budgets.
+
+    `table` has a row per image.
+    """
+
+    def decoded(chosen: np.ndarray) -> np.ndarray:
+        budgets = table["budget"].to_numpy()[chosen]
+        pictures = _originals(images, chosen)
+        for budget in np.unique(budgets):
+            here = budgets == budget
+            pictures[here] = _decoded(bank, images, tokenizer, chosen[here], int(budget))
+        return pictures
+
+    return _extremes(images, table, decoded)
+
+
+def own_gallery(
+    images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame, target: float
+) -> Gallery:
+    """The same of a tokenizer that halts by itself, which has to see the images again."""
+
+    @torch.inference_mode()
+    def decoded(chosen: np.ndarray) -> np.ndarray:
+        pixels = to_float(_pixels(images, chosen))
+        return _as_pictures(tokenizer.decode(*tokenizer.own_allocation(pixels, target)))
+
+    return _extremes(images, table, decoded)
+
+
+def _extremes(images: ImageSet, table: pd.DataFrame, decoded: Pictures) -> Gallery:
+    fewest, most = extremes(table["budget"], table["id"])
+    chosen = np.concatenate([fewest, most])
+    groups = [FEWEST] * len(fewest) + [MOST] * len(most)
+    rows = []
+    for image, group in zip(chosen, groups, strict=True):
+        row = table.iloc[image]
+        rows.append(_row(row, group, [int(row["budget"])], [float(row["psnr"])]))
+    pixels = np.stack([_originals(images, chosen), decoded(chosen)], axis=1)
+    return Gallery(pixels, (ORIGINAL, CHOSEN), tuple(rows))
+
+
+@torch.inference_mode()
+def _decoded(
+    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, chosen: np.ndarray, budget: int
+) -> np.ndarray:
+    """Pictures of the chosen images at one budget, as the bank's numbers were measured on.
+
+    From the bank's ids; tokens that are not nested are encoded again, for this budget.
+    """
+    ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64))
+    pixels = to_float(_pixels(images, chosen))
+    (prefix,) = prefixes(tokenizer, pixels, ids, [budget])
+    return _as_pictures(tokenizer.merged_decoder(budget)(tokenizer.quantizer.decode(prefix)))
+
+
+def _as_pictures(images: Tensor) -> np.ndarray:
+    return to_uint8(images).permute(0, 2, 3, 1).numpy()
+
+
+def _originals(images: ImageSet, chosen: np.ndarray) -> np.ndarray:
+    return _pixels(images, chosen).permute(0, 2, 3, 1).numpy().copy()
+
+
+def _pixels(images: ImageSet, chosen: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(images.pixels[chosen]))
+
+
+def _row(row: Any, group: str, tokens: list[int], psnr: list[float]) -> GalleryRow:
+    """Tokens and PSNRs are those of the columns after the original."""
+    known = None if math.isnan(row["complexity"]) else float(row["complexity"])
+    return GalleryRow(
+        id=row["id"],
+        group=group,
+        tokens=(None, *tokens),
+        # Equal pictures have an infinite PSNR, which JSON does not know.
+        psnr=(None, *(value if math.isfinite(value) else None for value in psnr)),
+        complexity=known,
+        png_bytes=int(row["png_bytes"]),
+    )
