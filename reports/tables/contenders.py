@@ -33,7 +33,8 @@ class Contender:
     """One way to spend tokens, over its seeds; `system` has those with a result, of `planned`.
 
     Seeds are called by their path and value, so that a policy's seed never meets a training's.
-    `remark` is what must be said beside it; `error` why a cell of it has no result.
+    `budget` is that of a fixed budget; `remark` what must be said beside it; `error` why a cell of
+    it has no result.
     """
 
     tokenizer: str
@@ -43,6 +44,7 @@ class Contender:
     planned: int
     cells: tuple[str, ...]
     is_oracle: bool = False
+    budget: int | None = None
     remark: str = ""
     status: str = "done"
     error: str = ""
@@ -163,7 +165,9 @@ def _fixed_budget(name: str, done: list[Record], budget: int, shared: dict[str, 
                 rows.append({**record, "metrics": row})
     words = f"fixed budget {budget}"
     system = _named(system_of(f"{name}: {words}", rows, path=shared["path"]), shared["path"])
-    return Contender(name, words, system, remark=UNTRAINED if untrained else "", **shared)
+    return Contender(
+        name, words, system, budget=budget, remark=UNTRAINED if untrained else "", **shared
+    )
 
 
 def _named(system: System, path: str) -> System:
