@@ -108,11 +108,11 @@ def draw(entry: FigureEntry, records: list[Record], folder: Path, **given: Path 
         UserError: what it was given, such as published results, cannot be used.
     """
     report: Callable[..., Report] = import_module(f"reports.{entry.name}").report
-    extra = {name: given[name] for name in entry.takes}
+    extra = {name: given[name] for name in entry.takes if given[name] is not None}
     try:
         return Drawn(entry, report(records, folder, **extra))
     except UserError as error:
-        if extra.get("published") is not None:
+        if "published" in extra:
             raise
         return Drawn(entry, Report(text=f"{entry.title}: not drawn, because {error}"))
     except Exception as error:  # A broken figure is reported and told by the exit code.

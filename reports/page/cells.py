@@ -89,7 +89,12 @@ def _stage(record: Record, entry: dict[str, Any]) -> list[str]:
 def _metrics(record: Record) -> list[list[str]]:
     metrics = record.get("metrics", {})
     names = [name for name in dict.fromkeys(RESULT_METRICS) if name in METRICS and name in metrics]
-    return [[METRICS[name].title, format_value(metrics[name])] for name in names]
+    return [[METRICS[name].title, _with_unit(name, metrics[name])] for name in names]
+
+
+def _with_unit(name: str, value: Any) -> str:
+    unit = METRICS[name].unit
+    return f"{format_value(value)} {unit}" if unit and unit != "share" else format_value(value)
 
 
 def _pairs(values: dict[str, Any]) -> list[list[str]]:

@@ -85,7 +85,7 @@ function startPlot(section) {
   }
   function choose(mark) {
     const { cell, name } = points[mark.dataset.point];
-    section.querySelectorAll(".mark").forEach((each) =>
+    section.querySelectorAll(".marks .mark").forEach((each) =>
       each.classList.toggle("chosen", points[each.dataset.point].cell === cell));
     selection.hidden = false;
     selection.replaceChildren(make("h4", name), describe(cells[cell]));
@@ -116,7 +116,7 @@ function startPlot(section) {
   panels.forEach((panel) => {
     shown(panel).forEach((mark) => {
       mark.setAttribute("role", "button");
-      mark.setAttribute("aria-label", about(mark, panel).join("; "));
+      mark.setAttribute("aria-label", about(mark, panel).slice(0, 4).join("; "));
       mark.addEventListener("focus", () => point(mark, panel));
       mark.addEventListener("blur", () => point(null));
       mark.addEventListener("keydown", (event) => move(panel, event));

@@ -19,7 +19,7 @@ from reports.page.points import (
 )
 from reports.style import PALETTE, color_of
 
-WIDTH, HEIGHT = 720, 400
+WIDTH, HEIGHT = 860, 430
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44
 _DOT = "M-3.5,0a3.5,3.5 0 1,0 7,0a3.5,3.5 0 1,0 -7,0z"
 SHAPES = {  # Paths around a point.
