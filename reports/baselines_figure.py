@@ -10,9 +10,9 @@ import pandas as pd
 
 from bench.statistics import StudentInterval, student_interval
 from reports.entries import ALL_TOKENS, ONE_LENGTH, PATH, Entry
-from reports.figures import budget_axis, legend_below, legend_inches, look
+from reports.figures import budget_axis, legend_below, new_figure
 from reports.groups import Record, is_elastic, setting
-from reports.style import INK, PAGE_INCHES, QUIET
+from reports.style import INK, QUIET, look_of
 from reports.systems import DISTANCES, PRIMARY, difference
 
 COLUMNS = ["panel", "tokenizer", "allocator", "kind", "seed", "x", "y", "low", "high", "n"]
@@ -69,22 +69,19 @@ def _curve(name: str, records: Sequence[Record]) -> list[tuple[int, StudentInter
 
 def draw(data: pd.DataFrame) -> Any:
     """Quality against tokens above; below, a row per allocator and a colour per tokenizer."""
-    from matplotlib.figure import Figure
-
     names = list(data["tokenizer"].unique())
-    styles = {name: look(index) for index, name in enumerate(names)}
+    styles = {name: look_of(name) for name in names}
     gains = data[data["panel"] == GAIN]
     allocators = list(gains["allocator"].unique())
     heights = [2.6] + ([ROW_INCHES * len(allocators) + 0.5] if allocators else [])
-    height = sum(heights) + legend_inches(len(names) + 3, ncols=3) + 0.2
-    figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
+    figure = new_figure(sum(heights) + 0.2)
     panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_quality(panels[0], data[data["panel"] == QUALITY], styles)
     if allocators:
         _draw_gains(panels[1], gains, allocators, styles)
     intervals = (gains["n"] > 1).any()
     title = "below: dots are training seeds, bars 95 % Student t over them" if intervals else None
-    legend_below(figure, ncols=3, title=title)
+    legend_below(figure, title=title)
     return figure
 
 

@@ -65,6 +65,12 @@ def tokenizer_label(record: Record) -> str:
     return f"{record['arm']}, {named}" if named else record["arm"]
 
 
+def tokenizer_family(record: Record) -> str:
+    """The tokenizer's name without its seeds: trainings that differ in nothing else share it."""
+    named = describe_sweep(record["swept"], under=TOKENIZER_PARTS, seeds=False)
+    return f"{record['arm']}, {named}" if named else record["arm"]
+
+
 def allocation_label(record: Record) -> str:
     """What distinguishes an allocation among those on its tokenizer, without its seed."""
     if not is_policy(record):
@@ -72,6 +78,12 @@ def allocation_label(record: Record) -> str:
         return name if record["arm"] in name.split() else f"{record['arm']}, {name}"
     named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
     return f"{record['arm']}, {named}" if named else record["arm"]
+
+
+def system_label(record: Record, tokenizer: str) -> str:
+    """The allocation's label beside its tokenizer, whose name it does not repeat."""
+    label = allocation_label(record)
+    return label.removeprefix(f"{tokenizer}, ") if label != tokenizer else label
 
 
 def allocator_name(record: Record) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.figures import legend_below, legend_inches, look
-from reports.style import INK, PAGE_INCHES, QUIET
+from reports.figures import legend_below, new_figure
+from reports.style import INK, QUIET, look_of
 from reports.weighting_problems import Point, Problem, Seeds, final_point, trajectory
 
 PANELS = {
@@ -15,7 +15,6 @@ PANELS = {
     "training": "during training, monitored images, one seed",
 }
 COLUMNS = ["policies", "panel", "scheme", "weighting", "kind", "seed", "order", "tokens", "mse"]
-SCHEMES = ("constraint", "gradient", "hypervolume")
 
 
 def share_data(problems: list[Problem]) -> pd.DataFrame:
@@ -88,12 +87,8 @@ def _staircase(points: list[Point], reference: Point) -> list[Point]:
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a row per set of policies, a panel for the end and one for the course."""
-    from matplotlib.figure import Figure
-
     labels, panels = list(data["policies"].unique()), list(data["panel"].unique())
-    height = 2.3 * len(labels) + legend_inches(2 * data["scheme"].nunique() + 2, ncols=3)
-    width = PAGE_INCHES if len(panels) > 1 else PAGE_INCHES / 2
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(2.3 * len(labels))
     grid = figure.subplots(len(labels), len(panels), squeeze=False)
     for label, row in zip(labels, grid, strict=True):
         for panel, axes in zip(panels, row, strict=True):
@@ -102,7 +97,7 @@ def draw(data: pd.DataFrame) -> Any:
             title = PANELS[panel]
             axes.set_title(f"{label}\n{title}" if len(labels) > 1 else title)
             axes.set(xlabel="mean tokens per image", ylabel="distortion (MSE)")
-    legend_below(figure, ncols=3 if len(panels) > 1 else 2)
+    legend_below(figure)
     return figure
 
 
@@ -116,7 +111,7 @@ def _draw_axes(axes: Any, shown: pd.DataFrame) -> None:
     axes.plot(fixed["tokens"], fixed["mse"], "s", color=QUIET, ms=3.5, label="fixed", zorder=3)
     schemes = dict.fromkeys(shown["scheme"])
     for scheme in (name for name in schemes if name not in ("", "fixed")):
-        style = {**look(SCHEMES.index(scheme)), "mew": 0}
+        style = {**look_of(scheme), "mew": 0}
         points = shown[(shown["kind"] == "policy") & (shown["scheme"] == scheme)]
         if len(points):
             axes.plot(points["tokens"], points["mse"], **style, ls="", ms=4, label=scheme, zorder=4)

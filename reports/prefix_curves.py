@@ -14,7 +14,7 @@ from bench.report_plugins import Report
 from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
 from reports.comparisons import compare, comparison_rows, reference_arm
-from reports.figures import UNTRAINED, budget_axis, legend_below, legend_inches, look, render
+from reports.figures import UNTRAINED, budget_axis, legend_below, panel_grid, render
 from reports.groups import (
     Group,
     Record,
@@ -24,7 +24,7 @@ from reports.groups import (
     repetition_seed,
     setting,
 )
-from reports.style import PAGE_INCHES, QUIET
+from reports.style import QUIET, look_of
 from reports.text import caption, page, show_half, unfinished
 
 PANELS = ("psnr", "perceptual", "rfid", "fd_lite0")
@@ -95,25 +95,20 @@ def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a panel per metric, a line per group."""
-    from matplotlib.figure import Figure
-
     groups, metrics = list(data["group"].unique()), list(data["metric"].unique())
     untrained, several = not data["trained"].all(), (data["n"] > 1).any()
-    ncols = 2 if max(map(len, groups)) > 30 else 3
-    height = 2.2 + legend_inches(len(groups) + untrained + several, ncols=ncols)
-    figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    figure, panels = panel_grid(len(metrics), row_inches=2.2)
     for axes, metric in zip(panels, metrics, strict=True):
-        for index, group in enumerate(groups):
+        for group in groups:
             shown = data[(data["metric"] == metric) & (data["group"] == group)]
-            _draw_group(axes, shown, look(index), group)
+            _draw_group(axes, shown, look_of(group), group)
         if untrained:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
         budget_axis(axes, data["budget"].unique())
         axes.set_xlabel("tokens kept per image")
         axes.set_title(METRICS[metric].caption)
     note = "dots: training seeds; bands: 95 % Student t over them" if several else None
-    legend_below(figure, ncols=ncols, title=note)
+    legend_below(figure, title=note)
     return figure
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from reports.contests import Contest
-from reports.figures import legend_inches
-from reports.style import INK, PAGE_INCHES, PALETTE, QUIET
+from reports.figures import legend_below, new_figure
+from reports.style import INK, PALETTE, QUIET
 from reports.systems import DISTANCES, Difference, System, difference, shown_distances
 
 COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"]
@@ -55,12 +55,9 @@ def _points(one: Difference) -> list[tuple[Any, ...]]:
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a row of panels per contest, a panel per metric, a line per system."""
-    from matplotlib.figure import Figure
-
     labels, metrics = list(data["contest"].unique()), list(data["metric"].unique())
     lines = data.groupby("contest")["system"].nunique().sum()
-    height = ROW_INCHES * lines + 0.75 * len(labels) + legend_inches(2) + 0.1
-    figure = Figure(figsize=(PAGE_INCHES, height), layout="constrained")
+    figure = new_figure(ROW_INCHES * lines + 0.75 * len(labels) + 0.1)
     grid = figure.subplots(len(labels), len(metrics), squeeze=False, sharey="row")
     for label, row in zip(labels, grid, strict=True):
         here = data[data["contest"] == label]
@@ -102,4 +99,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     label = "mean; bar: 95 % Student t over training seeds" if (data["n"] > 1).any() else "mean"
     mean = Line2D([], [], color=INK, marker="o", mfc="white", ms=4.5, lw=1, label=label)
     title = "difference to a tokenizer trained for that length, lower is better"
-    figure.legend(handles=[seed, mean], loc="outside lower center", ncols=2, title=title)
+    legend_below(figure, handles=[seed, mean], title=title)

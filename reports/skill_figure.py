@@ -9,16 +9,25 @@ import pandas as pd
 
 from bench.labels import describe_sweep
 from bench.statistics import student_interval
-from reports.figures import COLLAPSED, legend_inches
-from reports.groups import Group, has_collapsed, repetition_seed, setting, weighting_name
-from reports.style import INK, MARKERS, PAGE_INCHES, PALETTE, QUIET
+from reports.figures import COLLAPSED, legend_below, new_figure
+from reports.groups import (
+    Group,
+    allocation_label,
+    has_collapsed,
+    repetition_seed,
+    setting,
+    weighting_name,
+)
+from reports.style import INK, MARKERS, PALETTE, QUIET, color_of
 
 COURSES = {
     "entropy": "entropy of the policy (nats)",
     "weight_efficiency": "weight of efficiency",
     "mean_budget": "mean budget (tokens)",
 }
-COLUMNS = ["panel", "series", "weighting", "kind", "seed", "x", "y", "low", "high", "n"]
+COLUMNS = [
+    *("panel", "system", "series", "weighting", "kind", "seed", "x", "y", "low", "high", "n"),
+]
 SHAPES = (*MARKERS, "s", ">", "p", "h")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
@@ -31,7 +40,8 @@ def skill_data(groups: list[Group]) -> pd.DataFrame:
     """
     rows: list[tuple[Any, ...]] = []
     for group in groups:
-        names = series_name(group), weighting_name(group.records[0])
+        first = group.records[0]
+        names = allocation_label(first), series_name(group), weighting_name(first)
         rows += [("skill", *names, *row) for row in _skills(group)]
         for panel in COURSES:
             rows += [
@@ -79,10 +89,15 @@ def looks(data: pd.DataFrame) -> tuple[dict[str, str], dict[str, int]]:
 
     Where the weighting is all that differs, colours go by weighting.
     """
-    series, weightings = list(data["series"].unique()), list(data["weighting"].unique())
-    coloured = series if len(series) > 1 else weightings
-    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(coloured)}
-    return colours, {name: i for i, name in enumerate(weightings)}
+    by = "series" if data["series"].nunique() > 1 else "weighting"
+    pairs = data[[by, "system"]].drop_duplicates()
+    colours = {}
+    for name in data[by].unique():
+        # What is one system by itself has that system's colour, as in the other figures.
+        systems = list(pairs.loc[pairs[by] == name, "system"])
+        alone = len(systems) == 1 and (pairs["system"] == systems[0]).sum() == 1
+        colours[name] = color_of(systems[0] if alone else name)
+    return colours, {name: i for i, name in enumerate(data["weighting"].unique())}
 
 
 def _shape(number: int) -> dict[str, Any]:
@@ -93,13 +108,8 @@ def _shape(number: int) -> dict[str, Any]:
 
 def draw(data: pd.DataFrame) -> Any:
     """Four panels: skill against mean tokens, then the courses over training steps."""
-    from matplotlib.figure import Figure
-
     colours, numbers = looks(data)
-    entries = max(len(colours) + 2, len(numbers) + 2)
-    ncols = _columns(data)
-    figure = Figure(figsize=(PAGE_INCHES, 4.2 + legend_inches(entries, ncols=ncols)))
-    figure.set_layout_engine("constrained")
+    figure = new_figure(4.2)
     grid = figure.subplots(2, 2)
     for (series, weighting), shown in data.groupby(["series", "weighting"], sort=False):
         color = colours.get(series) or colours[weighting]
@@ -112,7 +122,7 @@ def draw(data: pd.DataFrame) -> Any:
     grid[0, 0].set(xlabel="mean tokens per image", ylabel="allocation skill")
     for axes, label in zip(grid.flat[1:], COURSES.values(), strict=True):
         axes.set(xlabel="training step of the policy", ylabel=label)
-    _legends(figure, data, colours, numbers)
+    _legend(figure, data, colours, numbers)
     return figure
 
 
@@ -127,15 +137,10 @@ def _draw_skills(axes: Any, shown: pd.DataFrame, color: str, marker: str) -> Non
     axes.errorbar([mean.x], [mean.y], bars, **style, zorder=3)
 
 
-def _columns(data: pd.DataFrame) -> int:
-    """Of the left legend, which has half the width."""
-    return 2 if data["series"].str.len().max() <= 20 else 1
-
-
-def _legends(
+def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    """What colours mean on the left, what markers and dashes mean on the right."""
+    """What colours mean, then what markers and dashes mean."""
     from matplotlib.lines import Line2D
 
     by_weighting = set(colours) == set(numbers)
@@ -153,6 +158,5 @@ def _legends(
     if count:
         label = f"collapsed: counts as 0 ({count} of {len(points)})"
         lines.append(Line2D([], [], color=INK, marker="x", ls="", ms=6, label=label))
-    figure.legend(handles=lines, loc="outside lower left", ncols=_columns(data))
     title = "means over seeds; bars: 95 % Student t over seeds"
-    figure.legend(handles=marks, loc="outside lower right", ncols=2, title=title)
+    legend_below(figure, handles=[*lines, *marks], title=title)

@@ -1,13 +1,22 @@
-"""How figures look: sizes for papers, fonts embedded, a palette safe for colour-blind readers."""
+"""How figures look: sizes for papers, fonts embedded, a palette safe for colour-blind readers.
+
+All figures that are drawn inside one `paper_style` have its width, and a system has the same colour
+and marker in all of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import matplotlib
 
+Size = Literal["column", "page"]
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
+INCHES: dict[str, float] = {"column": COLUMN_INCHES, "page": PAGE_INCHES}
 
 # Okabe & Ito 2008, without black and yellow: black is for fixed lengths, yellow is too pale. Then
 # four of Tol's muted colours (2021).
@@ -23,6 +32,7 @@ _RC = {
     "axes.titlesize": 8,
     "axes.labelsize": 8,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "axes.spines.top": False,
@@ -41,9 +51,66 @@ _RC = {
 }
 
 
+@dataclass(frozen=True)
+class _Style:
+    """The style in force: width of figures, and the systems drawn so far by their number."""
+
+    size: Size
+    systems: dict[str, int] = field(default_factory=dict)
+
+
+_current: ContextVar[_Style | None] = ContextVar("style", default=None)
+
+
 @contextmanager
-def paper_style() -> Iterator[None]:
-    """Draw inside this context; nothing is shown on a screen."""
+def paper_style(size: Size | None = None) -> Iterator[None]:
+    """Draw inside this context; nothing is shown on a screen.
+
+    A context inside another one goes on with its width and colours, unless it names a size.
+
+    Args:
+        size: `column` (3.4 in) or `page` (7.0 in, the default) of a two-column paper.
+
+    Raises:
+        ValueError: there is no such size.
+    """
+    if size is not None and size not in get_args(Size):
+        raise ValueError(f"size must be one of {', '.join(get_args(Size))}, not {size!r}")
     matplotlib.use("Agg")
-    with matplotlib.rc_context(_RC):
-        yield
+    outer = _current.get()
+    inherited = outer is not None and size in (None, outer.size)
+    token = _current.set(outer if inherited else _Style(size or "page"))
+    try:
+        with matplotlib.rc_context(_RC):
+            yield
+    finally:
+        _current.reset(token)
+
+
+def width_inches() -> float:
+    """Width of a figure in the style in force."""
+    return INCHES[_in_force().size]
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour and marker of the series number `index`; none twice among the first 36."""
+    marker = MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
+    return {"color": PALETTE[index % len(PALETTE)], "marker": marker}
+
+
+def look_of(system: str) -> dict[str, Any]:
+    """Colour and marker of a system: the same in all figures of a report."""
+    systems = _in_force().systems
+    return look(systems.setdefault(system, len(systems)))
+
+
+def color_of(system: str) -> str:
+    """Colour of a system: the same in all figures of a report."""
+    return look_of(system)["color"]
+
+
+def _in_force() -> _Style:
+    style = _current.get()
+    if style is None:
+        raise LookupError("figures are drawn inside `paper_style()`")
+    return style

@@ -5,7 +5,7 @@ from bench.statistics import student_interval
 from reports.allocation_skill import report, skill, target_error
 from reports.groups import group_by_seed
 from reports.skill_figure import COLUMNS, draw, looks, series_name, skill_data
-from reports.style import paper_style
+from reports.style import color_of, paper_style
 
 HALF = {"kind": "fixed", "efficiency": 0.5}
 DUAL = {"kind": "constraint", "mean_budget": 6.0}
@@ -74,14 +74,15 @@ def test_weightings_share_the_colour_of_their_arm(made):
     data = skill_data(group_by_seed(made))
     with paper_style():
         figure = draw(data)
-    colours, numbers = looks(data)
+        colours, numbers = looks(data)
     assert (list(colours), list(numbers)) == (["a", "b"], ["fixed 0.5", "constraint 6"])
     courses = {(line.get_color(), line.get_linestyle()) for line in figure.axes[1].get_lines()}
     assert courses == {(color, dash) for color in colours.values() for dash in ("-", "--")}
 
 
 def test_where_only_the_weighting_differs_it_has_the_colours(made):
-    colours, numbers = looks(skill_data(group_by_seed(made[:6])))
+    with paper_style():
+        colours, numbers = looks(skill_data(group_by_seed(made[:6])))
     assert list(colours) == list(numbers) == ["fixed 0.5", "constraint 6"]
     assert len(set(colours.values())) == 2
 
@@ -155,3 +156,11 @@ def test_failed_cells_are_listed(made, failed, tmp_path):
 def test_the_same_records_give_the_same_files(made, tmp_path):
     for first, second in zip(*(report(made, tmp_path / n).files for n in "ab"), strict=True):
         assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_system_that_is_one_weighting_has_its_colour_of_the_other_figures(made):
+    with paper_style():
+        color_of("drawn before")
+        expected = color_of("a, fixed efficiency 0.5")
+        colours, _ = looks(skill_data(group_by_seed(made[:3])))
+    assert colours == {"fixed 0.5": expected}

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from reports.figures import budget_axis, legend_below, look, render
+from reports.figures import budget_axis, legend_below, new_figure, panel_grid, render
+from reports.style import paper_style
 
 
 def plot(data):
@@ -36,10 +37,6 @@ def test_a_figure_that_fails_leaves_the_old_files(tmp_path):
     assert [path.read_bytes() for path in files] == before
 
 
-def test_looks_differ_for_36_series():
-    assert len({(look(i)["color"], look(i)["marker"]) for i in range(36)}) == 36
-
-
 def test_budgets_are_the_ticks_of_a_log2_axis():
     axes = Figure().subplots()
     budget_axis(axes, {16, 2, 4})
@@ -56,3 +53,31 @@ def test_the_legend_names_each_label_once():
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["same"]
     assert legend.get_title().get_text() == "about"
+
+
+def test_a_legend_of_long_labels_is_wrapped_and_the_figure_grows():
+    with paper_style("column"):
+        figure = new_figure(1.0)
+        axes = figure.subplots()
+        for number in range(3):
+            axes.plot([1], [1], label=f"system {number} " + "and its many words " * 5)
+        legend_below(figure)
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    lines = [text.get_text().count("\n") + 1 for text in legend.get_texts()]
+    assert lines == [2, 2, 2]
+    assert figure.get_figwidth() == 3.4
+    box = legend.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+    assert axes.get_window_extent().height > 0.5 * figure.dpi
+
+
+@pytest.mark.parametrize(("size", "places"), [("page", (2, 4)), ("column", (4, 2))])
+def test_panels_fill_the_width(size, places):
+    with paper_style(size):
+        figure, panels = panel_grid(7, row_inches=1.0)
+    grid = panels[0].get_gridspec()
+    assert (len(panels), len(figure.axes)) == (7, 7)
+    assert (grid.nrows, grid.ncols) == places
+    assert tuple(figure.get_size_inches()) == ({"page": 7.0, "column": 3.4}[size], places[0])
