@@ -36,9 +36,9 @@ class Drawn:
     failed: bool = False
 
     @property
-    def picture(self) -> Path | None:
-        """The PNG, if it was drawn."""
-        return next((path for path in self.report.files if path.suffix == ".png"), None)
+    def pictures(self) -> list[Path]:
+        """The PNGs; none where it was not drawn."""
+        return [path for path in self.report.files if path.suffix == ".png"]
 
     @property
     def title(self) -> str:

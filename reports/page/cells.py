@@ -76,7 +76,14 @@ def _settings(record: Record) -> dict[str, Any]:
         for path in ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
     }
     known = {path: value for path, value in budgets.items() if value is not None}
-    return {path: describe(value) for path, value in (known | swept).items()}
+    return {path: describe(_given(value)) for path, value in (known | swept).items()}
+
+
+def _given(value: Any) -> Any:
+    """A mapping without what it leaves open."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if item is not None}
+    return value
 
 
 def _stage(record: Record, entry: dict[str, Any]) -> list[str]:

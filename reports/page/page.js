@@ -26,7 +26,7 @@ function describe(cell) {
   ];
   if (cell.error) origin.unshift(["error", cell.error]);
   const note = cell.pictures_note && cell.status === "done" ? [make("p", cell.pictures_note)] : [];
-  return make("div", [...images, ...note, list(cell.metrics), list(cell.settings), list(origin)], { className: "about" });
+  return make("div", [...images, ...note, make("div", [list(cell.metrics), list(cell.settings)]), list(origin)], { className: "about" });
 }
 const pairs = (values) => values.map(([name, value]) => `${name} ${value}`).join(", ");
 

@@ -72,7 +72,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figures_of": _split_interval}
+    environment.filters["in_two"] = _split_interval
     return environment
 
 
@@ -99,7 +99,7 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
     found = points(part.records)
     metrics = shown_metrics(found)
     plot = make_plot(found, lines(part.records, metrics), metrics)
-    drawn = [one for one in chapter.figures if one.picture]
+    drawn = [one for one in chapter.figures if one.pictures]
     return {
         "id": f"suite-{place}",
         "place": place,
@@ -110,11 +110,11 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "plot": plot if plot.panels else None,
         "plot_points": _plot_points(part, found, plot),
         "figures": [_figure(one, part) for one in drawn],
-        "texts": [one for one in chapter.figures if not one.picture and one.report.files],
+        "texts": [one for one in chapter.figures if not one.pictures and one.report.files],
         "missing": [
             (one.title, _first_block(one.report.text))
             for one in chapter.figures
-            if not one.picture and not one.report.files
+            if not one.pictures and not one.report.files
         ],
         "tables": [_table(table, part) for table in chapter.tables],
     }
@@ -156,14 +156,12 @@ def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[st
 
 def _figure(one: Drawn, part: Part) -> dict[str, Any]:
     photographs = one.entry.name in PHOTOGRAPHS
-    uri, width, height = (photograph_uri if photographs else figure_uri)(one.picture)
+    embed = photograph_uri if photographs else figure_uri
     files = sorted(path.name for path in one.report.files)
     return {
         "title": one.title,
         "alt": one.alt,
-        "uri": uri,
-        "width": width,
-        "height": height,
+        "images": [embed(path) for path in one.pictures],
         "text": one.report.text.strip(),
         "files": [f"figures/{part.name}/{name}" for name in files],
     }

@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 
@@ -182,3 +183,53 @@ def allocator():
 def failed():
     """`failed(record)`: the same cell without a result."""
     return _failed
+
+
+STAGE = {"peak_memory_bytes": 300 << 20, "resources": {"cpus": 1, "gpus": 0.0, "device": "cpu"}}
+PROVENANCE = {"git_commit": "c0ffee" * 6, "git_dirty": False, "python": "3.11.7",
+              "platform": "Linux", "packages": {"torch": "2.13.0"}}  # fmt: skip
+
+
+def _complete(record):
+    """A made-up record with what only the page and the compute table read."""
+    seed = record["settings"]["training"]["seed"]
+    stages = [
+        {**STAGE, **stage, "key": f"{stage['stage']}{place}{seed}"}
+        for place, stage in enumerate(record["stages"])
+    ]
+    return {**record, "schema_version": 1, "stages": stages, "provenance": PROVENANCE}
+
+
+@pytest.fixture
+def complete():
+    """`complete(record)`: a made-up record with stage keys, costs and provenance."""
+    return _complete
+
+
+@pytest.fixture
+def write_records(tmp_path):
+    """`write_records(records)`: the store in which they lie, by their suites."""
+
+    def write(records):
+        for place, record in enumerate(records):
+            folder = tmp_path / "store" / "records" / record["suite"]
+            folder.mkdir(parents=True, exist_ok=True)
+            record = _complete(record)
+            (folder / f"{place:03}.json").write_text(json.dumps(record))
+        return tmp_path / "store"
+
+    return write
+
+
+@pytest.fixture
+def two_arms(tokenizer):
+    """Three seeds of a reference arm and of one that is better by 1 dB at every length."""
+
+    def psnr(seed, gain):
+        return tuple(18 + gain + 0.01 * seed * (1 + gain) + step for step in range(4))
+
+    return [
+        tokenizer(arm, psnr=psnr(seed, gain), seed=seed, reference_arm="none")
+        for arm, gain in (("none", 0), ("heads", 1))
+        for seed in range(3)
+    ]
