@@ -10,14 +10,13 @@ from typing import Any
 from bench.groups import repetition_name
 from reports.groups import (
     Record,
-    group_by_seed,
     has_collapsed,
     is_allocation,
     is_elastic,
     is_policy,
 )
 from reports.shares import show_significant
-from reports.tables.contenders import Contender, contenders, tokenizer_key, tokenizer_names
+from reports.tables.contenders import Contender, contenders, tokenizer_names
 from reports.tables.kinds import reconstructions
 from reports.text import caption
 
@@ -56,7 +55,7 @@ class Line:
 def points(records: Sequence[Record]) -> list[Point]:
     """All points of the finished cells that reconstruct, fixed budgets first."""
     done = [r for r in reconstructions(records) if r["status"] == "done"]
-    names = tokenizer_names(group_by_seed(done))
+    names = tokenizer_names(done)
     known = {
         (key, contender.budget): contender
         for contender in contenders(done)
@@ -64,7 +63,7 @@ def points(records: Sequence[Record]) -> list[Point]:
     }
     found = []
     for record in done:
-        tokenizer = names[tokenizer_key(record)]
+        tokenizer = names[record["cell_key"]]
         if is_elastic(record):
             rows = [(row["budget"], row) for row in record["curve"]]
         else:
@@ -123,10 +122,10 @@ def _interval(contender: Contender, metric: str) -> str:
 def lines(records: Sequence[Record], metrics: Sequence[str]) -> list[Line]:
     """Curves over fixed budgets; for distortion the agnostic mixtures and the oracle instead."""
     done = [r for r in reconstructions(records) if r["status"] == "done"]
-    names = tokenizer_names(group_by_seed(done))
+    names = tokenizer_names(done)
     found = []
     for record in filter(is_elastic, done):
-        tokenizer = names[tokenizer_key(record)]
+        tokenizer = names[record["cell_key"]]
         for metric in metrics:
             if metric == "mse" and record["trade_offs"]:
                 curves = record["trade_offs"].items()

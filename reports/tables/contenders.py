@@ -68,12 +68,13 @@ class Contender:
 def contenders(records: Sequence[Record]) -> list[Contender]:
     """All of a suite's, tokenizer by tokenizer, fixed budgets before allocations."""
     groups = group_by_seed(list(records))
-    names = tokenizer_names(groups)
+    of_cell = tokenizer_names(records)
+    names = {group.label: of_cell[group.records[0]["cell_key"]] for group in groups}
     paths = _paths(groups)
-    said = Counter((names[tokenizer_key(g.records[0])], _words(g)) for g in groups)
+    said = Counter((names[group.label], _words(group)) for group in groups)
     found: list[Contender] = []
     for group in groups:
-        name, words = names[tokenizer_key(group.records[0])], _words(group)
+        name, words = names[group.label], _words(group)
         if is_allocation(group.records[0]) and said[name, words] > 1:
             words = allocation_label(group.records[0])
         found += _of_group(group, name, words, paths[group.label])
@@ -93,16 +94,18 @@ def _seedless(part: Any) -> Any:
     return {key: _seedless(value) for key, value in part.items() if key != "seed"}
 
 
-def tokenizer_names(groups: Sequence[Group]) -> dict[str, str]:
-    """Tokenizers by `tokenizer_key`: called as their own cells are, else as the first on them."""
-    own = {
-        tokenizer_key(record): group.label
-        for group in groups
-        for record in group.records
-        if not is_allocation(record)
+def tokenizer_names(records: Sequence[Record]) -> dict[str, str]:
+    """Names of tokenizers by cell key: as the tokenizer's own cells are called, else the arm."""
+    own: dict[str, str] = {}
+    for record in records:
+        if not is_allocation(record):
+            own.setdefault(tokenizer_key(record), record["group"])
+    return {
+        record["cell_key"]: own.get(tokenizer_key(record), record["arm"])
+        if is_allocation(record)
+        else record["group"]
+        for record in records
     }
-    others = {tokenizer_key(r): r["arm"] for g in reversed(groups) for r in g.records}
-    return own | {key: arm for key, arm in others.items() if key not in own}
 
 
 def near_tokens(found: Sequence[Contender], records: Sequence[Record]) -> list[float]:

@@ -28,7 +28,10 @@ def body(text):
     [
         ("lora_rank & 50% #1 $x$ {a}", r"lora\_rank \& 50\% \#1 \$x\$ \{a\}"),
         ("a\\b ~ ^", r"a\textbackslash{}b \textasciitilde{} \textasciicircum{}"),
-        ("λ ≈ 3 ± 1 – ok", r"\ensuremath{\lambda} \ensuremath{\approx} 3 \ensuremath{\pm} 1 -- ok"),
+        (
+            "λ ≈ 3 ± 1 \u2013 ok",
+            r"\ensuremath{\lambda} \ensuremath{\approx} 3 \ensuremath{\pm} 1 -- ok",
+        ),
         ("é ß", "é ß"),
         ("日本", "{[}U+65E5{]}{[}U+672C{]}"),
         ("two\nlines", "two lines"),
