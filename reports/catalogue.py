@@ -86,6 +86,17 @@ FIGURES = (
         "Allocation skill of each policy, and its training.",
     ),
     FigureEntry(
+        "budget_histogram",
+        "Shares of the budgets chosen",
+        "Share of the images that got each budget, by allocation.",
+    ),
+    FigureEntry(
+        "budget_complexity",
+        "Budgets against complexity",
+        "Chosen budget against the known complexity of an image and its PNG size.",
+        takes=("store",),
+    ),
+    FigureEntry(
         "hypervolume_share",
         "Dynamic weightings against a sweep",
         "Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
