@@ -42,7 +42,7 @@ def report(
     \b
     Examples:
       adatok-bench report quickstart --out report
-      adatok-bench report experiments/lora_rank.yaml quantizer --out paper --width column
+      adatok-bench report settle baselines --out paper --width column
     """
     from reports.building import build_report
     from reports.suites import read_parts

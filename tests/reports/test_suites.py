@@ -69,7 +69,7 @@ def test_suites_without_records_are_refused(tokenizer, write_records):
     with pytest.raises(UserError, match=r"'mad' has no records .* did you mean 'made'"):
         read_parts(["mad"], store)
     (store / "records" / "empty").mkdir()
-    with pytest.raises(UserError, match="no records in .*empty; run the suite first"):
+    with pytest.raises(UserError, match=r"no records in .*empty; run the suite first"):
         read_parts(["empty"], store)
     with pytest.raises(UserError, match="'made' is named twice"):
         read_parts(["made", "made"], store)

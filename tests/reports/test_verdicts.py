@@ -4,7 +4,10 @@ from reports.verdicts import verdict_lines
 def test_the_settling_verdict_comes_first(small_run, tokenizer, policy):
     made = []
     for seed in range(3):
-        made += [tokenizer(seed=seed), policy(training_seed=seed, tokens=6.0, mse=0.02 + seed / 1e4)]
+        made += [
+            tokenizer(seed=seed),
+            policy(training_seed=seed, tokens=6.0, mse=0.02 + seed / 1e4),
+        ]
         fixed = tokenizer("fixed", psnr=(20.0 + seed / 100,), budgets=(6,), seed=seed)
         fixed["settings"]["tokenizer"]["budgets"] = [6]
         made.append({**fixed, "length_from": {"mean_budget_of": "policy", "where": {}}})
@@ -14,7 +17,9 @@ def test_the_settling_verdict_comes_first(small_run, tokenizer, policy):
 
 def test_else_the_summary_speaks(policy, tokenizer):
     lines = verdict_lines([tokenizer(), *(policy(seed=s, skill=0.5 + s / 100) for s in range(3))])
-    assert lines[0].startswith("At equal mean tokens on the same tokenizer, choosing by image beats")
+    assert lines[0].startswith(
+        "At equal mean tokens on the same tokenizer, choosing by image beats"
+    )
     (alone,) = verdict_lines([tokenizer(), policy()])
     assert alone.startswith("One seed, so no interval and no verdict")
 
