@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.statistics import PairedDifference, holm, paired_difference
@@ -20,13 +20,15 @@ Measure = Callable[[Group, Group], Callable[[Record], float | None]]
 class Comparison:
     """A group minus its counterpart in the reference arm; `p` is corrected for all comparisons.
 
-    Without a counterpart, or a seed in common with it, there is no difference.
+    Without a counterpart, or a seed in common with it, there is no difference. `by_seed` has the
+    differences that its mean is of.
     """
 
     label: str
     reference: str | None
     difference: PairedDifference | None
     p: float = math.nan
+    by_seed: Mapping[Any, float] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -61,13 +63,12 @@ def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]
         if group.records[0]["arm"] == arm:
             continue
         reference = counterpart(group, references)
-        difference = _difference(group, reference, measure) if reference else None
-        found.append(Comparison(group.label, reference and reference.label, difference))
+        pairs = _pairs(group, reference, measure) if reference else {}
+        difference = paired_difference(pairs, dict.fromkeys(pairs, 0.0)) if pairs else None
+        name = reference and reference.label
+        found.append(Comparison(group.label, name, difference, by_seed=pairs))
     adjusted = holm([math.nan if c.difference is None else c.difference.p for c in found])
-    return [
-        Comparison(c.label, c.reference, c.difference, p)
-        for c, p in zip(found, adjusted, strict=True)
-    ]
+    return [replace(c, p=p) for c, p in zip(found, adjusted, strict=True)]
 
 
 def counterpart(group: Group, references: list[Group]) -> Group | None:
@@ -80,13 +81,14 @@ def counterpart(group: Group, references: list[Group]) -> Group | None:
     return None
 
 
-def _difference(group: Group, reference: Group, measure: Measure) -> PairedDifference | None:
+def _pairs(group: Group, reference: Group, measure: Measure) -> dict[Any, float]:
+    """Group minus reference by seed; empty where a record of either has no value."""
     path = repetition_seed([*group.records, *reference.records])
     value = measure(group, reference)
     ours, theirs = group.by_seed(value, path=path), reference.by_seed(value, path=path)
-    if ours is None or theirs is None or not ours.keys() & theirs.keys():
-        return None
-    return paired_difference(ours, theirs)
+    if ours is None or theirs is None:
+        return {}
+    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
 
 
 def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[dict[str, Any]]:

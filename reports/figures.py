@@ -57,8 +57,9 @@ def new_figure(height: float) -> Any:
 
 
 def panels_across(count: int, *, inches: float = 1.7) -> int:
-    """How many of `count` panels stand side by side, each at least `inches` wide."""
-    return max(1, min(count, int(width_inches() / inches)))
+    """How many of `count` panels stand side by side, each at least `inches` wide, in even rows."""
+    most = max(1, min(count, int(width_inches() / inches)))
+    return -(-count // -(-count // most))
 
 
 def panel_grid(count: int, *, row_inches: float, inches: float = 1.7, **shared: Any) -> Any:

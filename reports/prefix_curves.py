@@ -13,7 +13,7 @@ from bench.metric_info import METRICS
 from bench.report_plugins import Report
 from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
-from reports.comparisons import compare, comparison_rows, reference_arm
+from reports.comparisons import Measure, compare, comparison_rows, reference_arm
 from reports.figures import UNTRAINED, budget_axis, legend_below, panel_grid, render
 from reports.groups import (
     Group,
@@ -145,7 +145,7 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
         blocks.append(f"* {UNTRAINED}")
     blocks.append(f"Codebook and cost\n{as_text([_cost_row(group) for group in groups])}")
     if arm is not None:
-        rows = comparison_rows(compare(groups, arm, _mean_psnr))
+        rows = comparison_rows(compare(groups, arm, mean_over_budgets("psnr")))
         blocks.append(
             f"Against arm '{arm}': PSNR in dB averaged over the budgets that both have, paired by "
             f"training seed [{caption(PairedDifference)}]; "
@@ -155,14 +155,19 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
     return blocks
 
 
-def _mean_psnr(group: Group, reference: Group) -> Any:
-    common = _budgets(group).keys() & _budgets(reference).keys()
+def mean_over_budgets(metric: str) -> Measure:
+    """A measure to compare by: a metric averaged over the budgets that both groups have."""
 
-    def value(record: Record) -> float | None:
-        values = [row.get("psnr") for row in record["curve"] if row["budget"] in common]
-        return fmean(values) if values and None not in values else None
+    def measure(group: Group, reference: Group) -> Any:
+        common = _budgets(group).keys() & _budgets(reference).keys()
 
-    return value
+        def value(record: Record) -> float | None:
+            values = [row.get(metric) for row in record["curve"] if row["budget"] in common]
+            return fmean(values) if values and None not in values else None
+
+        return value
+
+    return measure
 
 
 def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:

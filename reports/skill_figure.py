@@ -100,7 +100,7 @@ def looks(data: pd.DataFrame) -> tuple[dict[str, str], dict[str, int]]:
     return colours, {name: i for i, name in enumerate(data["weighting"].unique())}
 
 
-def _shape(number: int) -> dict[str, Any]:
+def shape_of(number: int) -> dict[str, Any]:
     """Marker and dashes of a weighting; not both as those of one of the same colour."""
     dashes = DASHES[(number + number // len(PALETTE)) % len(DASHES)]
     return {"marker": SHAPES[number % len(SHAPES)], "ls": dashes}
@@ -113,7 +113,7 @@ def draw(data: pd.DataFrame) -> Any:
     grid = figure.subplots(2, 2)
     for (series, weighting), shown in data.groupby(["series", "weighting"], sort=False):
         color = colours.get(series) or colours[weighting]
-        shape = _shape(numbers[weighting])
+        shape = shape_of(numbers[weighting])
         _draw_skills(grid[0, 0], shown[shown["panel"] == "skill"], color, shape["marker"])
         for axes, name in zip(grid.flat[1:], COURSES, strict=True):
             course = shown[shown["panel"] == name]
@@ -145,7 +145,7 @@ def _legend(
 
     by_weighting = set(colours) == set(numbers)
     marks = [
-        Line2D([], [], color=colours.get(name, QUIET), **_shape(n), mfc="white",
+        Line2D([], [], color=colours.get(name, QUIET), **shape_of(n), mfc="white",
                lw=1, ms=4.5, label=name)
         for name, n in numbers.items()
     ]  # fmt: skip

@@ -233,3 +233,47 @@ def two_arms(tokenizer):
         for arm, gain in (("none", 0), ("heads", 1))
         for seed in range(3)
     ]
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory):
+    """The page of a made-up suite: tokenizer, two policies with images, a failed cell, and arms."""
+    import numpy as np
+
+    from bench.gallery import Gallery, GalleryRow
+    from reports import building
+    from reports.catalogue import FIGURES
+    from reports.suites import read_parts
+
+    folder = tmp_path_factory.mktemp("page")
+    records = [
+        *(_tokenizer(psnr=(18 + s / 9, 19, 20, 21), seed=s, reference_arm="elastic")
+          for s in range(3)),
+        *(_tokenizer("heads", psnr=(19 + s / 9, 20, 21, 22), seed=s, reference_arm="elastic",
+                     swept={"tokenizer.lora.rank": 4}) for s in range(3)),
+        *(_policy(seed=s, training_seed=s, skill=0.5 + s / 50, mse=0.012 + s / 5000,
+                  reference_arm="elastic", tokens=6 + s / 3) for s in range(3)),
+    ]  # fmt: skip
+    records.append(_failed(_tokenizer("lost", reference_arm="elastic")))
+    rng = np.random.default_rng(0)
+    rows = tuple(
+        GalleryRow(id=f"i{i}", group=group, tokens=(None, tokens), psnr=(None, 20.0))
+        for i, (group, tokens) in enumerate([("fewest tokens", 2), ("most tokens", 16)] * 2)
+    )
+    pixels = rng.integers(0, 256, (4, 2, 32, 32, 3), dtype=np.uint8)
+    Gallery(pixels, ("original", "chosen budget"), rows).write(
+        folder / "store" / "evaluation" / "g"
+    )
+    records[6]["gallery"] = "evaluation/g"
+    there = folder / "store" / "records" / "made"
+    there.mkdir(parents=True)
+    for record in records:
+        record = _complete(record)
+        (there / f"{record['cell_key']}.json").write_text(json.dumps(record))
+    with pytest.MonkeyPatch.context() as patch:
+        shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))
+        patch.setattr(building, "FIGURES", shown)
+        parts = read_parts(["made"], folder / "store")
+        built = building.build_report(parts, folder / "report", store=folder / "store")
+    assert built.broken == ()
+    return built.page
