@@ -141,7 +141,9 @@ function startPlot(section) {
 }
 document.querySelectorAll("[data-plot]").forEach(startPlot);
 
-/* Tables: a click on a column's head sorts within the sections, words filter. */
+/* Tables: a click on a column's head sorts within the sections; beginnings of words filter. */
+const words = (text) => text.toLowerCase().replace(/[\s,:;()[\]]+|\.(?=[a-z])/g, " ");
+
 function startTable(section) {
   const bodies = [...section.querySelectorAll("tbody")], filter = section.querySelector(".filter");
   const rows = (body) => [...body.querySelectorAll("tr:not(.section)")];
@@ -166,10 +168,10 @@ function startTable(section) {
     head.replaceChildren(button);
   });
   filter.addEventListener("input", () => {
-    const wanted = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = words(filter.value).split(" ").filter(Boolean);
     const fits = (row, body) => {
-      const text = (row.textContent + (body.querySelector(".section")?.textContent ?? "")).toLowerCase();
-      return wanted.every((word) => text.includes(word));
+      const text = ` ${words(`${row.innerText} ${body.querySelector(".section")?.innerText ?? ""}`)}`;
+      return wanted.every((word) => text.includes(` ${word}`));
     };
     let found = 0, all = 0;
     bodies.forEach((body) => {

@@ -12,7 +12,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.labels import describe
 from reports.catalogue import Drawn
 from reports.output import SIGN
 from reports.page.cells import cell_id, page_cells
@@ -146,7 +145,7 @@ def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[st
             "name": point.name,
             "tokenizer": point.tokenizer,
             "kind": point.kind,
-            "tokens": describe(round(point.tokens, 3)),
+            "tokens": f"{point.tokens:.4g}",
             "values": {name: f"{value:.4g}" for name, value in point.values.items()},
             "intervals": point.intervals,
         }

@@ -267,8 +267,8 @@ def page(tmp_path_factory):
     records[6]["gallery"] = "evaluation/g"
     there = folder / "store" / "records" / "made"
     there.mkdir(parents=True)
-    for record in records:
-        record = _complete(record)
+    for place, record in enumerate(records):
+        record = {**_complete(record), "cell_key": f"{place:016x}"}
         (there / f"{record['cell_key']}.json").write_text(json.dumps(record))
     with pytest.MonkeyPatch.context() as patch:
         shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))

@@ -119,7 +119,7 @@ def test_the_metric_can_be_chosen_and_tokenizers_hidden(opened):
     label = window.locator(".canvas > svg:not([hidden])").get_attribute("aria-label")
     assert label.startswith("PSNR (dB)")
     before = points(window).locator("visible=true").count()
-    button = window.get_by_role("button", name="heads")
+    button = window.locator(".series button", has_text="heads")
     button.click()
     assert button.get_attribute("aria-pressed") == "false"
     assert before - points(window).locator("visible=true").count() == 12
