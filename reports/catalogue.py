@@ -71,6 +71,11 @@ FIGURES = (
         "mixture that ignores the image.",
     ),
     FigureEntry(
+        "ablation_bars",
+        "Differences to the reference arm",
+        "Differences of every arm to the reference arm, paired by seed, with intervals.",
+    ),
+    FigureEntry(
         "prefix_curves",
         "Quality by tokens kept",
         "Quality of each tokenizer against the number of leading tokens kept.",
@@ -97,9 +102,41 @@ FIGURES = (
         takes=("store",),
     ),
     FigureEntry(
+        "training_curves",
+        "Training",
+        "Entropy, weights and mean budget of policies over training, or losses of tokenizers.",
+    ),
+    FigureEntry(
+        "candidate_heatmap",
+        "Sensitivity to the candidate sets",
+        "What policies come to by their set of candidate budgets, with intervals.",
+    ),
+    FigureEntry(
         "hypervolume_share",
         "Dynamic weightings against a sweep",
         "Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
+    ),
+    FigureEntry(
+        "throughput_figure",
+        "Throughput of generation",
+        "Images per second of adaptive and fixed lengths, by how batches are decoded.",
+    ),
+    FigureEntry(
+        "generation_figure",
+        "Generated images",
+        "Lengths of generated images beside the data's, and their distance by length.",
+    ),
+    FigureEntry(
+        "gallery",
+        "Images by number of tokens",
+        "The same images decoded from more and more tokens.",
+        takes=("store",),
+    ),
+    FigureEntry(
+        "extremes",
+        "Images with the fewest and the most tokens",
+        "The images that an allocation gave the fewest tokens, and those that it gave the most.",
+        takes=("store",),
     ),
     FigureEntry("summary", "All systems in words", "The table and the words that a run ends with."),
 )
