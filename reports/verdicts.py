@@ -50,6 +50,7 @@ def _ablated(records: list[Record]) -> list[str]:
         (row.values["system"].text, row.values["against"].text, column.title, value)
         for row in table.rows
         for column in table.columns
+        if column.name != "mean_tokens"
         if (value := row.values.get(column.name)) is not None and value.interval is not None
     ]
     if not differences:
@@ -59,8 +60,9 @@ def _ablated(records: list[Record]) -> list[str]:
     if all(value.interval.n == 1 for *_, value in differences):
         return [f"One training seed each, so no interval and no verdict against arm '{arm}'."]
     first = (
-        f"Against arm '{arm}', {counts['better']} of {len(differences)} differences are better, "
-        f"{counts['worse']} worse, and {counts['']} are not shown at 5 % after Holm."
+        f"Against arm '{arm}': better in {counts['better']} of {len(differences)} comparisons, "
+        f"worse in {counts['worse']}, no difference shown in {counts['']} (5 %, p corrected by "
+        "Holm over the systems of a metric)."
     )
     shown = [
         f"{system} is {value.verdict} in {title.removeprefix('Δ ')}: {value.text}."

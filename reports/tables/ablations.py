@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import fmean
+from dataclasses import dataclass, field, replace
 
 from bench.metric_info import METRICS
 from bench.statistics import PairedDifference, holm, paired_difference
-from reports.comparisons import LEVEL, counterpart, reference_arm
+from reports.allocation_skill import skill
+from reports.comparisons import LEVEL, Measure, counterpart, reference_arm
 from reports.groups import (
     Group,
     Record,
     group_by_seed,
-    has_collapsed,
     is_allocation,
     repetition_seed,
 )
+from reports.prefix_curves import mean_over_budgets
 from reports.shares import show_significant
 from reports.tables.kinds import protocol_line, reconstructions
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
@@ -31,11 +31,12 @@ OF_CURVES = tuple(name for name in MEASURES if name not in ("mean_tokens", "allo
 
 @dataclass(frozen=True)
 class _Compared:
-    """A group of another arm, its counterpart, and their differences by metric."""
+    """A group of another arm, its counterpart, and their differences and p by metric."""
 
     group: Group
     reference: Group | None
     differences: dict[str, PairedDifference | None]
+    p: dict[str, float] = field(default_factory=dict)
 
 
 def table(records: list[Record]) -> Table:
@@ -47,11 +48,11 @@ def table(records: list[Record]) -> Table:
     if not any(record["arm"] == arm for record in done):
         return Table(NAME, TITLE, notes=(f"Not made: arm '{arm}' has no result to compare with.",))
     groups = group_by_seed(done)
-    references = [group for group in groups if group.records[0]["arm"] == arm]
-    others = [group for group in groups if group not in references]
     metrics = _metrics(done)
-    found = [_compared(group, counterpart(group, references), metrics) for group in others]
-    rows = _rows(found, metrics) + _unfinished(records, {g.label for g in groups}, arm)
+    found = [
+        one for kind in (False, True) for one in _of_kind(groups, arm, metrics, allocates=kind)
+    ]
+    rows = [_row(one) for one in found] + _unfinished(records, {g.label for g in groups}, arm)
     if not rows:
         return Table(NAME, TITLE, notes=(f"Not made: no other arm than '{arm}' has a cell.",))
     columns = (
@@ -69,58 +70,65 @@ def table(records: list[Record]) -> Table:
 
 def _metrics(done: Sequence[Record]) -> list[str]:
     """Those that any record has; FD only where there is no rFID, which it stands in for."""
-    known = [name for name in MEASURES if any(_value(name, None)(r) is not None for r in done)]
+    known = [name for name in MEASURES if any(r["metrics"].get(name) is not None for r in done)]
     if not any(map(is_allocation, done)):
         known = [name for name in known if name in OF_CURVES]
     return [name for name in known if name != "fd_lite0" or "rfid" not in known]
 
 
+def _of_kind(
+    groups: Sequence[Group], arm: str, metrics: Sequence[str], *, allocates: bool
+) -> list[_Compared]:
+    """Curves against curves, or allocations against allocations; p by metric, over all of them."""
+    same = [group for group in groups if is_allocation(group.records[0]) == allocates]
+    references = [group for group in same if group.records[0]["arm"] == arm]
+    names = metrics if allocates else [name for name in metrics if name in OF_CURVES]
+    found = [
+        _compared(group, counterpart(group, references), names)
+        for group in same
+        if group not in references
+    ]
+    return _corrected(found, names)
+
+
 def _compared(group: Group, reference: Group | None, metrics: Sequence[str]) -> _Compared:
     if reference is None:
         return _Compared(group, None, {})
-    budgets = _budgets(group) & _budgets(reference)
-    both_choose = is_allocation(group.records[0]) and is_allocation(reference.records[0])
     path = repetition_seed([*group.records, *reference.records])
     differences: dict[str, PairedDifference | None] = {}
-    for name in metrics if both_choose else (m for m in metrics if m in OF_CURVES):
-        value = _value(name, None if both_choose else budgets)
+    for name in metrics:
+        value = _measure(name)(group, reference)
         a, b = group.by_seed(value, path=path), reference.by_seed(value, path=path)
         known = a is not None and b is not None and a.keys() & b.keys()
         differences[name] = paired_difference(a, b) if known else None
     return _Compared(group, reference, differences)
 
 
-def _budgets(group: Group) -> set[int]:
-    """Budgets that all of the group's curves were trained for."""
-    trained = [
-        {row["budget"] for row in record["curve"] if row.get("trained", True)}
-        for record in group.records
+def _measure(name: str) -> Measure:
+    """A metric of an allocation, or a curve's mean over the budgets that both have."""
+
+    def measure(group: Group, reference: Group) -> Callable[[Record], float | None]:
+        if is_allocation(group.records[0]):
+            return skill if name == "allocation_skill" else lambda r: r["metrics"].get(name)
+        return mean_over_budgets(name)(group, reference)
+
+    return measure
+
+
+def _corrected(found: Sequence[_Compared], metrics: Sequence[str]) -> list[_Compared]:
+    """With Holm's p, over the systems of a metric."""
+    p: dict[tuple[int, str], float] = {}
+    for name in metrics:
+        known = [one for one in found if one.differences.get(name)]
+        adjusted = holm([one.differences[name].p for one in known])
+        p |= {(id(one), name): value for one, value in zip(known, adjusted, strict=True)}
+    return [
+        replace(one, p={name: p[id(one), name] for name in one.differences if (id(one), name) in p})
+        for one in found
     ]
-    return set.intersection(*trained)
 
 
-def _value(name: str, budgets: set[int] | None) -> Callable[[Record], float | None]:
-    """A metric of an allocation; of a curve, its mean over these budgets (all: None)."""
-
-    def value(record: Record) -> float | None:
-        if is_allocation(record):
-            collapsed = name == "allocation_skill" and has_collapsed(record)
-            return 0.0 if collapsed else record["metrics"].get(name)
-        rows = [r for r in record["curve"] if budgets is None or r["budget"] in budgets]
-        values = [row.get(name) for row in rows]
-        return fmean(values) if values and None not in values else None
-
-    return value
-
-
-def _rows(found: Sequence[_Compared], metrics: Sequence[str]) -> list[Row]:
-    places = [(one, name) for one in found for name in metrics if one.differences.get(name)]
-    adjusted = holm([one.differences[name].p for one, name in places])
-    p = {(id(one), name): value for (one, name), value in zip(places, adjusted, strict=True)}
-    return [_row(one, metrics, p) for one in found]
-
-
-def _row(one: _Compared, metrics: Sequence[str], p: dict[tuple[int, str], float]) -> Row:
+def _row(one: _Compared) -> Row:
     known = [difference.n for difference in one.differences.values() if difference]
     remark = "no counterpart in the reference arm" if one.reference is None else ""
     if one.reference is not None and not known:
@@ -137,7 +145,7 @@ def _row(one: _Compared, metrics: Sequence[str], p: dict[tuple[int, str], float]
         if difference is None:
             values[name] = Value(NOT_MEASURED)
         else:
-            values[name] = _difference(name, difference, p[id(one), name])
+            values[name] = _difference(name, difference, one.p[name])
     of = [*one.group.records, *(one.reference.records if one.reference else ())]
     return Row(values, tuple(record["cell_key"] for record in of))
 
@@ -173,8 +181,7 @@ def _notes(arm: str, records: list[Record]) -> tuple[str, ...]:
     return (
         protocol_line(records),
         f"difference to arm '{arm}' at the values that it sweeps, paired by seed "
-        f"[{caption(PairedDifference)}]; curves: averaged over the lengths that both were trained "
-        "for",
-        "better, worse: significant at 5 % with p corrected by Holm over all differences of this "
-        "table; no word: no difference shown",
+        f"[{caption(PairedDifference)}]; curves: averaged over the budgets that both have",
+        "better, worse: significant at 5 % with p corrected by Holm over the systems of a "
+        "metric; no word: no difference shown",
     )

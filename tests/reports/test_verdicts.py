@@ -26,7 +26,7 @@ def test_else_the_summary_speaks(policy, tokenizer):
 
 def test_else_the_ablations_are_counted(two_arms):
     first, *shown = verdict_lines(two_arms)
-    assert first.startswith("Against arm 'none', 4 of 4 differences are better, 0 worse, and 0")
+    assert first.startswith("Against arm 'none': better in 4 of 4 comparisons, worse in 0,")
     assert any(line.startswith("heads is better in PSNR: +1.") for line in shown)
 
 

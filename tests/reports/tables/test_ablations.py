@@ -1,6 +1,7 @@
 import math
 
 from bench.statistics import holm, paired_difference
+from reports.ablation_bars import ablation_data
 from reports.tables.ablations import table
 from reports.tables.table import NOT_MEASURED
 
@@ -24,18 +25,19 @@ def test_differences_are_paired_by_seed_over_common_lengths(two_arms):
     assert len(row.cells) == 6
 
 
-def test_p_is_corrected_over_the_whole_table(two_arms):
-    (row,) = table(two_arms).rows
-    names = [name for name in row.values if row.values[name].interval is not None]
-    raw = [row.values[name].interval.p for name in names]
-    assert [row.values[name].more["p_holm"] for name in names] == holm(raw)
-    assert len(names) == 4
-
-
-def test_lengths_that_one_was_not_trained_for_do_not_count(two_arms):
-    for record in two_arms[3:]:
-        record["curve"][3] |= {"trained": False, "psnr": 1000.0}
-    assert table(two_arms).rows[0].values["psnr"].number < 2
+def test_p_is_corrected_over_the_systems_of_a_metric_as_in_the_figure(two_arms, tokenizer):
+    third = [
+        tokenizer("third", psnr=tuple(18.1 + 0.04 * seed**2 + step for step in range(4)), seed=seed,
+                  reference_arm="none")
+        for seed in range(3)
+    ]  # fmt: skip
+    rows = table([*two_arms, *third]).rows
+    raw = [row.values["psnr"].interval.p for row in rows]
+    assert [row.values["psnr"].more["p_holm"] for row in rows] == holm(raw) != raw
+    drawn = ablation_data([*two_arms, *third], "none")
+    drawn = drawn[(drawn["metric"] == "psnr") & (drawn["kind"] == "mean")]
+    assert list(drawn["p_holm"]) == [row.values["psnr"].more["p_holm"] for row in rows]
+    assert list(drawn["difference"]) == [row.values["psnr"].number for row in rows]
 
 
 def test_one_training_each_gives_no_verdict(tokenizer):
