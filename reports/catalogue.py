@@ -140,7 +140,10 @@ FIGURES = (
     ),
     FigureEntry("summary", "All systems in words", "The table and the words that a run ends with."),
 )
-TABLES = ("comparison", "ablations", "protocol_card", "compute", "cells")
+TABLES = (
+    *("comparison", "ablations", "generation", "throughput"),
+    *("protocol_card", "compute", "cells"),
+)
 
 
 def draw(entry: FigureEntry, records: list[Record], folder: Path, **given: Path | None) -> Drawn:

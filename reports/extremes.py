@@ -19,7 +19,7 @@ from reports.style import width_inches
 from reports.text import page, unfinished
 
 __all__ = ["COLUMNS", "report"]
-HEADING_INCHES, BLOCK_INCHES = 0.36, 0.46  # above all, and of a block without its pictures
+HEADING_INCHES, BLOCK_INCHES = 0.46, 0.46  # above all, and of a block without its pictures
 
 
 def report(records: list[Record], folder: Path, *, store: Path) -> Report:
@@ -106,7 +106,7 @@ def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
     most = max(data[data["group"] == group]["row"].nunique() for group in groups)
     side = min((width_inches() - LABEL_INCHES) / most, LARGEST_INCHES)
     block = 2 * side + BLOCK_INCHES
-    sheet = Sheet.of(len(groups) * block + HEADING_INCHES, title=data["system"].iloc[0])
+    sheet = Sheet.of(len(groups) * block + HEADING_INCHES - 0.15, title=data["system"].iloc[0])
     same = data["tokens"].nunique() < 2
     for number, group in enumerate(groups):
         here = data[data["group"] == group]

@@ -13,7 +13,7 @@ from reports.figures import new_figure, wrapped
 from reports.style import width_inches
 
 COLUMNS = ["system", "row", "column", "id", "group", "tokens", "psnr", "complexity", "png_bytes"]
-LABEL_INCHES, TITLE_INCHES, LARGEST_INCHES = 0.62, 0.42, 0.95
+LABEL_INCHES, TITLE_INCHES, LARGEST_INCHES = 0.62, 0.46, 0.75
 PICTURE_SHARE = 0.97  # of its place; the rest is the gap
 
 

@@ -46,6 +46,7 @@ _RC = {
     "lines.markersize": 4,
     "legend.frameon": False,
     "savefig.dpi": 200,
+    "image.composite_image": False,  # in a PDF each picture stays as it is
     "pdf.fonttype": 42,
     "svg.hashsalt": "adatok",
 }

@@ -43,9 +43,9 @@ class Part:
 
     @property
     def protocol_hash(self) -> str | None:
-        """Of the cells that reconstruct images; None where none has a result."""
-        hashes = [r["protocol_hash"] for r in reconstructions(self.done) if "protocol_hash" in r]
-        return hashes[0] if hashes else None
+        """Of the cells that reconstruct images, else of those that generate; None without any."""
+        hashes = [r.get("protocol_hash") for r in (*reconstructions(self.done), *self.done)]
+        return next(filter(None, hashes), None)
 
 
 def read_parts(names: Sequence[str], store: Path) -> list[Part]:

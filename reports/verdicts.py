@@ -21,9 +21,11 @@ def verdict_lines(records: Sequence[Record]) -> list[str]:
     if not done:
         return [f"No cell of this suite has a result: {_counts(records)}."]
     images = reconstructions(records)
-    for decide in (_settled, _summarised, _ablated):
+    for decide in (_settled, _summarised, _ablated) if images else ():
         if lines := decide(images):
             return lines
+    if lines := [line for record in done if (line := _timed(record))]:
+        return lines
     return [
         "No verdict: nothing in this suite is set against anything else with a policy or an arm."
     ]
@@ -70,6 +72,25 @@ def _ablated(records: list[Record]) -> list[str]:
         if value.verdict
     ]
     return [first, *shown]
+
+
+def _timed(record: Record) -> str | None:
+    """How much faster adaptive lengths are in refilled batches: the largest batch, bare tokens."""
+    if record.get("kind") != "throughput":
+        return None
+    bare = [
+        row for row in record["throughput"]["rows"] if not row["guidance"] and not row["pixels"]
+    ]
+    refilled = [row for row in bare if row["arm"] == "adaptive" and row["mode"] == "refilled"]
+    if not refilled:
+        return None
+    row, lengths = max(refilled, key=lambda row: row["batch"]), record["throughput"]["lengths"]
+    return (
+        f"{record['label']}: in refilled batches of {row['batch']}, lengths of mean "
+        f"{lengths['mean']:g} make {row['ratio']:.2f} times the images per second of the fixed "
+        f"length {lengths.get('fixed', '')}".rstrip()
+        + "."
+    )
 
 
 def _counts(records: Sequence[Record]) -> str:

@@ -41,7 +41,7 @@ class _Compared:
 
 def table(records: list[Record]) -> Table:
     """A row per group of the other arms; differences to its counterpart in the reference arm."""
-    records, arm = reconstructions(records), reference_arm(records)
+    arm, records = reference_arm(records), reconstructions(records)
     done = [record for record in records if record["status"] == "done"]
     if arm is None:
         return Table(NAME, TITLE, notes=("Not made: the suite names no reference_arm.",))

@@ -2,6 +2,7 @@ import copy
 import json
 
 import pytest
+from matplotlib.figure import Figure
 
 
 @pytest.fixture
@@ -277,3 +278,15 @@ def page(tmp_path_factory):
         built = building.build_report(parts, folder / "report", store=folder / "store")
     assert built.broken == ()
     return built.page
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are built and laid out, but not rendered: that is what takes the time."""
+
+    def savefig(figure, path, **kwargs):
+        if path.suffix == ".png":
+            figure.draw_without_rendering()
+        path.write_bytes(b"figure")
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
