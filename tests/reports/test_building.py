@@ -119,3 +119,14 @@ def test_names_of_arms_are_text_and_never_markup(build, tokenizer):
     assert "<b>&" not in page
     assert "alert(1)</script>" not in page
     assert page.count("<script") == 2
+
+
+def test_published_results_reach_their_figure(build, suite, tmp_path):
+    source = tmp_path / "published.yaml"
+    source.write_text(
+        "metric: fd_lite0\nunit: lower is better\ndataset: some images\n"
+        "rows: [{system: TiTok-L, tokens: 4, fd_lite0: 1700, source: made up}]\n"
+    )
+    folder, page = build(suite, published=source)
+    assert "figures/made/pareto_published.png" in files(folder)
+    assert "figures/made/pareto_published.png" in page
