@@ -138,8 +138,8 @@ def attend_blocks(
     """Write the step's keys and values `[S, H, d]`, and read what each query may: `[S, H, d]`.
 
     `layer`: keys and values `[P, H, block, d]`. Scores are computed block by block, and the softmax
-    is that of all blocks of a sequence. Plain products, because on a CPU torch's fused attention
-    takes 2 (fp32) to 5 (bf16) times as long for a single query.
+    is that of all blocks of a sequence. Plain products, because for a single query torch's
+    fused attention takes five times as long in bf16 on a CPU (and no less in fp32).
     """
     keys, values = layer
     keys[window.block, :, window.offset] = new_keys
