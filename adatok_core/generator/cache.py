@@ -72,8 +72,7 @@ class BlockCache:
     def window(self, slots: Sequence[int], positions: Sequence[int]) -> Window:
         """The window of a step in which `slots [S]` stand at `positions [S]`.
 
-        A sequence that enters a new block takes it here. Slots that are left out are read by nobody
-        and must have been released.
+        A sequence that enters a new block takes it here. Slots that are left out read nothing.
         """
         places = []
         for slot, position in zip(slots, positions, strict=True):
@@ -87,12 +86,12 @@ class BlockCache:
         reader, nth = row[self._owner[:reads]], self._nth[:reads].copy()
         reader[self.used :], nth[self.used :] = len(slots), 0
         block, offset = np.array(places).T
-        tensors = [
-            torch.from_numpy(array).to(self.device) for array in (block, offset, reader, nth)
-        ]
-        width = self.block * max(len(self._blocks[slot]) for slot in slots)
-        bias = self._bias(nth, last=np.array([*positions, 0])[reader])
-        return Window(*tensors, bias=bias, width=width)
+        arrays = (block, offset, reader, nth)
+        return Window(
+            *(torch.from_numpy(array).to(self.device) for array in arrays),
+            bias=self._bias(nth, last=np.array([*positions, 0])[reader]),
+            width=self.block * max(len(self._blocks[slot]) for slot in slots),
+        )
 
     def _bias(self, nth: np.ndarray, *, last: np.ndarray) -> Tensor:
         """The bias of blocks, each the `nth [U]` of a reader that is at position `last [U]`."""
@@ -139,8 +138,8 @@ def attend_blocks(
     """Write the step's keys and values `[S, H, d]`, and read what each query may: `[S, H, d]`.
 
     `layer`: keys and values `[P, H, block, d]`. Scores are computed block by block, and the softmax
-    is that of all blocks of a sequence. Plain products, because on a CPU torch's fused attention
-    takes 2 (fp32) to 5 (bf16) times as long for a single query.
+    is that of all blocks of a sequence. Plain products, because for a single query torch's
+    fused attention takes five times as long in bf16 on a CPU (and no less in fp32).
     """
     keys, values = layer
     keys[window.block, :, window.offset] = new_keys

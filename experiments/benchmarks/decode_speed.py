@@ -3,8 +3,8 @@
 The defaults are LlamaGen-B's shape (111 M parameters, random weights: only shapes matter), 32
 images at once, no guidance. Sides that are compared take turns, so that a busy machine slows both.
 Run from the repository's root: `python -m experiments.benchmarks.decode_speed --threads 2`. With
-`--images 256` lengths of mean `--mean` are decoded whole, in every mode: minutes, on an idle
-machine. A tuned allocator helps: LD_PRELOAD of jemalloc with MALLOC_CONF=dirty_decay_ms:-1.
+`--images 256` lengths of mean `--mean` are decoded whole, in each of `--modes`: minutes, on an
+idle machine. A tuned allocator helps: LD_PRELOAD of jemalloc with MALLOC_CONF=dirty_decay_ms:-1.
 """
 
 from __future__ import annotations
