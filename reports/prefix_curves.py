@@ -51,6 +51,9 @@ def report(records: list[Record], folder: Path) -> Report:
     failed = unfinished(records)
     if not groups:
         return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))
+    if not _panels(groups):
+        none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
+        return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
     data = curve_data(groups)
     files = render(folder, "prefix_curves", data, draw)
     text = page(*tables(groups, reference_arm(records)), failed)
@@ -107,12 +110,12 @@ def _budgets(group: Group) -> dict[int, bool]:
 
 
 def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
-    """A metric at one budget by training seed."""
+    """A metric at one budget by training seed; cells that lack it are left out."""
     path = repetition_seed(group.records)
     values: dict[Any, list[float]] = {}
     for record in group.records:
         for row in record["curve"]:
-            if row["budget"] == budget:
+            if row["budget"] == budget and row.get(metric) is not None:
                 values.setdefault(setting(record, path), []).append(row[metric])
     return {seed: fmean(each) for seed, each in values.items()}
 
@@ -197,7 +200,10 @@ def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
     for budget in budgets:
         row[str(budget)] = None
         if budget in trained:
-            over = student_interval(list(_values(group, "psnr", budget).values()))
+            seeds = list(_values(group, "psnr", budget).values())
+            if not seeds:
+                continue
+            over = student_interval(seeds)
             means.append(over.mean)
             row[str(budget)] = show_half(over) + ("" if trained[budget] else "*")
     span = f"{max(means) - min(means):.2f}" if len(means) > 1 else None
