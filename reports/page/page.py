@@ -111,11 +111,14 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "figures": [_figure(one, part) for one in drawn],
         "texts": [one for one in chapter.figures if not one.pictures and one.report.files],
         "missing": [
-            (one.title, _first_block(one.report.text))
-            for one in chapter.figures
-            if not one.pictures and not one.report.files
+            *(
+                (one.title, _first_block(one.report.text))
+                for one in chapter.figures
+                if not one.pictures and not one.report.files
+            ),
+            *((table.title, " ".join(table.notes)) for table in chapter.tables if not table.rows),
         ],
-        "tables": [_table(table, part) for table in chapter.tables],
+        "tables": [_table(table, part) for table in chapter.tables if table.rows],
     }
 
 
