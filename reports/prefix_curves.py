@@ -14,7 +14,15 @@ from bench.report_plugins import Report
 from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
 from reports.comparisons import Measure, compare, comparison_rows, reference_arm
-from reports.figures import UNTRAINED, budget_axis, legend_below, panel_grid, render
+from reports.figures import (
+    UNTRAINED,
+    budget_axis,
+    legend_below,
+    panel_grid,
+    panel_inches,
+    render,
+    wrapped,
+)
 from reports.groups import (
     Group,
     Record,
@@ -46,8 +54,24 @@ def report(records: list[Record], folder: Path) -> Report:
     if not _panels(groups):
         none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
         return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
-    files = render(folder, "prefix_curves", curve_data(groups), draw)
-    return Report(files, page(*tables(groups, reference_arm(records)), failed))
+    data = curve_data(groups)
+    files = render(folder, "prefix_curves", data, draw)
+    text = page(*tables(groups, reference_arm(records)), failed)
+    return Report(files, text, "Quality by the number of leading tokens kept", _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    first = data["metric"].iloc[0]
+    means = data[(data["metric"] == first) & (data["kind"] == "mean")]
+    most = means[means["budget"] == means["budget"].max()]
+    ordered = most.sort_values("value", ascending=not METRICS[first].higher_is_better)
+    best = ordered.iloc[0]
+    return (
+        f"Quality of {means['group'].nunique()} tokenizers by tokens kept. With all "
+        f"{best['budget']} the best {METRICS[first].title} is {best['value']:.2f} "
+        f"{METRICS[first].unit}".rstrip()
+        + f": {best['group']}."
+    )
 
 
 def curve_data(groups: list[Group]) -> pd.DataFrame:
@@ -109,7 +133,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
         budget_axis(axes, data["budget"].unique())
         axes.set_xlabel("tokens kept per image")
-        axes.set_title(METRICS[metric].caption)
+        axes.set_title(wrapped(METRICS[metric].caption, panel_inches(axes) - 0.1))
     note = "dots: training seeds; bands: 95 % Student t over them" if several else None
     legend_below(figure, title=note)
     return figure
