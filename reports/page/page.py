@@ -108,14 +108,18 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "cells": " ".join(cell_id(part, r["cell_key"]) for r in part.records),
         "plot": plot if plot.panels else None,
         "plot_points": _plot_points(part, found, plot),
+        "broken": [one.report.text for one in chapter.figures if one.failed],
         "figures": [_figure(one, part) for one in drawn],
         "texts": [one for one in chapter.figures if not one.pictures and one.report.files],
         "missing": [
-            (one.title, _first_block(one.report.text))
-            for one in chapter.figures
-            if not one.pictures and not one.report.files
+            *(
+                (one.title, _first_block(one.report.text))
+                for one in chapter.figures
+                if not one.pictures and not one.report.files and not one.failed
+            ),
+            *((table.title, " ".join(table.notes)) for table in chapter.tables if not table.rows),
         ],
-        "tables": [_table(table, part) for table in chapter.tables],
+        "tables": [_table(table, part) for table in chapter.tables if table.rows],
     }
 
 

@@ -26,7 +26,8 @@ def table(records: list[Record]) -> Table:
         *(Column("cell", "cell", WORDS), Column("status", "status", WORDS)),
         Column("seeds", "seeds", WORDS),
         *(Column(name, METRICS[name].title) for name in metrics),
-        *(Column("record", "record", WORDS), Column("error", "error", WORDS)),
+        Column("record", "record", WORDS),
+        *([Column("error", "error", WORDS)] if any(map(_error, records)) else []),
     )
     rows = [_row(record, metrics) for record in sorted(records, key=lambda r: r["label"])]
     notes = ("seeds: of data, training, fine-tuning, policy and evaluation, where there are any",)

@@ -22,9 +22,11 @@ def test_everything_listed_exists_and_is_called_once():
 def test_every_table_is_named_and_titled(two_arms, complete):
     tables = [make_table(name, [complete(r) for r in two_arms]) for name in TABLES]
     assert [table.name for table in tables] == [
-        *("comparison", "ablations", "protocol", "compute", "cells")
+        *("comparison", "ablations", "generation", "throughput", "protocol", "compute", "cells")
     ]
-    assert all(table.rows and table.title for table in tables)
+    made = {table.name for table in tables if table.rows}
+    assert made == {"comparison", "ablations", "protocol", "compute", "cells"}
+    assert all(table.title and table.notes for table in tables)
 
 
 def test_a_figure_without_data_says_so_in_words(tokenizer, failed, tmp_path):
