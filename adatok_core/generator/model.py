@@ -28,6 +28,9 @@ NORMS = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}
 NORM_EPSILON = 1e-5
 ROTARY_BASE = 10_000.0
 LOGIT_SCALE = 0.02  # nearly uniform predictions at the start
+# Optimizers move a weight by as much whatever its size: ids that start at unit scale are told apart
+# by chance for long, and small trainings then end at a higher loss.
+ENTRY_SCALE = 0.05
 
 
 class Generator(nn.Module):
@@ -45,12 +48,13 @@ class Generator(nn.Module):
         # One table for ids and, behind them, the classes and the null class: sequences at their
         # class and sequences at a token enter a decoding step by the same lookup.
         self.entries = nn.Embedding(vocabulary_size + self.classes + 1, width)
+        nn.init.normal_(self.entries.weight, std=ENTRY_SCALE)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = norm(width, eps=NORM_EPSILON)
         self.logits = nn.Linear(width, vocabulary_size, bias=False)
         nn.init.normal_(self.logits.weight, std=LOGIT_SCALE)
         if config.positions == "learned":
-            self.positions = sequence_positions(max_steps, width)
+            self.positions = sequence_positions(max_steps, width, scale=ENTRY_SCALE)
         else:
             rotation = rotary_tables(max_steps, width // config.attention_heads)
             self.register_buffer("rotation", rotation, persistent=False)

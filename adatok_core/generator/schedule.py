@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Literal, get_args
 
 import torch
@@ -145,20 +146,18 @@ def _timed_step(engine: Engine) -> Step:
 
 def _queue(engine: Engine, requests: Sequence[Request], mode: Mode) -> list[Request]:
     """The requests in the order in which they start."""
-    whole = engine.vocabulary.max_length if engine.vocabulary.lengths == "fixed" else None
-    lengths = {id(request): request.length or whole for request in requests}
-    known = None not in lengths.values()
-
-    def length(request: Request) -> int:
-        return lengths[id(request)]
-
+    if engine.vocabulary.lengths == "fixed":
+        whole = engine.vocabulary.max_length
+        requests = [replace(request, length=request.length or whole) for request in requests]
+    known = all(request.length for request in requests)
+    by_length = attrgetter("length")
     if mode == "bucketed":
         if not known:
             raise ValueError("mode: bucketed needs lengths that are known before they are decoded")
-        return sorted(requests, key=length)
+        return sorted(requests, key=by_length)
     if mode == "refilled" and known:
         early = max(0, len(requests) - LAST_ROUNDS * engine.slots)
-        return [*requests[:early], *sorted(requests[early:], key=length, reverse=True)]
+        return [*requests[:early], *sorted(requests[early:], key=by_length, reverse=True)]
     return list(requests)
 
 

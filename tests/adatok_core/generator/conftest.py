@@ -25,6 +25,7 @@ def untrained():
             classes=vocabulary.classes,
             max_steps=vocabulary.max_steps,
         ).eval()
+        torch.nn.init.normal_(generator.entries.weight)
         torch.nn.init.normal_(generator.logits.weight, std=0.5)
         return generator, vocabulary
 

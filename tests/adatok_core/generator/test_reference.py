@@ -39,15 +39,15 @@ def test_every_token_is_the_most_probable_one_after_those_before(untrained, leng
 
 @pytest.mark.parametrize("lengths", LAYOUTS)
 def test_tokens_are_drawn_in_proportion(untrained, lengths):
-    """The first token of 400 seeds, against its chances."""
+    """The first token of 200 seeds, against its chances."""
     generator, vocabulary = made = untrained(lengths, seed=1)
     length = None if lengths == "length_token" else 1
-    firsts = [produced(made, decoded(made, seed=seed, length=length))[0] for seed in range(400)]
-    shares = torch.bincount(torch.stack(firsts), minlength=vocabulary.size) / 400
+    firsts = [produced(made, decoded(made, seed=seed, length=length))[0] for seed in range(200)]
+    shares = torch.bincount(torch.stack(firsts), minlength=vocabulary.size) / 200
     with torch.no_grad():
         logits = generator(torch.tensor([1]), torch.empty(1, 0, dtype=torch.int64))[0, 0]
     chances = logits.where(vocabulary.allowed(torch.tensor([0]))[0], -torch.inf).softmax(0)
-    assert (shares - chances).abs().max() < 3.5 * (0.25 / 400) ** 0.5
+    assert (shares - chances).abs().max() < 3.5 * (0.25 / 200) ** 0.5
 
 
 @pytest.mark.parametrize("lengths", LAYOUTS)
@@ -61,10 +61,10 @@ def test_an_image_gets_the_length_that_is_asked_for(untrained, lengths):
 
 def test_without_a_length_the_model_decides(untrained):
     assert {decoded(untrained("fixed"), seed=seed).length for seed in range(5)} == {6}
-    told = untrained("length_token", seed=2)
+    told = untrained("length_token", seed=1)
     assert {decoded(told, seed=seed).length for seed in range(40)} == {1, 3, 6}
-    ended = [decoded(untrained("end_token"), seed=seed) for seed in range(60)]
-    assert {parsed.length for parsed in ended} > {1, 3, 6}
+    ended = [decoded(untrained("end_token", seed=3), seed=seed) for seed in range(60)]
+    assert {parsed.length for parsed in ended} == {1, 2, 3, 4, 5, 6}
     assert {parsed.unended for parsed in ended if parsed.length == 6} == {True, False}
     assert not any(parsed.unended for parsed in ended if parsed.length < 6)
 

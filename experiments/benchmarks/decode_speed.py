@@ -1,0 +1,317 @@
+"""What a step of the decoding engine costs, and what shorter sequences buy.
+
+The defaults are LlamaGen-B's shape (111 M parameters, random weights: only shapes matter), 32
+images at once, no guidance. Sides that are compared take turns, so that a busy machine slows both.
+Run from the repository's root: `python -m experiments.benchmarks.decode_speed --threads 2`. With
+`--images 256` lengths of mean `--mean` are decoded whole, in every mode: minutes, on an idle
+machine. A tuned allocator helps: LD_PRELOAD of jemalloc with MALLOC_CONF=dirty_decay_ms:-1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from adatok_core.config import GeneratorConfig, Sampling
+from adatok_core.generator.cache import attend_blocks
+from adatok_core.generator.engine import Engine
+from adatok_core.generator.model import Generator, hidden_width
+from adatok_core.generator.requests import Request
+from adatok_core.generator.schedule import run
+from adatok_core.generator.sequences import Vocabulary
+from adatok_core.generator.weights import DTYPES
+
+CLASSES = 1000
+SHORTEST = 32  # tokens of the shortest image in the decoded distribution
+
+
+def generator_of(options: argparse.Namespace) -> Generator:
+    """A generator of fixed lengths with random weights."""
+    config = GeneratorConfig(
+        width=options.width, depth=options.depth, attention_heads=options.heads
+    )
+    torch.manual_seed(0)
+    return Generator(
+        config, vocabulary_size=options.codes, classes=CLASSES, max_steps=options.tokens
+    )
+
+
+def engine_of(options: argparse.Namespace, generator: Generator) -> Engine:
+    """An engine with `--batch` slots."""
+    return Engine(
+        generator,
+        Vocabulary(codes=options.codes, budgets=(options.tokens,), classes=CLASSES),
+        sampling=Sampling(),
+        slots=options.batch,
+        precision=options.precision,
+        block=options.block,
+    )
+
+
+def place(engine: Engine, positions: Sequence[int]) -> None:
+    """Fill the slots with sequences at `positions`, over a cache of zeros."""
+    for flight in list(engine.flights):
+        engine.release(flight)
+    for index, position in enumerate(positions):
+        engine.start(Request(index=index, label=index % CLASSES, seed=index))
+        for start in range(0, position, engine.cache.block):
+            engine.cache.window([engine.flights[-1].slot], [start])
+        engine.flights[-1].position, engine.flights[-1].tokens = position, [0] * position
+
+
+def engine_step(engine: Engine) -> Callable[[], None]:
+    """The engine's next step, over and over at the same positions."""
+
+    def step() -> None:
+        engine.step()
+        for flight in engine.flights:
+            flight.position -= 1
+            flight.tokens.pop()
+
+    return step
+
+
+def bare_step(engine: Engine, options: argparse.Namespace, position: int) -> Callable[[], None]:
+    """The transformer alone at one position: keys and values in plain rows, nothing drawn."""
+    batch, heads, width = options.batch, options.heads, options.width // options.heads
+    shape = (options.depth, batch * heads, options.tokens, width)
+    caches = list(zip(*torch.zeros(2, *shape, dtype=DTYPES[options.precision]), strict=True))
+    entries, positions = torch.zeros(batch, 1, dtype=torch.int64), torch.tensor([position])
+
+    def attend(cache: tuple[Tensor, Tensor]):
+        def read(queries: Tensor, new_keys: Tensor, new_values: Tensor) -> Tensor:
+            keys, values = cache
+            keys[:, position], values[:, position] = (
+                new.reshape(-1, width) for new in (new_keys, new_values)
+            )
+            scores = torch.bmm(
+                queries.reshape(-1, 1, width) * width**-0.5, keys[:, : position + 1].transpose(1, 2)
+            )
+            read = torch.bmm(scores.softmax(-1), values[:, : position + 1])
+            return read.view_as(queries)
+
+        return read
+
+    attends = [attend(cache) for cache in caches]
+
+    @torch.inference_mode()
+    def step() -> None:
+        engine.generator.predict(entries, positions, attends)
+
+    return step
+
+
+def linears(engine: Engine, options: argparse.Namespace) -> Callable[[], None]:
+    """All linear layers of one step."""
+    model, rows, dtype = engine.generator, options.batch, DTYPES[options.precision]
+    x = torch.randn(rows, 1, options.width, dtype=dtype)
+    gated = torch.randn(rows, 1, hidden_width(model.config), dtype=dtype)
+
+    @torch.inference_mode()
+    def apply() -> None:
+        for block in model.blocks:
+            block.qkv(x), block.out(x), block.gate_and_value(x), block.contract(gated)
+        model.logits(x)
+
+    return apply
+
+
+def matmuls(generator: Generator, options: argparse.Namespace) -> Callable[[], None]:
+    """Bare products of the same shapes."""
+    dtype, layers = DTYPES[options.precision], [*generator.blocks, generator]
+    names = ("qkv", "out", "gate_and_value", "contract", "logits")
+    weights = [
+        getattr(layer, name).weight.detach().to(dtype).T
+        for layer in layers
+        for name in names
+        if hasattr(layer, name)
+    ]
+    inputs = {
+        len(weight): torch.randn(options.batch, len(weight), dtype=dtype) for weight in weights
+    }
+
+    @torch.inference_mode()
+    def multiply() -> None:
+        for weight in weights:
+            torch.mm(inputs[len(weight)], weight)
+
+    return multiply
+
+
+def seconds(function: Callable[[], None]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def in_turns(repeats: int, **sides: Callable[[], None]) -> dict[str, float]:
+    """Least seconds of each side; they take turns. Whatever else the machine does only adds."""
+    for function in sides.values():
+        function()  # not counted: allocations, caches
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(repeats):
+        for name, function in sides.items():
+            times[name].append(seconds(function))
+    return {name: min(values) for name, values in times.items()}
+
+
+def step_at(engine: Engine, options: argparse.Namespace, position: int) -> dict[str, float]:
+    """Seconds of a step with all sequences at `position`, of the bare one, and of its parts."""
+    place(engine, [position] * options.batch)
+    slots = [flight.slot for flight in engine.flights]
+    positions = torch.full((options.batch,), position)
+    window = engine.cache.window(slots, positions.tolist())
+    rows = torch.zeros(options.batch, 1, dtype=torch.int64)
+    heads = torch.randn(options.batch, options.heads, options.width // options.heads)
+    heads = heads.to(DTYPES[options.precision])
+    logits = torch.randn(options.batch, 1, options.codes).to(heads.dtype)
+
+    @torch.inference_mode()
+    def attention() -> None:
+        for layer in engine.cache.layers:
+            attend_blocks(heads, heads, heads, layer=layer, window=window)
+
+    @torch.inference_mode()
+    def transformer() -> None:
+        engine.logits(rows, positions, window)
+
+    @torch.inference_mode()
+    def sampling() -> None:
+        engine._choose(logits, positions)
+
+    return in_turns(
+        options.repeats,
+        engine=engine_step(engine),
+        bare=bare_step(engine, options, position),
+        transformer=transformer,
+        linears=linears(engine, options),
+        attention=attention,
+        sampling=sampling,
+    )
+
+
+def report_of(times: dict[str, float]) -> dict[str, object]:
+    """A step's milliseconds, whole and by part, and what it costs against the bare one."""
+    parts = {name: times[name] for name in ("linears", "attention", "sampling")}
+    parts["norms and the rest"] = times["transformer"] - times["linears"] - times["attention"]
+    parts["bookkeeping"] = times["engine"] - times["transformer"] - times["sampling"]
+    return {
+        "engine_ms": milliseconds(times["engine"]),
+        "bare_ms": milliseconds(times["bare"]),
+        "ratio": round(times["engine"] / times["bare"], 3),
+        "parts_ms": {name: milliseconds(value) for name, value in parts.items()},
+    }
+
+
+def milliseconds(value: float) -> float:
+    """Rounded to microseconds."""
+    return round(1e3 * value, 3)
+
+
+def mean_over_positions(times: dict[int, float]) -> float:
+    """Mean over all positions from the first to the last measured, linear between them."""
+    places = sorted(times)
+    areas = [(b - a) * (times[a] + times[b]) / 2 for a, b in itertools.pairwise(places)]
+    return sum(areas) / (places[-1] - places[0])
+
+
+def lengths_of(options: argparse.Namespace) -> list[int]:
+    """`--images` lengths from `SHORTEST` to `--tokens` with the mean `--mean`, in random order."""
+    reach = options.tokens - SHORTEST
+    power = reach / (options.mean - SHORTEST) - 1
+    shares = [(index + 0.5) / options.images for index in range(options.images)]
+    lengths = [round(SHORTEST + reach * share**power) for share in shares]
+    random.Random(0).shuffle(lengths)
+    return lengths
+
+
+def decode_whole(engine: Engine, options: argparse.Namespace) -> dict[str, object]:
+    """Images per second at full length, and how many times as many in each mode.
+
+    `ideal`: every token at what a step at its position took in the run at full length.
+    """
+    lengths = lengths_of(options)
+
+    def requests(lengths: Sequence[int]) -> list[Request]:
+        return [
+            Request(index=i, label=i % CLASSES, seed=i, length=length)
+            for i, length in enumerate(lengths)
+        ]
+
+    run(engine, requests([options.block] * options.batch), mode="padded")  # not counted: warms up
+    full = run(engine, requests([options.tokens] * options.batch), mode="padded", trace=True)
+    by_position = [step.seconds / options.batch for step in full.trace]
+    ideal = sum(sum(by_position[:length]) for length in lengths)
+    fixed = options.batch / full.seconds
+    rates = {"ideal": options.images / ideal}
+    for mode in options.modes:
+        rates[mode] = options.images / run(engine, requests(lengths), mode=mode).seconds
+    return {
+        "mean_tokens": statistics.mean(lengths),
+        "fixed_images_per_second": round(fixed, 4),
+        "images_per_second": {mode: round(rate, 4) for mode, rate in rates.items()},
+        "ratio": {mode: round(rate / fixed, 3) for mode, rate in rates.items()},
+        "share_of_ideal": {mode: round(rate / rates["ideal"], 3) for mode, rate in rates.items()},
+    }
+
+
+def main() -> None:
+    """Print all comparisons and their settings as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--depth", type=int, default=12)
+    parser.add_argument("--heads", type=int, default=12)
+    parser.add_argument("--codes", type=int, default=16384)
+    parser.add_argument("--tokens", type=int, default=256, help="of an image at full length")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--block", type=int, default=32, help="positions of a block of the cache")
+    parser.add_argument("--precision", choices=tuple(DTYPES), default="bf16")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--images", type=int, default=0, help="decoded whole; 0: none")
+    parser.add_argument("--mean", type=float, default=118, help="tokens of these images")
+    parser.add_argument(
+        "--modes", nargs="*", default=("refilled",), choices=("refilled", "bucketed", "padded")
+    )
+    options = parser.parse_args()
+    if not SHORTEST < options.mean < options.tokens:
+        parser.error(f"--mean: must lie between {SHORTEST} and --tokens")
+    torch.set_num_threads(options.threads)
+    generator = generator_of(options)
+    engine = engine_of(options, generator)
+    last = options.tokens - 1
+    places = sorted({0, last // 4, last // 2, 3 * last // 4, last})
+    times = {position: step_at(engine, options, position) for position in places}
+    step = mean_over_positions({position: each["engine"] for position, each in times.items()})
+    products = in_turns(
+        options.repeats, linears=linears(engine, options), matmuls=matmuls(generator, options)
+    )
+    result = {
+        "options": vars(options),
+        "steps": {position: report_of(each) for position, each in times.items()},
+        "mean_step_ms": milliseconds(step),
+        "fixed_images_per_second": round(options.batch / (options.tokens * step), 4),
+        "linears": {
+            "ms": milliseconds(products["linears"]),
+            "matmuls_ms": milliseconds(products["matmuls"]),
+            "speed": round(products["matmuls"] / products["linears"], 3),
+        },
+    }
+    if options.images:
+        for flight in list(engine.flights):
+            engine.release(flight)
+        result["whole"] = decode_whole(engine, options)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
