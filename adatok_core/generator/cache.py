@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 # `U` is rounded up to a multiple of it, so that few shapes occur.
-STRIDE = 8
+STRIDE = 4
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,24 @@ class Window:
     """What the sequences of one step write and read, the same in every layer.
 
     `block`, `offset`: where each puts its key and value, `[S]`. `reader`, `nth`: who reads each
-    block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `hidden`: the
-    positions past each sequence's last, `[S + 1, 1, W * block size]`.
+    block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `bias`: 0 at the
+    positions that are read and minus infinity past each sequence's last, `[U * H, 1, block size]`.
+    `width`: positions of `W` blocks.
     """
 
     block: Tensor
     offset: Tensor
     reader: Tensor
     nth: Tensor
-    hidden: Tensor
+    bias: Tensor
+    width: int
 
 
 class BlockCache:
-    """The pool `[depth, P, H, block, d]` of keys and of values, and who has which of its blocks."""
+    """The pool `[depth, 2, P, H, block, d]` of keys and values, and who has which of its blocks.
+
+    `layers`: views of it, keys and values `[P, H, block, d]` of each layer.
+    """
 
     def __init__(
         self,
@@ -54,11 +59,11 @@ class BlockCache:
         self.device = device
         most = math.ceil(positions / block)
         pool = round_up(slots * most, STRIDE)
-        shape = (depth, pool, heads, block, head_width)
+        shape = (depth, 2, pool, heads, block, head_width)
         # Zeros, not whatever memory holds: a hidden position has the weight 0, and 0 * NaN is NaN.
-        keys, values = torch.zeros(2, *shape, dtype=dtype, device=device)
-        self.layers = list(zip(keys, values, strict=True))
-        self.block_bytes = 2 * keys[:, 0].numel() * keys.element_size()
+        self.pool = torch.zeros(shape, dtype=dtype, device=device)
+        self.layers = [(keys, values) for keys, values in self.pool]
+        self.block_bytes = self.pool[:, :, 0].numel() * self.pool.element_size()
         self.used = self.peak = 0
         self._owner = np.zeros(pool, dtype=np.int64)
         self._nth = np.zeros(pool, dtype=np.int64)
@@ -67,8 +72,7 @@ class BlockCache:
     def window(self, slots: Sequence[int], positions: Sequence[int]) -> Window:
         """The window of a step in which `slots [S]` stand at `positions [S]`.
 
-        A sequence that enters a new block takes it here. Slots that are left out are read by nobody
-        and must have been released.
+        A sequence that enters a new block takes it here. Slots that are left out read nothing.
         """
         places = []
         for slot, position in zip(slots, positions, strict=True):
@@ -82,10 +86,20 @@ class BlockCache:
         reader, nth = row[self._owner[:reads]], self._nth[:reads].copy()
         reader[self.used :], nth[self.used :] = len(slots), 0
         block, offset = np.array(places).T
-        last = np.array([*positions, 0])[:, None, None]
-        width = self.block * max(len(self._blocks[slot]) for slot in slots)
-        arrays = (block, offset, reader, nth, np.arange(width) > last)
-        return Window(*(torch.from_numpy(array).to(self.device) for array in arrays))
+        arrays = (block, offset, reader, nth)
+        return Window(
+            *(torch.from_numpy(array).to(self.device) for array in arrays),
+            bias=self._bias(nth, last=np.array([*positions, 0])[reader]),
+            width=self.block * max(len(self._blocks[slot]) for slot in slots),
+        )
+
+    def _bias(self, nth: np.ndarray, *, last: np.ndarray) -> Tensor:
+        """The bias of blocks, each the `nth [U]` of a reader that is at position `last [U]`."""
+        places = nth[:, None] * self.block + np.arange(self.block)
+        hidden = torch.from_numpy(places > last[:, None]).to(self.device)
+        bias = torch.zeros(hidden.shape, dtype=self.pool.dtype, device=self.device)
+        heads = self.pool.shape[3]
+        return bias.masked_fill_(hidden, -math.inf).repeat_interleave(heads, dim=0)[:, None]
 
     def release(self, slot: int) -> None:
         """Give back the blocks of `slot`; the last ones in use move into the gaps."""
@@ -102,8 +116,7 @@ class BlockCache:
         self.peak = max(self.peak, self.used)
 
     def _move(self, source: int, target: int) -> None:
-        for keys, values in self.layers:
-            keys[target], values[target] = keys[source], values[source]
+        self.pool[:, :, target] = self.pool[:, :, source]
         owner, nth = self._owner[source], self._nth[source]
         self._owner[target], self._nth[target] = owner, nth
         self._blocks[owner][nth] = target
@@ -125,8 +138,8 @@ def attend_blocks(
     """Write the step's keys and values `[S, H, d]`, and read what each query may: `[S, H, d]`.
 
     `layer`: keys and values `[P, H, block, d]`. Scores are computed block by block, and the softmax
-    is that of all blocks of a sequence. Plain products, because on a CPU torch's fused attention
-    takes 2 (fp32) to 5 (bf16) times as long for a single query.
+    is that of all blocks of a sequence. Plain products, because for a single query torch's
+    fused attention takes five times as long in bf16 on a CPU (and no less in fp32).
     """
     keys, values = layer
     keys[window.block, :, window.offset] = new_keys
@@ -135,12 +148,13 @@ def attend_blocks(
     reads, block = len(window.reader), keys.shape[2]
     keys, values = keys[:reads].flatten(0, 1), values[:reads].flatten(0, 1)
 
-    asked = (queries * width**-0.5)[window.reader.clamp(max=sequences - 1)]
-    scores = torch.bmm(asked.view(-1, 1, width), keys.transpose(1, 2)).view(reads, heads, block)
-    rows = scores.new_empty(sequences + 1, heads, window.hidden.shape[-1])
+    # Nobody's blocks are asked what the last sequence asks, and what is read of them is dropped.
+    asked = (queries * width**-0.5).index_select(0, window.reader.clamp(max=sequences - 1))
+    scores = torch.baddbmm(window.bias, asked.view(-1, 1, width), keys.transpose(1, 2))
+    rows = scores.new_full((sequences + 1, heads, window.width), -math.inf)
     by_block = rows.unflatten(-1, (-1, block)).transpose(1, 2)
-    by_block[window.reader, window.nth] = scores
-    weights = rows.masked_fill_(window.hidden, -math.inf).softmax(-1)
-    weights = weights.unflatten(-1, (-1, block)).transpose(1, 2)[window.reader, window.nth]
+    by_block[window.reader, window.nth] = scores.view(reads, heads, block)
+    weights = rows.softmax(-1).unflatten(-1, (-1, block)).transpose(1, 2)
+    weights = weights[window.reader, window.nth]
     read = torch.bmm(weights.reshape(-1, 1, block), values).view(reads, heads, width)
     return read.new_zeros(sequences + 1, heads, width).index_add_(0, window.reader, read)[:-1]

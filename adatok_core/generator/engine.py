@@ -23,15 +23,24 @@ from adatok_core.generator.weights import DTYPES, Precision, prepared
 
 @dataclass(kw_only=True, eq=False)
 class Flight:
-    """A sequence in flight: `position` is that of its next prediction, the last of `total`."""
+    """A sequence in flight.
+
+    `begins`: what its rows enter at position 0, `[G]`; `draws`: the numbers of its steps;
+    `position`: that of its next prediction, of `total` in all.
+    """
 
     request: Request
     slot: int
-    entry: int
+    begins: list[int]
     total: int
     draws: list[float]
     tokens: list[int] = field(default_factory=list)
     position: int = 0
+
+    @property
+    def entries(self) -> list[int]:
+        """What its rows enter at its position, `[G]`."""
+        return [self.tokens[-1]] * len(self.begins) if self.tokens else self.begins
 
     @property
     def over(self) -> bool:
@@ -42,9 +51,12 @@ class Flight:
 class Engine:
     """Decodes up to `slots` sequences at once. `start` them, `step` all, `release` any.
 
+    `precision`: of weights, activations and cache, copies of the generator's; `block`: positions by
+    which a sequence's share of the cache grows.
+
     Raises:
-        ValueError: what cannot be decoded: guidance without a null class, a generator that does
-            not fit the vocabulary, and whatever is wrong with a request.
+        ValueError: guidance without a null class, a generator that does not fit the vocabulary, no
+            slots, or empty blocks; from a step: predictions that are not numbers.
     """
 
     def __init__(
@@ -63,20 +75,7 @@ class Engine:
         for key, value in (("slots", slots), ("block", block)):
             if value < 1:
                 raise ValueError(f"{key}: {value} must be 1 or more")
-        if generator.vocabulary_size != vocabulary.size:
-            raise ValueError(
-                f"generator: predicts {generator.vocabulary_size} tokens, the vocabulary has "
-                f"{vocabulary.size}"
-            )
-        if config.class_conditional and generator.classes != vocabulary.classes:
-            raise ValueError(
-                f"generator: knows {generator.classes} classes, the vocabulary {vocabulary.classes}"
-            )
-        if generator.max_steps < vocabulary.max_steps:
-            raise ValueError(
-                f"generator: has {generator.max_steps} positions, the longest image takes "
-                f"{vocabulary.max_steps}"
-            )
+        _require_fit(generator, vocabulary)
         self.device = torch.device(device)
         self.generator = prepared(generator, precision=precision, device=self.device)
         self.vocabulary = vocabulary
@@ -109,11 +108,12 @@ class Engine:
 
     def start(self, request: Request) -> None:
         """Put `request` into a free slot."""
-        label = self.generator.classes if request.label is None else request.label
+        null = self.generator.classes
+        labels = [null if request.label is None else request.label, *[null] * self.guided]
         flight = Flight(
             request=request,
             slot=self._free.pop(),
-            entry=self.vocabulary.size + label,
+            begins=[self.vocabulary.size + label for label in labels],
             total=self.vocabulary.steps_of(request.length),
             draws=uniforms(request.seed, self.vocabulary.max_steps).tolist(),
         )
@@ -123,16 +123,11 @@ class Engine:
     def step(self) -> None:
         """Predict the next token of every sequence in flight; those that are over run on."""
         flights = self.flights
+        rows = torch.tensor([flight.entries for flight in flights])
         positions = torch.tensor([flight.position for flight in flights])
-        entries = [flight.tokens[-1] if flight.tokens else flight.entry for flight in flights]
-        rows = torch.tensor(entries)[:, None]
-        if self.guided:
-            null_entry = self.vocabulary.size + self.generator.classes
-            null = torch.where(positions[:, None] == 0, null_entry, rows)
-            rows = torch.cat([rows, null], dim=1)
         window = self.cache.window([flight.slot for flight in flights], positions.tolist())
         logits = self.logits(rows.to(self.device), positions.to(self.device), window)
-        tokens = self._choose(logits, positions)
+        tokens = self.draw(logits, positions)
         totals = torch.tensor([flight.total for flight in flights])
         totals = self.vocabulary.steps_after(tokens, steps=positions, total=totals)
         for flight, token, total in zip(flights, tokens.tolist(), totals.tolist(), strict=True):
@@ -153,7 +148,8 @@ class Engine:
         attends = [partial(attend, layer) for layer in self.cache.layers]
         return self.generator.predict(rows, positions[:, None], attends)
 
-    def _choose(self, logits: Tensor, positions: Tensor) -> Tensor:
+    def draw(self, logits: Tensor, positions: Tensor) -> Tensor:
+        """The next tokens `[S]` from `logits [S, G, V]`, each at its sequence's own number."""
         conditional = logits[:, 0]
         if self.guided:
             conditional = guided(conditional, logits[:, 1], self.sampling.guidance)
@@ -184,4 +180,21 @@ class Engine:
             ids=parsed.ids.numpy(),
             unended=parsed.unended,
             steps=flight.total,
+        )
+
+
+def _require_fit(generator: Generator, vocabulary: Vocabulary) -> None:
+    if generator.vocabulary_size != vocabulary.size:
+        raise ValueError(
+            f"generator: predicts {generator.vocabulary_size} tokens, the vocabulary has "
+            f"{vocabulary.size}"
+        )
+    if generator.config.class_conditional and generator.classes != vocabulary.classes:
+        raise ValueError(
+            f"generator: knows {generator.classes} classes, the vocabulary {vocabulary.classes}"
+        )
+    if generator.max_steps < vocabulary.max_steps:
+        raise ValueError(
+            f"generator: has {generator.max_steps} positions, the longest image takes "
+            f"{vocabulary.max_steps}"
         )

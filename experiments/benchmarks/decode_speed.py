@@ -3,8 +3,8 @@
 The defaults are LlamaGen-B's shape (111 M parameters, random weights: only shapes matter), 32
 images at once, no guidance. Sides that are compared take turns, so that a busy machine slows both.
 Run from the repository's root: `python -m experiments.benchmarks.decode_speed --threads 2`. With
-`--images 256` lengths of mean `--mean` are decoded whole, in every mode: minutes, on an idle
-machine. A tuned allocator helps: LD_PRELOAD of jemalloc with MALLOC_CONF=dirty_decay_ms:-1.
+`--images 256` lengths of mean `--mean` are decoded whole, in each of `--modes`: minutes, on an
+idle machine. A tuned allocator helps: LD_PRELOAD of jemalloc with MALLOC_CONF=dirty_decay_ms:-1.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -80,31 +81,28 @@ def engine_step(engine: Engine) -> Callable[[], None]:
 
 
 def bare_step(engine: Engine, options: argparse.Namespace, position: int) -> Callable[[], None]:
-    """The transformer alone at one position: keys and values in plain rows, nothing drawn."""
+    """The transformer alone, all at one position, and the most probable token.
+
+    Keys and values lie in plain rows of just as many positions as are read: no cache costs less.
+    """
     batch, heads, width = options.batch, options.heads, options.width // options.heads
-    shape = (options.depth, batch * heads, options.tokens, width)
-    caches = list(zip(*torch.zeros(2, *shape, dtype=DTYPES[options.precision]), strict=True))
+    shape = (options.depth, batch * heads, position + 1, width)
+    caches = zip(*torch.zeros(2, *shape, dtype=DTYPES[options.precision]), strict=True)
     entries, positions = torch.zeros(batch, 1, dtype=torch.int64), torch.tensor([position])
 
-    def attend(cache: tuple[Tensor, Tensor]):
-        def read(queries: Tensor, new_keys: Tensor, new_values: Tensor) -> Tensor:
-            keys, values = cache
-            keys[:, position], values[:, position] = (
-                new.reshape(-1, width) for new in (new_keys, new_values)
-            )
-            scores = torch.bmm(
-                queries.reshape(-1, 1, width) * width**-0.5, keys[:, : position + 1].transpose(1, 2)
-            )
-            read = torch.bmm(scores.softmax(-1), values[:, : position + 1])
-            return read.view_as(queries)
+    def read(cache: tuple[Tensor, Tensor], queries: Tensor, *new: Tensor) -> Tensor:
+        for kept, added in zip(cache, new, strict=True):
+            kept[:, position] = added.reshape(-1, width)
+        keys, values = cache
+        asked = queries.reshape(-1, 1, width) * width**-0.5
+        weights = torch.bmm(asked, keys.transpose(1, 2)).softmax(-1)
+        return torch.bmm(weights, values).view_as(queries)
 
-        return read
-
-    attends = [attend(cache) for cache in caches]
+    attends = [partial(read, cache) for cache in caches]
 
     @torch.inference_mode()
     def step() -> None:
-        engine.generator.predict(entries, positions, attends)
+        engine.generator.predict(entries, positions, attends).argmax(-1)
 
     return step
 
@@ -186,7 +184,7 @@ def step_at(engine: Engine, options: argparse.Namespace, position: int) -> dict[
 
     @torch.inference_mode()
     def sampling() -> None:
-        engine._choose(logits, positions)
+        engine.draw(logits, positions)
 
     return in_turns(
         options.repeats,
@@ -291,7 +289,10 @@ def main() -> None:
     last = options.tokens - 1
     places = sorted({0, last // 4, last // 2, 3 * last // 4, last})
     times = {position: step_at(engine, options, position) for position in places}
-    step = mean_over_positions({position: each["engine"] for position, each in times.items()})
+    step, bare = (
+        mean_over_positions({position: each[side] for position, each in times.items()})
+        for side in ("engine", "bare")
+    )
     products = in_turns(
         options.repeats, linears=linears(engine, options), matmuls=matmuls(generator, options)
     )
@@ -299,6 +300,7 @@ def main() -> None:
         "options": vars(options),
         "steps": {position: report_of(each) for position, each in times.items()},
         "mean_step_ms": milliseconds(step),
+        "mean_ratio": round(step / bare, 3),
         "fixed_images_per_second": round(options.batch / (options.tokens * step), 4),
         "linears": {
             "ms": milliseconds(products["linears"]),

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -73,14 +75,18 @@ def test_a_step_reads_the_blocks_of_each_sequence_and_no_more():
     cache = cache_of(2)
     for position in range(5):
         cache.window([0], [position])
-    window = cache.window([0, 1], [5, 0])
-    # The first sequence has three blocks, the second one, and four pad the window to its stride.
-    assert window.reader.tolist() == [0, 0, 0, 1] + [2] * (STRIDE - 4)
-    assert window.nth.tolist() == [0, 1, 2, 0] + [0] * (STRIDE - 4)
-    assert window.block.tolist() == [2, 3]
+    cache.window([1], [0])
+    window = cache.window([0, 1], [5, 2])
+    # Three blocks of the first sequence, two of the second; the rest pads the window to its stride.
+    rest = [0] * (round_up(5, STRIDE) - 5)
+    assert window.reader.tolist() == [0, 0, 0, 1, 1, *(2 for _ in rest)]
+    assert window.nth.tolist() == [0, 1, 2, 0, 1, *rest]
+    assert window.block.tolist() == [2, 4]
     assert window.offset.tolist() == [1, 0]
-    assert window.hidden.shape == (3, 1, 6)
-    assert (~window.hidden).sum((1, 2)).tolist() == [6, 1, 1]
+    assert window.width == 6
+    read = window.bias.view(-1, HEADS, 2)
+    assert read[:5, 0].tolist() == read[:5, 1].tolist()
+    assert read[:5, 0].tolist() == [[0, 0], [0, 0], [0, 0], [0, 0], [0, -math.inf]]
 
 
 def test_released_blocks_are_filled_from_the_end():
@@ -113,5 +119,4 @@ def test_a_block_takes_keys_and_values_of_all_layers(dtype, size):
     cache = cache_of(2, dtype)
     assert cache.block_bytes == 2 * DEPTH * HEADS * 2 * WIDTH * size
     pool = round_up(SLOTS * 4, STRIDE)
-    stored = sum(x.numel() * x.element_size() for layer in cache.layers for x in layer)
-    assert stored == pool * cache.block_bytes
+    assert cache.pool.nbytes == pool * cache.block_bytes
