@@ -21,10 +21,12 @@ from reports.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
 from reports.text import caption, page, unfinished
 
 TOKENIZERS, POLICIES = "tokenizers", "policies"
+TOKENS = "mean_tokens"
 METRICS_OF = {
     TOKENIZERS: ("psnr", "perceptual", "rfid", "fd_lite0"),
-    POLICIES: ("allocation_skill", "mse", "mean_tokens"),
+    POLICIES: ("allocation_skill", "mse", TOKENS),
 }
+SHOWN = ("better", "worse", "fewer", "more")
 COLUMNS = [
     *("of", "metric", "system", "against", "kind", "seed"),
     *("difference", "low", "high", "n", "p_holm", "verdict"),
@@ -38,7 +40,7 @@ def report(records: list[Record], folder: Path) -> Report:
         UserError: the records' protocols differ.
     """
     done, notes = done_records(records), unfinished(records)
-    arm = reference_arm(records) if records else None
+    arm = reference_arm(records)
     if arm is None:
         why = "Ablation: not drawn, the suite names no reference_arm to set the others against"
         return Report(text=page(why, notes))
@@ -70,7 +72,7 @@ def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
 
     Differences are in the metric's own direction; of tokenizers they are means over the budgets
     that both have. `kind` is `seed` or `mean`, whose interval is the paired Student's and whose p
-    is corrected by Holm over the systems of a metric.
+    is corrected by Holm over the systems of a metric. Mean tokens are `fewer` or `more`.
     """
     rows: list[tuple[Any, ...]] = []
     policies = [record for record in records if is_policy(record)]
@@ -119,7 +121,10 @@ def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
     nothing = (math.nan, math.nan, 1, math.nan, "")
     rows = [("seed", seed, sign * value, *nothing) for seed, value in one.by_seed.items()]
     low, high = sorted((sign * over.low, sign * over.high))
-    rows.append(("mean", None, sign * over.mean, low, high, over.n, one.p, one.verdict))
+    verdict = one.verdict
+    if metric == TOKENS:
+        verdict = {"better": "fewer", "worse": "more"}.get(verdict, verdict)
+    rows.append(("mean", None, sign * over.mean, low, high, over.n, one.p, verdict))
     return [(*point, *row) for row in rows]
 
 
@@ -144,8 +149,9 @@ def draw(data: pd.DataFrame) -> Any:
         for axes, metric in zip(row, metrics, strict=False):
             _draw_panel(axes, here[here["metric"] == metric], systems)
             info = METRICS[metric]
-            unit = f" ({info.unit})" if info.unit else ""
-            axes.set_xlabel(f"{info.title}{unit}\n{info.direction}")
+            unit = f" ({info.unit})" if info.unit and metric != TOKENS else ""
+            direction = "neither way is better" if metric == TOKENS else info.direction
+            axes.set_xlabel(f"{info.title}{unit}\n{direction}")
             axes.set_yticks(range(len(systems)), [])
         row[0].set_yticklabels([labels[system] for system in systems], linespacing=0.9)
         for axes in row[len(metrics) :]:
@@ -164,7 +170,7 @@ def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
         if row.kind == "seed":
             axes.plot(row.difference, y, ".", color=INK, ms=3, mew=0, zorder=5)
             continue
-        shown_difference = row.verdict in ("better", "worse")
+        shown_difference = row.verdict in ("better", "worse")  # of tokens neither is
         color = PALETTE[0] if row.verdict == "better" else PALETTE[1]
         style = {"color": color if shown_difference else QUIET, "alpha": 0.45}
         axes.barh(y, row.difference, height=0.66, **style, zorder=1)
@@ -174,6 +180,7 @@ def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
             axes.errorbar([row.difference], [y], xerr=bars, **line)
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=4)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4))
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
@@ -186,7 +193,7 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         for color, label, known in (
             (PALETTE[0], "better", "better" in words),
             (PALETTE[1], "worse", "worse" in words),
-            (QUIET, "no difference shown", bool(words - {"", "better", "worse"})),
+            (QUIET, "no difference shown", bool(words - {"", *SHOWN})),
         )
         if known
     ]

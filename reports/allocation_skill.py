@@ -10,6 +10,7 @@ from typing import Any
 from bench.report_plugins import Report
 from bench.statistics import PairedDifference, StudentInterval
 from bench.tables import as_text
+from reports.allocations import natural
 from reports.comparisons import compare, comparison_rows, count_verdicts, reference_arm
 from reports.figures import render
 from reports.groups import (
@@ -45,7 +46,8 @@ def report(records: list[Record], folder: Path) -> Report:
     failed = unfinished(records)
     if not groups:
         return Report(text=page("Allocation skill: no policy has a result yet", failed))
-    files = render(folder, "allocation_skill", skill_data(groups), draw)
+    drawn = sorted(groups, key=lambda group: natural(group.label))
+    files = render(folder, "allocation_skill", skill_data(drawn), draw)
     blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
     arm = reference_arm(records)
     sets = {str(setting(r, "policy.candidates")) for group in groups for r in group.records}
@@ -53,7 +55,24 @@ def report(records: list[Record], folder: Path) -> Report:
         blocks.append(SEVERAL_CANDIDATES)
     elif arm is not None:
         blocks.append(_against(groups, arm))
-    return Report(files, page(*blocks, failed))
+    return Report(files, page(*blocks, failed), "Allocation skill of policies", _alt(groups))
+
+
+def _alt(groups: list[Group]) -> str:
+    known = [(group.interval_of(skill), group.label) for group in groups]
+    known = [(over, label) for over, label in known if over is not None]
+    about = (
+        f"Allocation skill of {len(groups)} policies against mean tokens, where 0 ignores the "
+        "image and 1 is the oracle, and their entropy, weight and mean budget over training."
+    )
+    if not known:
+        return about
+    over, label = max(known, key=lambda pair: pair[0].mean)
+    collapsed = sum(has_collapsed(record) for group in groups for record in group.records)
+    return (
+        f"{about} The largest is {show_interval(over, over=True)}: {label}. {collapsed} of "
+        f"{sum(len(group.records) for group in groups)} trainings have collapsed."
+    )
 
 
 def skill(record: Record, metric: str = "allocation_skill") -> float | None:

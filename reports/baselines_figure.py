@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.statistics import StudentInterval, student_interval
 from reports.entries import ALL_TOKENS, ONE_LENGTH, PATH, Entry
-from reports.figures import budget_axis, legend_below, new_figure
+from reports.figures import budget_axis, legend_below, new_figure, panel_inches, wrapped
 from reports.groups import Record, is_elastic, setting
 from reports.style import INK, QUIET, look_of
 from reports.systems import DISTANCES, PRIMARY, difference
@@ -133,4 +133,5 @@ def _draw_gains(
     axes.grid(visible=False, axis="y")
     for edge in range(1, len(allocators)):
         axes.axhline(edge - 0.5, color="#e6e6e6", lw=0.5, zorder=0)
-    axes.set_xlabel("distortion against the best mixture that ignores the image, same tokens (%)")
+    label = "distortion against the best mixture that ignores the image, same tokens (%)"
+    axes.set_xlabel(wrapped(label, 0.6 * panel_inches(axes)))

@@ -45,8 +45,8 @@ class Comparison:
 
 
 def reference_arm(records: list[Record]) -> str | None:
-    """The arm that the suite sets its others against."""
-    return records[0].get("reference_arm")
+    """The arm that the suite sets its others against, if it names one."""
+    return records[0].get("reference_arm") if records else None
 
 
 def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]:

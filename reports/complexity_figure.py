@@ -11,7 +11,7 @@ from bench.statistics import StudentInterval
 from reports.allocations import claim_colours, natural
 from reports.correlation import SpearmanInterval
 from reports.figures import legend_below, panel_grid
-from reports.style import INK, color_of, look_of
+from reports.style import INK, PAGE_INCHES, color_of, look_of, width_inches
 from reports.text import caption
 
 MEASURES = {"complexity": "objects in the scene", "png_bytes": "PNG size (bytes)"}
@@ -27,6 +27,8 @@ def draw(data: pd.DataFrame) -> Any:
     tokenizers = list(data["tokenizer"].unique())
     places = [(tokenizer, panel) for tokenizer in tokenizers for panel in panels]
     inches = 2.2 if len(panels) == 3 else 3.2
+    if width_inches() < PAGE_INCHES:  # tokenizers side by side
+        places, inches = [(tokenizer, panel) for panel in panels for tokenizer in tokenizers], 1.6
     figure, drawn = panel_grid(len(places), row_inches=ROW_INCHES, inches=inches)
     for axes, (tokenizer, panel) in zip(drawn, places, strict=True):
         shown = data[(data["tokenizer"] == tokenizer) & (data["panel"] == panel)]
@@ -35,6 +37,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.set_title(tokenizer)
         if panel != CORRELATION:
             axes.set(xlabel=MEASURES[panel], ylabel="mean tokens chosen")
+            axes.locator_params(axis="x", integer=True, nbins=6)
     _legend(figure, data)
     return figure
 
@@ -69,7 +72,7 @@ def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
             axes.errorbar([row.y], [y], xerr=bars, **line)
     axes.set_yticks([])
     axes.set_ylim(len(systems) - 0.5, -0.5)
-    axes.set_xlabel("Spearman with the budget")
+    axes.set_xlabel("Spearman correlation")
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from bench.metric_info import METRICS
 from reports.allocators import allocator_words
 from reports.groups import (
     Group,
@@ -92,8 +94,19 @@ def asked_tokens(records: list[Record]) -> float | None:
     return asked.most_common(1)[0][0] if asked else None
 
 
-def tied_with_best(family: Sequence[Entry], metric: str) -> list[Entry]:
-    """The entry with the lowest mean, and those not significantly above it.
+class HasSystem(Protocol):
+    """What can be tied with another: it has a system."""
+
+    @property
+    def system(self) -> System:
+        """Its metrics by seed."""
+
+
+Contender = TypeVar("Contender", bound=HasSystem)
+
+
+def tied_with_best(family: Sequence[Contender], metric: str) -> list[Contender]:
+    """The entry with the best mean, and those not significantly worse.
 
     Differences to the best are paired by seed, their p corrected by Holm over the family. Nothing
     is marked in a family of one, or with fewer than two seeds in common with the best.
@@ -101,7 +114,8 @@ def tied_with_best(family: Sequence[Entry], metric: str) -> list[Entry]:
     known = [entry for entry in family if entry.system.values(metric)]
     if len(known) < 2:
         return []
-    best = min(known, key=lambda entry: entry.system.interval(metric).mean)
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    best = min(known, key=lambda entry: sign * entry.system.interval(metric).mean)
     others = [entry for entry in known if entry is not best]
     differences = corrected([difference(o.system, best.system, metric) for o in others])
     tested = [

@@ -116,6 +116,8 @@ def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
         for line, name in enumerate(here["column"].unique()):
             label = "\n".join(name.split())
             sheet.text(LABEL_INCHES - 0.06, top + (line + 0.5) * side, label, ha="right", size=6)
+        label = "tokens\nPSNR (dB)"
+        sheet.text(LABEL_INCHES - 0.06, top + 2 * side, label, ha="right", va="top", size=5)
         for place, (row, cells) in enumerate(here.groupby("row")):
             x = LABEL_INCHES + place * side
             for line in range(len(cells)):
@@ -126,5 +128,5 @@ def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
 
 def _below(cells: pd.DataFrame) -> str:
     last = cells.iloc[-1]
-    psnr = "" if pd.isna(last["psnr"]) else f"\n{last['psnr']:.1f} dB"
-    return f"{last['tokens']:g} token{'' if last['tokens'] == 1 else 's'}{psnr}"
+    psnr = "-" if pd.isna(last["psnr"]) else f"{last['psnr']:.1f}"
+    return f"{last['tokens']:g}\n{psnr}"

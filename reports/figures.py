@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -76,13 +77,27 @@ def panel_grid(count: int, *, row_inches: float, inches: float = 1.7, **shared: 
     return figure, panels[:count]
 
 
+def panel_inches(axes: Any) -> float:
+    """About how wide a panel is, without its labels."""
+    place = axes.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return axes.figure.get_figwidth() / columns - 0.4
+
+
 def budget_axis(axes: Any, budgets: Iterable[float]) -> None:
-    """A log2 x axis in tokens, with a tick at each budget."""
+    """A log2 x axis in tokens, with a tick at each budget, named where there is room."""
     from matplotlib.ticker import NullLocator
 
     budgets = sorted(budgets)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(budgets, [f"{budget:g}" for budget in budgets])
+    octaves = [math.log2(budget) for budget in budgets]
+    inches = panel_inches(axes) / max(octaves[-1] - octaves[0], 1)
+    named = budgets[-1:]
+    for budget in reversed(budgets[:-1]):
+        letters = (len(f"{budget:g}") + len(f"{named[-1]:g}")) / 2
+        if math.log2(named[-1] / budget) * inches > (letters + 1) * LETTER_INCHES:
+            named.append(budget)
+    axes.set_xticks(budgets, [f"{budget:g}" if budget in named else "" for budget in budgets])
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -58,7 +58,7 @@ def _alt(data: pd.DataFrame, records: list[Record]) -> str:
                 break
     return (
         f"Lengths drawn by {data['system'].nunique()} generators beside those of the data, and the "
-        f"distance of images by length. {'; '.join(parts)}".strip()
+        f"distance of images cut at each length. {'; '.join(parts)}".strip()
     )
 
 
@@ -66,9 +66,9 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
     In the panel `lengths`, value is the share of the images `of` the data or generated; in
-    `quality`, the distance of the images of so many tokens, and of the reconstructions of real
-    images of these lengths where it is known. `kind` is `seed`, or `mean` with its Student interval
-    over seeds.
+    `quality`, the distance of all images, the longer ones cut at so many tokens, and that of
+    reconstructions of real images cut alike where it is known. `kind` is `seed`, or `mean` with its
+    Student interval over seeds.
     """
     rows: list[tuple[Any, ...]] = []
     for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
@@ -184,7 +184,7 @@ def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
             axes.errorbar(spread["tokens"], spread["value"], bars, **line)
     tokens = sorted(shown["tokens"].unique())
     budget_axis(axes, tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)])
-    axes.set_xlabel("tokens drawn")
+    axes.set_xlabel("tokens, longer images cut there")
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from reports.figures import legend_below, new_figure
-from reports.style import INK, QUIET, look_of
+from reports.style import INK, PAGE_INCHES, QUIET, look_of, width_inches
 from reports.weighting_problems import Point, Problem, Seeds, final_point, trajectory
 
 PANELS = {
@@ -88,8 +88,10 @@ def _staircase(points: list[Point], reference: Point) -> list[Point]:
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a row per set of policies, a panel for the end and one for the course."""
     labels, panels = list(data["policies"].unique()), list(data["panel"].unique())
-    figure = new_figure(2.3 * len(labels))
-    grid = figure.subplots(len(labels), len(panels), squeeze=False)
+    across = 1 if width_inches() < PAGE_INCHES else len(panels)
+    rows = len(labels) * len(panels) // across
+    figure = new_figure(2.3 * rows)
+    grid = figure.subplots(rows, across, squeeze=False).reshape(len(labels), len(panels))
     for label, row in zip(labels, grid, strict=True):
         for panel, axes in zip(panels, row, strict=True):
             shown = data[(data["policies"] == label) & (data["panel"] == panel)]

@@ -58,7 +58,13 @@ def report(records: list[Record], folder: Path) -> Report:
             seeds = ", ".join(f"{training}/{policy}" for training, policy in problem.left_out)
             lines.append(f"left out, since a fixed policy is missing: training/policy seed {seeds}")
         blocks.append("\n".join(lines))
-    return Report(files, page(ABOUT, *blocks, NOTE, failed))
+    names = "; ".join(problem.label for problem in usable)
+    alt = (
+        "Distortion against mean tokens of policies under fixed and moved weightings: the edge of "
+        f"the fixed sweep, the other policies, and their trajectories. {names}."
+    )
+    title = "Hypervolume of weightings"
+    return Report(files, page(ABOUT, *blocks, NOTE, failed), title, alt)
 
 
 def final_share(problem: Problem, names: list[str]) -> StudentInterval | None:

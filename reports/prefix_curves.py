@@ -14,7 +14,15 @@ from bench.report_plugins import Report
 from bench.statistics import PairedDifference, student_interval
 from bench.tables import as_text
 from reports.comparisons import Measure, compare, comparison_rows, reference_arm
-from reports.figures import UNTRAINED, budget_axis, legend_below, panel_grid, render
+from reports.figures import (
+    UNTRAINED,
+    budget_axis,
+    legend_below,
+    panel_grid,
+    panel_inches,
+    render,
+    wrapped,
+)
 from reports.groups import (
     Group,
     Record,
@@ -43,8 +51,27 @@ def report(records: list[Record], folder: Path) -> Report:
     failed = unfinished(records)
     if not groups:
         return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))
-    files = render(folder, "prefix_curves", curve_data(groups), draw)
-    return Report(files, page(*tables(groups, reference_arm(records)), failed))
+    if not _panels(groups):
+        none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
+        return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
+    data = curve_data(groups)
+    files = render(folder, "prefix_curves", data, draw)
+    text = page(*tables(groups, reference_arm(records)), failed)
+    return Report(files, text, "Quality by the number of leading tokens kept", _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    first = data["metric"].iloc[0]
+    means = data[(data["metric"] == first) & (data["kind"] == "mean")]
+    most = means[means["budget"] == means["budget"].max()]
+    ordered = most.sort_values("value", ascending=not METRICS[first].higher_is_better)
+    best = ordered.iloc[0]
+    return (
+        f"Quality of {means['group'].nunique()} tokenizers by tokens kept. With all "
+        f"{best['budget']} the best {METRICS[first].title} is {best['value']:.2f} "
+        f"{METRICS[first].unit}".rstrip()
+        + f": {best['group']}."
+    )
 
 
 def curve_data(groups: list[Group]) -> pd.DataFrame:
@@ -83,12 +110,12 @@ def _budgets(group: Group) -> dict[int, bool]:
 
 
 def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
-    """A metric at one budget by training seed."""
+    """A metric at one budget by training seed; cells that lack it are left out."""
     path = repetition_seed(group.records)
     values: dict[Any, list[float]] = {}
     for record in group.records:
         for row in record["curve"]:
-            if row["budget"] == budget:
+            if row["budget"] == budget and row.get(metric) is not None:
                 values.setdefault(setting(record, path), []).append(row[metric])
     return {seed: fmean(each) for seed, each in values.items()}
 
@@ -106,7 +133,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
         budget_axis(axes, data["budget"].unique())
         axes.set_xlabel("tokens kept per image")
-        axes.set_title(METRICS[metric].caption)
+        axes.set_title(wrapped(METRICS[metric].caption, panel_inches(axes) - 0.1))
     note = "dots: training seeds; bands: 95 % Student t over them" if several else None
     legend_below(figure, title=note)
     return figure
@@ -173,7 +200,10 @@ def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
     for budget in budgets:
         row[str(budget)] = None
         if budget in trained:
-            over = student_interval(list(_values(group, "psnr", budget).values()))
+            seeds = list(_values(group, "psnr", budget).values())
+            if not seeds:
+                continue
+            over = student_interval(seeds)
             means.append(over.mean)
             row[str(budget)] = show_half(over) + ("" if trained[budget] else "*")
     span = f"{max(means) - min(means):.2f}" if len(means) > 1 else None

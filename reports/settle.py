@@ -55,7 +55,13 @@ def report(records: list[Record], folder: Path) -> Report:
     files.append(write_csv(folder, "settle_controls", controls_data(found)))
     path = folder / "settle.txt"
     path.write_text(text, encoding="utf-8")
-    return Report([*files, path], text)
+    return Report([*files, path], text, "Adaptive against fixed lengths", _alt(found))
+
+
+def _alt(found: list[Contest]) -> str:
+    """The verdict of each contest, which the figure shows."""
+    lines = [(contest.label, verdict(contest, *differences(contest))[0]) for contest in found]
+    return " ".join(f"{label}: {line}" for label, line in lines)
 
 
 def contest_blocks(contest: Contest) -> list[str | list[str]]:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from reports.contests import Contest
-from reports.figures import legend_below, new_figure
-from reports.style import INK, PALETTE, QUIET
+from reports.figures import legend_below, new_figure, wrapped
+from reports.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
 from reports.systems import DISTANCES, Difference, System, difference, shown_distances
 
 COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"]
@@ -54,24 +54,32 @@ def _points(one: Difference) -> list[tuple[Any, ...]]:
 
 
 def draw(data: pd.DataFrame) -> Any:
-    """The figure: a row of panels per contest, a panel per metric, a line per system."""
+    """The figure: rows of panels per contest, a panel per metric, a line per system."""
     labels, metrics = list(data["contest"].unique()), list(data["metric"].unique())
-    lines = data.groupby("contest")["system"].nunique().sum()
-    figure = new_figure(ROW_INCHES * lines + 0.75 * len(labels) + 0.1)
-    grid = figure.subplots(len(labels), len(metrics), squeeze=False, sharey="row")
-    for label, row in zip(labels, grid, strict=True):
+    narrow = width_inches() < PAGE_INCHES
+    across = min(len(metrics), 2) if narrow else len(metrics)
+    chunks = [metrics[first : first + across] for first in range(0, len(metrics), across)]
+    rows = [(label, chunk) for label in labels for chunk in chunks]
+    lines = data.groupby("contest")["system"].nunique()
+    heights = [ROW_INCHES * lines[label] + 0.75 for label, _ in rows]
+    figure = new_figure(sum(heights) + 0.1)
+    grid = figure.subplots(len(rows), across, squeeze=False, sharey="row", height_ratios=heights)
+    for (label, chunk), row in zip(rows, grid, strict=True):
         here = data[data["contest"] == label]
         systems = list(here["system"].unique())
-        for metric, axes in zip(metrics, row, strict=True):
+        for metric, axes in zip(chunk, row, strict=False):
             _draw_panel(axes, here[here["metric"] == metric], systems)
-        row[0].set_yticks(range(len(systems)), systems)
+            if label == labels[0] or len(chunks) > 1:
+                axes.set_title(DISTANCES[metric])
+            if label == labels[-1] or len(chunks) > 1:
+                axes.set_xlabel("difference (%)")
+        names = [wrapped(system, 1.15) for system in systems] if narrow else systems
+        row[0].set_yticks(range(len(systems)), names)
         row[0].set_ylim(len(systems) - 0.5, -0.5)
-        if len(labels) > 1:
+        if len(labels) > 1 and chunk is chunks[0]:
             row[0].set_title(label, loc="left", pad=16)
-    for metric, axes in zip(metrics, grid[0], strict=True):
-        axes.set_title(DISTANCES[metric])
-    for axes in grid[-1]:
-        axes.set_xlabel("difference (%)")
+        for axes in row[len(chunk) :]:
+            axes.remove()
     _legend(figure, data)
     return figure
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.labels import describe_sweep
 from bench.statistics import student_interval
-from reports.figures import COLLAPSED, legend_below, new_figure
+from reports.figures import COLLAPSED, legend_below, new_figure, panel_inches, wrapped
 from reports.groups import (
     Group,
     allocation_label,
@@ -121,7 +121,7 @@ def draw(data: pd.DataFrame) -> Any:
     grid[0, 0].axhline(0, color=INK, lw=0.8, zorder=1)
     grid[0, 0].set(xlabel="mean tokens per image", ylabel="allocation skill")
     for axes, label in zip(grid.flat[1:], COURSES.values(), strict=True):
-        axes.set(xlabel="training step of the policy", ylabel=label)
+        axes.set(xlabel=wrapped("training step of the policy", panel_inches(axes)), ylabel=label)
     _legend(figure, data, colours, numbers)
     return figure
 

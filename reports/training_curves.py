@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.report_plugins import Report
 from reports.allocations import natural
-from reports.figures import legend_below, panel_grid, render
+from reports.figures import legend_below, panel_grid, panel_inches, render, wrapped
 from reports.groups import (
     Group,
     Record,
@@ -140,7 +140,8 @@ def draw(data: pd.DataFrame) -> Any:
             dashes = shape_of(numbers[weighting])["ls"]
             _draw_course(axes, shown, color, dashes)
         what = "policy" if policies else "tokenizer"
-        axes.set(xlabel=f"training step of the {what}", ylabel=(POLICY | TOKENIZER)[panel])
+        steps = wrapped(f"training step of the {what}", panel_inches(axes))
+        axes.set(xlabel=steps, ylabel=(POLICY | TOKENIZER)[panel])
     _legend(figure, data, colours, numbers)
     return figure
 

@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 from matplotlib.figure import Figure
@@ -185,12 +186,107 @@ def failed():
     return _failed
 
 
+STAGE = {"peak_memory_bytes": 300 << 20, "resources": {"cpus": 1, "gpus": 0.0, "device": "cpu"}}
+PROVENANCE = {"git_commit": "c0ffee" * 6, "git_dirty": False, "python": "3.11.7",
+              "platform": "Linux", "packages": {"torch": "2.13.0"}}  # fmt: skip
+
+
+def _complete(record):
+    """A made-up record with what only the page and the compute table read."""
+    seed = record["settings"]["training"]["seed"]
+    stages = [
+        {**STAGE, **stage, "key": f"{stage['stage']}{place}{seed}"}
+        for place, stage in enumerate(record["stages"])
+    ]
+    return {**record, "schema_version": 1, "stages": stages, "provenance": PROVENANCE}
+
+
+@pytest.fixture
+def complete():
+    """`complete(record)`: a made-up record with stage keys, costs and provenance."""
+    return _complete
+
+
+@pytest.fixture
+def write_records(tmp_path):
+    """`write_records(records)`: the store in which they lie, by their suites."""
+
+    def write(records):
+        for place, record in enumerate(records):
+            folder = tmp_path / "store" / "records" / record["suite"]
+            folder.mkdir(parents=True, exist_ok=True)
+            record = _complete(record)
+            (folder / f"{place:03}.json").write_text(json.dumps(record))
+        return tmp_path / "store"
+
+    return write
+
+
+@pytest.fixture
+def two_arms(tokenizer):
+    """Three seeds of a reference arm and of one that is better by 1 dB at every length."""
+
+    def psnr(seed, gain):
+        return tuple(18 + gain + 0.01 * seed * (1 + gain) + step for step in range(4))
+
+    return [
+        tokenizer(arm, psnr=psnr(seed, gain), seed=seed, reference_arm="none")
+        for arm, gain in (("none", 0), ("heads", 1))
+        for seed in range(3)
+    ]
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory):
+    """The page of a made-up suite: tokenizer, two policies with images, a failed cell, and arms."""
+    import numpy as np
+
+    from bench.gallery import Gallery, GalleryRow
+    from reports import building
+    from reports.catalogue import FIGURES
+    from reports.suites import read_parts
+
+    folder = tmp_path_factory.mktemp("page")
+    records = [
+        *(_tokenizer(psnr=(18 + s / 9, 19, 20, 21), seed=s, reference_arm="elastic")
+          for s in range(3)),
+        *(_tokenizer("heads", psnr=(19 + s / 9, 20, 21, 22), seed=s, reference_arm="elastic",
+                     swept={"tokenizer.lora.rank": 4}) for s in range(3)),
+        *(_policy(seed=s, training_seed=s, skill=0.5 + s / 50, mse=0.012 + s / 5000,
+                  reference_arm="elastic", tokens=6 + s / 3) for s in range(3)),
+    ]  # fmt: skip
+    records.append(_failed(_tokenizer("lost", reference_arm="elastic")))
+    rng = np.random.default_rng(0)
+    rows = tuple(
+        GalleryRow(id=f"i{i}", group=group, tokens=(None, tokens), psnr=(None, 20.0))
+        for i, (group, tokens) in enumerate([("fewest tokens", 2), ("most tokens", 16)] * 2)
+    )
+    pixels = rng.integers(0, 256, (4, 2, 32, 32, 3), dtype=np.uint8)
+    Gallery(pixels, ("original", "chosen budget"), rows).write(
+        folder / "store" / "evaluation" / "g"
+    )
+    records[6]["gallery"] = "evaluation/g"
+    there = folder / "store" / "records" / "made"
+    there.mkdir(parents=True)
+    for place, record in enumerate(records):
+        record = {**_complete(record), "cell_key": f"{place:016x}"}
+        (there / f"{record['cell_key']}.json").write_text(json.dumps(record))
+    with pytest.MonkeyPatch.context() as patch:
+        shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))
+        patch.setattr(building, "FIGURES", shown)
+        parts = read_parts(["made"], folder / "store")
+        built = building.build_report(parts, folder / "report", store=folder / "store")
+    assert built.broken == ()
+    return built.page
+
+
 @pytest.fixture
 def unrendered(monkeypatch):
     """Figures are built and laid out, but not rendered: that is what takes the time."""
 
     def savefig(figure, path, **kwargs):
-        figure.draw_without_rendering()
+        if path.suffix == ".png":
+            figure.draw_without_rendering()
         path.write_bytes(b"figure")
 
     monkeypatch.setattr(Figure, "savefig", savefig)

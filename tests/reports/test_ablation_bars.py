@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from bench.statistics import holm, paired_difference
 from reports.ablation_bars import COLUMNS, ablation_data, draw, report
@@ -62,8 +63,6 @@ def test_bars_and_points_are_the_csvs(made):
         assert points == shown.loc[shown["kind"] == "seed", "difference"].tolist()
     psnr = figure.axes[0]
     colours = [bar.get_facecolor()[:3] for bar in psnr.patches]
-    from matplotlib.colors import to_rgb
-
     assert colours == [to_rgb(PALETTE[0]), to_rgb(QUIET)]
     assert psnr.get_xlabel() == "PSNR (dB)\nhigher is better"
     assert [text.get_text() for text in psnr.get_yticklabels()] == ["better", "same"]
@@ -82,6 +81,22 @@ def test_policies_are_compared_by_skill(policy):
     assert set(data["of"]) == {"policies"}
     (mean,) = data[(data["metric"] == "allocation_skill") & (data["kind"] == "mean")].itertuples()
     assert (mean.difference, mean.verdict) == (pytest.approx(-0.1), "worse")
+
+
+def test_more_tokens_are_neither_better_nor_worse(policy):
+    records = [
+        policy(arm, tokens=tokens + 0.01 * seed, seed=seed, reference_arm="a")
+        for arm, tokens in (("a", 6.0), ("b", 7.0))
+        for seed in (0, 1)
+    ]
+    data = ablation_data(records, "a")
+    (mean,) = data[(data["metric"] == "mean_tokens") & (data["kind"] == "mean")].itertuples()
+    assert (mean.difference, mean.verdict) == (pytest.approx(1.0), "more")
+    with paper_style():
+        figure = draw(data)
+    (axes,) = (axes for axes in figure.axes if axes.get_xlabel().startswith("mean tokens"))
+    assert axes.get_xlabel() == "mean tokens\nneither way is better"
+    assert axes.patches[0].get_facecolor()[:3] == to_rgb(QUIET)
 
 
 def test_one_seed_has_no_interval(made):

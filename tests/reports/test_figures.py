@@ -81,3 +81,18 @@ def test_panels_fill_the_width(size, places):
     assert (len(panels), len(figure.axes)) == (7, 7)
     assert (grid.nrows, grid.ncols) == places
     assert tuple(figure.get_size_inches()) == ({"page": 7.0, "column": 3.4}[size], places[0])
+
+
+def test_fonts_are_embedded_in_pdfs(tmp_path):
+    _, pdf, _ = render(tmp_path, "thing", pd.DataFrame({"x": [1], "y": [2]}), plot)
+    text = pdf.read_bytes()
+    assert b"/FontFile2" in text
+    assert b"/Type3" not in text
+
+
+def test_budgets_without_room_are_not_named():
+    with paper_style("column"):
+        _, panels = panel_grid(2, row_inches=1.0)
+        budget_axis(panels[0], [1, 2, 12, 16])
+    assert list(panels[0].get_xticks()) == [1, 2, 12, 16]
+    assert [tick.get_text() for tick in panels[0].get_xticklabels()] == ["1", "2", "", "16"]

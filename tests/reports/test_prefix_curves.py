@@ -152,3 +152,16 @@ def test_two_protocols_are_refused(made, tmp_path):
     made[0]["protocol"]["resolution"] = 64
     with pytest.raises(UserError, match="resolution"):
         report(made, tmp_path)
+
+
+def test_a_metric_that_a_length_lacks_is_left_out_and_no_metric_of_all_is_said(tokenizer, tmp_path):
+    one, other = tokenizer(seed=0), tokenizer("other")
+    del one["curve"][1]["psnr"]
+    text = report([one, other], tmp_path).text
+    row = next(line for line in text.splitlines() if line.startswith("elastic"))
+    assert row.split()[2:6] == ["18.00", "-", "20.00", "21.00"]
+    for name in ("perceptual", "fd_lite0"):
+        del other["curve"][0][name]
+    made = report([one, other], tmp_path / "none")
+    assert made.files == []
+    assert "no metric of theirs is measured in all tokenizers" in made.text

@@ -123,3 +123,5 @@ def test_a_poor_suite_is_drawn(make, name, how, suite):
     made = make(name, suite)
     assert {path.suffix for path in made.files} >= {".png", ".pdf", ".csv"}
     assert all(path.stat().st_size > 0 for path in made.files)
+    assert made.title
+    assert made.alt.endswith(".")

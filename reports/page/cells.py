@@ -1,0 +1,126 @@
+"""What a page knows of each cell: where its numbers come from, and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.gallery import gallery_of
+from bench.labels import describe
+from bench.metric_info import METRICS
+from bench.tables import RESULT_METRICS, format_value
+from reports.groups import Record, setting
+from reports.page.pictures import MOST_BYTES, sheets
+from reports.suites import Part
+from reports.tables.cells import seeds
+from reports.tables.compute import stage_name
+
+LEFT_OUT = "left out to keep this page small enough for an e-mail"
+
+
+def cell_id(part: Part, key: str) -> str:
+    """A cell's name on the page."""
+    return f"{part.name}/{key}"
+
+
+def page_cells(parts: Sequence[Part], store: Path) -> dict[str, dict[str, Any]]:
+    """Everything that a page shows of its cells, JSON-able, by `cell_id`."""
+    found = {cell_id(part, r["cell_key"]): _about(part, r) for part in parts for r in part.records}
+    left = MOST_BYTES
+    for part, record in _first_seeds_first(parts):
+        if not record.get("gallery"):
+            continue
+        about = found[cell_id(part, record["cell_key"])]
+        if left <= 0:
+            about["pictures_note"] = f"{LEFT_OUT}: {record['gallery']} in the store"
+            continue
+        try:
+            about["pictures"] = _pictures(record, store)
+        except UserError:  # Records travel without their store; all else is in them.
+            about["pictures_note"] = f"the images are not in this store: {record['gallery']}"
+        left -= sum(len(picture["uri"]) for picture in about["pictures"])
+    return found
+
+
+def _about(part: Part, record: Record) -> dict[str, Any]:
+    made = record.get("provenance") or {}
+    return {
+        "label": record["label"],
+        "key": record["cell_key"],
+        "suite": part.suite,
+        "status": record["status"],
+        "error": record["error"] or ("" if record["status"] == "done" else "not run"),
+        "record": f"records/{part.suite}/{record['cell_key']}.json",
+        "seeds": _pairs(seeds(record)),
+        "settings": _pairs(_settings(record)),
+        "commit": made.get("git_commit") or "not known",
+        "dirty": made.get("git_dirty"),
+        "protocol": record.get("protocol_hash", "none"),
+        "python": made.get("python", "not known"),
+        "platform": made.get("platform", "not known"),
+        "packages": _pairs(made.get("packages", {})),
+        "stages": [_stage(record, stage) for stage in record["stages"]],
+        "metrics": _metrics(record),
+        "pictures": [],
+        "pictures_note": "" if record.get("gallery") else "no images are stored with this cell",
+    }
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """What the cell sweeps, without seeds; and its budgets or candidates."""
+    swept = {k: v for k, v in record["swept"].items() if not k.endswith("seed")}
+    budgets = {
+        path: setting(record, path)
+        for path in ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
+    }
+    known = {path: value for path, value in budgets.items() if value is not None}
+    return {path: describe(_given(value)) for path, value in (known | swept).items()}
+
+
+def _given(value: Any) -> Any:
+    """A mapping without what it leaves open."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if item is not None}
+    return value
+
+
+def _stage(record: Record, entry: dict[str, Any]) -> list[str]:
+    """Name, key and cost."""
+    peak = entry.get("peak_memory_bytes")
+    memory = f", {peak / 2**20:.0f} MiB" if peak else ""
+    return [stage_name(record, entry), entry["key"], f"{entry['seconds']:.1f} s{memory}"]
+
+
+def _metrics(record: Record) -> list[list[str]]:
+    metrics = record.get("metrics", {})
+    names = [name for name in dict.fromkeys(RESULT_METRICS) if name in METRICS and name in metrics]
+    return [[METRICS[name].title, _with_unit(name, metrics[name])] for name in names]
+
+
+def _with_unit(name: str, value: Any) -> str:
+    unit = METRICS[name].unit
+    return f"{format_value(value)} {unit}" if unit and unit != "share" else format_value(value)
+
+
+def _pairs(values: dict[str, Any]) -> list[list[str]]:
+    return [[name, str(value)] for name, value in values.items()]
+
+
+def _first_seeds_first(parts: Sequence[Part]) -> Iterable[tuple[Part, Record]]:
+    """Cells with the first of each group ahead, so that what is left out are repetitions."""
+    firsts, others = [], []
+    for part in parts:
+        seen: set[str] = set()
+        for record in part.records:
+            (others if record["group"] in seen else firsts).append((part, record))
+            seen.add(record["group"])
+    return [*firsts, *others]
+
+
+def _pictures(record: Record, store: Path) -> list[dict[str, str]]:
+    gallery = gallery_of(record, store)
+    return [
+        {"uri": sheet.uri, "alt": sheet.alt, "caption": sheet.caption} for sheet in sheets(gallery)
+    ]

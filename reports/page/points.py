@@ -1,0 +1,150 @@
+"""The points of the page's Pareto plot: every cell's tokens and metrics, each with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.groups import repetition_name
+from reports.groups import (
+    Record,
+    has_collapsed,
+    is_allocation,
+    is_elastic,
+    is_policy,
+)
+from reports.shares import show_significant
+from reports.tables.contenders import Contender, contenders, tokenizer_names
+from reports.tables.kinds import reconstructions
+from reports.text import caption
+
+SHOWN = ("mse", "psnr", "perceptual", "ssim", "rfid", "fd_lite0")
+FIXED, LENGTH, POLICY, ALLOCATOR, COLLAPSED = (
+    *("fixed budget", "trained for one length", "policy"),
+    *("other allocator", "collapsed"),
+)
+UNTRAINED = "length never trained"
+CURVES = {"agnostic": "agnostic mixture", "oracle": "oracle"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell, or one budget of a cell's curve: finite values by metric, intervals in words."""
+
+    cell: str
+    name: str
+    tokenizer: str
+    kind: str
+    tokens: float
+    values: dict[str, float]
+    intervals: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Tokens and values of one metric that are joined: a cell's curve, its mixtures, its oracle."""
+
+    tokenizer: str
+    kind: str
+    metric: str
+    points: tuple[tuple[float, float], ...]
+
+
+def points(records: Sequence[Record]) -> list[Point]:
+    """All points of the finished cells that reconstruct, fixed budgets first."""
+    done = [r for r in reconstructions(records) if r["status"] == "done"]
+    names = tokenizer_names(done)
+    known = {
+        (key, contender.budget): contender
+        for contender in contenders(done)
+        for key in contender.cells
+    }
+    found = []
+    for record in done:
+        tokenizer = names[record["cell_key"]]
+        if is_elastic(record):
+            rows = [(row["budget"], row) for row in record["curve"]]
+        else:
+            rows = [(None, record["metrics"])]
+        for budget, metrics in rows:
+            contender = known.get((record["cell_key"], budget)) or known[record["cell_key"], None]
+            found.append(_point(record, tokenizer, budget, metrics, contender))
+    found = [point for point in found if math.isfinite(point.tokens)]
+    return sorted(found, key=lambda point: (point.kind != FIXED, point.tokens))
+
+
+def _point(
+    record: Record, tokenizer: str, budget: int | None, metrics: dict[str, Any], known: Contender
+) -> Point:
+    values = {name: float(metrics[name]) for name in SHOWN if _finite(metrics.get(name))}
+    at = "" if budget is None else f", {budget} tokens kept"
+    over = {name: _interval(known, name) for name in values}
+    tokens = metrics.get("mean_tokens")
+    return Point(
+        cell=record["cell_key"],
+        name=f"{record['label']}{at}",
+        tokenizer=tokenizer,
+        kind=_kind(record, metrics),
+        tokens=float(tokens) if _finite(tokens) else math.nan,
+        values=values,
+        intervals=over,
+    )
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _kind(record: Record, metrics: dict[str, Any]) -> str:
+    if is_allocation(record):
+        if has_collapsed(record):
+            return COLLAPSED
+        return POLICY if is_policy(record) else ALLOCATOR
+    if not is_elastic(record):
+        return LENGTH
+    return FIXED if metrics.get("trained", True) else UNTRAINED
+
+
+def _interval(contender: Contender, metric: str) -> str:
+    """`0.0149 [0.0148, 0.0150], 95 % Student t over 3 policy seeds`, or that there is one seed."""
+    over = contender.system.interval(metric)
+    if over is None:
+        return "not measured"
+    name = repetition_name(contender.path)
+    if over.n == 1:
+        return f"one {name.removesuffix('s')}, no interval"
+    kind = caption(type(over)).replace("over seeds", f"over {over.n} {name}")
+    return f"mean {show_significant(over)}, {kind}"
+
+
+def lines(records: Sequence[Record], metrics: Sequence[str]) -> list[Line]:
+    """Curves over fixed budgets; for distortion the agnostic mixtures and the oracle instead."""
+    done = [r for r in reconstructions(records) if r["status"] == "done"]
+    names = tokenizer_names(done)
+    found = []
+    for record in filter(is_elastic, done):
+        tokenizer = names[record["cell_key"]]
+        for metric in metrics:
+            if metric == "mse" and record["trade_offs"]:
+                curves = record["trade_offs"].items()
+                found += [_line(tokenizer, CURVES.get(n, n), metric, each) for n, each in curves]
+            else:
+                curve = [
+                    (row["budget"], row[metric])
+                    for row in record["curve"]
+                    if row.get("trained", True) and _finite(row.get(metric))
+                ]
+                found.append(_line(tokenizer, FIXED, metric, curve))
+    return [line for line in found if len(line.points) > 1]
+
+
+def _line(tokenizer: str, kind: str, metric: str, pairs: Sequence[Sequence[float]]) -> Line:
+    return Line(tokenizer, kind, metric, tuple(sorted((float(x), float(y)) for x, y in pairs)))
+
+
+def shown_metrics(found: Sequence[Point]) -> list[str]:
+    """Metrics that any point has, distortion first; FD only where there is no rFID."""
+    known = [name for name in SHOWN if any(name in point.values for point in found)]
+    return [name for name in known if name != "fd_lite0" or "rfid" not in known]

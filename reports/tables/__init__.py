@@ -1,0 +1,1 @@
+"""Tables of a report, made from records: as LaTeX, Markdown, CSV, and on the page."""

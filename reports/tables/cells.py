@@ -1,0 +1,62 @@
+"""Every cell: its status, seeds and metrics; those without a result say why."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from bench.groups import SEEDS
+from bench.metric_info import METRICS
+from bench.tables import RESULT_METRICS
+from reports.groups import Record, setting
+from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
+
+NAME, TITLE = "cells", "Cells"
+
+
+def table(records: list[Record]) -> Table:
+    """A row per cell, in the order of the suite's labels."""
+    metrics = [
+        name
+        for name in dict.fromkeys(RESULT_METRICS)
+        if name in METRICS and any(name in record.get("metrics", {}) for record in records)
+    ]
+    columns = (
+        *(Column("cell", "cell", WORDS), Column("status", "status", WORDS)),
+        Column("seeds", "seeds", WORDS),
+        *(Column(name, METRICS[name].title) for name in metrics),
+        *(Column("record", "record", WORDS), Column("error", "error", WORDS)),
+    )
+    rows = [_row(record, metrics) for record in sorted(records, key=lambda r: r["label"])]
+    notes = ("seeds: of data, training, fine-tuning, policy and evaluation, where there are any",)
+    return Table(NAME, TITLE, columns, tuple(rows), notes)
+
+
+def seeds(record: Record) -> dict[str, Any]:
+    """The cell's seeds by the part they belong to."""
+    found = {path.removesuffix(".seed"): setting(record, path) for path in SEEDS}
+    return {name: seed for name, seed in found.items() if seed is not None}
+
+
+def _row(record: Record, metrics: list[str]) -> Row:
+    values = {
+        "cell": words(record["label"]),
+        "status": words(record["status"]),
+        "seeds": words(", ".join(f"{name} {seed}" for name, seed in seeds(record).items())),
+        "record": words(record["cell_key"]),
+        "error": words(_error(record)),
+    }
+    if record["status"] == "done":
+        for name in metrics:
+            value = record["metrics"].get(name)
+            known = isinstance(value, int | float) and math.isfinite(value)
+            values[name] = number(value) if known else Value(NOT_MEASURED)
+    return Row(values, (record["cell_key"],), status=record["status"])
+
+
+def _error(record: Record) -> str:
+    if record["status"] == "done":
+        return ""
+    error = record["error"] or "not run"
+    return error if isinstance(error, str) else json.dumps(error)

@@ -1,0 +1,127 @@
+"""The main comparison: every system, its tokens, its metrics, and what is tied with the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.metric_info import METRICS
+from bench.statistics import StudentInterval
+from reports.entries import tied_with_best
+from reports.groups import Record
+from reports.systems import System, shown_distances
+from reports.tables.contenders import NEAR, Contender, contenders, near_tokens, nearest
+from reports.tables.kinds import protocol_line, reconstructions
+from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
+from reports.text import caption
+
+NAME, TITLE = "comparison", "Main comparison"
+SKILL = "allocation_skill"
+NOT_RANKED = (SKILL, "bits")  # Skill is relative to a system's own candidates; bits are the price.
+
+
+def table(records: list[Record]) -> Table:
+    """A row per fixed budget, per fixed length and per allocation, in sections of equal tokens."""
+    records = reconstructions(records)
+    found = contenders(records)
+    if not any(one.system.metrics for one in found):
+        return Table(NAME, TITLE, notes=("Not made: no cell that reconstructs has a result.",))
+    metrics = _metrics(found)
+    numbers = near_tokens(found, records)
+    families = {number: [c for c in found if nearest(c, numbers) == number] for number in numbers}
+    tied = {
+        (metric, id(one))
+        for family in families.values()
+        for metric in metrics
+        if metric not in NOT_RANKED
+        for one in tied_with_best([c for c in family if not c.is_oracle], metric)
+    }
+    rows = [
+        _row(one, metrics, tied, section=_about(number))
+        for number, family in families.items()
+        for one in family
+    ]
+    others = [one for one in found if nearest(one, numbers) is None]
+    others.sort(key=lambda one: one.tokens or 0)
+    rows += [_row(c, metrics, tied, section="other numbers of tokens") for c in others if c.tokens]
+    rows += [_row(c, metrics, tied, section="no result") for c in others if not c.tokens]
+    remarks = any(row.values["remark"].text for row in rows)
+    return Table(NAME, TITLE, _columns(metrics, remarks=remarks), tuple(rows), _notes(records))
+
+
+def _about(tokens: float) -> str:
+    return f"about {tokens:g} token{'' if tokens == 1 else 's'}"
+
+
+def _metrics(found: Sequence[Contender]) -> list[str]:
+    systems = [one.system for one in found]
+    candidates = ["psnr", "ssim", *shown_distances(systems), SKILL, "bits"]
+    known = [name for name in candidates if any(system.values(name) for system in systems)]
+    return known if _prices_differ(systems) else [name for name in known if name != "bits"]
+
+
+def _prices_differ(systems: Sequence[System]) -> bool:
+    """Whether a token costs more bits in one system than in another."""
+    prices = set()
+    for system in systems:
+        bits, tokens = system.interval("bits"), system.interval("mean_tokens")
+        if bits is not None and tokens is not None:
+            prices.add(round(bits.mean / tokens.mean, 6))
+    return len(prices) > 1
+
+
+def _columns(metrics: Sequence[str], *, remarks: bool) -> tuple[Column, ...]:
+    return (
+        Column("tokenizer", "tokenizer", WORDS),
+        Column("allocation", "allocation", WORDS),
+        Column("seeds", "seeds", WORDS),
+        Column("mean_tokens", "mean tokens"),
+        *(Column(m, _title(m), compared=m not in NOT_RANKED) for m in metrics),
+        *([Column("remark", "remark", WORDS)] if remarks else []),
+    )
+
+
+def _title(metric: str) -> str:
+    info = METRICS[metric]
+    arrow = "↑" if info.higher_is_better else "↓"
+    return f"{info.title}{f' ({info.unit})' if info.unit else ''} {arrow}"
+
+
+def _row(one: Contender, metrics: Sequence[str], tied: set, *, section: str) -> Row:
+    values = {
+        "tokenizer": words(one.tokenizer),
+        "allocation": words(one.allocation),
+        "seeds": words(one.seeds),
+        "remark": words("; ".join(filter(None, [one.remark, _error(one)]))),
+    }
+    if one.system.metrics:
+        done = len(one.system.metrics)
+        for name in ("mean_tokens", *metrics):
+            is_tied, over = (name, id(one)) in tied, one.system.interval(name)
+            if over is not None or not (name == SKILL and _without_choice(one)):
+                values[name] = measured(over, planned=done, tied=is_tied)
+    else:
+        values["mean_tokens"] = Value(one.status)
+    return Row(values, one.cells, section, one.status)
+
+
+def _without_choice(one: Contender) -> bool:
+    """Whether it spends the same on every image, so that no skill is defined."""
+    return one.system.values("min_tokens") == one.system.values("max_tokens")
+
+
+def _error(one: Contender) -> str:
+    return f"{one.status if one.status != 'done' else 'failed'}: {one.error}" if one.error else ""
+
+
+def _notes(records: list[Record]) -> tuple[str, ...]:
+    return (
+        protocol_line(records),
+        f"mean [{caption(StudentInterval)}]; policies on one trained tokenizer are averaged first "
+        "where trainings differ; without brackets there is one seed and no interval, or all seeds "
+        "have that value",
+        f"bold: of the systems within {100 * NEAR:g} % of the same mean tokens the best, or tied "
+        "with it: the difference, paired by seed, is not significant at 5 % with p corrected by "
+        "Holm; few seeds tie much, and what shares no two seeds with the best is not marked; the "
+        "oracle, which sees the result, does not take part",
+        "allocation skill: 0 ignores the image, 1 is the oracle of the same candidates",
+    )

@@ -1,0 +1,108 @@
+"""What a suite cost: wall time, peak memory, steps and device of each kind of stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from reports.groups import Record, setting
+from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
+
+NAME, TITLE = "compute", "Compute"
+FINETUNING = "finetuning"
+STEPS = {
+    "tokenizer": "training.steps",
+    FINETUNING: "finetuning.training.steps",
+    "policy": "policy.steps",
+    "generator": "generator.training.steps",
+}
+
+
+@dataclass(frozen=True)
+class _Artifact:
+    """One artifact of a stage: which cells share it, its steps, and its entry in their records."""
+
+    name: str
+    cells: list[str]
+    steps: int | None
+    entry: dict[str, Any]
+
+
+def table(records: list[Record]) -> Table:
+    """A row per kind of stage, and their total; an artifact that cells share counts once."""
+    artifacts = _artifacts(records)
+    if not artifacts:
+        return Table(NAME, TITLE, notes=("Not made: no stage has finished.",))
+    names = list(dict.fromkeys(one.name for one in artifacts))
+    rows = [_row(name, [one for one in artifacts if one.name == name]) for name in names]
+    rows.append(_row("total", artifacts, total=True))
+    columns = (
+        Column("stage", "stage", WORDS),
+        *(Column("artifacts", "artifacts"), Column("steps", "steps each")),
+        *(Column("median_seconds", "median (s)"), Column("seconds", "wall time (s)")),
+        *(Column("peak_memory_mib", "peak memory (MiB)"), Column("device", "device", WORDS)),
+    )
+    notes = [
+        "wall time of finished stages, whichever suite computed them first; cells that share an "
+        "artifact share its cost; memory: the largest of any process of the stage"
+    ]
+    lost = [record for record in records if record["status"] != "done"]
+    if lost:
+        notes.append(f"not counted: what {len(lost)} cells without a result took")
+    return Table(NAME, TITLE, columns, tuple(rows), tuple(notes))
+
+
+def _artifacts(records: list[Record]) -> list[_Artifact]:
+    found: dict[tuple[str, str], _Artifact] = {}
+    for record in records:
+        for entry in record["stages"]:
+            name = stage_name(record, entry)
+            steps = setting(record, STEPS[name]) if name in STEPS else None
+            new = _Artifact(name, [], steps, entry)
+            found.setdefault((name, entry["key"]), new).cells.append(record["cell_key"])
+    return list(found.values())
+
+
+def stage_name(record: Record, entry: dict[str, Any]) -> str:
+    """The stage's name; `finetuning` of the second of two trainings of a tokenizer."""
+    trainings = [one["key"] for one in record["stages"] if one["stage"] == "tokenizer"]
+    second = setting(record, FINETUNING) is not None and trainings[-1:] == [entry.get("key")]
+    return FINETUNING if entry["stage"] == "tokenizer" and second else entry["stage"]
+
+
+def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
+    entries = [one.entry for one in artifacts]
+    seconds = [entry["seconds"] for entry in entries]
+    steps = sorted({one.steps for one in artifacts if one.steps is not None})
+    peak = max((entry.get("peak_memory_bytes") or 0) / 2**20 for entry in entries)
+    values = {
+        "stage": words(name),
+        "artifacts": number(len(artifacts), str(len(artifacts))),
+        "seconds": number(sum(seconds), f"{sum(seconds):.1f}"),
+        "peak_memory_mib": number(peak, f"{peak:.0f}"),
+        "device": words(_several(_device(entry.get("resources") or {}) for entry in entries)),
+    }
+    if not total:
+        values["median_seconds"] = number(median(seconds), f"{median(seconds):.1f}")
+        if len(steps) == 1:
+            values["steps"] = number(steps[0], str(steps[0]))
+        elif steps:
+            values["steps"] = Value(" or ".join(map(str, steps)))
+    cells = tuple(dict.fromkeys(key for one in artifacts for key in one.cells))
+    return Row(values, () if total else cells)
+
+
+def _device(resources: dict[str, Any]) -> str:
+    """`cpu, 1 thread`, `cuda, 4 threads, 0.5 GPU`."""
+    if not resources:
+        return "not recorded"
+    cpus, gpus = resources["cpus"], resources["gpus"]
+    threads = f"{cpus} thread{'s' if cpus != 1 else ''}"
+    share = f", {gpus:g} GPU" if gpus else ""
+    return f"{resources['device']}, {threads}{share}"
+
+
+def _several(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))

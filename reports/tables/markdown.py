@@ -1,0 +1,42 @@
+"""A table as Markdown."""
+
+from __future__ import annotations
+
+from reports.tables.table import NUMBER, Row, Table, Value
+
+
+def as_markdown(table: Table) -> str:
+    """The table under its title, with its notes; what is tied with the best is bold."""
+    lines = [f"### {escaped(table.title)}", ""]
+    if table.rows:
+        rules = ["---:" if column.kind == NUMBER else "---" for column in table.columns]
+        lines += [_line([escaped(column.title) for column in table.columns]), _line(rules)]
+        for section, rows in table.sections:
+            if section:
+                lines.append(_line([f"*{escaped(section)}*"] + [""] * (len(table.columns) - 1)))
+            lines += [_line(_row(table, row)) for row in rows]
+        lines.append("")
+    lines += [f"- {escaped(note)}" for note in table.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    for special in ("\\", "|", "*", "_", "`", "<", "[", "]", "~", "#"):
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())
+
+
+def _row(table: Table, row: Row) -> list[str]:
+    return [_value(table.shown(row, column)) for column in table.columns]
+
+
+def _value(value: Value) -> str:
+    text = escaped(value.text)
+    if value.verdict:
+        text += f" ({value.verdict})"
+    return f"**{text}**" if value.tied else text
+
+
+def _line(parts: list[str]) -> str:
+    return f"| {' | '.join(parts)} |"

@@ -1,0 +1,75 @@
+"""The protocol card: everything that fixes what the values of a suite mean, and where they ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.groups import Record
+from reports.tables.table import WORDS, Column, Row, Table, words
+
+NAME, TITLE = "protocol", "Protocol card"
+
+
+def table(records: list[Record]) -> Table:
+    """A row per field; a column per protocol, where cells of several kinds have their own."""
+    done = [record for record in records if record["status"] == "done"]
+    of_hash: dict[str, list[Record]] = {}
+    for record in done:
+        if "protocol_hash" in record:
+            of_hash.setdefault(record["protocol_hash"], []).append(record)
+    if not of_hash:
+        return Table(NAME, TITLE, notes=("Not made: no cell has a result.",))
+    cards = {name: _card(name, members) for name, members in of_hash.items()}
+    fields = dict.fromkeys(field for card in cards.values() for field in card)
+    columns = (
+        Column("field", "field", WORDS),
+        *(Column(name, f"protocol {name}", WORDS) for name in cards),
+    )
+    rows = []
+    for field in fields:
+        values = {name: words(card.get(field, "-")) for name, card in cards.items()}
+        rows.append(Row({"field": words(field)} | values))
+    counts = ", ".join(f"{_count(records, s)} {s}" for s in _statuses(records))
+    note = f"{len(records)} cells: {counts}; values are comparable only under equal protocols"
+    return Table(NAME, TITLE, columns, tuple(rows), (note,))
+
+
+def _statuses(records: list[Record]) -> list[str]:
+    found = {record["status"] for record in records}
+    return sorted(found, key=lambda status: (status != "done", status))
+
+
+def _count(records: list[Record], status: str) -> int:
+    return sum(record["status"] == status for record in records)
+
+
+def _card(name: str, records: list[Record]) -> dict[str, str]:
+    made = [record.get("provenance", {}) for record in records]
+    return {
+        "hash": name,
+        **{path: str(value) for path, value in _leaves(records[0]["protocol"])},
+        "cells": str(len(records)),
+        "git commit": _several(_commit(one) for one in made),
+        "Python": _several(one.get("python", "-") for one in made),
+        "platform": _several(one.get("platform", "-") for one in made),
+    }
+
+
+def _commit(made: dict[str, Any]) -> str:
+    commit = made.get("git_commit") or "not known"
+    return f"{commit} with changes that are not committed" if made.get("git_dirty") else commit
+
+
+def _several(values: Any) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))
+
+
+def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Values by dotted path."""
+    if not isinstance(value, dict) or not value:
+        return [(path, "-" if value == {} else value)]
+    return [
+        leaf
+        for name, inner in value.items()
+        for leaf in _leaves(inner, f"{path}.{name}" if path else name)
+    ]
