@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from adatok_core.config.generator import GeneratorConfig, GeneratorTraining, Sampling
+from adatok_core.config import GeneratorConfig, GeneratorTraining, Sampling
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS
 from bench.data.image_set import FluentScenes

@@ -79,7 +79,7 @@ def test_a_policy_that_looks_at_pixels_gets_those_of_both_splits(cells):
     [
         ("generation.training", {"steps": 31, "batch": 8, "warmup_steps": 5}, True),
         ("generation.classes", "label", True),
-        ("generation.images", 20, False),
+        ("generation.images", 19, False),
         ("generation.labels", [1], False),
         ("generation.seed", 1, False),
         ("generation.batch", 4, False),
