@@ -8,6 +8,7 @@ lengths. Whatever else the machine does so meets all of them.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,9 +46,11 @@ def run(context: StageContext) -> dict[str, Any]:
     """Measure all that the configuration asks for.
 
     On a CPU the warm-up is a few tokens of one batch; on a GPU, where every shape of a step is made
-    ready at its first use, it is a whole round.
+    ready at its first use, it is a whole round. `load_average` is the machine's over a minute,
+    before and after: above the threads of this stage, something else took its share.
     """
     keep_freed_memory()
+    load_before = os.getloadavg()[0]
     raw = {key: value for key, value in context.spec.config.items() if key not in SHAPE}
     asked = parse(ThroughputConfig, raw, where="throughput")
     subject = _subject(context, asked)
@@ -71,6 +74,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "weights": subject.weights,
             "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
             "threads": torch.get_num_threads(),
+            "load_average": [load_before, os.getloadavg()[0]],
             "precision": asked.precision,
             "parameters": parameter_count(subject.generator),
             "vocabulary_size": subject.vocabulary.size,

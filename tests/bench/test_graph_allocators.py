@@ -53,7 +53,7 @@ def evaluation(load, small):
 )  # fmt: skip
 def test_an_allocator_gets_what_it_is_fitted_on_and_sees(evaluation, name, aside, inputs):
     node = evaluation(allocator=ALLOCATORS[name], **(ASIDE if aside else {}))
-    assert set(node.inputs) == {"bank", "tokenizer"} | inputs
+    assert set(node.inputs) == {"bank", "tokenizer", "images", "png_sizes"} | inputs
     banks = {key: node.inputs[key] for key in inputs & {"training", "calibration"}}
     for key, bank in banks.items():
         assert bank.config["purpose"] == "policy"
@@ -87,7 +87,7 @@ def test_its_banks_are_those_of_a_policy(load, small):
 
 @pytest.mark.parametrize("allocation", [{"policy": POLICY}, {"allocator": ALLOCATORS["oracle"]}])
 def test_heuristics_as_controls_need_all_of_it(evaluation, allocation):
-    fitted = {"training", "training_images", "images"}
+    fitted = {"training", "training_images"}
     plain = set(evaluation(**allocation).inputs)
     assert not plain & fitted
     asked = {**allocation, "evaluation.heuristics": True}
@@ -101,7 +101,7 @@ def test_heuristics_as_controls_need_all_of_it(evaluation, allocation):
 
 def test_a_curve_has_no_controls_to_fit(evaluation):
     node = evaluation(**{"evaluation.heuristics": True})
-    assert set(node.inputs) == {"bank", "tokenizer"}
+    assert set(node.inputs) == {"bank", "tokenizer", "images", "png_sizes"}
     assert node.config == evaluation().config
 
 

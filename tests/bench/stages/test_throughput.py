@@ -63,6 +63,7 @@ def test_every_arm_has_a_row(measured):
         "shares": {1: pytest.approx(8 / 12), 4: pytest.approx(4 / 12)},
         "token_ratio": 2.0,
     }
+    assert all(load >= 0 for load in found["load_average"])
     costs = found["cost_by_position"]
     assert len(costs) == 2 * 2 * 4
     assert [row["position"] for row in costs[:4]] == [0, 1, 2, 3]
