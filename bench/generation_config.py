@@ -81,7 +81,7 @@ class ThroughputConfig:
     is given; only shapes matter to speed. `lengths` are those of the adaptive arm, the fixed one
     has the tokenizer's largest budget. Each of the `modes` decodes `images` sequences in each of
     the `batches` (sequences at a time), with each `guidance` (1: off) and then, timed apart, their
-    `pixels`; the first of `repeats + 1` rounds is not counted. `classes` is for random weights.
+    `pixels`; `repeats` rounds are counted, after a warm-up. `classes` is for random weights.
     """
 
     __pydantic_config__ = _STRICT

@@ -1,8 +1,8 @@
 """The throughput stage: the speed of generation with adaptive lengths against all tokens.
 
 For each batch size and guidance every round has, side by side: sequences of all tokens in step,
-which are the fixed arm and tell what a step costs at each position; then each mode on the adaptive
-lengths. Whatever else the machine does so meets all of them.
+which are the fixed arm and tell what a step costs at each position; and each mode on the adaptive
+lengths. Every other round goes backwards, so that what else the machine does meets all of them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bench.stages.generator import build_generator, load_generator
 from bench.stages.pixel_timing import pixel_seconds
 from bench.stages.tokenizer import load_tokenizer
 
-WARM_UP_TOKENS = 8
+FIXED = "fixed"
 # What random weights' shape is taken from; the rest of the config are the throughput's settings.
 SHAPE = ("tokenizer", "resolution")
 
@@ -45,9 +45,10 @@ SHAPE = ("tokenizer", "resolution")
 def run(context: StageContext) -> dict[str, Any]:
     """Measure all that the configuration asks for.
 
-    On a CPU the warm-up is a few tokens of one batch; on a GPU, where every shape of a step is made
-    ready at its first use, it is a whole round. `load_average` is the machine's over a minute,
-    before and after: above the threads of this stage, something else took its share.
+    On a CPU the warm-up is one batch of all tokens, which touches all memory of the cache. On a
+    GPU, where every shape of a step is made ready at its first use, it is a whole round.
+    `load_average` is the machine's over a minute, before and after: above the threads of this
+    stage, something else took its share.
     """
     keep_freed_memory()
     load_before = os.getloadavg()[0]
@@ -185,12 +186,12 @@ class _Measuring:
         self._warm_up(full, requests)
         fixed, ideal, costs = [], [], []
         modes: dict[str, list[Timed]] = {mode: [] for mode in asked.modes}
-        for _ in range(asked.repeats):
-            timed, decoded = self._timed(full, "padded", trace=True)
+        for number in range(asked.repeats):
+            round_ = self._round(full, requests, backwards=number % 2 == 1)
+            timed, decoded = round_.pop(FIXED)
             fixed.append(replace(timed, **self._pixels(decoded)))
             costs.append(cost_by_position(decoded))
-            round_ = {mode: self._timed(requests, mode) for mode in asked.modes}
-            decoded = next(iter(round_.values()))[1]
+            decoded = round_[asked.modes[0]][1]
             pixels = self._pixels(decoded)
             for mode, (timed, _) in round_.items():
                 modes[mode].append(replace(timed, **pixels))
@@ -206,6 +207,18 @@ class _Measuring:
         lengths = np.array([image.length for image in decoded.finished])
         return Arms(fixed, ideal, modes), np.median(costs, axis=0), lengths
 
+    def _round(
+        self, full: Sequence[Request], requests: Sequence[Request], *, backwards: bool
+    ) -> dict[str, tuple[Timed, Decoded]]:
+        """One run of the fixed arm and of every mode."""
+        arms = [FIXED, *self.asked.modes]
+        return {
+            arm: self._timed(full, "padded", trace=True)
+            if arm == FIXED
+            else self._timed(requests, arm)
+            for arm in (arms[::-1] if backwards else arms)
+        }
+
     def _full(self, requests: Sequence[Request]) -> list[Request]:
         """Whole batches of all tokens, about as much work as the adaptive `requests`."""
         largest = self.subject.largest
@@ -215,17 +228,12 @@ class _Measuring:
         return [replace(next(cycle), index=index, length=largest) for index in range(count)]
 
     def _warm_up(self, full: Sequence[Request], requests: Sequence[Request]) -> None:
-        if self.device == "cuda":
-            self._pixels(self._timed(full, "padded")[1])
-            for mode in self.asked.modes:
-                self._pixels(self._timed(requests, mode)[1])
+        if self.device != "cuda":
+            self._pixels(self._timed(full[: self.batch], "padded")[1])
             return
-        vocabulary = self.subject.vocabulary
-        few = min(vocabulary.max_length, WARM_UP_TOKENS)
-        if vocabulary.lengths == "length_token":
-            few = vocabulary.budgets[0]
-        short = [replace(one, length=few) for one in full[: self.batch]]
-        self._pixels(self._timed(short, "padded")[1])
+        self._pixels(self._timed(full, "padded")[1])
+        for mode in self.asked.modes:
+            self._pixels(self._timed(requests, mode)[1])
 
     def _timed(
         self, requests: Sequence[Request], mode: str, *, trace: bool = False

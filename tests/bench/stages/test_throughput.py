@@ -152,6 +152,19 @@ def throughput_config(raw):
     return parse(ThroughputConfig, raw, where="throughput")
 
 
+def test_every_other_round_goes_backwards(monkeypatch, measured):
+    order, timed = [], throughput._Measuring._timed
+
+    def noted(self, requests, mode, *, trace=False):
+        order.append("fixed" if trace else mode)
+        return timed(self, requests, mode, trace=trace)
+
+    monkeypatch.setattr(throughput._Measuring, "_timed", noted)
+    measured(batches=[4], guidance=[1.0], pixels=False)
+    arms = ["fixed", "padded", "bucketed", "refilled"]
+    assert order == ["padded", *arms, *arms[::-1]]  # behind the warm-up
+
+
 def test_on_a_gpu_the_warm_up_is_a_whole_round(monkeypatch, generation_run, context):
     """Every shape of a step is made ready at its first use there."""
     decoded = []
