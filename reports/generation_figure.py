@@ -65,14 +65,15 @@ def _alt(data: pd.DataFrame, records: list[Record]) -> str:
 def generation_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
-    In the panel `lengths`, value is the share of the images `of` the data or generated; in
+    In the panel `lengths`, value is the share of the images `of` the data or generated, for
+    generators that tell lengths apart; in
     `quality`, the distance of all images, the longer ones cut at so many tokens, and that of
     reconstructions of real images cut alike where it is known. `kind` is `seed`, or `mean` with its
     Student interval over seeds.
     """
     rows: list[tuple[Any, ...]] = []
     for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
-        for of in (DATA, GENERATED):
+        for of in (DATA, GENERATED) if _draws_lengths(group) else ():
             shares = [
                 (index, int(tokens), share)
                 for index, record in enumerate(group.records)
@@ -90,6 +91,13 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
                 ]
                 rows += _rows((QUALITY, group.label), of, metric, group, points)
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _draws_lengths(group: Group) -> bool:
+    """Whether there is more than one length to compare: a panel of one full bar says nothing."""
+    lengths = [record["generation"]["lengths"] for record in group.records]
+    told = [each.get(of, {}) for each in lengths for of in (DATA, GENERATED)]
+    return len({tokens for shares in told for tokens in shares}) > 1
 
 
 def _distance(group: Group) -> str | None:

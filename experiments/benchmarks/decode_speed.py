@@ -26,7 +26,7 @@ from adatok_core.generator.cache import attend_blocks
 from adatok_core.generator.engine import Engine
 from adatok_core.generator.model import Generator, hidden_width
 from adatok_core.generator.requests import Request
-from adatok_core.generator.schedule import run
+from adatok_core.generator.schedule import Decoded, run
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.weights import DTYPES
 
@@ -235,30 +235,44 @@ def lengths_of(options: argparse.Namespace) -> list[int]:
 def decode_whole(engine: Engine, options: argparse.Namespace) -> dict[str, object]:
     """Images per second at full length, and how many times as many in each mode.
 
-    `ideal`: every token at what a step at its position took in the run at full length.
+    `ideal`: every token at what a step at its position took at full length. Each decoding is set
+    against those at full length right before and after it, since a machine's speed drifts. Rates
+    are medians over `--rounds`, of the ratios all are given, sorted.
     """
     lengths = lengths_of(options)
 
-    def requests(lengths: Sequence[int]) -> list[Request]:
-        return [
+    def decoded(lengths: Sequence[int], mode: str, *, trace: bool = False) -> Decoded:
+        requests = [
             Request(index=i, label=i % CLASSES, seed=i, length=length)
             for i, length in enumerate(lengths)
         ]
+        return run(engine, requests, mode=mode, trace=trace)
 
-    run(engine, requests([options.block] * options.batch), mode="padded")  # not counted: warms up
-    full = run(engine, requests([options.tokens] * options.batch), mode="padded", trace=True)
-    by_position = [step.seconds / options.batch for step in full.trace]
-    ideal = sum(sum(by_position[:length]) for length in lengths)
-    fixed = options.batch / full.seconds
-    rates = {"ideal": options.images / ideal}
-    for mode in options.modes:
-        rates[mode] = options.images / run(engine, requests(lengths), mode=mode).seconds
+    def full_length() -> list[float]:
+        batch = decoded([options.tokens] * options.batch, "padded", trace=True)
+        return [step.seconds for step in batch.trace]
+
+    decoded([options.block] * options.batch, "padded")  # not counted: warms up
+    before = full_length()
+    rates: dict[str, list[float]] = {"fixed": [], "ideal": []}
+    ratios: dict[str, list[float]] = {"ideal": []}
+    for _, mode in itertools.product(range(options.rounds), options.modes):
+        seconds = decoded(lengths, mode).seconds
+        after = full_length()
+        cost = [
+            (one + other) / (2 * options.batch) for one, other in zip(before, after, strict=True)
+        ]
+        fixed, before = 1 / sum(cost), after
+        ideal = options.images / sum(sum(cost[:length]) for length in lengths)
+        for name, rate in (("fixed", fixed), ("ideal", ideal), (mode, options.images / seconds)):
+            rates.setdefault(name, []).append(rate)
+        ratios["ideal"].append(ideal / fixed)
+        ratios.setdefault(mode, []).append(options.images / seconds / fixed)
+        ratios.setdefault(f"{mode} of ideal", []).append(options.images / seconds / ideal)
     return {
         "mean_tokens": statistics.mean(lengths),
-        "fixed_images_per_second": round(fixed, 4),
-        "images_per_second": {mode: round(rate, 4) for mode, rate in rates.items()},
-        "ratio": {mode: round(rate / fixed, 3) for mode, rate in rates.items()},
-        "share_of_ideal": {mode: round(rate / rates["ideal"], 3) for mode, rate in rates.items()},
+        "images_per_second": {name: round(statistics.median(of), 4) for name, of in rates.items()},
+        "ratio": {name: [round(each, 3) for each in sorted(of)] for name, of in ratios.items()},
     }
 
 
@@ -276,6 +290,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--images", type=int, default=0, help="decoded whole; 0: none")
+    parser.add_argument("--rounds", type=int, default=3, help="of each mode")
     parser.add_argument("--mean", type=float, default=118, help="tokens of these images")
     parser.add_argument(
         "--modes", nargs="*", default=("refilled",), choices=("refilled", "bucketed", "padded")

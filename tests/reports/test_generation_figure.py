@@ -71,6 +71,14 @@ def test_a_generator_without_distances_shows_its_lengths(tmp_path):
         assert len(draw(data).axes) == 1
 
 
+def test_a_generator_of_one_length_has_no_panel_of_lengths():
+    fixed = record(0, "fixed")
+    fixed["generation"]["lengths"] = {"data": {"8": 1.0}, "generated": {"8": 1.0}}
+    data = generation_data([fixed, record(0)])
+    assert set(data.loc[data["panel"] == "lengths", "system"]) == {"end token"}
+    assert set(data.loc[data["panel"] == "quality", "system"]) == {"end token", "fixed"}
+
+
 def test_two_protocols_are_refused(tmp_path):
     other = record(1, "length token")
     other["protocol"] = {"reference": "paired"}
