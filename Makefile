@@ -18,7 +18,7 @@ quickstart: $(READY)  ## answer the question for a small case, in a quarter of a
 	$(BIN)/adatok-bench run experiments/quickstart.yaml
 
 test: $(READY) lint  ## run the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## check style and the direction of dependencies
 	$(BIN)/ruff check .

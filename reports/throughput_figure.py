@@ -16,6 +16,7 @@ from reports.style import INK, QUIET, look
 from reports.text import page, unfinished
 
 MODES = ("ideal", "padded", "bucketed", "refilled")
+IDEAL = {"color": QUIET, "ls": "--", "marker": "_", "ms": 12}  # a line that one point shows too
 RATIO, COST = "ratio", "cost"
 COLUMNS = [
     *("panel", "system", "weights", "device", "mode", "batch", "guidance", "pixels"),
@@ -122,8 +123,7 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
         points = shown[shown["mode"] == mode].sort_values("x")
         if points.empty:
             continue
-        ideal = mode == "ideal"
-        style = {"color": QUIET, "ls": "--"} if ideal else {**look(index - 1), "ms": 3.5}
+        style = IDEAL if mode == "ideal" else {**look(index - 1), "ms": 3.5}
         axes.plot(points["x"], points["y"], **style, label=mode, zorder=2 + index)
         spread = points.dropna(subset="low")
         if len(spread):

@@ -65,6 +65,16 @@ def test_lines_are_the_ratios_by_batch_and_the_cost(record, tmp_path):
     assert title == "random weights on cpu; bars: quartiles over rounds"
 
 
+def test_a_single_batch_size_shows_every_mode(record):
+    rows = record["throughput"]["rows"]
+    record["throughput"]["rows"] = [row for row in rows if row["batch"] == 4]
+    with paper_style():
+        axes = draw(throughput_data([record])).axes[0]
+    lines = [line for line in axes.get_lines() if line.get_label() in RATIOS]
+    assert len(lines) == len(RATIOS)
+    assert all(line.get_marker() not in ("None", "", None) for line in lines)
+
+
 def test_a_record_of_one_unnamed_setting_is_drawn(record):
     measured = record["throughput"]
     measured["rows"] = [{"mode": "refilled", "batch": 2, "ratio": 1.5}]

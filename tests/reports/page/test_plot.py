@@ -13,8 +13,9 @@ from reports.style import PALETTE, color_of, paper_style
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_ticks_enclose_the_values_in_even_steps(low, width):
     ticks = nice_ticks(low, low + width)
-    assert ticks[0] <= low + 1e-9 * abs(low)
-    assert ticks[-1] >= low + width - 1e-9 * abs(low + width)
+    rounding = 1e-12  # of the ticks, which are rounded to as many decimals
+    assert ticks[0] <= low + 1e-9 * abs(low) + rounding
+    assert ticks[-1] >= low + width - 1e-9 * abs(low + width) - rounding
     assert 2 <= len(ticks) <= 8
     steps = [b - a for a, b in itertools.pairwise(ticks)]
     assert max(steps) == pytest.approx(min(steps), rel=1e-3)
