@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,33 @@ class Timed:
         return self.images / self.total(pixels=pixels)
 
 
+def together(runs: Sequence[Timed]) -> Timed:
+    """Runs of the same work as their mean; the first image is the first run's."""
+    return replace(
+        runs[0],
+        seconds=float(np.mean([one.seconds for one in runs])),
+        peak_memory_bytes=_largest(runs, pixels=False),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a run is set against: all tokens, and its own images at the cost of a step there."""
+
+    fixed: Timed
+    ideal: Timed
+
+
 @dataclass(frozen=True)
 class Arms:
-    """The rounds of every arm by mode, as many of each: adaptive modes, their ideal, and fixed."""
+    """The rounds: `whole` is all that a round has of the fixed arm, and the ideal at its cost.
 
-    fixed: Sequence[Timed]
-    ideal: Sequence[Timed]
-    modes: dict[str, Sequence[Timed]]
+    `modes` are the adaptive runs by mode, and `beside` what stood right before and behind each.
+    """
+
+    whole: list[Beside] = field(default_factory=list)
+    modes: dict[str, list[Timed]] = field(default_factory=dict)
+    beside: dict[str, list[Beside]] = field(default_factory=dict)
 
     def rows(self, *, pixels: bool) -> list[dict[str, Any]]:
         """A row per arm and mode.
@@ -51,22 +71,30 @@ class Arms:
         `ratio` is the adaptive rate over the fixed one, `of_ideal` over the ideal one, each the
         median over rounds of what stood side by side; `ratio_quartiles` are its quartiles.
         """
-        arms = [("fixed", "padded", self.fixed), ("adaptive", "ideal", self.ideal)]
-        arms += [("adaptive", mode, runs) for mode, runs in self.modes.items()]
+        fixed, ideal = ([getattr(one, side) for one in self.whole] for side in ("fixed", "ideal"))
         return [
-            {"arm": arm, "mode": mode, "pixels": pixels, **self._row(arm, runs, pixels)}
-            for arm, mode, runs in arms
+            self._row("fixed", "padded", fixed, self.whole, pixels),
+            self._row("adaptive", "ideal", ideal, self.whole, pixels),
+            *(
+                self._row("adaptive", mode, self.modes[mode], self.beside[mode], pixels)
+                for mode in self.modes
+            ),
         ]
 
-    def _row(self, arm: str, runs: Sequence[Timed], pixels: bool) -> dict[str, Any]:
+    def _row(
+        self, arm: str, mode: str, runs: list[Timed], beside: list[Beside], pixels: bool
+    ) -> dict[str, Any]:
         rates = np.array([one.images_per_second(pixels=pixels) for one in runs])
         fixed, ideal = (
-            np.array([one.images_per_second(pixels=pixels) for one in side])
-            for side in (self.fixed, self.ideal)
+            np.array([getattr(one, side).images_per_second(pixels=pixels) for one in beside])
+            for side in ("fixed", "ideal")
         )
         ratio = spread(rates / fixed)
         tokens = [one.tokens / one.total(pixels=pixels) for one in runs]
         return {
+            "arm": arm,
+            "mode": mode,
+            "pixels": pixels,
             "images": runs[0].images,
             "images_per_second": spread(rates),
             "tokens_per_second": spread(tokens),

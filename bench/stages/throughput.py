@@ -25,7 +25,7 @@ from adatok_core.generator.schedule import Decoded
 from adatok_core.generator.schedule import run as decode_all
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count
-from bench.decode_rows import Arms, Timed
+from bench.decode_rows import Arms, Beside, Timed, together
 from bench.decode_timing import PeakMemory, cost_by_position, ideal_seconds
 from bench.generation_config import ThroughputConfig
 from bench.image_seeds import image_seed
@@ -37,7 +37,6 @@ from bench.stages.generator import build_generator, load_generator
 from bench.stages.pixel_timing import pixel_seconds
 from bench.stages.tokenizer import load_tokenizer
 
-FIXED = "fixed"
 # What random weights' shape is taken from; the rest of the config are the throughput's settings.
 SHAPE = ("tokenizer", "resolution")
 
@@ -184,45 +183,51 @@ class _Measuring:
         """
         asked, full = self.asked, self._full(requests)
         self._warm_up(full, requests)
-        fixed, ideal, costs = [], [], []
-        modes: dict[str, list[Timed]] = {mode: [] for mode in asked.modes}
+        arms, costs = Arms(), []
         for number in range(asked.repeats):
-            round_ = self._round(full, requests, backwards=number % 2 == 1)
-            timed, decoded = round_.pop(FIXED)
-            fixed.append(replace(timed, **self._pixels(decoded)))
-            costs.append(cost_by_position(decoded))
-            decoded = round_[asked.modes[0]][1]
-            pixels = self._pixels(decoded)
-            for mode, (timed, _) in round_.items():
-                modes[mode].append(replace(timed, **pixels))
-            steps = [image.steps for image in decoded.finished]
-            ideal.append(
-                Timed(
-                    images=len(decoded.finished),
-                    tokens=_tokens(decoded),
-                    seconds=ideal_seconds(costs[-1], steps, slots=self.batch),
-                    pixel_seconds=pixels["pixel_seconds"],
-                )
-            )
+            fixed, modes = self._round(full, requests, backwards=number % 2 == 1)
+            decoded = modes[asked.modes[0]][1]
+            pixels = self._pixels(fixed[0][1]), self._pixels(decoded)
+            costs.append(_cost(fixed))
+            arms.whole.append(self._beside(fixed, decoded, pixels))
+            for (mode, (timed, _)), *around in zip(modes.items(), fixed, fixed[1:], strict=False):
+                arms.modes.setdefault(mode, []).append(replace(timed, **pixels[1]))
+                arms.beside.setdefault(mode, []).append(self._beside(around, decoded, pixels))
         lengths = np.array([image.length for image in decoded.finished])
-        return Arms(fixed, ideal, modes), np.median(costs, axis=0), lengths
+        return arms, np.median(costs, axis=0), lengths
+
+    def _beside(
+        self,
+        fixed: Sequence[tuple[Timed, Decoded]],
+        adaptive: Decoded,
+        pixels: tuple[dict[str, Any], dict[str, Any]],
+    ) -> Beside:
+        """Runs of the fixed arm as one, and the `adaptive` images at their cost of a step."""
+        steps = [image.steps for image in adaptive.finished]
+        return Beside(
+            fixed=replace(together([timed for timed, _ in fixed]), **pixels[0]),
+            ideal=Timed(
+                images=len(adaptive.finished),
+                tokens=_tokens(adaptive),
+                seconds=ideal_seconds(_cost(fixed), steps, slots=self.batch),
+                pixel_seconds=pixels[1]["pixel_seconds"],
+            ),
+        )
 
     def _round(
         self, full: Sequence[Request], requests: Sequence[Request], *, backwards: bool
-    ) -> dict[str, tuple[Timed, Decoded]]:
-        """One run of the fixed arm and of every mode."""
-        arms = [FIXED, *self.asked.modes]
-        return {
-            arm: self._timed(full, "padded", trace=True)
-            if arm == FIXED
-            else self._timed(requests, arm)
-            for arm in (arms[::-1] if backwards else arms)
-        }
+    ) -> tuple[list[tuple[Timed, Decoded]], dict[str, tuple[Timed, Decoded]]]:
+        """Every mode once, and the fixed arm before and behind each."""
+        fixed, modes = [self._timed(full, "padded", trace=True)], {}
+        for mode in self.asked.modes[::-1] if backwards else self.asked.modes:
+            modes[mode] = self._timed(requests, mode)
+            fixed.append(self._timed(full, "padded", trace=True))
+        return fixed, modes
 
     def _full(self, requests: Sequence[Request]) -> list[Request]:
-        """Whole batches of all tokens, about as much work as the adaptive `requests`."""
+        """Whole batches of all tokens; a round's together are about the work of one mode."""
         largest = self.subject.largest
-        tokens = sum(one.length or largest for one in requests)
+        tokens = sum(one.length or largest for one in requests) / (1 + len(self.asked.modes))
         count = self.batch * max(1, round(tokens / (largest * self.batch)))
         cycle = itertools.cycle(requests)
         return [replace(next(cycle), index=index, length=largest) for index in range(count)]
@@ -259,6 +264,11 @@ class _Measuring:
             self.subject.tokenizer, decoded.finished, batch=self.batch, device=self.device
         )
         return {"pixel_seconds": seconds, "pixel_peak_memory_bytes": memory.read()}
+
+
+def _cost(fixed: Sequence[tuple[Timed, Decoded]]) -> np.ndarray:
+    """Seconds `[P]` of a step at each position, the mean of these runs."""
+    return np.mean([cost_by_position(decoded) for _, decoded in fixed], axis=0)
 
 
 def _tokens(decoded: Decoded) -> int:

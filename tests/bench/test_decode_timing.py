@@ -1,10 +1,11 @@
 import mmap
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from adatok_core.generator.schedule import Decoded, Step
-from bench.decode_rows import Arms, Timed
+from bench.decode_rows import Arms, Beside, Timed, together
 from bench.decode_timing import PeakMemory, cost_by_position, ideal_seconds, spread
 
 
@@ -67,11 +68,31 @@ def arms():
         return Timed(images=images, seconds=seconds, **(given | more))
 
     none = {"first_image_seconds": None, "peak_memory_bytes": None}
+    beside = [
+        Beside(fixed=timed(4, 4.0), ideal=timed(8, 3.0, **none)),
+        Beside(fixed=timed(4, 2.0), ideal=timed(8, 1.5, **none)),
+    ]
     return Arms(
-        fixed=[timed(4, 4.0), timed(4, 2.0)],
-        ideal=[timed(8, 3.0, **none), timed(8, 1.5, **none)],
+        whole=beside,
         modes={"refilled": [timed(8, 4.0), timed(8, 2.0)]},
+        beside={"refilled": beside},
     )
+
+
+def test_a_mode_is_set_against_what_stood_beside_it_and_not_against_the_whole_round():
+    slow = replace(arms().whole[0], fixed=replace(arms().whole[0].fixed, seconds=8.0))
+    _, ideal, refilled = replace(arms(), beside={"refilled": [slow, slow]}).rows(pixels=False)
+    assert refilled["ratio_quartiles"] == [pytest.approx(5.0), pytest.approx(7.0)]
+    assert ideal["ratio"] == pytest.approx(8 / 3)
+
+
+def test_runs_together_are_their_mean():
+    runs = [
+        replace(arms().whole[0].fixed, seconds=s, peak_memory_bytes=m)
+        for s, m in ((1.0, 5), (3.0, 4))
+    ]
+    mean = together(runs)
+    assert (mean.images, mean.seconds, mean.peak_memory_bytes) == (4, 2.0, 5)
 
 
 def test_rows_set_rates_of_one_round_side_by_side():
