@@ -56,10 +56,11 @@ def _alt(data: pd.DataFrame, records: list[Record]) -> str:
             if over is not None:
                 parts.append(f"{group.label}: {name} {over.mean:.4g}")
                 break
+    drawn = data.loc[data["panel"] == LENGTHS, "system"].nunique()
     return (
-        f"Lengths drawn by {data['system'].nunique()} generators beside those of the data, and the "
-        f"distance of images cut at each length. {'; '.join(parts)}".strip()
-    )
+        f"Distance of the images of {data['system'].nunique()} generators cut at each length, and "
+        f"the lengths that {drawn} of them draw beside those of the data. {'; '.join(parts)}"
+    ).strip()
 
 
 def generation_data(records: list[Record]) -> pd.DataFrame:

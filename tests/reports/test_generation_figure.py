@@ -71,12 +71,15 @@ def test_a_generator_without_distances_shows_its_lengths(tmp_path):
         assert len(draw(data).axes) == 1
 
 
-def test_a_generator_of_one_length_has_no_panel_of_lengths():
+def test_a_generator_of_one_length_has_no_panel_of_lengths(tmp_path):
     fixed = record(0, "fixed")
     fixed["generation"]["lengths"] = {"data": {"8": 1.0}, "generated": {"8": 1.0}}
     data = generation_data([fixed, record(0)])
     assert set(data.loc[data["panel"] == "lengths", "system"]) == {"end token"}
     assert set(data.loc[data["panel"] == "quality", "system"]) == {"end token", "fixed"}
+    alt = report([fixed, record(0)], tmp_path).alt
+    assert "images of 2 generators" in alt
+    assert "lengths that 1 of them draw" in alt
 
 
 def test_two_protocols_are_refused(tmp_path):
