@@ -8,11 +8,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import yaml
 
-from bench.executors import SerialExecutor
-from bench.graph import Graph, build_graph
-from bench.runner import RunResult, run_suite
-from bench.store import Store
-from bench.suite import Suite, load_suite
+from bench.graph.nodes import Graph
+from bench.graph.suite_graph import build_graph
+from bench.run.executors import SerialExecutor
+from bench.run.runner import RunResult, run_suite
+from bench.store.store import Store
+from bench.suite.loading import Suite, load_suite
 
 SMALL = {
     "suite": "small",

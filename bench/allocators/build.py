@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.allocators.base import Allocator, Seen
-from bench.allocators.config import (
+from bench.allocators.heuristic import Heuristic
+from bench.allocators.mixture import agnostic
+from bench.allocators.oracle import Oracle
+from bench.allocators.scores import CodeSurprisal, Score, edge_density, png_size
+from bench.allocators.threshold import ThresholdSearch
+from bench.config.allocators import (
     AgnosticConfig,
     AllocatorConfig,
     CodebookEntropyConfig,
@@ -17,11 +22,6 @@ from bench.allocators.config import (
     PngSizeConfig,
     ThresholdConfig,
 )
-from bench.allocators.heuristic import Heuristic
-from bench.allocators.mixture import agnostic
-from bench.allocators.oracle import Oracle
-from bench.allocators.scores import CodeSurprisal, Score, edge_density, png_size
-from bench.allocators.threshold import ThresholdSearch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.allocation import require_within
+from bench.allocators.allocation import require_within
 
 HALVINGS = 100
 

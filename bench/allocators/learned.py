@@ -9,7 +9,7 @@ import torch
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import BudgetPolicy
 from bench.allocators.base import Allocation, Seen, encoder_passes
-from bench.policy_features import INPUTS, PolicyFeatures, features_of
+from bench.allocators.policy_features import INPUTS, PolicyFeatures, features_of
 
 BATCH = 512
 

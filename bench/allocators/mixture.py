@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.allocation import fixed_allocation, lower_hull, shuffled_allocation
+from bench.allocators.allocation import fixed_allocation, lower_hull, shuffled_allocation
 from bench.allocators.base import NOTHING, Allocation, Seen, generator
 
 

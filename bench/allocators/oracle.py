@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.allocation import oracle_allocation
+from bench.allocators.allocation import oracle_allocation
 from bench.allocators.base import Allocation, Seen
 
 

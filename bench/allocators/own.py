@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.bank import PER_BUDGET, Bank
+from bench.artifacts.bank import PER_BUDGET, Bank
 from bench.errors import UserError
 
 PREFIX = "own_"

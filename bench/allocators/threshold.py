@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.allocation import require_within
+from bench.allocators.allocation import require_within
 from bench.allocators.base import Allocation, Seen
 
 Search = Literal["scan", "bisection"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.allocators.base import PARTS, Seen
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
 from bench.data.image_set import read_image_set
 
 

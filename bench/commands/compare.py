@@ -41,9 +41,9 @@ def compare(
       adatok-bench compare old_suite new_suite --metric mse --metric fd_lite0
       adatok-bench compare quickstart /other/store/records/quickstart --json
     """
-    from bench.compare import compare as compare_sides
-    from bench.compare_tables import comparison_json, comparison_text
-    from bench.sides import read_side
+    from bench.compare.differences import compare as compare_sides
+    from bench.compare.sides import read_side
+    from bench.compare.tables import comparison_json, comparison_text
 
     store = Path(store_path).expanduser().absolute()
     found = compare_sides(read_side(a, store), read_side(b, store), metrics=metrics, seed=seed)

@@ -25,8 +25,8 @@ def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
     Examples:
       adatok-bench decode tokens.parquet --model exported --out reconstructions
     """
-    from bench.exported_model import ExportedModel
-    from bench.translation import decode_file
+    from bench.models.exported_model import ExportedModel
+    from bench.models.translation import decode_file
 
     loaded = ExportedModel.load(Path(model).expanduser(), device=device)
     with progress_of("decoding") as started:

@@ -49,8 +49,8 @@ def encode(
       adatok-bench encode photos --model exported --out tokens.parquet
       adatok-bench encode photos --model exported --out 16.parquet --budget 16
     """
-    from bench.exported_model import ExportedModel
-    from bench.translation import encode_folder
+    from bench.models.exported_model import ExportedModel
+    from bench.models.translation import encode_folder
 
     loaded = ExportedModel.load(Path(model).expanduser(), device=device)
     warning = loaded.check_budget(budget)

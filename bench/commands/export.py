@@ -32,8 +32,8 @@ def export(cell: str, out: str, store_path: str) -> None:
       adatok-bench export 005d80dea0b18b17 --out model
       adatok-bench export 'settle:policy: seed 0' --out model --store /data/store
     """
-    from bench.export import export_cell
-    from bench.store import Store
+    from bench.models.export import export_cell
+    from bench.store.store import Store
 
     folder = Path(out).expanduser().absolute()
     for name in export_cell(cell, Store(Path(store_path).expanduser().absolute()), folder):

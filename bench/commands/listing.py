@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from bench.commands.shared import json_option, print_json, say, terminal_width
 
 if TYPE_CHECKING:
-    from bench.listing import Entry
+    from bench.commands.choices import Entry
 
 KINDS = (
     *("tokenizers", "quantizers", "allocators", "objectives", "weightings"),
@@ -47,7 +47,7 @@ def listing(context: click.Context, kind: str | None, folder: str, as_json: bool
       adatok-bench list suites --suites my/suites
       adatok-bench list --json
     """
-    from bench.listing import entries
+    from bench.commands.choices import entries
 
     kinds = [kind] if kind else list(KINDS)
     asked = context.get_parameter_source("folder") is not ParameterSource.DEFAULT
@@ -67,7 +67,7 @@ def listing(context: click.Context, kind: str | None, folder: str, as_json: bool
 
 def _for_people(found: list[Entry], width: int) -> str:
     """Entries under their kinds: name and description, and below it the place."""
-    from bench.listing import KINDS as KEYS
+    from bench.commands.choices import KINDS as KEYS
 
     indent = " " * 4
     lines = []

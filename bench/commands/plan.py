@@ -40,10 +40,10 @@ def plan(suite_file: str, store_path: str, cpus: int | None, gpus: int, as_json:
       adatok-bench plan experiments/settle.yaml --cpus 16
       adatok-bench plan experiments/gpu/settle.yaml --gpus 4 --json
     """
-    from bench.folder_naming import by_content
-    from bench.graph import build_graph
-    from bench.plan import plan_suite, plan_text, plan_totals
-    from bench.store import Store
+    from bench.graph.folder_naming import by_content
+    from bench.graph.suite_graph import build_graph
+    from bench.run.plan import plan_suite, plan_text, plan_totals
+    from bench.store.store import Store
 
     suite = load(suite_file)
     store = Store(Path(store_path).expanduser().absolute())

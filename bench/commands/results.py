@@ -67,8 +67,8 @@ def results(
       adatok-bench results experiments/settle.yaml --status failed
       adatok-bench results quickstart --format csv > quickstart.csv
     """
-    from bench.records import read_records
-    from bench.suite import load_suite
+    from bench.records.reading import read_records
+    from bench.suite.loading import load_suite
 
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
@@ -86,7 +86,7 @@ def results(
 
 
 def _check_metrics(metrics: tuple[str, ...], records: list[dict[str, Any]]) -> None:
-    from bench.settings import suggestion
+    from bench.errors import suggestion
 
     known = list(dict.fromkeys(name for one in records for name in one.get("metrics", {})))
     for name in metrics:
@@ -98,7 +98,7 @@ def _chosen(
     records: list[dict[str, Any]], wheres: tuple[str, ...], statuses: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     """Records that fulfil everything asked; where none does, what there is instead is said."""
-    from bench.filters import conditions, values_of
+    from bench.records.filters import conditions, values_of
 
     asked = conditions(wheres, records)
     chosen = [
@@ -126,7 +126,7 @@ def _json_row(record: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any
 
 def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
     """Keys, swept settings by dotted path, and metrics, in full; empty where there is no value."""
-    from bench.tables import columns_of
+    from bench.records.tables import columns_of
 
     rows = [
         {
@@ -153,7 +153,7 @@ def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
 
 
 def _print_table(records: list[dict[str, Any]], metrics: tuple[str, ...], form: str) -> None:
-    from bench.tables import as_markdown, as_text, main_metrics, result_rows, result_text
+    from bench.records.tables import as_markdown, as_text, main_metrics, result_rows, result_text
 
     width = terminal_width()
     if form == "md":

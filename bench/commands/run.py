@@ -10,10 +10,10 @@ import click
 
 from bench.commands.shared import load, say, store_option, tracking_option
 from bench.errors import UserError
-from bench.store import Store
+from bench.store.store import Store
 
 if TYPE_CHECKING:
-    from bench.report_plugins import Report
+    from bench.records.report_plugins import Report
 
 
 @click.command()
@@ -47,14 +47,14 @@ def run(
       adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
-    from bench.executors import RayExecutor, SerialExecutor
-    from bench.folder_naming import by_content
-    from bench.graph import build_graph
-    from bench.report_plugins import render_reports
-    from bench.runner import run_suite
+    from bench.graph.folder_naming import by_content
+    from bench.graph.suite_graph import build_graph
+    from bench.records.report_plugins import render_reports
+    from bench.run.executors import RayExecutor, SerialExecutor
+    from bench.run.runner import run_suite
+    from bench.run.watch import watch_on_stderr
     from bench.tracker.connection import TrackerError, tracking_uri
     from bench.tracker.mirror import mirror
-    from bench.watch import watch_on_stderr
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")

@@ -14,7 +14,7 @@ import click
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
+    from bench.suite.loading import Suite
 
 STORE = "store"
 
@@ -42,8 +42,8 @@ def say(message: str) -> None:
 
 def load(path: str) -> Suite:
     """A suite whose reports exist as well."""
-    from bench.report_plugins import check_reports
-    from bench.suite import load_suite
+    from bench.records.report_plugins import check_reports
+    from bench.suite.loading import load_suite
 
     suite = load_suite(path)
     check_reports(suite.reports, where=str(suite.path))

@@ -8,7 +8,7 @@ import click
 
 from bench.commands.shared import store_option, tracking_option
 from bench.errors import UserError
-from bench.store import Store
+from bench.store.store import Store
 
 
 @click.command()
@@ -28,7 +28,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
       adatok-bench sync quickstart --store store
       adatok-bench sync --tracking-uri http://127.0.0.1:5000
     """
-    from bench.records import read_records
+    from bench.records.reading import read_records
     from bench.tracker.connection import tracking_uri
     from bench.tracker.mirror import mirror
 
@@ -45,7 +45,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
 
 
 def _name(suite: str) -> str:
-    from bench.suite import load_suite
+    from bench.suite.loading import load_suite
 
     return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
 

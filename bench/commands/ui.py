@@ -14,7 +14,7 @@ import click
 
 from bench.commands.shared import say, store_option
 from bench.errors import UserError
-from bench.store import Store
+from bench.store.store import Store
 
 SECONDS_TO_END = 5.0
 

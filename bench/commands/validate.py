@@ -20,8 +20,8 @@ def validate(suite_files: tuple[str, ...]) -> None:
       adatok-bench validate my_suite.yaml
       adatok-bench validate experiments/*.yaml experiments/gpu/*.yaml
     """
-    from bench.folder_naming import without_reading
-    from bench.graph import build_graph
+    from bench.graph.folder_naming import without_reading
+    from bench.graph.suite_graph import build_graph
 
     errors = []
     for path in suite_files:

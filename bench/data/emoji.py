@@ -21,7 +21,9 @@ EMOJI_SIZE = 64
 SPLITS = ("train", "validation")
 VALIDATION_SHARE = 0.2
 
-ARCHIVE = Path(__file__).parent / "assets" / "fluent_emoji_64.zip"
+ASSETS = Path(__file__).parent / "assets"
+ARCHIVE = ASSETS / "fluent_emoji_64.zip"
+NOTICE = ASSETS / "NOTICE"
 SHA256_FILE = ARCHIVE.with_suffix(".sha256")
 
 

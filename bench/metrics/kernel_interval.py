@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.metrics.kernel import polynomial_kernel
-from bench.statistics import student_interval
+from bench.statistics.intervals import student_interval
 
 LEVEL = 0.95
 

@@ -18,18 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
-from bench.bank import PER_BUDGET, tokenizer_sha256
-from bench.checkpoints import load_tensors, save_tensors
+from bench.artifacts.bank import PER_BUDGET, tokenizer_sha256
+from bench.artifacts.networks import load_tokenizer, read_trained_lengths
 from bench.data.image_set import ImageSet, read_image_set
-from bench.enough_images import require_bank
-from bench.extractors import Extractor, build_extractors
+from bench.files import write_json
+from bench.metrics.extractors import Extractor, build_extractors
 from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.pixel import mse, psnr
 from bench.metrics.ssim import ssim
-from bench.stage import StageContext
-from bench.stages.tokenizer import load_tokenizer, read_trained_lengths
-from bench.store import write_json
-from bench.throughput import measure_throughput
+from bench.speed.throughput import measure_throughput
+from bench.store.checkpoints import load_tensors, save_tensors
+from bench.store.enough import require_bank
+from bench.store.stage import StageContext
 
 SPOT_CHECKS = 16
 SPOT_TOLERANCE = 1e-3

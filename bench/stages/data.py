@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.config.settings import parse
 from bench.data.image_set import FluentScenes, ImageFolder
 from bench.data.manifest import read_manifest
 from bench.data.writing import write_folder, write_scenes
-from bench.settings import parse
-from bench.stage import StageContext
+from bench.store.stage import StageContext
 
 
 def run(context: StageContext) -> dict[str, Any]:

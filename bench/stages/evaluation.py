@@ -11,28 +11,27 @@ import pandas as pd
 import torch
 
 from adatok_core.tokenizer import parameter_count
-from bench import allocation
+from bench.allocators import allocation
 from bench.allocators.base import Allocation, Allocator, Seen
 from bench.allocators.build import Fitting, build_allocator
-from bench.allocators.config import AllocatorConfig, OwnConfig
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of
-from bench.bank import Bank
-from bench.cell import EvaluationConfig
-from bench.controls import Candidates, controls, passes
+from bench.artifacts.bank import Bank
+from bench.artifacts.gallery import Gallery
+from bench.artifacts.networks import load_policy, load_tokenizer
+from bench.config.allocators import AllocatorConfig, OwnConfig
+from bench.config.evaluation import EvaluationConfig
+from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.gallery import Gallery
-from bench.judge import Judge
-from bench.protocol import Protocol
-from bench.settings import parse
-from bench.stage import StageContext
+from bench.judging.controls import Candidates, controls, passes
+from bench.judging.judge import Judge
+from bench.records.protocol import Protocol
+from bench.speed.throughput import policy_time_share
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
 from bench.stages.png_sizes import read_png_sizes
-from bench.stages.policy import load_policy
-from bench.stages.tokenizer import load_tokenizer
-from bench.throughput import policy_time_share
+from bench.store.stage import StageContext
 
 CURVE_POINTS = 49
 TIMED_IMAGES = 64
@@ -44,7 +43,7 @@ def run(context: StageContext) -> dict[str, Any]:
     Per-image results go to `images.parquet`: id, hash, budget, `png_bytes` of the original and all
     that the bank measured, one row per image at the budget it got. A cell without an allocation has
     a row per image *and* budget, so that nothing of the curve is lost. A few images go to a gallery
-    (`bench.gallery`).
+    (`bench.artifacts.gallery`).
 
     Raises:
         UserError: the bank has not what the allocator needs, too few images for what is asked, or a

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bench.stage import StageFunction
 from bench.stages import (
     bank,
     data,
@@ -15,6 +14,7 @@ from bench.stages import (
     throughput,
     tokenizer,
 )
+from bench.store.stage import StageFunction
 
 STAGE_FUNCTIONS: dict[str, StageFunction] = {
     "manifest": manifest.run,

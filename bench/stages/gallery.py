@@ -12,9 +12,17 @@ import torch
 from torch import Tensor
 
 from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
+from bench.artifacts.gallery import (
+    FEWEST,
+    MOST,
+    ORIGINAL,
+    Gallery,
+    GalleryRow,
+    extremes,
+    spread_out,
+)
 from bench.data.image_set import ImageSet
-from bench.gallery import FEWEST, MOST, ORIGINAL, Gallery, GalleryRow, extremes, spread_out
 from bench.stages.bank import prefixes
 
 CHOSEN = "chosen budget"

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from adatok_core.config import GeneratorConfig, GeneratorTraining
-from adatok_core.generator.model import Generator
-from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.training import GeneratorTrainer
 from adatok_core.tokenizer import parameter_count
-from bench.bank import Bank
-from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import GENERATOR_WEIGHTS
+from bench.config.settings import parse
 from bench.errors import UserError
-from bench.memory import keep_freed_memory
-from bench.settings import parse
-from bench.stage import StageContext
-from bench.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
+from bench.stages.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
+from bench.store.checkpoints import load_state, save_state, save_tensors
+from bench.store.memory import keep_freed_memory
+from bench.store.stage import StageContext
 
-WEIGHTS = "generator.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 WATCHED = 256  # Validation images whose loss stands in the history.
 
@@ -84,7 +81,7 @@ def run(context: StageContext) -> dict[str, Any]:
             save_state(checkpoint, trainer.state())
     found = asdict(trainer.evaluate(*_tensors(held_out)))
     save_tensors(
-        context.work / WEIGHTS,
+        context.work / GENERATOR_WEIGHTS,
         trainer.ema.state_dict(),
         about={
             "generator": config["generator"],
@@ -107,61 +104,3 @@ def run(context: StageContext) -> dict[str, Any]:
 
 def _tensors(images: TokenSet) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.from_numpy(np.array(x)) for x in (images.ids, images.lengths, images.labels))
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedGenerator:
-    """A trained generator and what it was trained on.
-
-    `known_classes` are those of its training images, out of all `vocabulary.classes`; `held_out`
-    says how well it predicts the validation images.
-    """
-
-    generator: Generator
-    vocabulary: Vocabulary
-    class_kind: Literal["label", "objects"]
-    known_classes: tuple[int, ...]
-    held_out: dict[str, float]
-
-    @property
-    def conditional(self) -> bool:
-        """Whether it is told a class."""
-        return self.generator.config.class_conditional
-
-    @property
-    def budget(self) -> int | None:
-        """The one length of its images; None where they differ."""
-        return self.vocabulary.budgets[0] if self.vocabulary.lengths == "fixed" else None
-
-
-def load_generator(artifact: Path, *, device: str = "cpu") -> TrainedGenerator:
-    """The generator of an artifact, for sampling."""
-    tensors, about = load_tensors(artifact / WEIGHTS)
-    config = parse(GeneratorConfig, about["generator"], where=str(artifact))
-    vocabulary = Vocabulary(
-        codes=about["codes"],
-        budgets=tuple(about["budgets"]),
-        lengths=config.lengths,
-        classes=about["classes"],
-    )
-    generator = build_generator(config, vocabulary)
-    generator.load_state_dict(tensors)
-    return TrainedGenerator(
-        generator.to(device).eval(),
-        vocabulary,
-        about["class_kind"],
-        tuple(about["known_classes"]),
-        about["held_out"],
-    )
-
-
-def build_generator(config: GeneratorConfig, vocabulary: Vocabulary, *, seed: int = 0) -> Generator:
-    """An untrained generator; its weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Generator(
-            config,
-            vocabulary_size=vocabulary.size,
-            classes=vocabulary.classes,
-            max_steps=vocabulary.max_steps,
-        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.data.manifest import build_manifest, write_manifest
 from bench.errors import UserError
-from bench.stage import StageContext
+from bench.store.stage import StageContext
 
 
 def run(context: StageContext) -> dict[str, Any]:

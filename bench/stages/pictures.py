@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adatok_core.tokenizer import ElasticTokenizer, to_uint8
-from bench.extractors import Extractor
+from bench.metrics.extractors import Extractor
 
 
 @torch.inference_mode()

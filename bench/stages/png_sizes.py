@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.allocators.scores import png_bytes
 from bench.data.image_set import read_image_set
-from bench.stage import StageContext
+from bench.store.stage import StageContext
 
 FILE = "png_bytes.npy"
 

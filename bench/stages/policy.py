@@ -8,19 +8,18 @@ from typing import Any
 import torch
 
 from adatok_core.config import PolicyConfig
-from adatok_core.policy import BudgetPolicy
-from adatok_core.policy_training import CalibrationSet, PolicyTrainer, build_policy
+from adatok_core.policy_training import CalibrationSet, PolicyTrainer
 from adatok_core.rewards import RewardTable
 from adatok_core.tokenizer import parameter_count
-from bench.bank import Bank
-from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
-from bench.enough_images import require_batch
-from bench.memory import keep_freed_memory
-from bench.policy_features import PolicyFeatures, policy_features
-from bench.settings import parse
-from bench.stage import StageContext
+from bench.allocators.policy_features import PolicyFeatures, policy_features
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import POLICY_WEIGHTS
+from bench.config.settings import parse
+from bench.store.checkpoints import load_state, save_state, save_tensors
+from bench.store.enough import require_batch
+from bench.store.memory import keep_freed_memory
+from bench.store.stage import StageContext
 
-WEIGHTS = "policy.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -56,7 +55,7 @@ def run(context: StageContext) -> dict[str, Any]:
             context.progress(step, config.steps, "steps")
     policy = trainer.trained_policy(_calibration(config, context.inputs))
     save_tensors(
-        context.work / WEIGHTS,
+        context.work / POLICY_WEIGHTS,
         policy.state_dict(),
         about={
             "policy": context.spec.config,
@@ -108,12 +107,3 @@ def build_trainer(config: PolicyConfig, bank: Bank, features: PolicyFeatures) ->
         rewards=build_rewards(config, bank),
         mse=torch.from_numpy(bank.per_budget("mse")[:, columns]).float(),
     )
-
-
-def load_policy(artifact: Path) -> tuple[BudgetPolicy, PolicyConfig]:
-    """The trained policy of an artifact and its configuration."""
-    tensors, about = load_tensors(artifact / WEIGHTS)
-    config = parse(PolicyConfig, about["policy"], where=str(artifact))
-    policy = build_policy(config, length=about["length"], width=about["width"])
-    policy.load_state_dict(tensors)
-    return policy.eval(), config

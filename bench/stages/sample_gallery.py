@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from adatok_core.tokenizer import ElasticTokenizer
-from bench.gallery import Gallery, GalleryRow
-from bench.stage import StageContext
+from bench.artifacts.gallery import Gallery, GalleryRow
 from bench.stages.pictures import pictures
-from bench.token_sets import TokenSet
+from bench.stages.token_sets import TokenSet
+from bench.store.stage import StageContext
 
 ROWS, COLUMNS = 10, 8
 

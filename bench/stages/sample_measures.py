@@ -9,17 +9,17 @@ import numpy as np
 
 from adatok_core.config import Sampling
 from adatok_core.tokenizer import ElasticTokenizer
-from bench.bank import Bank
-from bench.cell import EvaluationConfig
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import TrainedGenerator
+from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
-from bench.extractors import Extractor, build_extractors
+from bench.judging.sample_judge import Features, SampleJudge
+from bench.metrics.extractors import Extractor, build_extractors
 from bench.metrics.inception import SHA256_PREFIX
-from bench.protocol import SampleProtocol
-from bench.sample_judge import Features, SampleJudge
-from bench.stage import StageContext
-from bench.stages.generator import TrainedGenerator
+from bench.records.protocol import SampleProtocol
 from bench.stages.pictures import picture_features
-from bench.token_sets import TokenSet
+from bench.stages.token_sets import TokenSet
+from bench.store.stage import StageContext
 
 FEWEST = 2  # A covariance needs two images.
 

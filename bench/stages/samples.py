@@ -16,19 +16,18 @@ import pandas as pd
 from adatok_core.config import Sampling
 from adatok_core.generator.engine import Finished, Request
 from adatok_core.generator.schedule import decode
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import TrainedGenerator, load_generator, load_tokenizer
+from bench.config.length_distributions import shares_of
+from bench.config.settings import parse
 from bench.errors import UserError
-from bench.image_seeds import image_seed
-from bench.length_distance import length_distances
-from bench.length_distributions import shares_of
-from bench.memory import keep_freed_memory
-from bench.settings import parse
-from bench.stage import StageContext
-from bench.stages.generator import TrainedGenerator, load_generator
+from bench.judging.length_distance import length_distances
+from bench.speed.image_seeds import image_seed
 from bench.stages.sample_gallery import write_gallery
 from bench.stages.sample_measures import SampleMeasures, by_class
-from bench.stages.tokenizer import load_tokenizer
-from bench.token_sets import Lengths, TokenSet, classes_in_proportion, read_token_set
+from bench.stages.token_sets import Lengths, TokenSet, classes_in_proportion, read_token_set
+from bench.store.memory import keep_freed_memory
+from bench.store.stage import StageContext
 
 PORTION = 8  # Batches between two reports of progress.
 

@@ -25,17 +25,16 @@ from adatok_core.generator.schedule import Decoded
 from adatok_core.generator.schedule import run as decode_all
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count
-from bench.decode_rows import Arms, Beside, Timed, together
-from bench.decode_timing import PeakMemory, cost_by_position, ideal_seconds
-from bench.generation_config import ThroughputConfig
-from bench.image_seeds import image_seed
-from bench.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
-from bench.memory import keep_freed_memory
-from bench.settings import parse
-from bench.stage import StageContext
-from bench.stages.generator import build_generator, load_generator
+from bench.artifacts.networks import build_generator, load_generator, load_tokenizer
+from bench.config.generation import ThroughputConfig
+from bench.config.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
+from bench.config.settings import parse
+from bench.speed.decode_rows import Arms, Beside, Timed, together
+from bench.speed.decode_timing import PeakMemory, cost_by_position, ideal_seconds
+from bench.speed.image_seeds import image_seed
 from bench.stages.pixel_timing import pixel_seconds
-from bench.stages.tokenizer import load_tokenizer
+from bench.store.memory import keep_freed_memory
+from bench.store.stage import StageContext
 
 # What random weights' shape is taken from; the rest of the config are the throughput's settings.
 SHAPE = ("tokenizer", "resolution")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from adatok_core.budgets import trained_lengths
-from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
-from adatok_core.tokenizer import ElasticTokenizer, parameter_count
+from adatok_core.tokenizer import parameter_count
 from adatok_core.training import TokenizerTrainer
-from bench.bank import TOKENIZER_WEIGHTS as WEIGHTS
-from bench.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.metrics.lite import Lite0
-from bench.settings import parse
-from bench.stage import StageContext
+from bench.store.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.store.stage import StageContext
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -50,7 +48,7 @@ def run(context: StageContext) -> dict[str, Any]:
         count=len(pixels),
         load=lambda indices: torch.from_numpy(pixels[indices.numpy()]),
         device=device,
-        start=start and load_tensors(start / WEIGHTS)[0],
+        start=start and load_tensors(start / TOKENIZER_WEIGHTS)[0],
         trainable=config.get("trainable", "all"),
         feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
@@ -64,7 +62,7 @@ def run(context: StageContext) -> dict[str, Any]:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
     save_tensors(
-        context.work / WEIGHTS,
+        context.work / TOKENIZER_WEIGHTS,
         trainer.ema.state_dict(),
         about={
             "tokenizer": config["tokenizer"],
@@ -84,17 +82,3 @@ def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[T
     """Lite0's maps at the images' own resolution, for the perceptual loss."""
     network = Lite0(resolution).to(device)
     return lambda images: network(images)[1]
-
-
-def read_trained_lengths(artifact: Path) -> set[int]:
-    """Numbers of tokens that the last training of an artifact's tokenizer drew."""
-    return set(load_tensors(artifact / WEIGHTS)[1]["trained_lengths"])
-
-
-def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
-    """The trained tokenizer of an artifact, for evaluation."""
-    tensors, about = load_tensors(artifact / WEIGHTS)
-    config = parse(TokenizerConfig, about["tokenizer"], where=str(artifact))
-    tokenizer = build_tokenizer(config, image_size=about["image_size"])
-    tokenizer.load_state_dict(tensors)
-    return tokenizer.to(device).eval()

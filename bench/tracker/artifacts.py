@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.store import Store
+from bench.store.store import Store
 from bench.tracker.gallery import read_gallery
 from bench.tracker.parameters import flatten
 

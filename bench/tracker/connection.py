@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bench.errors import UserError
-from bench.store import Store
+from bench.store.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

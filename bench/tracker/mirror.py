@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.store import Store, canonical_json, content_key
+from bench.files import canonical_json, content_key
+from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected
 from bench.tracker.parameters import parameters, repetition, varying

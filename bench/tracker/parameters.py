@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.store import canonical_json
+from bench.files import canonical_json
 
 Record = dict[str, Any]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bench.store import Store
+from bench.store.store import Store
 
 Record = dict[str, Any]
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.artifacts.gallery import gallery_of
 from bench.errors import UserError
-from bench.gallery import gallery_of
-from bench.labels import describe
-from bench.metric_info import METRICS
-from bench.tables import RESULT_METRICS, format_value
-from reports.groups import Record, setting
+from bench.metrics.metric_info import METRICS
+from bench.records.tables import RESULT_METRICS, format_value
+from bench.suite.labels import describe
+from reports.analysis.groups import Record, setting
+from reports.analysis.suites import Part
 from reports.page.pictures import MOST_BYTES, sheets
-from reports.suites import Part
 from reports.tables.cells import seeds
 from reports.tables.compute import stage_name
 

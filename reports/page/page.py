@@ -12,16 +12,16 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from reports.catalogue import Drawn
-from reports.output import SIGN
+from reports.analysis.suites import Part
+from reports.page.catalogue import Drawn
 from reports.page.cells import cell_id, page_cells
+from reports.page.output import SIGN
 from reports.page.pictures import figure_uri, photograph_uri
 from reports.page.plot import HEIGHT, LEFT, SHAPES, WIDTH, Plot, make_plot
 from reports.page.points import Point, lines, points, shown_metrics
-from reports.style import PALETTE
-from reports.suites import Part
+from reports.page.verdicts import verdict_lines
+from reports.paper.style import PALETTE
 from reports.tables.table import NUMBER, Table, Value
-from reports.verdicts import verdict_lines
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ("gallery", "extremes")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.gallery import Gallery, GalleryRow
+from bench.artifacts.gallery import Gallery, GalleryRow
 
 TILE, GAP = 64, 2
 MOST_BYTES = 12_000_000  # Of all galleries of a page, which is to fit an e-mail.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.metric_info import METRICS
+from bench.metrics.metric_info import METRICS
 from reports.page.points import (
     ALLOCATOR,
     COLLAPSED,
@@ -17,7 +17,7 @@ from reports.page.points import (
     Line,
     Point,
 )
-from reports.style import PALETTE, color_of
+from reports.paper.style import PALETTE, color_of
 
 WIDTH, HEIGHT = 860, 430
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44

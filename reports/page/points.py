@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.groups import repetition_name
-from reports.groups import (
+from bench.records.groups import repetition_name
+from reports.analysis.contenders import Contender, contenders, tokenizer_names
+from reports.analysis.groups import (
     Record,
     has_collapsed,
     is_allocation,
     is_elastic,
     is_policy,
 )
-from reports.shares import show_significant
-from reports.tables.contenders import Contender, contenders, tokenizer_names
-from reports.tables.kinds import reconstructions
-from reports.text import caption
+from reports.analysis.kinds import reconstructions
+from reports.paper.shares import show_significant
+from reports.paper.text import caption
 
 SHOWN = ("mse", "psnr", "perceptual", "ssim", "rfid", "fd_lite0")
 FIXED, LENGTH, POLICY, ALLOCATOR, COLLAPSED = (

@@ -6,22 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.metric_info import METRICS
-from bench.statistics import PairedDifference, holm, paired_difference
-from reports.allocation_skill import skill
-from reports.comparisons import LEVEL, Measure, counterpart, reference_arm
-from reports.groups import (
+from bench.metrics.metric_info import METRICS
+from bench.statistics.intervals import PairedDifference, holm, paired_difference
+from reports.analysis.comparisons import LEVEL, Measure, counterpart, reference_arm
+from reports.analysis.groups import (
     Group,
     Record,
     group_by_seed,
     is_allocation,
     repetition_seed,
 )
-from reports.prefix_curves import mean_over_budgets
-from reports.shares import show_significant
-from reports.tables.kinds import protocol_line, reconstructions
+from reports.analysis.kinds import protocol_line, reconstructions
+from reports.figures.allocation_skill import skill
+from reports.figures.prefix_curves import mean_over_budgets
+from reports.paper.shares import show_significant
+from reports.paper.text import caption
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
-from reports.text import caption
 
 NAME, TITLE = "ablations", "Ablations"
 MEASURES = ("psnr", "ssim", "mse", "perceptual", "rfid", "fd_lite0", "mean_tokens",

@@ -6,10 +6,10 @@ import json
 import math
 from typing import Any
 
-from bench.groups import SEEDS
-from bench.metric_info import METRICS
-from bench.tables import RESULT_METRICS
-from reports.groups import Record, setting
+from bench.metrics.metric_info import METRICS
+from bench.records.groups import SEEDS
+from bench.records.tables import RESULT_METRICS
+from reports.analysis.groups import Record, setting
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "cells", "Cells"

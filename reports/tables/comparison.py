@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.metric_info import METRICS
-from bench.statistics import StudentInterval
-from reports.entries import tied_with_best
-from reports.groups import Record
-from reports.systems import System, shown_distances
-from reports.tables.contenders import NEAR, Contender, contenders, near_tokens, nearest
-from reports.tables.kinds import protocol_line, reconstructions
+from bench.metrics.metric_info import METRICS
+from bench.statistics.intervals import StudentInterval
+from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
+from reports.analysis.entries import tied_with_best
+from reports.analysis.groups import Record
+from reports.analysis.kinds import protocol_line, reconstructions
+from reports.analysis.systems import System, shown_distances
+from reports.paper.text import caption
 from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
-from reports.text import caption
 
 NAME, TITLE = "comparison", "Main comparison"
 SKILL = "allocation_skill"

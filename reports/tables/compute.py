@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from reports.groups import Record, setting
+from reports.analysis.groups import Record, setting
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "compute", "Compute"

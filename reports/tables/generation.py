@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.metric_info import METRICS
-from reports.groups import Group, Record, group_by_seed
+from bench.metrics.metric_info import METRICS
+from reports.analysis.groups import Group, Record, group_by_seed
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, measured, words
 
 NAME, TITLE = "generation", "Generated images"

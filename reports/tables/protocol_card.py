@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.groups import Record
+from reports.analysis.groups import Record
 from reports.tables.table import WORDS, Column, Row, Table, words
 
 NAME, TITLE = "protocol", "Protocol card"

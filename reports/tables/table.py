@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.statistics import StudentInterval
-from bench.tables import format_value
-from reports.shares import show_significant
+from bench.records.tables import format_value
+from bench.statistics.intervals import StudentInterval
+from reports.paper.shares import show_significant
 
 ABSENT, NOT_MEASURED = "-", "not measured"
 NUMBER, WORDS = "number", "words"

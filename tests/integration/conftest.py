@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import cli
+from bench.commands import cli
 
 TINY = {
     "suite": "tiny",

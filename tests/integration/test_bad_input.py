@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.records import SCHEMA_VERSION
-from bench.suite import load_suite
+from bench.records.reading import SCHEMA_VERSION
+from bench.suite.loading import load_suite
 
 
 def set_path(suite, path, value):

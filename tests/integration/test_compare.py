@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.records import SCHEMA_VERSION
-from bench.statistics import holm, paired_difference
+from bench.records.reading import SCHEMA_VERSION
+from bench.statistics.intervals import holm, paired_difference
 
 IMAGES = 60
 PROTOCOL = {

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.suite import load_suite
+from bench.suite.loading import load_suite
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "quickstart")

@@ -38,7 +38,7 @@ def address(store, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from bench.cli import main; main()", "ui"]
+    command = [sys.executable, "-c", "from bench.commands.cli import main; main()", "ui"]
     with (tmp_path / "ui.txt").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--store", store, "--port", str(port)],

@@ -241,10 +241,10 @@ def page(tmp_path_factory):
     """The page of a made-up suite: tokenizer, two policies with images, a failed cell, and arms."""
     import numpy as np
 
-    from bench.gallery import Gallery, GalleryRow
-    from reports import building
-    from reports.catalogue import FIGURES
-    from reports.suites import read_parts
+    from bench.artifacts.gallery import Gallery, GalleryRow
+    from reports.analysis.suites import read_parts
+    from reports.page import building
+    from reports.page.catalogue import FIGURES
 
     folder = tmp_path_factory.mktemp("page")
     records = [

@@ -9,10 +9,12 @@ import torch
 from adatok_core.config import FSQ, PolicyConfig
 from adatok_core.policy_training import build_policy
 from adatok_core.quantizers import build_quantizer
-from bench.allocation import allocation_skill, budget_shares
+from bench.allocators.allocation import allocation_skill, budget_shares
 from bench.allocators.base import NOTHING, PARTS
 from bench.allocators.build import Fitting, build_allocator
-from bench.allocators.config import (
+from bench.allocators.learned import LearnedPolicy
+from bench.allocators.mixture import Shuffled, fixed
+from bench.config.allocators import (
     AgnosticConfig,
     CodebookEntropyConfig,
     EdgeDensityConfig,
@@ -20,8 +22,6 @@ from bench.allocators.config import (
     PngSizeConfig,
     ThresholdConfig,
 )
-from bench.allocators.learned import LearnedPolicy
-from bench.allocators.mixture import Shuffled, fixed
 
 MEAN = 6.0
 CONFIGS = {

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bench.allocation import oracle_allocation, oracle_curve
+from bench.allocators.allocation import oracle_allocation, oracle_curve
 from bench.allocators.equal_slope import choose, price_meeting
 from bench.errors import UserError
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.allocation import allocation_skill, expected_skill
+from bench.allocators.allocation import allocation_skill, expected_skill
 from bench.allocators.heuristic import Heuristic, ScoreCurves
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.allocators.own import OwnBank
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
 from bench.errors import UserError
-from bench.judge import Judge
+from bench.judging.judge import Judge
 
 TARGETS = [0.05, 0.1]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.allocators.view import seen_of
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
 from bench.data.image_set import read_image_set
 
 CELL = "policy: input pixels"

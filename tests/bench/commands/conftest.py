@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from bench import cli
+from bench.commands import cli
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from click.shell_completion import ShellComplete
 
-from bench.cli import cli
+from bench.commands.cli import cli
 
 
 @pytest.fixture

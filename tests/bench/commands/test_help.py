@@ -6,7 +6,7 @@ import sys
 import click
 import pytest
 
-from bench.cli import cli
+from bench.commands.cli import cli
 from bench.commands.sections import OTHER, SECTIONS
 
 COMMANDS = sorted(cli.commands)
@@ -89,7 +89,7 @@ def test_help_and_looking_need_nothing_slow(small_run):
     ]
     code = f"""
 import sys
-from bench.cli import cli
+from bench.commands.cli import cli
 for arguments in {[list(map(str, one)) for one in commands]!r}:
     try:
         cli.main(arguments, standalone_mode=False)
@@ -105,7 +105,7 @@ print([n for n in ('torch', 'ray', 'mlflow', 'matplotlib') if n in sys.modules],
 def test_help_alone_needs_neither_pandas_nor_pydantic():
     code = """
 import sys
-from bench.cli import cli
+from bench.commands.cli import cli
 cli.main(['--help'], standalone_mode=False)
 print([n for n in ('pandas', 'pydantic', 'numpy', 'scipy', 'rich') if n in sys.modules])
 """

@@ -66,7 +66,7 @@ def test_unreadable_files_are_listed_and_stop_it_above_the_share(adatok, model, 
 
 
 def test_batches_are_as_large_as_asked(adatok, model, folder, tmp_path, monkeypatch):
-    from bench.exported_model import ExportedModel
+    from bench.models.exported_model import ExportedModel
 
     sizes, encode, decoded = [], ExportedModel.encode, ExportedModel._decoded
     monkeypatch.setattr(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.tables import RESULT_METRICS
+from bench.records.tables import RESULT_METRICS
 
 
 @pytest.fixture

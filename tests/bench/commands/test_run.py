@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench import cli
+from bench.commands import cli
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_tracker_that_is_down_is_a_warning(run, monkeypatch):
 
 
 def test_what_runs_is_watched_on_stderr(run, template, monkeypatch):
-    from bench import watch
+    from bench.run import watch
 
     asked = []
     lines = watch.lines

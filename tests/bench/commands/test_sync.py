@@ -4,7 +4,7 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from bench import cli
+from bench.commands import cli
 
 
 @pytest.fixture

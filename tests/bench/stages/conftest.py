@@ -2,7 +2,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bench.stage import StageContext
+from bench.store.stage import StageContext
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from adatok_core.config import FSQ
 from adatok_core.losses import perceptual_distance
 from adatok_core.quantizers import build_quantizer
 from adatok_core.tokenizer import to_float, to_uint8
-from bench.bank import Bank
-from bench.checkpoints import load_tensors, save_tensors
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.extractors import build_extractors
+from bench.metrics.extractors import build_extractors
 from bench.metrics.inception import InceptionExtractor
 from bench.metrics.lite import Lite0, Lite1
 from bench.metrics.ssim import ssim
 from bench.stages import bank, data
-from bench.stages.tokenizer import load_tokenizer
+from bench.store.checkpoints import load_tensors, save_tensors
 
 EVALUATION, POLICY = ("elastic", "bank"), ("policy: seed 0", "policy/bank")
 BUDGETS = [1, 2, 4]

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from adatok_core.tokenizer import to_float, to_uint8
-from bench.bank import Bank
-from bench.checkpoints import load_tensors, save_tensors
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.stages import bank, tokenizer
-from bench.stages.tokenizer import load_tokenizer
+from bench.store.checkpoints import load_tensors, save_tensors
 
 BUDGETS = [1, 2, 4]
 TARGETS = [0.1, 0.2]

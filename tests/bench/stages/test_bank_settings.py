@@ -8,11 +8,11 @@ from adatok_core.config import ResidualVQ
 from adatok_core.losses import perceptual_distance
 from adatok_core.quantizers import build_quantizer
 from adatok_core.tokenizer import to_float, to_uint8
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.metrics.lite import Lite0
 from bench.stages import bank, tokenizer
-from bench.stages.tokenizer import load_tokenizer
 
 
 def test_lengths_that_training_never_drew_are_flagged(method_run):

@@ -6,8 +6,8 @@ from bench.data.fingerprint import fingerprint
 from bench.data.image_set import FluentScenes, read_image_set
 from bench.data.writing import write_scenes
 from bench.errors import UserError
-from bench.stage import Resources, StageContext, StageSpec
 from bench.stages import data, manifest
+from bench.store.stage import Resources, StageContext, StageSpec
 
 
 @pytest.mark.parametrize(("split", "path"), [("validation", "bank"), ("train", "policy/bank")])

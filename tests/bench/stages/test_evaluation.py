@@ -11,20 +11,19 @@ import torch
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy_training import build_policy
-from bench.allocation import agnostic_curve, oracle_curve
-from bench.bank import Bank
-from bench.checkpoints import save_tensors
+from bench.allocators.allocation import agnostic_curve, oracle_curve
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_policy, load_tokenizer
 from bench.errors import UserError
-from bench.judge import Judge
+from bench.judging.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.kernel import kernel_distance
 from bench.metrics.kernel_interval import kernel_interval
 from bench.metrics.lite import lite_logits
-from bench.protocol import Protocol
+from bench.records.protocol import Protocol
 from bench.stages import evaluation
-from bench.stages.policy import load_policy
-from bench.stages.tokenizer import load_tokenizer
+from bench.store.checkpoints import save_tensors
 
 CELL = "policy: seed 0"
 BUDGETS = np.array([1, 2, 4])

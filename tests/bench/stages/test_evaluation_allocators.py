@@ -8,10 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.allocation import agnostic_curve, allocation_skill, expected_skill, oracle_curve
-from bench.bank import Bank
+from bench.allocators.allocation import (
+    agnostic_curve,
+    allocation_skill,
+    expected_skill,
+    oracle_curve,
+)
+from bench.artifacts.bank import Bank
+from bench.artifacts.gallery import Gallery
 from bench.errors import UserError
-from bench.gallery import Gallery
 from bench.stages import evaluation
 
 BUDGETS = np.array([1, 2, 4])

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.artifacts.gallery import FEWEST, MOST, gallery_of
 from bench.data.image_set import ImageSet, read_image_set
-from bench.gallery import FEWEST, MOST, gallery_of
 from bench.stages import png_sizes
 from bench.stages.gallery import own_gallery
 

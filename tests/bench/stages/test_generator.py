@@ -4,12 +4,13 @@ import torch
 
 from adatok_core.config import GeneratorConfig, GeneratorTraining
 from adatok_core.generator.training import GeneratorTrainer
-from bench.bank import Bank
-from bench.checkpoints import load_state, load_tensors
+from bench.artifacts import networks
+from bench.artifacts.bank import Bank
+from bench.config.settings import parse
 from bench.errors import UserError
-from bench.settings import parse
 from bench.stages import generator
-from bench.token_sets import Lengths, read_token_set, vocabulary_of
+from bench.stages.token_sets import Lengths, read_token_set, vocabulary_of
+from bench.store.checkpoints import load_state, load_tensors
 
 PATH = "generator"
 
@@ -67,12 +68,12 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(generation_run, c
 
 
 def test_a_trained_generator_comes_back_with_its_vocabulary(generation_run):
-    trained = generator.load_generator(generation_run.artifact("adaptive", PATH))
+    trained = networks.load_generator(generation_run.artifact("adaptive", PATH))
     assert (trained.budget, trained.conditional, trained.class_kind) == (None, True, "objects")
     assert trained.vocabulary.lengths == "end_token"
     assert set(trained.known_classes) <= set(range(10))
     assert not trained.generator.training
-    fixed = generator.load_generator(generation_run.artifact("fixed", PATH))
+    fixed = networks.load_generator(generation_run.artifact("fixed", PATH))
     assert (fixed.budget, fixed.vocabulary.size) == (2, 25)
     tensors, _ = load_tensors(generation_run.artifact("fixed", PATH) / "generator.safetensors")
     assert all(torch.equal(tensors[k], v) for k, v in fixed.generator.state_dict().items())
@@ -86,10 +87,10 @@ def test_a_batch_of_more_images_than_there_are_is_refused(generation_run, contex
 
 
 def test_untrained_weights_depend_on_the_seed(generation_run):
-    trained = generator.load_generator(generation_run.artifact("fixed", PATH))
+    trained = networks.load_generator(generation_run.artifact("fixed", PATH))
     config = trained.generator.config
     one, same, other = (
-        generator.build_generator(config, trained.vocabulary, seed=seed).logits.weight
+        networks.build_generator(config, trained.vocabulary, seed=seed).logits.weight
         for seed in (0, 0, 1)
     )
     assert torch.equal(one, same)

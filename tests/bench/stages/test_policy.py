@@ -5,12 +5,13 @@ import torch
 from adatok_core.config import PolicyConfig
 from adatok_core.policy_training import CalibrationSet, PolicyTrainer
 from adatok_core.rewards import RewardTable
-from bench.bank import Bank
-from bench.checkpoints import load_state, load_tensors
+from bench.allocators.policy_features import policy_features
+from bench.artifacts import networks
+from bench.artifacts.bank import Bank
+from bench.config.settings import parse
 from bench.errors import UserError
-from bench.policy_features import policy_features
-from bench.settings import parse
 from bench.stages import policy
+from bench.store.checkpoints import load_state, load_tensors
 
 CELL = "policy: seed 0"
 
@@ -96,7 +97,7 @@ def test_a_constraint_is_made_to_hold_on_the_images_set_aside(method_run, contex
 def test_pixels_of_the_images_set_aside_are_their_own(method_run):
     """The policy of the run spends what it was told to on them."""
     cell = "policy: input pixels"
-    trained, config = policy.load_policy(method_run.artifact(cell, "policy"))
+    trained, config = networks.load_policy(method_run.artifact(cell, "policy"))
     seen = policy_features(
         config,
         Bank.read(method_run.artifact(cell, "policy/calibration")),
@@ -165,7 +166,7 @@ def test_a_policy_has_the_shape_of_its_input(method_run, context, changes, lengt
         inputs={"tokenizer": method_run.artifact("policy: input quantized", "policy/tokenizer")},
     )
     policy.run(stage)
-    loaded, config = policy.load_policy(stage.work)
+    loaded, config = networks.load_policy(stage.work)
     assert (config.input, config.prefix) == (changes["input"], changes.get("prefix"))
     assert loaded(torch.zeros(1, length, width)).shape == (1, 3)
     assert loaded.position_bias.shape[1] == length
@@ -198,7 +199,7 @@ def test_the_seed_is_of_effect(small_run):
 
 
 def test_the_policy_that_is_loaded_chooses_as_the_one_that_was_trained(small_run, bank):
-    loaded, config = policy.load_policy(small_run.artifact(CELL, "policy"))
+    loaded, config = networks.load_policy(small_run.artifact(CELL, "policy"))
     assert not loaded.training
     assert config.candidates == (1, 2, 4)
     expected = trained_directly(bank, small_run.spec(CELL, "policy").config, [0, 1, 2])

@@ -9,15 +9,14 @@ import torch
 from adatok_core.config import Sampling
 from adatok_core.generator.reference import decode_reference
 from adatok_core.tokenizer import to_uint8
-from bench.bank import Bank
+from bench.artifacts.bank import Bank
+from bench.artifacts.gallery import Gallery
+from bench.artifacts.networks import load_generator, load_tokenizer
 from bench.errors import UserError
-from bench.gallery import Gallery
 from bench.stages import generator, samples
-from bench.stages.generator import load_generator
 from bench.stages.pictures import picture_features, pictures
 from bench.stages.sample_measures import SampleMeasures
-from bench.stages.tokenizer import load_tokenizer
-from bench.token_sets import TokenSet
+from bench.stages.token_sets import TokenSet
 
 KEYS = {"gfd_lite0", "gkd_lite0", "gfd_lite0_reconstructions", "gkd_lite0_reconstructions"}
 

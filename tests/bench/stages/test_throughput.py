@@ -3,11 +3,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from bench.graph import build_graph
-from bench.stage import Resources
+from bench.artifacts.networks import load_generator, load_tokenizer
+from bench.graph.suite_graph import build_graph
 from bench.stages import throughput
-from bench.stages.generator import load_generator
-from bench.stages.tokenizer import load_tokenizer
+from bench.store.stage import Resources
 
 RANDOM = {
     "generator": {"width": 16, "depth": 1, "attention_heads": 2},
@@ -147,8 +146,8 @@ def test_the_pixels_are_of_a_tokenizer_of_the_cells_shape(generation_run, contex
 
 
 def throughput_config(raw):
-    from bench.generation_config import ThroughputConfig
-    from bench.settings import parse
+    from bench.config.generation import ThroughputConfig
+    from bench.config.settings import parse
 
     return parse(ThroughputConfig, raw, where="throughput")
 

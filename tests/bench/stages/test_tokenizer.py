@@ -6,11 +6,12 @@ from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.lora import is_adapter
 from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
-from bench.checkpoints import load_state, load_tensors
+from bench.artifacts import networks
+from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.settings import parse
 from bench.stages import tokenizer
+from bench.store.checkpoints import load_state, load_tensors
 
 PATH = "bank/tokenizer"
 
@@ -91,7 +92,7 @@ def test_a_batch_of_more_images_than_there_are_is_refused(small_run, context):
 
 
 def test_the_tokenizer_that_is_loaded_decodes_as_the_one_that_was_trained(small_run):
-    loaded = tokenizer.load_tokenizer(small_run.artifact("elastic", PATH))
+    loaded = networks.load_tokenizer(small_run.artifact("elastic", PATH))
     assert not loaded.training
     assert loaded.config.budgets == (1, 2, 4)
     assert loaded.image_size == 32
@@ -187,4 +188,4 @@ def test_the_perceptual_loss_is_measured_by_lite0(small_run, context):
 def test_the_artifact_says_which_lengths_were_drawn(small_run, context, lengths, expected):
     stage = context("elastic", PATH, config=changed(small_run, steps=6, lengths=lengths))
     tokenizer.run(stage)
-    assert tokenizer.read_trained_lengths(stage.work) == expected
+    assert networks.read_trained_lengths(stage.work) == expected

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from mlflow import MlflowClient
 
-from bench.store import Store
+from bench.store.store import Store
 from bench.tracker.connection import tracking_uri
 from bench.tracker.mirror import mirror
 

@@ -11,7 +11,7 @@ import yaml
 from mlflow import MlflowClient
 from PIL import Image
 
-from bench.store import Store
+from bench.store.store import Store
 from bench.tracker.connection import MLFLOW_ENVIRONMENT, TrackerError, tracking_uri
 from bench.tracker.mirror import mirror
 

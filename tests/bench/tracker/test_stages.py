@@ -1,4 +1,4 @@
-from bench.store import Store
+from bench.store.store import Store
 from bench.tracker.stages import stages_of
 
 

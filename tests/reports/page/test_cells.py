@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bench.gallery import Gallery, GalleryRow
+from bench.artifacts.gallery import Gallery, GalleryRow
+from reports.analysis.suites import Part
 from reports.page import cells
 from reports.page.cells import page_cells
-from reports.suites import Part
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.gallery import Gallery, GalleryRow
+from bench.artifacts.gallery import Gallery, GalleryRow
 from reports.page.pictures import GAP, TILE, figure_uri, photograph_uri, sheets
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reports.page.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, make_plot, nice_ticks
 from reports.page.points import lines, points, shown_metrics
-from reports.style import PALETTE, color_of, paper_style
+from reports.paper.style import PALETTE, color_of, paper_style
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))

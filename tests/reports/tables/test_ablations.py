@@ -1,7 +1,7 @@
 import math
 
-from bench.statistics import holm, paired_difference
-from reports.ablation_bars import ablation_data
+from bench.statistics.intervals import holm, paired_difference
+from reports.figures.ablation_bars import ablation_data
 from reports.tables.ablations import table
 from reports.tables.table import NOT_MEASURED
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from reports.analysis.kinds import protocol_line, reconstructions
 from reports.tables import cells, compute, protocol_card
-from reports.tables.kinds import protocol_line, reconstructions
 from reports.tables.table import NOT_MEASURED
 
 

@@ -1,7 +1,7 @@
 import csv
 import io
 
-from bench.statistics import student_interval
+from bench.statistics.intervals import student_interval
 from reports.tables.data import as_csv
 from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
 

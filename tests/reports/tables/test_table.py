@@ -1,6 +1,6 @@
 import math
 
-from bench.statistics import student_interval
+from bench.statistics.intervals import student_interval
 from reports.tables.table import NOT_MEASURED, Column, Row, Table, Value, measured, number
 
 

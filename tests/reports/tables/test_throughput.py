@@ -1,7 +1,7 @@
 import pytest
 
+from reports.page.verdicts import verdict_lines
 from reports.tables.throughput import table
-from reports.verdicts import verdict_lines
 
 
 def timed(arm, mode, *, ratio=1.0, batch=8, pixels=False, guidance=False, **more):

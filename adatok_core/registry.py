@@ -1,0 +1,164 @@
+"""Registries: what there is to choose from, by name. A thing is imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar, cast
+
+Thing = TypeVar("Thing")
+
+
+class RegistryError(ValueError):
+    """A name that is unknown or taken, or a plug-in that cannot be used; one line says which."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: `about` says what it is, `origin` (`file:line`) where it is declared."""
+
+    name: str
+    about: str
+    origin: str
+    target: Any
+
+
+class Registry(Generic[Thing], Mapping[str, Thing]):
+    """Things of one kind by name, in the order of their registration, then plug-ins by name.
+
+    Args:
+        kind: the noun for messages, such as `quantizer`.
+        group: entry-point group under which other packages register theirs.
+        expects: type that every thing must have.
+    """
+
+    def __init__(self, kind: str, *, group: str, expects: type[Any] = object):
+        self.kind, self.group, self.expects = kind, group, expects
+        self._entries: dict[str, Entry] = {}
+        self._complete = False
+
+    def add(self, name: str, thing: Thing | str, *, about: str = "") -> None:
+        """Register a thing, or `module:attribute` to import when it is asked for.
+
+        Raises:
+            RegistryError: the name is taken.
+        """
+        caller = sys._getframe(1)
+        origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        self._put(Entry(name, about or _first_sentence(thing), origin, thing))
+
+    def register(self, name: str) -> Callable[[Thing], Thing]:
+        """Register what is defined below, as a decorator."""
+        caller = sys._getframe(1)
+        origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+
+        def put(thing: Thing) -> Thing:
+            self._put(Entry(name, _first_sentence(thing), origin, thing))
+            return thing
+
+        return put
+
+    def __getitem__(self, name: str) -> Thing:
+        """Import and give the thing of this name.
+
+        Raises:
+            RegistryError: there is none of this name, with the nearest that there is; or it cannot
+                be imported, or is of another type.
+        """
+        entry = self.entry(name)
+        thing = entry.target
+        if isinstance(thing, EntryPoint):
+            thing = self._load(entry, thing.load)
+        elif isinstance(thing, str) and self.expects is not str:
+            module, _, attribute = thing.partition(":")
+            thing = self._load(entry, lambda: getattr(importlib.import_module(module), attribute))
+        if not isinstance(thing, self.expects):
+            raise RegistryError(
+                f"{self.kind} '{name}' ({entry.origin}): is a {type(thing).__name__}, and must be "
+                f"a {self.expects.__name__}"
+            )
+        return cast(Thing, thing)
+
+    def __iter__(self) -> Iterator[str]:
+        """Names."""
+        self._find_plugins()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        self._find_plugins()
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one of this name; nothing is imported."""
+        self._find_plugins()
+        return name in self._entries
+
+    def entry(self, name: str) -> Entry:
+        """Say what is registered under a name, without importing it.
+
+        Raises:
+            RegistryError: there is none, with the nearest that there is.
+        """
+        if name not in self:
+            raise RegistryError(f"unknown {self.kind} '{name}'{suggestion(name, list(self))}")
+        return self._entries[name]
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries; plug-ins are imported for their first sentence, if they can be."""
+        for name in self:
+            entry = self._entries[name]
+            if isinstance(entry.target, EntryPoint):
+                try:
+                    about = _first_sentence(self[name])
+                except RegistryError as error:
+                    about = f"cannot be used: {error}"
+                entry = Entry(name, about, entry.origin, entry.target)
+            yield entry
+
+    def _put(self, entry: Entry) -> None:
+        taken = self._entries.get(entry.name)
+        if taken is not None:
+            raise RegistryError(
+                f"{self.kind} '{entry.name}' ({entry.origin}): this name is taken by "
+                f"{taken.origin}; choose another"
+            )
+        self._entries[entry.name] = entry
+
+    def _find_plugins(self) -> None:
+        if self._complete:
+            return
+        self._complete = True
+        for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
+            package = point.dist.name if point.dist is not None else "a package"
+            self._put(Entry(point.name, "", f"{package}: {point.value}", point))
+
+    def _load(self, entry: Entry, load: Callable[[], Any]) -> Any:
+        try:
+            return load()
+        except (ImportError, AttributeError) as error:
+            raise RegistryError(
+                f"{self.kind} '{entry.name}' ({entry.origin}): cannot be imported: {error}; "
+                "install its package again"
+            ) from error
+
+
+def suggestion(given: str, valid: list[str]) -> str:
+    """`; did you mean 'x'?`, or the list of what is valid."""
+    close = difflib.get_close_matches(given, valid, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid: {', '.join(valid)}" if valid else ""
+
+
+def _first_sentence(thing: Any) -> str:
+    """The first sentence of a docstring, on one line, without its full stop."""
+    if isinstance(thing, str):
+        return ""
+    paragraph = " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
+    sentence, _, _ = f"{paragraph} ".partition(". ")
+    return sentence.strip().removesuffix(".").replace("`", "")

@@ -1,0 +1,74 @@
+"""What a policy looks at, read batch by batch from memory-mapped arrays: no copy per process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adatok_core.config import PolicyConfig
+from adatok_core.policy import patches_of
+from bench.allocators.base import Seen
+from bench.allocators.view import seen_of
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_tokenizer
+
+# What part of an image each input is read from.
+INPUTS = {"latents": "latents", "quantized": "ids", "pixels": "pixels"}
+
+
+@dataclass(frozen=True)
+class PolicyFeatures:
+    """`load(rows [b])` gives features `[b, length, width]` of images of a bank, float32."""
+
+    load: Callable[[Tensor], Tensor]
+    length: int
+    width: int
+
+    @staticmethod
+    def of(load: Callable[[Tensor], Tensor]) -> PolicyFeatures:
+        """With the shape that `load` shows for the first image."""
+        _, length, width = load(torch.zeros(1, dtype=torch.int64)).shape
+        return PolicyFeatures(load, length, width)
+
+
+def policy_features(
+    config: PolicyConfig, bank: Bank, *, tokenizer: Path | None, images: Path | None
+) -> PolicyFeatures:
+    """Features of the images of `bank`, of the kind that `config.input` names.
+
+    `tokenizer` is the artifact whose quantizer knows the codes (input `quantized`), `images` the
+    bank's images (input `pixels`).
+    """
+    quantizer = load_tokenizer(tokenizer).quantizer if config.input == "quantized" else None
+    seen = seen_of(bank, images=images, parts=frozenset({INPUTS[config.input]}))
+    return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
+
+
+def features_of(
+    config: PolicyConfig, seen: Seen, *, quantizer: torch.nn.Module | None, patch_size: int
+) -> PolicyFeatures:
+    """Features of the kind that `config.input` names, from that part of what is `seen`."""
+    if config.input == "pixels":
+        pixels = seen.pixels
+        return PolicyFeatures.of(lambda rows: patches_of(_read(pixels, rows), patch_size))
+    if config.input == "quantized":
+        ids = seen.ids
+        if config.prefix is not None:
+            ids = ids[:, : config.prefix]
+        return PolicyFeatures.of(lambda rows: _codes(quantizer, _read(ids, rows)))
+    latents = seen.latents
+    return PolicyFeatures.of(lambda rows: _read(latents, rows).float())
+
+
+@torch.no_grad()
+def _codes(quantizer: torch.nn.Module, ids: Tensor) -> Tensor:
+    return quantizer.decode(ids.long()).float()
+
+
+def _read(array: np.ndarray, rows: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(array[rows.numpy()]))

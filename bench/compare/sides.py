@@ -1,0 +1,89 @@
+"""What `compare` sets side by side: the groups of records that an argument names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UserError, suggestion
+from bench.records.groups import Group, Record, group_by_seed
+from bench.records.reading import read_records
+from bench.suite.loading import load_suite
+
+_YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Side:
+    """The finished groups of one side, the cells without a result, and the store they lie in."""
+
+    name: str
+    groups: tuple[Group, ...]
+    unfinished: tuple[Record, ...]
+    store: Path
+
+    @property
+    def arm(self) -> str | None:
+        """The arm that all groups are of; None where they are of several."""
+        arms = {group.records[0]["arm"] for group in self.groups}
+        return arms.pop() if len(arms) == 1 else None
+
+
+def read_side(text: str, store: Path) -> Side:
+    """The side that `text` names.
+
+    Args:
+        text: a suite, by name or file; or a folder of records; or `SUITE:NAME` with the name of an
+            arm or the label of a group.
+        store: where suites have their records.
+
+    Raises:
+        UserError: no such suite, folder, arm or group; no records, or none with a result; a record
+            of a newer schema, or one that is not whole.
+    """
+    name, selector = text, None
+    folder = _folder(text, store)
+    if folder is None and ":" in text:
+        name, selector = text.split(":", 1)
+        folder = _folder(name, store)
+    if folder is None:
+        known = sorted(path.name for path in (store / "records").glob("*"))
+        raise UserError(
+            f"{text}: no suite '{name}' has records in {store}, and it is no folder"
+            f"{suggestion(name, known)}"
+        )
+    records = read_records(folder)
+    if selector is not None:
+        records = _selected(records, selector.strip(), where=text)
+    done = [record for record in records if record["status"] == "done"]
+    if done and all(record.get("kind") == "throughput" for record in done):
+        raise UserError(f"{text}: holds throughput alone, which `results` shows; name other cells")
+    done = [record for record in done if record.get("kind") != "throughput"]
+    if not done:
+        error = records[0]["error"] or "it was not run"
+        raise UserError(f"{text}: no cell has a result ({error}); run the suite again")
+    of_store = folder.absolute().parent.name == "records"
+    return Side(
+        text,
+        tuple(group_by_seed(done)),
+        tuple(record for record in records if record["status"] != "done"),
+        folder.absolute().parent.parent if of_store else store,
+    )
+
+
+def _folder(name: str, store: Path) -> Path | None:
+    if name.endswith(_YAML):
+        return store / "records" / load_suite(name).name
+    if not name:
+        return None
+    return next((f for f in (store / "records" / name, Path(name)) if f.is_dir()), None)
+
+
+def _selected(records: list[Record], name: str, *, where: str) -> list[Record]:
+    """Records of the arm, or else of the group, of this name."""
+    for key in ("arm", "group"):
+        found = [record for record in records if record[key] == name]
+        if found:
+            return found
+    known = sorted({record[key] for record in records for key in ("arm", "group")})
+    raise UserError(f"{where}: no arm or group is called '{name}'{suggestion(name, known)}")

@@ -1,0 +1,104 @@
+"""A comparison as text and as plain values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bench.compare.differences import Comparison, Difference
+from bench.records.groups import repetition_name
+from bench.records.tables import as_text, format_value
+from bench.statistics.bootstrap import BootstrapInterval
+from bench.statistics.intervals import PairedDifference
+
+KEYS = 3  # Columns that tell rows apart: cell, budget, metric.
+VERDICTS = ("worse", "better", "no difference shown")
+
+
+def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None = None) -> str:
+    """A table, fitted to `width` if there is one, what it means, and the notes."""
+    found = comparison.differences
+    kinds = {type(one.interval) for one in found if one.interval is not None}
+    names = [kind.kind() for kind in (PairedDifference, BootstrapInterval) if kind in kinds]
+    lines = [
+        f"A: {a}",
+        f"B: {b}",
+        "",
+        as_text([_text_row(one) for one in found], width=width, keys=KEYS),
+        "",
+    ]
+    if names:
+        lines.append(
+            f"B - A [95 %, {'; '.join(names)}]; p corrected by Holm over all rows; detectable: the "
+            "difference that so many seeds would find with a chance of 80 %"
+        )
+    if BootstrapInterval in kinds:
+        lines.append("over images: of these two trainings alone; another seed may differ by more")
+    lines += comparison.notes
+    verdicts = [one.verdict for one in found]
+    counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
+    lines.append(f"{counted}, {sum(one not in VERDICTS for one in verdicts)} without a verdict")
+    return "\n".join(lines)
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Plain values; null for what is not known."""
+    return {
+        "worse": comparison.worse,
+        "differences": [_json_row(one) for one in comparison.differences],
+        "notes": list(comparison.notes),
+    }
+
+
+def _text_row(one: Difference) -> dict[str, Any]:
+    over, interval = "-", one.interval
+    if interval is not None:
+        what = repetition_name(one.seed) if interval.over == "seeds" else interval.over
+        over = f"{interval.n} {what}"
+    return {
+        "cell": one.group,
+        "budget": one.budget,
+        "metric": one.metric,
+        "A": one.a,
+        "B": one.b,
+        "B - A": "-" if interval is None else _signed(interval.mean),
+        "interval": "-"
+        if interval is None
+        else f"[{_signed(interval.low)}, {_signed(interval.high)}]",
+        "over": over,
+        "p (Holm)": None if math.isnan(one.p) else float(f"{one.p:.3g}"),
+        "detectable": None if math.isnan(one.detectable) else one.detectable,
+        "verdict": one.verdict,
+    }
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + format_value(value)
+
+
+def _json_row(one: Difference) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "group": one.group,
+        "budget": one.budget,
+        "metric": one.metric,
+        "a": one.a,
+        "b": one.b,
+        "verdict": one.verdict,
+    }
+    interval = one.interval
+    if interval is None:
+        return row
+    known = {
+        "difference": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "p_holm": one.p,
+        "detectable": one.detectable,
+    }
+    return row | {
+        **{name: None if math.isnan(value) else value for name, value in known.items()},
+        "over": interval.over,
+        "n": interval.n,
+        "seed": one.seed if interval.over == "seeds" else None,
+        "method": interval.method,
+    }

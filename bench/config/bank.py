@@ -1,0 +1,58 @@
+"""Settings of the banks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_STRICT = {"extra": "forbid"}
+LITE0_SMALLEST = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankConfig:
+    """What the banks hold.
+
+    `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
+    drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
+    chooses its lengths itself. `policy_images` is how many training images the policy's bank takes
+    (all, when null), `policy_perceptual` whether it measures perceptual distances too;
+    `extractor_resolution` the side in px to which Lite0's input is resized; `second_extractor`
+    whether Lite1 gives distances too; `inception_weights` a path to torch-fidelity's weight file,
+    without which there is no rFID, and `inception_sha256` how that file's SHA-256 begins.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    budgets: tuple[int, ...] | None = None
+    own_targets: tuple[float, ...] | None = None
+    policy_images: int | None = None
+    policy_perceptual: bool = False
+    extractor_resolution: int = 64
+    second_extractor: bool = False
+    inception_weights: str | None = None
+    inception_sha256: str = "6726825d"
+    batch: int = 64
+    shard: int = 1024
+
+    def __post_init__(self):
+        for key in ("policy_images", "batch", "shard"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key}: must be 1 or more")
+        if self.extractor_resolution < LITE0_SMALLEST:
+            raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
+        if not re.fullmatch("[0-9a-f]{8,64}", self.inception_sha256):
+            raise ValueError("inception_sha256: must be 8 to 64 hexadecimal digits, in lower case")
+        budgets = self.budgets
+        if budgets is not None and (not budgets or sorted({*budgets}) != list(budgets)):
+            raise ValueError(f"budgets: {list(budgets)} must increase strictly, or be null")
+        targets = self.own_targets
+        if targets is not None and (
+            not targets
+            or sorted({*targets}) != list(targets)
+            or not 0 < targets[0] <= targets[-1] < 1
+        ):
+            raise ValueError(
+                f"own_targets: {list(targets)} must increase strictly within (0, 1), or be null"
+            )

@@ -1,0 +1,210 @@
+"""From cells to the graph of stages they need.
+
+A stage may depend on another one's *result*, not only on its artifact: a fixed-length tokenizer of
+the policy's mean budget waits for the policies' evaluations. Such a stage is a node like any other;
+its key is known once those evaluations are in the store.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from adatok_core.config import ConstraintWeighting
+from bench.config.bank import BankConfig
+from bench.config.cell import CellConfig
+from bench.config.settings import plain
+from bench.data.image_set import ImageFolder
+from bench.errors import UserError
+from bench.graph.nodes import Banks, Node
+from bench.suite.cells import Cell
+from bench.suite.loading import Suite
+
+
+class Builder:
+    """Makes each distinct stage once."""
+
+    def __init__(self, suite: Suite, name_folder: Callable[[str], str]):
+        self.suite = suite
+        self.nodes: dict[tuple[Any, ...], Node] = {}
+        # Cells share their images and weights, which may take long to read.
+        self.fingerprint = functools.cache(name_folder)
+        self.file_sha256 = functools.cache(_file_sha256)
+
+    def node(
+        self,
+        stage: str,
+        config: dict[str, Any],
+        *,
+        inputs: dict[str, Node] | None = None,
+        runtime: dict[str, Any] | None = None,
+        budget_sources: tuple[Node, ...] = (),
+    ) -> Node:
+        """The node of these settings and inputs: the same one each time."""
+        inputs = inputs or {}
+        identity = (
+            stage,
+            repr(config),
+            tuple((name, id(node)) for name, node in inputs.items()),
+            tuple(id(node) for node in budget_sources),
+        )
+        if identity not in self.nodes:
+            resources = self.suite.resources[stage]
+            self.nodes[identity] = Node(
+                stage, config, inputs, runtime or {}, resources, budget_sources
+            )
+        return self.nodes[identity]
+
+    def data(self, cell: Cell, split: str) -> Node:
+        """The images of a split."""
+        data = cell.config.data
+        config = {**plain(data), "split": split}
+        if not isinstance(data, ImageFolder):
+            # The sizes of the other splits do not change this one.
+            config["count"] = getattr(data, split)
+            del config["train"], config["validation"], config["calibration"]
+            return self.node("data", config)
+        # The tree's content names the stages, not the path it happens to have here.
+        runtime = {"path": config.pop("path")}
+        content = {"fingerprint": self.fingerprint(data.path)}
+        manifest = self.node("manifest", content, runtime=runtime)
+        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
+
+    def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
+        """The training, and the fine-tuning that starts from it."""
+        config, images = cell.config, self.data(cell, "train")
+        sources = tuple(evaluated[index] for index in cell.sources)
+        first = self.node(
+            "tokenizer",
+            {"tokenizer": plain(config.tokenizer), "training": plain(config.training)},
+            inputs={"images": images},
+            budget_sources=sources,
+        )
+        if config.finetuning is None:
+            return first
+        return self.node(
+            "tokenizer",
+            {
+                "tokenizer": plain(config.final_tokenizer),
+                "training": plain(config.finetuning.training),
+                "trainable": config.finetuning.trainable,
+            },
+            inputs={"images": images, "start": first},
+            budget_sources=sources,
+        )
+
+    def banks(self, cell: Cell, tokenizer: Node) -> Banks:
+        """The banks that a cell may need, each made once."""
+        bank = cell.config.bank
+        common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
+        weights = bank.inception_weights
+
+        def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
+            inputs = {"images": self.data(cell, split), "tokenizer": tokenizer}
+            return self.node("bank", common | config, inputs=inputs, runtime=runtime)
+
+        perceptual = bank.extractor_resolution if bank.policy_perceptual else None
+        policy = {"purpose": "policy", "extractor_resolution": perceptual}
+        return Banks(
+            validation=lambda: of(
+                "validation",
+                {
+                    "purpose": "evaluation",
+                    "own_targets": plain(bank.own_targets),
+                    "extractor_resolution": bank.extractor_resolution,
+                    "second_extractor": bank.second_extractor,
+                    "inception": self.inception(bank),
+                },
+                {"inception_weights": weights},
+            ),
+            training=lambda: of("train", policy | {"images": bank.policy_images}),
+            calibration=lambda: of("calibration", policy | {"images": None}),
+            # Of the validation images what a policy's bank holds: no features to wait for.
+            held_out=lambda: of("validation", policy | {"images": None}),
+        )
+
+    def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
+        """The training of the policy, on the bank of the training images."""
+        config = cell.config.policy
+        inputs = {"bank": banks.training()}
+        if config.input == "quantized":
+            inputs["tokenizer"] = tokenizer
+        if config.input == "pixels":
+            inputs["images"] = self.data(cell, "train")
+        if _has_calibration(cell.config) and isinstance(config.weighting, ConstraintWeighting):
+            inputs["calibration"] = banks.calibration()
+            if config.input == "pixels":
+                inputs["calibration_images"] = self.data(cell, "calibration")
+        return self.node("policy", plain(config), inputs=inputs)
+
+    def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
+        """What allocators that are not trained are fitted on: their own or the controls'."""
+        config = cell.config
+        aside = _has_calibration(config)
+        inputs = {}
+        if config.fits_scores or (config.fits_threshold and not aside):
+            inputs["training"] = banks.training()
+        if (config.fits_scores or config.fits_threshold) and aside:
+            inputs["calibration"] = banks.calibration()
+        if config.fits_pixels:
+            inputs["training_images"] = self.data(cell, "train")
+            if aside:
+                inputs["calibration_images"] = self.data(cell, "calibration")
+        return inputs
+
+    def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
+        """What a cell's reconstructions come to."""
+        config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
+        banks = self.banks(cell, tokenizer)
+        images = self.data(cell, "validation")
+        inputs = {
+            "bank": banks.validation(),
+            "tokenizer": tokenizer,
+            "images": images,
+            "png_sizes": self.node("png_sizes", {}, inputs={"images": images}),
+        }
+        settings = plain(config.evaluation)
+        if config.policy is not None:
+            inputs["policy"] = self.policy(cell, tokenizer, banks)
+        if config.allocator is not None:
+            settings["allocator"] = plain(config.allocator)
+        if not config.allocates:
+            del settings["heuristics"]  # a curve has no controls
+        else:
+            inputs |= self.fitting(cell, banks)
+        weights = config.bank.inception_weights
+        return self.node(
+            "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}
+        )
+
+    def inception(self, bank: BankConfig) -> str | None:
+        """SHA-256 of the weight file, if there is one."""
+        path = bank.inception_weights
+        if path is None:
+            return None
+        sha256 = self.file_sha256(path)
+        if not sha256.startswith(bank.inception_sha256):
+            raise UserError(
+                f"bank.inception_sha256: the SHA-256 of {path} begins with {sha256[:8]}, not "
+                f"{bank.inception_sha256}; give torch-fidelity's weight file, or null for no rFID"
+            )
+        return sha256
+
+
+def _has_calibration(config: CellConfig) -> bool:
+    """Whether images are set aside on which a mean budget is made to hold."""
+    data = config.data
+    return (data.calibration_fraction if isinstance(data, ImageFolder) else data.calibration) > 0
+
+
+def _file_sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"bank.inception_weights: cannot read {path}: {error.strerror}; give the path of "
+            "torch-fidelity's weight file, or null for no rFID"
+        ) from None

@@ -1,0 +1,93 @@
+"""The stages of cells that generate: generator, samples, throughput."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adatok_core.config import PolicyConfig
+from bench.config.length_distributions import PolicyLengths
+from bench.config.settings import plain
+from bench.graph.builder import Builder
+from bench.graph.nodes import Banks, Node
+from bench.suite.cells import Cell
+
+
+def last_stage(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
+    """The stage that a cell's record is of; `evaluated` are those of the cells before it."""
+    make = {"generation": samples, "throughput": throughput}.get(cell.config.kind)
+    return builder.evaluation(cell, evaluated) if make is None else make(builder, cell, evaluated)
+
+
+def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
+    """Images sampled from a generator, judged against the validation images."""
+    config, asked = cell.config, cell.config.generation
+    tokenizer = builder.tokenizer(cell, evaluated)
+    banks = builder.banks(cell, tokenizer)
+    validation = banks.validation()
+    inputs = {
+        "generator": generator(builder, cell, tokenizer, banks),
+        "tokenizer": tokenizer,
+        "bank": validation,
+        "training": banks.training(),
+        **_policy(builder, cell, tokenizer, banks, held_out="bank"),
+    }
+    measures = ("extractor_resolution", "second_extractor", "inception")
+    settings = {
+        "sampling": plain(asked.sampling),
+        "labels": plain(asked.labels),
+        **{key: getattr(asked, key) for key in ("images", "batch", "seed")},
+        **{key: getattr(config.evaluation, key) for key in ("kid_subset", "generative")},
+        **{key: validation.config[key] for key in measures},
+    }
+    weights = {"inception_weights": config.bank.inception_weights}
+    return builder.node("samples", settings, inputs=inputs, runtime=weights)
+
+
+def generator(builder: Builder, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
+    """The training of the generator, on the ids of the training images' bank."""
+    asked = cell.config.generation
+    settings = {
+        "generator": plain(asked.generator),
+        "training": plain(asked.training),
+        "budget": asked.budget,
+        "classes": asked.classes,
+    }
+    inputs = {
+        "training": banks.training(),
+        "held_out": banks.held_out(),
+        "tokenizer": tokenizer,
+        **_policy(builder, cell, tokenizer, banks, held_out="held_out"),
+    }
+    return builder.node("generator", settings, inputs=inputs)
+
+
+def _policy(
+    builder: Builder, cell: Cell, tokenizer: Node, banks: Banks, *, held_out: str
+) -> dict[str, Node]:
+    """The policy that gives lengths, and the images it looks at, if it looks at pixels."""
+    if cell.config.generation.budget is not None:
+        return {}
+    policy: PolicyConfig = cell.config.policy
+    inputs = {"policy": builder.policy(cell, tokenizer, banks)}
+    if policy.input == "pixels":
+        inputs["training_images"] = builder.data(cell, "train")
+        inputs[f"{held_out}_images"] = builder.data(cell, "validation")
+    return inputs
+
+
+def throughput(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
+    """The speed of generation; without a policy or a trained generator it needs no other stage."""
+    config, asked = cell.config, cell.config.throughput
+    settings: dict[str, Any] = plain(asked)
+    inputs: dict[str, Node] = {}
+    if isinstance(asked.lengths, PolicyLengths):
+        inputs["evaluation"] = builder.evaluation(cell, evaluated)
+    if config.generation is not None or inputs:
+        inputs["tokenizer"] = builder.tokenizer(cell, evaluated)
+    if config.generation is not None:
+        banks = builder.banks(cell, inputs["tokenizer"])
+        inputs["generator"] = generator(builder, cell, inputs["tokenizer"], banks)
+    if not inputs:
+        settings["tokenizer"] = plain(config.final_tokenizer)
+        settings["resolution"] = config.data.resolution
+    return builder.node("throughput", settings, inputs=inputs)

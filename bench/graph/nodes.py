@@ -1,0 +1,108 @@
+"""The graph of stages: nodes that are shared by identity, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.stages import STAGE_VERSIONS
+from bench.store.stage import Resources, StageSpec
+from bench.store.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A stage before its inputs' keys are known. Nodes are shared by identity within a graph.
+
+    `budget_sources` are evaluations whose mean budget becomes the tokenizer's only budget.
+    """
+
+    stage: str
+    config: dict[str, Any]
+    inputs: dict[str, Node]
+    runtime: dict[str, Any]
+    resources: Resources
+    budget_sources: tuple[Node, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Node, ...]:
+        """All nodes that must be complete before this one can be computed."""
+        return (*self.inputs.values(), *self.budget_sources)
+
+    def spec(self, store: Store) -> StageSpec | None:
+        """The stage to compute; None while a result that decides its key is missing."""
+        inputs = {}
+        for name, node in self.inputs.items():
+            spec = node.spec(store)
+            if spec is None:
+                return None
+            inputs[name] = (spec.stage, spec.key)
+        config = self.config
+        if self.budget_sources:
+            budget = self.referenced_budget(store)
+            if budget is None:
+                return None
+            config = {**config, "tokenizer": {**config["tokenizer"], "budgets": [budget]}}
+        version = STAGE_VERSIONS[self.stage]
+        return StageSpec(self.stage, version, config, inputs, self.runtime, self.resources)
+
+    def referenced_budget(self, store: Store) -> int | None:
+        """The sources' mean budget, averaged and rounded; None until all are evaluated."""
+        means = []
+        for node in self.budget_sources:
+            spec = node.spec(store)
+            if spec is None or not store.has(spec.stage, spec.key):
+                return None
+            means.append(
+                store.description(spec.stage, spec.key)["result"]["metrics"]["mean_tokens"]
+            )
+        return round(sum(means) / len(means))
+
+
+@dataclass(frozen=True)
+class Banks:
+    """Makers of a cell's banks: one that is not asked for is no part of the graph."""
+
+    validation: Callable[[], Node]
+    training: Callable[[], Node]
+    calibration: Callable[[], Node]
+    held_out: Callable[[], Node]
+
+
+@dataclass
+class Graph:
+    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is."""
+
+    evaluations: list[Node]
+
+    def levels(self) -> list[list[Node]]:
+        """Nodes grouped so that each group needs earlier groups only, each as late as possible.
+
+        As late as possible puts stages of like cost side by side: a fixed-length tokenizer trains
+        beside the one that has to wait for a policy, not alone before it.
+        """
+        height: dict[int, int] = {}
+        order = _topological(self.evaluations)
+        for node in reversed(order):
+            own = height.setdefault(id(node), 0)
+            for need in node.needs:
+                height[id(need)] = max(height.get(id(need), 0), own + 1)
+        levels: list[list[Node]] = [[] for _ in range(max(height.values()) + 1)]
+        for node in order:
+            levels[len(levels) - 1 - height[id(node)]].append(node)
+        return levels
+
+
+def _topological(roots: Iterable[Node]) -> list[Node]:
+    order: dict[int, Node] = {}
+
+    def visit(node: Node) -> None:
+        if id(node) not in order:
+            for need in node.needs:
+                visit(need)
+            order[id(node)] = node
+
+    for root in roots:
+        visit(root)
+    return list(order.values())

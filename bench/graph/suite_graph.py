@@ -1,0 +1,32 @@
+"""The graph of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.data.fingerprint import fingerprint
+from bench.errors import UserError
+from bench.graph.builder import Builder
+from bench.graph.generation_graph import last_stage
+from bench.graph.nodes import Graph, Node
+from bench.suite.loading import Suite
+
+
+def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None) -> Graph:
+    """All stages of a suite's cells, each once.
+
+    `name_folder` gives the name of an image folder's content; by default its fingerprint, for which
+    every file is read.
+
+    Raises:
+        UserError: a folder of images or a weight file that the suite names cannot be read, or the
+            file is not the one it should be.
+    """
+    builder = Builder(suite, name_folder or fingerprint)
+    evaluated: list[Node] = []
+    for cell in suite.cells:
+        try:
+            evaluated.append(last_stage(builder, cell, evaluated))
+        except UserError as error:
+            raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
+    return Graph(evaluated)

@@ -1,0 +1,1 @@
+"""Judging allocations and samples."""

@@ -1,0 +1,120 @@
+"""Allocations over one bank's candidate budgets: their metrics, and what each is shown with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.allocators.allocation import budget_shares, skill_at
+from bench.allocators.base import Allocation, Allocator
+from bench.allocators.build import Fitting, build_allocator, heuristics_at
+from bench.allocators.mixture import Shuffled, agnostic, fixed
+from bench.allocators.oracle import Oracle
+from bench.judging.judge import Judge
+
+SKILLS = {"mse": "allocation_skill", "perceptual": "allocation_skill_perceptual"}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The budgets that allocations choose from: `columns [M]` of the judge's bank."""
+
+    judge: Judge
+    columns: np.ndarray
+
+    @property
+    def budgets(self) -> np.ndarray:
+        """The candidate budgets `[M]`."""
+        return self.judge.bank.budgets[self.columns]
+
+    def metrics(
+        self, allocator: Allocator, allocation: Allocation, *, kernel: bool = True
+    ) -> dict[str, Any]:
+        """Tokens, errors, distances, passes and skills.
+
+        Skill is in expectation over who gets which budget where the allocator sees nothing; the
+        errors are those of the draw.
+        """
+        metrics = self.judge.metrics(self.columns[allocation.chosen], kernel=kernel)
+        metrics |= passes(allocation)
+        if allocator.sees:
+            return metrics | self.skills(metrics)
+        shares = budget_shares(allocation.chosen, len(self.columns))
+        expected = {name: float(shares @ self._table(name).mean(axis=0)) for name in self._errors}
+        return metrics | self.skills({**metrics, **expected})
+
+    def skills(self, metrics: dict[str, Any]) -> dict[str, float]:
+        """Skill by each error that bank and `metrics` have, of what the latter say was reached."""
+        return {
+            SKILLS[name]: skill_at(
+                self._table(name), self.budgets,
+                tokens=metrics["mean_tokens"], reached=metrics[name],
+            )
+            for name in self._errors
+            if name in metrics
+        }  # fmt: skip
+
+    @property
+    def _errors(self) -> list[str]:
+        return [name for name in SKILLS if name in self.judge.errors]
+
+    def _table(self, error: str) -> np.ndarray:
+        return self.judge.errors[error][:, self.columns]
+
+
+def passes(allocation: Allocation) -> dict[str, float]:
+    """What choosing and encoding cost, mean per image."""
+    return {
+        "encoder_passes": allocation.encoder_passes,
+        "decoder_passes": allocation.decoder_passes,
+    }
+
+
+def controls(
+    candidates: Candidates,
+    fitting: Fitting,
+    *,
+    mean_tokens: float,
+    chosen: np.ndarray | None,
+    heuristics: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """What an allocation of `mean_tokens` is shown with, each with its metrics.
+
+    `chosen [n]` are its columns, to be shuffled; null where they are no candidates. `heuristics`
+    are calibrated on other images, so their mean tokens may differ. `progress(done, total)` after
+    each.
+    """
+    made = {}
+    builders = _builders(fitting, mean_tokens, chosen, heuristics)
+    for build in builders:
+        allocator = build()
+        allocation = allocator.allocate(fitting.judged.only(allocator.sees))
+        metrics = candidates.metrics(allocator, allocation, kernel=False)
+        made[allocator.name] = metrics | dict(allocation.about)
+        if progress:
+            progress(len(made), len(builders))
+    return made
+
+
+def _builders(
+    fitting: Fitting, mean_tokens: float, chosen: np.ndarray | None, heuristics: bool
+) -> list[Callable[[], Allocator]]:
+    """One for each control: fitting them takes long, so none is fitted before its turn."""
+    budgets, seed = fitting.budgets, fitting.seed
+    target = {"mean_budget": mean_tokens}
+    curve = fitting.judged.curves.mean(axis=0)
+    builders: list[Callable[[], Allocator]] = [
+        partial(fixed, budgets, seed=seed, **target),
+        partial(agnostic, budgets, mean_curve=curve, seed=seed, **target),
+    ]
+    if chosen is not None:
+        builders.append(partial(Shuffled, chosen=chosen, seed=seed))
+    builders.append(partial(Oracle, budgets=budgets, **target))
+    for config in heuristics_at(mean_tokens) if heuristics else ():
+        builders.append(partial(build_allocator, config, fitting))
+    return builders

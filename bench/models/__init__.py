@@ -1,0 +1,1 @@
+"""Trained tokenizers outside the store: export, encode, decode."""

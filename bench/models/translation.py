@@ -1,0 +1,141 @@
+"""Folders of images to files of tokens, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bench.data.image_folder import all_images, cannot_open, load_image
+from bench.data.manifest import UnreadableFile
+from bench.errors import UserError
+from bench.models.exported_model import ExportedModel
+from bench.models.token_files import Row, TokenFile, new_token_file, png_names
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of a folder: images by token budget, and files that could not be read."""
+
+    budgets: Counter[int]
+    unreadable: tuple[UnreadableFile, ...]
+
+
+def encode_folder(
+    root: Path,
+    model: ExportedModel,
+    out: Path,
+    *,
+    budget: int | None = None,
+    batch: int = 64,
+    max_unreadable: float = 0.01,
+    started: Callable[[int], Progress] = lambda total: lambda done: None,
+) -> Encoded:
+    """Encode every image below `root` into the file `out`, `batch` images at a time.
+
+    Pixels are made as the data stage makes them. `started(total)` gives what is told of each file.
+
+    Raises:
+        UserError: there is something at `out`; the folder has no images, or a larger share of
+            unreadable ones than `max_unreadable`; a file cannot be opened.
+    """
+    paths = all_images(root)
+    budgets: Counter[int] = Counter()
+    unreadable: list[UnreadableFile] = []
+    with new_token_file(out, model.source(budget)) as writer:
+        progress = started(len(paths))
+        for first in range(0, len(paths), batch):
+            rows: list[tuple[str, str, str]] = []
+            pixels: list[np.ndarray] = []
+            for path in paths[first : first + batch]:
+                found = _read(root, path, model.tokenizer.image_size)
+                if isinstance(found, UnreadableFile):
+                    unreadable.append(found)
+                else:
+                    image, content = found
+                    sha256 = hashlib.sha256(image.tobytes()).hexdigest()
+                    rows.append((path, sha256, content))
+                    pixels.append(image)
+                progress(1)
+            _check_unreadable(unreadable, len(paths), root, max_unreadable)
+            if rows:
+                tokens = model.encode(np.stack(pixels), budget)
+                budgets.update(map(len, tokens))
+                writer.write([Row(*row, ids) for row, ids in zip(rows, tokens, strict=True)])
+        writer.close(unreadable)
+    return Encoded(budgets, tuple(unreadable))
+
+
+def _read(root: Path, path: str, resolution: int) -> tuple[np.ndarray, str] | UnreadableFile:
+    """Pixels of a file and the SHA-256 of its content, or why it cannot be decoded."""
+    try:
+        file = (root / path).open("rb")
+    except OSError as error:
+        raise cannot_open(root / path, error.strerror) from error
+    with file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        try:
+            return load_image(file, resolution=resolution), sha256
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files.
+            return UnreadableFile(path, f"{type(error).__name__}: {error}".replace("\n", " "))
+
+
+def _check_unreadable(
+    unreadable: Sequence[UnreadableFile], total: int, root: Path, max_unreadable: float
+) -> None:
+    if len(unreadable) < total and len(unreadable) <= max_unreadable * total:
+        return
+    first = "; ".join(f"{file.path} ({file.reason})" for file in unreadable[:3])
+    raise UserError(
+        f"image folder {root}: {len(unreadable)} or more of {total} images are unreadable, more "
+        f"than --max-unreadable {max_unreadable:g} allows: {first}; repair or remove them"
+    )
+
+
+def decode_file(
+    tokens: Path,
+    model: ExportedModel,
+    out: Path,
+    *,
+    batch: int = 64,
+    started: Callable[[int], Progress] = lambda total: lambda done: None,
+) -> int:
+    """Write the images of a file of tokens as PNG below the folder `out`; how many there are.
+
+    Raises:
+        UserError: the tokens are of another model or out of range, or `out` is there already.
+    """
+    file = TokenFile.open(tokens)
+    model.require_source(file.source, tokens)
+    if out.exists() or out.is_symlink():
+        raise UserError(f"--out {out}: is there already; name a new folder")
+    file.check()
+    aside = out.with_name(f".{out.name}.{os.getpid()}")
+    names = png_names([row.path for row in file.rows()])
+    progress = started(file.count)
+    try:
+        aside.mkdir(parents=True)
+        named = ((name, row.tokens) for name, row in zip(names, file.rows(), strict=True))
+        for name, pixels in model.decode(named, batch=batch):
+            target = aside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.transpose(1, 2, 0)).save(target, format="PNG")
+            progress(1)
+        os.rename(aside, out)
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return file.count

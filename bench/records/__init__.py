@@ -1,0 +1,1 @@
+"""Records: read, grouped, filtered, tabled."""

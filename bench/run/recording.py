@@ -1,0 +1,138 @@
+"""Records: made from the store as it stands, and written for every cell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.files import write_json
+from bench.graph.nodes import Node
+from bench.records.reading import SCHEMA_VERSION, record_path, refuse_newer
+from bench.store.provenance import provenance
+from bench.store.stage import StageSpec
+from bench.store.store import Store
+from bench.suite.cells import Cell
+from bench.suite.loading import Suite
+
+
+def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str, Any]:
+    """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
+    spec = node.spec(store)
+    settings = _plain(cell.settings)
+    record: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "suite": suite.name,
+        "question": suite.question,
+        "cell_key": cell.key,
+        "arm": cell.arm,
+        "label": cell.label,
+        "group": cell.group,
+        "swept": cell.swept,
+        "reference_arm": suite.reference_arm,
+        "length_from": cell.reference and _plain(asdict(cell.reference)),
+        "settings": settings,
+        "status": "pending",
+        "error": None,
+    }
+    if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
+        record["kind"] = cell.config.kind
+    if spec is None or not store.has(spec.stage, spec.key):
+        error = _first_failure(node, store)
+        if error is not None:
+            record |= {"status": "failed", "error": error}
+        return record | {"stages": [], "provenance": provenance()}
+    stages = [
+        store.description(stage.stage, stage.key)
+        for stage in (upstream.spec(store) for upstream in _upstream(node))
+        if stage is not None
+    ]
+    last = stages[-1]
+    budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
+    if budgets:
+        settings["tokenizer"]["budgets"] = budgets[-1]
+    return record | {
+        "status": "done",
+        **last["result"],
+        "images": _images(spec, store),
+        "gallery": _gallery(spec, store),
+        "histories": {
+            _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
+        },
+        "stages": [
+            {
+                name: s[name]
+                for name in ("stage", "key", "seconds", "peak_memory_bytes", "resources")
+            }
+            for s in stages
+        ],
+        "provenance": last["provenance"],
+    }
+
+
+def _images(spec: StageSpec, store: Store) -> str | None:
+    """The cell's table of results per image, relative to the store; a throughput has none."""
+    table = store.artifact(spec.stage, spec.key) / "images.parquet"
+    return table.relative_to(store.root).as_posix() if table.is_file() else None
+
+
+def _gallery(spec: StageSpec, store: Store) -> str | None:
+    """The folder with the cell's gallery, relative to the store, if there is one."""
+    folder = store.artifact(spec.stage, spec.key)
+    there = (folder / "gallery.json").is_file()
+    return folder.relative_to(store.root).as_posix() if there else None
+
+
+def _history_name(stage: dict[str, Any]) -> str:
+    return "finetuning" if "start" in stage["inputs"] else stage["stage"]
+
+
+def _plain(value: Any) -> Any:
+    """As JSON would give it back: tuples as lists."""
+    return json.loads(json.dumps(value))
+
+
+def _upstream(node: Node) -> list[Node]:
+    """A node's inputs, theirs before them, and the node itself last. Budget sources are not."""
+    order: dict[int, Node] = {}
+
+    def visit(one: Node) -> None:
+        for need in one.inputs.values():
+            visit(need)
+        order.setdefault(id(one), one)
+
+    visit(node)
+    return list(order.values())
+
+
+def _first_failure(node: Node, store: Store) -> str | None:
+    for need in node.needs:
+        error = _first_failure(need, store)
+        if error is not None:
+            return error
+    spec = node.spec(store)
+    error = store.failure(spec.stage, spec.key) if spec is not None else None
+    return None if error is None else f"{spec.stage}: {error}"
+
+
+def write_record(store: Store, record: dict[str, Any]) -> Path:
+    """Write a record aside, then rename it into place.
+
+    Raises:
+        UserError: a record of a newer schema lies there.
+    """
+    path = record_path(store, record["suite"], record["cell_key"])
+    refuse_newer(path)
+    write_json(path, record)
+    return path
+
+
+def require_writable_records(store: Store, suite: Suite) -> None:
+    """Refuse a suite whose records a newer adatok-bench has written, before anything is computed.
+
+    Raises:
+        UserError: names the first such file.
+    """
+    for cell in suite.cells:
+        refuse_newer(record_path(store, suite.name, cell.key))

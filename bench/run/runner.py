@@ -1,0 +1,161 @@
+"""Running a suite: levels of the graph through an executor, then a record for every cell."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.graph.enough_images import require_enough_images
+from bench.graph.nodes import Graph, Node
+from bench.run.executors import Executor
+from bench.run.level import Level, Took
+from bench.run.recording import build_record, require_writable_records, write_record
+from bench.run.watch import Watch, lines
+from bench.store.stage import Outcome, StageSpec
+from bench.store.store import Store
+from bench.suite.loading import Suite
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left: all records, and how many stages it computed."""
+
+    records: list[dict[str, Any]]
+    paths: list[Path]
+    computed: int
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """Records of the cells that failed."""
+        return [record for record in self.records if record["status"] != "done"]
+
+
+def run_suite(
+    suite: Suite,
+    graph: Graph,
+    store: Store,
+    executor: Executor,
+    *,
+    say: Say,
+    watch: Watch | None = None,
+) -> RunResult:
+    """Compute what is missing, level by level, and write a record per cell.
+
+    `say` hears of every level and stage, `watch` shows how far a level is; by default, in lines.
+    A failed stage fails the cells that need it, and the rest goes on.
+
+    Raises:
+        UserError: bad input, resources that cannot be had, a store that cannot be written, or a
+            record there that a newer adatok-bench has written.
+    """
+    computed = 0
+    levels = graph.levels()
+    watch = watch or lines(say)
+    try:
+        require_writable_records(store, suite)
+        missing = {node.stage: node.resources for node in _incomplete(levels, store)}
+        if missing:
+            executor.check(missing)
+        took = _took(levels, store)
+        for number, nodes in enumerate(levels, start=1):
+            specs, blocked = _missing(nodes, store)
+            if not specs:
+                continue
+            require_enough_images(itertools.chain(*levels), store)
+            counts = ", ".join(
+                f"{count} x {stage}" for stage, count in _count(spec.stage for spec in specs)
+            )
+            say(
+                f"level {number} of {len(levels)}: {counts}"
+                + (f" ({blocked} blocked)" * bool(blocked))
+            )
+            level = Level(number, len(levels), specs, store, took)
+            level.begin()
+            with watch(level):
+                outcomes = executor.run(specs, partial(_end, level, say))
+            computed += sum(outcome.status == "computed" for outcome in outcomes)
+            for outcome in outcomes:
+                if outcome.fatal:
+                    raise UserError(outcome.error)
+    finally:
+        executor.close()
+    records = [
+        build_record(suite, cell, node, store)
+        for cell, node in zip(suite.cells, graph.evaluations, strict=True)
+    ]
+    paths = [write_record(store, record) for record in records]
+    _tell_of_unreadable(levels, store, say)
+    return RunResult(records, paths, computed)
+
+
+def _tell_of_unreadable(levels: list[list[Node]], store: Store, say: Say) -> None:
+    """Files that are left out are said on every run, also on one that reads nothing."""
+    for node in itertools.chain(*levels):
+        spec = node.spec(store) if node.stage == "manifest" else None
+        if spec is not None and store.has(spec.stage, spec.key):
+            found = store.description(spec.stage, spec.key)["result"]
+            if found["unreadable"]:
+                say(
+                    f"warning: {found['unreadable']} unreadable image files left out, "
+                    f"{found['count']} read: {store.artifact(spec.stage, spec.key)}/manifest.json"
+                )
+
+
+def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:
+    """Nodes of all levels that are not in the store, those whose inputs are missing included."""
+    for node in itertools.chain(*levels):
+        spec = node.spec(store)
+        if spec is None or not store.has(spec.stage, spec.key):
+            yield node
+
+
+def _missing(level: list[Node], store: Store) -> tuple[list[StageSpec], int]:
+    """Stages of a level to compute now, and how many cannot be because an input is missing."""
+    specs, blocked = [], 0
+    for node in level:
+        spec = node.spec(store)
+        if spec is not None and store.has(spec.stage, spec.key):
+            continue
+        if spec is None or not all(store.has(*needed) for needed in spec.inputs.values()):
+            blocked += 1
+        else:
+            specs.append(spec)
+    return _distinct(specs), blocked
+
+
+def _distinct(specs: list[StageSpec]) -> list[StageSpec]:
+    return list({spec.name: spec for spec in specs}.values())
+
+
+def _count(names: Iterator[str]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return list(counts.items())
+
+
+def _took(levels: list[list[Node]], store: Store) -> Took:
+    """What the stages of this suite took that are in the store already."""
+    took = Took()
+    for node in itertools.chain(*levels):
+        spec = node.spec(store)
+        if spec is not None and store.has(spec.stage, spec.key):
+            took.add(spec.stage, store.description(spec.stage, spec.key)["seconds"])
+    return took
+
+
+def _end(level: Level, say: Say, outcome: Outcome) -> None:
+    level.end(outcome)
+    say(_sentence(outcome))
+
+
+def _sentence(outcome: Outcome) -> str:
+    tail = f": {outcome.error}" if outcome.error else ""
+    return f"  {outcome.name} {outcome.status} after {outcome.seconds:.1f} s{tail}"

@@ -1,0 +1,1 @@
+"""How fast decoding and generation are."""

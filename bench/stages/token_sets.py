@@ -1,0 +1,108 @@
+"""Token ids, lengths and classes of a bank's images: what a generator learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from adatok_core.generator.sequences import Vocabulary
+from bench.allocators.learned import LearnedPolicy
+from bench.allocators.view import seen_of
+from bench.artifacts.bank import Bank
+from bench.artifacts.networks import load_policy, load_tokenizer
+from bench.config.length_distributions import whole_counts
+from bench.errors import UserError
+
+Classes = Literal["label", "objects"]
+_COLUMNS = {"label": "label", "objects": "complexity"}
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSet:
+    """Ids `[n, N]`, the first `lengths [n]` of which an image has, and its class `labels [n]`.
+
+    `names` are those of the classes that occur.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    labels: np.ndarray
+    names: dict[int, str]
+
+    def rows(self, rows: np.ndarray) -> TokenSet:
+        """These images alone, in this order."""
+        return replace(
+            self, ids=self.ids[rows], lengths=self.lengths[rows], labels=self.labels[rows]
+        )
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Where lengths come from: a `budget`, or a `policy` of the tokenizer's (artifacts)."""
+
+    budget: int | None
+    tokenizer: Path
+    policy: Path | None = None
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """All lengths that there may be."""
+        if self.budget is not None:
+            return (self.budget,)
+        return tuple(load_policy(self.policy)[1].candidates)
+
+    def of(self, bank: Bank, *, images: Path | None = None) -> np.ndarray:
+        """Lengths `[n]` of a bank's images; a policy may have to look at the `images`."""
+        bank.require_tokenizer(self.tokenizer)
+        if self.budget is not None:
+            return np.full(bank.about["images"]["count"], self.budget)
+        policy, config = load_policy(self.policy)
+        quantizer = None
+        if config.input == "quantized":
+            quantizer = load_tokenizer(self.tokenizer).quantizer
+        learned = LearnedPolicy(
+            policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
+        )
+        chosen = learned.allocate(seen_of(bank, images=images, parts=learned.sees)).chosen
+        return np.array(config.candidates)[chosen]
+
+
+def read_token_set(
+    bank: Bank, lengths: Lengths, *, classes: Classes, images: Path | None = None
+) -> TokenSet:
+    """The token set of a bank.
+
+    Raises:
+        UserError: the bank has no ids, or is of another tokenizer; images without a class.
+    """
+    if not (bank.path / "ids.npy").is_file():
+        raise UserError(f"{bank.path}: holds no ids.npy to learn from; remove it to have it made")
+    table = bank.table().iloc[:: len(bank.budgets)]
+    labels = table[_COLUMNS[classes]].to_numpy()
+    if not np.all(labels >= 0) or np.any(labels != np.floor(labels)):
+        raise UserError(f"{bank.path}: images without a class; set generation.classes to label")
+    labels = labels.astype(np.int64)
+    named = [f"{n} objects" for n in labels] if classes == "objects" else table["label_name"]
+    return TokenSet(
+        np.asarray(bank.array("ids")),
+        lengths.of(bank, images=images),
+        labels,
+        dict(zip(labels.tolist(), map(str, named), strict=True)),
+    )
+
+
+def vocabulary_of(
+    lengths: Lengths, *, kind: Literal["fixed", "end_token", "length_token"], classes: int
+) -> Vocabulary:
+    """The vocabulary of sequences of the tokenizer's ids."""
+    codes = load_tokenizer(lengths.tokenizer).quantizer.codebook_size
+    return Vocabulary(codes=codes, budgets=lengths.budgets, lengths=kind, classes=classes)
+
+
+def classes_in_proportion(labels: np.ndarray, count: int) -> np.ndarray:
+    """Classes `[count]` in the proportions of `labels`, as exactly as whole images can be."""
+    values, counts = np.unique(labels, return_counts=True)
+    return np.repeat(values, whole_counts(counts / len(labels), count))

@@ -1,0 +1,1 @@
+"""The store of artifacts, and computing a stage into it."""

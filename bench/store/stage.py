@@ -1,0 +1,175 @@
+"""One stage: its specification, and how it is computed into the store, once."""
+
+from __future__ import annotations
+
+import functools
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.files import content_key, write_json
+from bench.store.machine import sampled
+from bench.store.progress import Teller
+from bench.store.provenance import provenance
+from bench.store.store import DISK_ERRORS, Store, disk_error
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one stage asks for: CPU threads, a share of a GPU, and where it computes."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage whose inputs are known: the unit that executors run.
+
+    `config` and `inputs` (name -> `[stage, key]`) make the key; `runtime` holds what may differ
+    between machines without changing the result, such as paths.
+    """
+
+    stage: str
+    version: int
+    config: dict[str, Any]
+    inputs: dict[str, tuple[str, str]]
+    runtime: dict[str, Any]
+    resources: Resources
+
+    @property
+    def key(self) -> str:
+        """Hash of the stage's name, version, resolved config and inputs' keys."""
+        identity = [self.stage, self.version, self.config, self.inputs]
+        return content_key(identity)
+
+    @property
+    def name(self) -> str:
+        """`stage-key`, for locks, logs and trials."""
+        return f"{self.stage}-{self.key}"
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage's function may use. It writes its artifact into `work`."""
+
+    spec: StageSpec
+    inputs: dict[str, Path]
+    work: Path
+
+    @functools.cached_property
+    def _teller(self) -> Teller:
+        return Teller(self.work)
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Tell whoever watches how far the stage is; calls may be frequent.
+
+        The note says of what: `images`, `steps, loss 0.01`.
+        """
+        self._teller.tell(done, total, note)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
+
+    name: str
+    status: str
+    seconds: float = 0.0
+    error: str = ""
+    fatal: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for crossing processes."""
+        return asdict(self)
+
+
+StageFunction = Callable[[StageContext], dict[str, Any]]
+
+
+def compute(store: Store, spec: StageSpec, functions: dict[str, StageFunction]) -> Outcome:
+    """Compute a stage unless its artifact exists, waiting for whoever is computing it already.
+
+    Bad input (`UserError`) and a disk that cannot be written are fatal; any other error fails the
+    stage and is remembered in the store.
+    """
+    started = time.perf_counter()
+
+    def outcome(status: str, error: str = "", fatal: bool = False) -> Outcome:
+        return Outcome(spec.name, status, time.perf_counter() - started, error, fatal)
+
+    try:
+        with store.locked(spec.name):
+            if store.has(spec.stage, spec.key):
+                return outcome("cached")
+            try:
+                _compute(store, spec, functions[spec.stage])
+            except Exception as error:
+                if isinstance(error, UserError) or _is_disk_error(error):
+                    raise
+                message = f"{type(error).__name__}: {error}".splitlines()[0]
+                store.record_failure(spec.stage, spec.key, message)
+                return outcome("failed", message)
+        return outcome("computed")
+    except UserError as error:
+        return outcome("failed", str(error), fatal=True)
+    except OSError as error:
+        return outcome("failed", str(disk_error(store.root, error)), fatal=True)
+
+
+def _is_disk_error(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in DISK_ERRORS
+
+
+def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
+    work = store.work(spec.stage, spec.key)
+    work.mkdir(parents=True, exist_ok=True)
+    attempts = _begin_attempt(work)
+    inputs = {name: store.artifact(stage, key) for name, (stage, key) in spec.inputs.items()}
+    began = time.perf_counter()
+    with sampled() as samples:
+        result = function(StageContext(spec, inputs, work))
+    (work / "progress.json").unlink(missing_ok=True)
+    (work / "attempts.json").unlink()
+    store.publish(
+        spec.stage,
+        spec.key,
+        {
+            "stage": spec.stage,
+            "key": spec.key,
+            "version": spec.version,
+            "config": spec.config,
+            "inputs": {name: list(of) for name, of in spec.inputs.items()},
+            "runtime": spec.runtime,
+            "resources": asdict(spec.resources),
+            "result": result,
+            "attempts": attempts,
+            "seconds": time.perf_counter() - began,
+            "peak_memory_bytes": peak_memory_bytes(),
+            "system": samples,
+            "provenance": provenance(),
+        },
+    )
+
+
+def _begin_attempt(work: Path) -> list[str]:
+    """Note this attempt's start beside the earlier, interrupted ones: all starting times."""
+    path = work / "attempts.json"
+    attempts = json.loads(path.read_text("utf-8")) if path.exists() else []
+    attempts.append(datetime.now(UTC).isoformat(timespec="seconds"))
+    write_json(path, attempts)
+    return attempts
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident set of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,241 @@
+"""A suite: a YAML file whose arms expand to cells, each a fully resolved configuration."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bench.config.cell import CellConfig
+from bench.config.settings import parse, read_yaml
+from bench.errors import UserError, suggestion
+from bench.store.stage import Resources
+from bench.suite.cells import BudgetReference, Cell
+from bench.suite.references import sources_same, sources_where
+
+StageName = Literal[
+    "manifest",
+    "data",
+    "tokenizer",
+    "bank",
+    "policy",
+    "png_sizes",
+    "evaluation",
+    "generator",
+    "samples",
+    "throughput",
+]
+STAGES: tuple[StageName, ...] = get_args(StageName)
+DEVICE_STAGES = ("tokenizer", "bank", "generator", "samples", "throughput")
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A named part of the matrix: overrides by dotted path, and lists of values to sweep."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    set: dict[str, Any] = field(default_factory=dict)
+    sweep: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResources:
+    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given."""
+
+    __pydantic_config__ = _STRICT
+
+    cpus: int = 1
+    gpus: float | None = None
+
+    def __post_init__(self):
+        if self.cpus < 1:
+            raise ValueError("cpus: must be 1 or more")
+        if self.gpus is not None and self.gpus <= 0:
+            raise ValueError("gpus: must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteFile:
+    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`."""
+
+    __pydantic_config__ = _STRICT
+
+    suite: str
+    question: str
+    base: dict[str, Any]
+    arms: list[Arm]
+    device: Literal["cpu", "cuda"] = "cpu"
+    resources: dict[StageName, StageResources] = field(default_factory=dict)
+    reports: list[str] = field(default_factory=list)
+    reference_arm: str | None = None
+
+    def __post_init__(self):
+        if not self.suite.replace("_", "").replace("-", "").isalnum():
+            raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
+        if not self.arms:
+            raise ValueError("arms: a suite needs at least one")
+        names = [arm.name for arm in self.arms]
+        if self.reference_arm is not None and self.reference_arm not in names:
+            raise ValueError(
+                f"reference_arm: '{self.reference_arm}' is no arm of this suite"
+                f"{suggestion(self.reference_arm, names)}"
+            )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite's cells and how they are to be run."""
+
+    name: str
+    question: str
+    path: Path
+    cells: tuple[Cell, ...]
+    resources: dict[str, Resources]
+    reports: tuple[str, ...]
+    reference_arm: str | None = None
+
+
+def read_suite_file(path: Path) -> SuiteFile:
+    """The keys of a suite's file, those that it extends included; cells are not looked at.
+
+    Raises:
+        UserError: the first thing that is wrong, naming the file and the key.
+    """
+    return parse(SuiteFile, _extended(path), where=str(path))
+
+
+def load_suite(path: str | Path) -> Suite:
+    """Read, check and expand a suite.
+
+    Raises:
+        UserError: the first thing that is wrong, naming the file and the key.
+    """
+    path = Path(path)
+    file = read_suite_file(path)
+    names = [arm.name for arm in file.arms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: arms: '{name}' is given twice; rename one")
+    cells: list[Cell] = []
+    for arm in file.arms:
+        cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
+    _refuse_twins(path, cells)
+    resources = {stage: _resources(stage, file, where=str(path)) for stage in STAGES}
+    return Suite(
+        name=file.suite,
+        question=" ".join(file.question.split()),
+        path=path,
+        cells=tuple(cells),
+        resources=resources,
+        reports=tuple(file.reports),
+        reference_arm=file.reference_arm,
+    )
+
+
+def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a suite's file, on top of those of the file that it `extends`.
+
+    `set` overrides the base settings by dotted path; any other key replaces the other file's.
+    """
+    raw = read_yaml(path)
+    if "extends" not in raw:
+        return raw
+    if path.resolve() in below:
+        raise UserError(f"{path}: extends: leads back to this file; remove one of the links")
+    if not isinstance(raw["extends"], str):
+        raise UserError(f"{path}: extends: give the path of a suite's YAML file")
+    try:
+        other = _extended(path.parent / raw.pop("extends"), (*below, path.resolve()))
+    except UserError as error:
+        raise UserError(f"{path}: extends: {error}") from None
+    changes = raw.pop("set", {})
+    if not isinstance(changes, dict):
+        raise UserError(f"{path}: set: give settings by dotted path, as an arm does")
+    merged = {**other, **raw}
+    base = merged.get("base")
+    for dotted, value in changes.items() if isinstance(base, dict) else ():
+        _assign(base, str(dotted), value, where=f"{path}: set")
+    return merged
+
+
+def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
+    """What a stage asks for; only training and decoding ever use the device."""
+    asked = file.resources.get(stage, StageResources())
+    if stage not in DEVICE_STAGES or file.device == "cpu":
+        if asked.gpus:
+            reason = "device is cpu" if stage in DEVICE_STAGES else "this stage runs on the CPU"
+            raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
+        return Resources(asked.cpus)
+    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
+
+
+def _expand(
+    arm: Arm, base: dict[str, Any], earlier: list[Cell], names: list[str], *, where: str
+) -> list[Cell]:
+    cells = []
+    for values in itertools.product(*arm.sweep.values()):
+        swept = dict(zip(arm.sweep, values, strict=True))
+        raw = copy.deepcopy(base)
+        for dotted, value in {**arm.set, **swept}.items():
+            _assign(raw, dotted, value, where=where)
+        cells.append(_cell(arm.name, raw, swept, earlier, names, where=where))
+    if not cells:
+        raise UserError(f"{where}: sweep: a list of values is empty")
+    return cells
+
+
+def _assign(raw: dict[str, Any], dotted: str, value: Any, *, where: str) -> None:
+    """Set a value by dotted path; a mapping replaces what was there, whole."""
+    *parents, last = dotted.split(".")
+    for name in parents:
+        if raw.get(name) is None:
+            raw[name] = {}
+        raw = raw[name]
+        if not isinstance(raw, dict):
+            raise UserError(f"{where}: {dotted}: '{name}' is a value and holds no keys")
+    raw[last] = copy.deepcopy(value)
+
+
+def _cell(
+    arm: str,
+    raw: dict[str, Any],
+    swept: dict[str, Any],
+    earlier: list[Cell],
+    names: list[str],
+    *,
+    where: str,
+) -> Cell:
+    tokenizer = raw.get("tokenizer")
+    budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
+    if not isinstance(budgets, dict):
+        return Cell(arm, parse(CellConfig, raw, where=where), swept)
+    at = f"{where}: tokenizer.budgets"
+    reference = parse(BudgetReference, budgets, where=at)
+    if isinstance(raw.get("bank"), dict) and raw["bank"].get("budgets") is not None:
+        raise UserError(
+            f"{where}: bank.budgets: cannot be given where the tokenizer's budget is not known "
+            "yet; set it to null"
+        )
+    if raw.get("generation") is not None or raw.get("throughput") is not None:
+        raise UserError(f"{at}: a generator's tokenizer needs budgets that are known; list them")
+    sources = sources_where(reference, earlier, names, where=at)
+    largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
+    stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}
+    config = parse(CellConfig, stand_in, where=where)
+    sources = sources_same(reference, sources, earlier, asdict(config), where=at)
+    return Cell(arm, config, swept, reference, sources)
+
+
+def _refuse_twins(path: Path, cells: list[Cell]) -> None:
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        twin = seen.setdefault(cell.key, cell)
+        if twin is not cell:
+            raise UserError(
+                f"{path}: '{twin.label}' and '{cell.label}' are the same cell; remove one"
+            )

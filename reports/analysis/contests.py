@@ -1,0 +1,163 @@
+"""Adaptive allocations set against tokenizers that were trained for their mean length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.allocators.allocation import lower_hull
+from reports.analysis.allocators import allocator_words, control_words
+from reports.analysis.groups import (
+    Group,
+    Record,
+    group_by_seed,
+    has_collapsed,
+    is_allocation,
+    is_elastic,
+    is_reconstruction,
+    repetition_seed,
+    setting,
+    tokenizer_identity,
+)
+from reports.analysis.systems import System, control_of, moved, system_of
+
+CONTROLS = ("fixed", "agnostic", "shuffled", "oracle")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One arm of fixed lengths, and the allocations that its lengths come from.
+
+    `path` is the seed that pairs the two: the training's, unless another one varies. `lengths` are
+    of the finished tokenizers, by seed; `planned` are all seeds of the arm, `elastic` the curves
+    of the adaptive side's tokenizers, `others` further allocations on them.
+    """
+
+    label: str
+    path: str
+    planned: tuple[Any, ...]
+    lengths: dict[Any, int]
+    adaptive: System
+    fixed: System
+    allocations: tuple[Record, ...]
+    elastic: dict[Any, Record]
+    others: tuple[Group, ...]
+
+    @property
+    def paired(self) -> list[Any]:
+        """Seeds that have both sides."""
+        return [seed for seed in self.lengths if seed in self.adaptive.metrics]
+
+    @property
+    def collapsed(self) -> list[Any]:
+        """Seeds with a policy that gives all images one budget."""
+        return [setting(r, self.path) for r in self.allocations if has_collapsed(r)]
+
+    def equal_tokens(self, metric: str) -> System:
+        """The adaptive side in one metric, moved to exactly the fixed length's tokens.
+
+        By as much as the best mixture of fixed budgets of the same tokenizer changes between the
+        two. Seeds whose curve or length is not known are left out.
+        """
+
+        def by(seed: Any, value: float) -> float | None:
+            if seed not in self.lengths or seed not in self.elastic:
+                return None
+            tokens = self.adaptive.values("mean_tokens")[seed]
+            change = _curve_change(self.elastic[seed], self._candidates, metric,
+                                   tokens, self.lengths[seed])  # fmt: skip
+            return None if change is None else value + change
+
+        return moved(self.adaptive, metric, by)
+
+    @property
+    def _candidates(self) -> Sequence[int] | None:
+        record = self.allocations[0]
+        of_policy = setting(record, "policy.candidates")
+        return of_policy or setting(record, "allocator.candidates")
+
+    def control(self, name: str) -> System:
+        """A control of the adaptive side."""
+        return control_of(control_words(name), name, self.allocations, path=self.path)
+
+    def controls(self) -> list[System]:
+        """All controls of the adaptive side, the four that every allocation has first."""
+        found = dict.fromkeys(name for r in self.allocations for name in r["controls"])
+        names = [name for name in CONTROLS if name in found]
+        return [self.control(name) for name in (*names, *(n for n in found if n not in names))]
+
+    def rivals(self) -> list[System]:
+        """The further allocations on the same tokenizers."""
+        names = [allocator_words(group.records[0]) for group in self.others]
+        return [
+            system_of(
+                name if names.count(name) == 1 else group.label, group.records, path=self.path
+            )
+            for name, group in zip(names, self.others, strict=True)
+        ]
+
+
+def contests(records: list[Record]) -> list[Contest]:
+    """One for each arm whose length comes from the mean budget of others; some may lack results."""
+    records = [record for record in records if is_reconstruction(record)]
+    waiting = group_by_seed([record for record in records if record.get("length_from")])
+    return [found for group in waiting if (found := _contest(group, records)) is not None]
+
+
+def _contest(group: Group, records: list[Record]) -> Contest | None:
+    done = [record for record in records if record["status"] == "done"]
+    reference, path = group.records[0]["length_from"], repetition_seed(group.records)
+    sources = [record for record in done if _is_source(record, reference)]
+    if not sources:
+        return None
+    fixed = [record for record in group.records if record["status"] == "done"]
+    tokenizers = [tokenizer_identity(record) for record in sources]
+    on_them = [r for r in done if is_allocation(r) and tokenizer_identity(r) in tokenizers]
+    others = [record for record in on_them if record not in sources]
+    elastic = {
+        setting(record, path): record
+        for record in done
+        if is_elastic(record) and tokenizer_identity(record) in tokenizers
+    }
+    return Contest(
+        label=f"{reference['mean_budget_of']} against {group.label}",
+        path=path,
+        planned=tuple(dict.fromkeys(setting(record, path) for record in group.records)),
+        lengths={setting(r, path): setting(r, "tokenizer.budgets")[0] for r in fixed},
+        adaptive=system_of(allocator_words(sources[0]), sources, path=path),
+        fixed=system_of("trained for that length", fixed, path=path),
+        allocations=tuple(sources),
+        elastic=elastic,
+        others=tuple(group_by_seed(others)),
+    )
+
+
+def _is_source(record: Record, reference: dict[str, Any]) -> bool:
+    return (
+        record["arm"] == reference["mean_budget_of"]
+        and is_allocation(record)
+        and all(setting(record, path) == value for path, value in reference["where"].items())
+    )
+
+
+def _curve_change(
+    elastic: Record, candidates: Sequence[int] | None, metric: str, start: float, end: float
+) -> float | None:
+    """How the best mixture of fixed budgets changes from `start` to `end` tokens."""
+    rows = [
+        row
+        for row in elastic["curve"]
+        if row.get("trained", True) and (candidates is None or row["budget"] in candidates)
+    ]
+    if not rows or any(row.get(metric) is None for row in rows):
+        return None
+    budgets = np.array([row["budget"] for row in rows], dtype=np.float64)
+    values = np.array([row[metric] for row in rows], dtype=np.float64)
+    if not budgets[0] <= min(start, end) <= max(start, end) <= budgets[-1]:
+        return None
+    hull = lower_hull(budgets, values)
+    at_end, at_start = np.interp([end, start], budgets[hull], values[hull])
+    return float(at_end - at_start)

@@ -1,0 +1,125 @@
+"""The records of the suites that a report is about, in order, and apart by their protocols."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError, suggestion
+from bench.records.reading import read_records
+from bench.suite.loading import load_suite
+from reports.analysis.groups import Record, is_allocation
+from reports.analysis.kinds import reconstructions
+
+_YAML = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Records of one suite that may stand in one table; `notes` say what is missing or apart.
+
+    `name` is the suite's, with the protocol where its cells have several; it names the folders.
+    """
+
+    name: str
+    suite: str
+    question: str
+    records: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> list[Record]:
+        """Records with a result."""
+        return [record for record in self.records if record["status"] == "done"]
+
+    @property
+    def unfinished(self) -> list[Record]:
+        """Records of cells that failed, were stopped, or have not run."""
+        return [record for record in self.records if record["status"] != "done"]
+
+    @property
+    def protocol_hash(self) -> str | None:
+        """Of the cells that reconstruct images, else of those that generate; None without any."""
+        hashes = [r.get("protocol_hash") for r in (*reconstructions(self.done), *self.done)]
+        return next(filter(None, hashes), None)
+
+
+def read_parts(names: Sequence[str], store: Path) -> list[Part]:
+    """The parts of all suites, those of one protocol side by side.
+
+    Args:
+        names: suites, by name or YAML file. A file also gives the cells' order, and leaves out
+            records of cells that it no longer has.
+        store: where suites have their records.
+
+    Raises:
+        UserError: a suite is named twice or has no records, or one of them cannot be read.
+    """
+    parts: list[Part] = []
+    for text in names:
+        found = _read_suite(text, store)
+        if found[0].suite in [part.suite for part in parts]:
+            raise UserError(f"{text}: suite '{found[0].suite}' is named twice; name it once")
+        parts += found
+    hashes = list(dict.fromkeys(part.protocol_hash for part in parts))
+    return sorted(parts, key=lambda part: hashes.index(part.protocol_hash))
+
+
+def _read_suite(text: str, store: Path) -> list[Part]:
+    suite = load_suite(text) if text.endswith(_YAML) else None
+    name = suite.name if suite else text
+    folder = store / "records" / name
+    if not folder.is_dir():
+        known = sorted(path.name for path in (store / "records").glob("*"))
+        raise UserError(
+            f"{text}: suite '{name}' has no records in {store}; run it first, or give --store"
+            f"{suggestion(name, known)}"
+        )
+    records = sorted(read_records(folder), key=_order)
+    notes: list[str] = []
+    if suite is not None:
+        places = {cell.key: place for place, cell in enumerate(suite.cells)}
+        kept = [record for record in records if record["cell_key"] in places]
+        if not kept:
+            raise UserError(f"{text}: no cell of it has a record in {folder}; run it first")
+        notes += _notes(len(suite.cells) - len(kept), len(records) - len(kept))
+        records = sorted(kept, key=lambda record: places[record["cell_key"]])
+    return _apart(name, records, tuple(notes))
+
+
+def _notes(missing: int, others: int) -> list[str]:
+    notes = []
+    if missing:
+        notes.append(f"{missing} cells of the suite have no record yet")
+    if others:
+        notes.append(f"left out: {others} records of cells that the suite no longer has")
+    return notes
+
+
+def _order(record: Record) -> Any:
+    """Reference arm first, tokenizers before allocations, then by label, numbers as numbers."""
+    digits = re.split(r"(\d+\.?\d*)", record["label"])
+    natural = [(0, float(p), "") if i % 2 else (1, 0.0, p) for i, p in enumerate(digits)]
+    return record["arm"] != record.get("reference_arm"), is_allocation(record), natural
+
+
+def _apart(name: str, records: list[Record], notes: tuple[str, ...]) -> list[Part]:
+    """One part per protocol of the reconstructions; all other records go with the first."""
+    question = records[0]["question"]
+    known = reconstructions([r for r in records if r["status"] == "done"])
+    of_cell = {record["cell_key"]: record["protocol_hash"] for record in known}
+    hashes = list(dict.fromkeys(of_cell.values()))
+    if len(hashes) < 2:
+        return [Part(name, name, question, tuple(records), notes)]
+    about = f"cells of this suite have {len(hashes)} protocols and are shown apart"
+    parts = []
+    for place, one in enumerate(hashes):
+        members = tuple(
+            record for record in records if of_cell.get(record["cell_key"], hashes[0]) == one
+        )
+        part_notes = (about, *notes) if place == 0 else (about,)
+        parts.append(Part(f"{name}-{one[:8]}", name, question, members, part_notes))
+    return parts

@@ -1,0 +1,145 @@
+"""What is compared over training seeds: a system's metrics, and its differences to another's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.statistics.intervals import (
+    PairedDifference,
+    StudentInterval,
+    holm,
+    paired_difference,
+    student_interval,
+)
+from reports.analysis.groups import Record, has_collapsed, is_allocation, setting
+
+# All are the better the lower they are.
+DISTANCES = {
+    "mse": "distortion (MSE)",
+    "perceptual": "perceptual distance",
+    "rfid": "rFID",
+    "fd_lite0": "FD (Lite0)",
+    "fd_lite1": "FD (Lite1)",
+}
+PRIMARY = "mse"
+LEVEL = 0.05
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class System:
+    """Metrics by training seed; several of one seed, such as policies, count as their mean."""
+
+    label: str
+    metrics: dict[Any, list[Metrics]]
+
+    def values(self, name: str) -> dict[Any, float]:
+        """A metric by seed; seeds where one of the cells has no finite value are left out."""
+        found = {}
+        for seed, each in self.metrics.items():
+            values = [metrics.get(name) for metrics in each]
+            if values and all(value is not None and math.isfinite(value) for value in values):
+                found[seed] = sum(values) / len(values)
+        return found
+
+    def interval(self, name: str) -> StudentInterval | None:
+        """Student interval over seeds; None where no seed has a value."""
+        values = self.values(name)
+        return student_interval(list(values.values())) if values else None
+
+
+def system_of(label: str, records: Iterable[Record], *, path: str) -> System:
+    """The system of these cells, by the seed at `path`; a collapsed allocation has skill 0."""
+    metrics: dict[Any, list[Metrics]] = {}
+    for record in records:
+        values = dict(record["metrics"])
+        if is_allocation(record) and has_collapsed(record):
+            values["allocation_skill"] = 0.0
+        metrics.setdefault(setting(record, path), []).append(values)
+    return System(label, metrics)
+
+
+def control_of(label: str, name: str, records: Iterable[Record], *, path: str) -> System:
+    """The system of one control of these allocations; cells without it are left out."""
+    metrics: dict[Any, list[Metrics]] = {}
+    for record in records:
+        if name in record["controls"]:
+            metrics.setdefault(setting(record, path), []).append(record["controls"][name])
+    return System(label, metrics)
+
+
+def shown_distances(systems: Sequence[System]) -> list[str]:
+    """Distances of which any system has a value; Lite0 only where there is no rFID."""
+    known = [name for name in DISTANCES if any(system.values(name) for system in systems)]
+    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`ours` minus `theirs` in one metric, paired by seed; `p` is corrected by Holm.
+
+    `paired` is None where no seed has a value of both. Shares are of `whole`.
+    """
+
+    metric: str
+    ours: dict[Any, float]
+    theirs: dict[Any, float]
+    paired: PairedDifference | None
+    whole: float
+    p: float
+
+    @property
+    def seeds(self) -> list[Any]:
+        """Seeds that have a value of both."""
+        return [seed for seed in self.ours if seed in self.theirs]
+
+    def share(self) -> StudentInterval | None:
+        """The difference and its interval as shares."""
+        if self.paired is None:
+            return None
+        values = (self.paired.mean, self.paired.low, self.paired.high)
+        return StudentInterval(*(value / self.whole for value in values), self.paired.n)
+
+    def shares(self) -> dict[Any, float]:
+        """The difference of each seed as a share."""
+        return {seed: (self.ours[seed] - self.theirs[seed]) / self.whole for seed in self.seeds}
+
+    @property
+    def direction(self) -> int:
+        """-1 or 1 where the difference is significant, and its sign; else 0."""
+        if self.paired is None or not self.p <= LEVEL:
+            return 0
+        return int(math.copysign(1, self.paired.mean))
+
+
+def difference(
+    ours: System, theirs: System, metric: str, *, whole: float | None = None
+) -> Difference:
+    """One difference, its `p` not corrected; `whole` is the mean of `theirs` unless given."""
+    a, b = ours.values(metric), theirs.values(metric)
+    common = [seed for seed in a if seed in b]
+    if not common:
+        return Difference(metric, a, b, None, math.nan, math.nan)
+    paired = paired_difference(a, b)
+    if whole is None:
+        whole = sum(b[seed] for seed in common) / len(common)
+    return Difference(metric, a, b, paired, whole, paired.p)
+
+
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """A family of differences with Holm's `p`."""
+    adjusted = holm([one.p for one in differences])
+    return [replace(one, p=p) for one, p in zip(differences, adjusted, strict=True)]
+
+
+def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -> System:
+    """The system with its metric changed to `by(seed, value)`; without it where that is None."""
+    metrics = {}
+    for seed, value in system.values(name).items():
+        changed = by(seed, value)
+        if changed is not None:
+            metrics[seed] = [{name: changed}]
+    return System(system.label, metrics)

@@ -1,0 +1,212 @@
+"""Arms against the suite's reference arm: paired differences, seed by seed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.metrics.metric_info import METRICS
+from bench.records.report_plugins import Report
+from bench.statistics.intervals import PairedDifference
+from reports.analysis.allocations import natural
+from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
+from reports.analysis.groups import (
+    Group,
+    Record,
+    done_records,
+    group_by_seed,
+    is_allocation,
+    is_policy,
+)
+from reports.figures.allocation_skill import skill
+from reports.figures.prefix_curves import mean_over_budgets
+from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
+from reports.paper.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
+from reports.paper.text import caption, page, unfinished
+
+TOKENIZERS, POLICIES = "tokenizers", "policies"
+TOKENS = "mean_tokens"
+METRICS_OF = {
+    TOKENIZERS: ("psnr", "perceptual", "rfid", "fd_lite0"),
+    POLICIES: ("allocation_skill", "mse", TOKENS),
+}
+SHOWN = ("better", "worse", "fewer", "more")
+COLUMNS = [
+    *("of", "metric", "system", "against", "kind", "seed"),
+    *("difference", "low", "high", "n", "p_holm", "verdict"),
+]
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `ablation_bars.png`, `.pdf` and `.csv`.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    done, notes = done_records(records), unfinished(records)
+    arm = reference_arm(records)
+    if arm is None:
+        why = "Ablation: not drawn, the suite names no reference_arm to set the others against"
+        return Report(text=page(why, notes))
+    data = ablation_data(done, arm)
+    if data.empty:
+        why = f"Ablation: not drawn, no arm has results of the same seeds as reference arm '{arm}'"
+        return Report(text=page(why, notes))
+    files = render(folder, "ablation_bars", data, draw)
+    title = f"Differences to arm '{arm}'"
+    return Report(files, page(notes) if notes else "", title, _alt(data, arm))
+
+
+def _alt(data: pd.DataFrame, arm: str) -> str:
+    first = data["metric"].iloc[0]
+    means = data[(data["kind"] == "mean") & (data["metric"] == first)]
+    words = means["verdict"].value_counts()
+    counts = ", ".join(f"{count} {word}" for word, count in words.items())
+    largest = means.loc[means["difference"].abs().idxmax()]
+    unit = METRICS[first].unit
+    return (
+        f"Differences to arm '{arm}', paired by seed, in {METRICS[first].title}: {counts} at 5 % "
+        f"after Holm. The largest is {largest['difference']:+.3g}{' ' + unit if unit else ''}: "
+        f"{largest['system']}."
+    )
+
+
+def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    Differences are in the metric's own direction; of tokenizers they are means over the budgets
+    that both have. `kind` is `seed` or `mean`, whose interval is the paired Student's and whose p
+    is corrected by Holm over the systems of a metric. Mean tokens are `fewer` or `more`.
+    """
+    rows: list[tuple[Any, ...]] = []
+    policies = [record for record in records if is_policy(record)]
+    tokenizers = [record for record in records if not is_allocation(record)]
+    for of, members in ((TOKENIZERS, tokenizers), (POLICIES, policies)):
+        groups = sorted(group_by_seed(members), key=lambda group: natural(group.label))
+        for metric in METRICS_OF[of]:
+            for one in _improvements(groups, arm, of, metric):
+                rows += _rows(of, metric, one)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _improvements(groups: list[Group], arm: str, of: str, metric: str) -> list[Comparison]:
+    """Comparisons in which larger is better, as verdicts need it."""
+    sign = _sign(metric)
+
+    def measure(group: Group, reference: Group) -> Any:
+        value = _measure(of, metric)(group, reference)
+
+        def improvement(record: Record) -> float | None:
+            known = value(record)
+            return None if known is None else sign * known
+
+        return improvement
+
+    return compare(groups, arm, measure)
+
+
+def _measure(of: str, metric: str) -> Measure:
+    if of == TOKENIZERS:
+        return mean_over_budgets(metric)
+    if metric == "allocation_skill":
+        return lambda group, reference: skill
+    return lambda group, reference: lambda record: record["metrics"].get(metric)
+
+
+def _sign(metric: str) -> int:
+    return 1 if METRICS[metric].higher_is_better else -1
+
+
+def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
+    over = one.difference
+    if over is None:
+        return []
+    sign, point = _sign(metric), (of, metric, one.label, one.reference)
+    nothing = (math.nan, math.nan, 1, math.nan, "")
+    rows = [("seed", seed, sign * value, *nothing) for seed, value in one.by_seed.items()]
+    low, high = sorted((sign * over.low, sign * over.high))
+    verdict = one.verdict
+    if metric == TOKENS:
+        verdict = {"better": "fewer", "worse": "more"}.get(verdict, verdict)
+    rows.append(("mean", None, sign * over.mean, low, high, over.n, one.p, verdict))
+    return [(*point, *row) for row in rows]
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: a block of panels for tokenizers, one for policies; a panel per metric."""
+    kinds = list(data["of"].unique())
+    limit = 1.6 if width_inches() > COLUMN_INCHES else 1.1
+    room = width_inches() - min(limit, LETTER_INCHES * data["system"].str.len().max())
+    across = max(1, min(int(room / 1.5), data.groupby("of")["metric"].nunique().max()))
+    lines = []
+    for of in kinds:
+        metrics = list(data[data["of"] == of]["metric"].unique())
+        lines += [(of, metrics[at : at + across]) for at in range(0, len(metrics), across)]
+    labels = {name: wrapped(name, limit) for name in data["system"].unique()}
+    row_inches = max(0.24, 0.13 * max(label.count("\n") + 1 for label in labels.values()) + 0.05)
+    heights = [row_inches * data[data["of"] == of]["system"].nunique() + 0.5 for of, _ in lines]
+    figure = new_figure(sum(heights))
+    grid = figure.subplots(len(lines), across, squeeze=False, height_ratios=heights)
+    for row, (of, metrics) in zip(grid, lines, strict=True):
+        here = data[data["of"] == of]
+        systems = list(here["system"].unique())
+        for axes, metric in zip(row, metrics, strict=False):
+            _draw_panel(axes, here[here["metric"] == metric], systems)
+            info = METRICS[metric]
+            unit = f" ({info.unit})" if info.unit and metric != TOKENS else ""
+            direction = "neither way is better" if metric == TOKENS else info.direction
+            axes.set_xlabel(f"{info.title}{unit}\n{direction}")
+            axes.set_yticks(range(len(systems)), [])
+        row[0].set_yticklabels([labels[system] for system in systems], linespacing=0.9)
+        for axes in row[len(metrics) :]:
+            axes.remove()
+    _legend(figure, data)
+    return figure
+
+
+def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
+    axes.axvline(0, color=INK, lw=0.8, zorder=2)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(systems) - 0.5, -0.5)
+    for row in shown.itertuples():
+        y = systems.index(row.system)
+        if row.kind == "seed":
+            axes.plot(row.difference, y, ".", color=INK, ms=3, mew=0, zorder=5)
+            continue
+        shown_difference = row.verdict in ("better", "worse")  # of tokens neither is
+        color = PALETTE[0] if row.verdict == "better" else PALETTE[1]
+        style = {"color": color if shown_difference else QUIET, "alpha": 0.45}
+        axes.barh(y, row.difference, height=0.66, **style, zorder=1)
+        if row.n > 1:
+            bars = [[row.difference - row.low], [row.high - row.difference]]
+            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
+            axes.errorbar([row.difference], [y], xerr=bars, **line)
+    axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=4)
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4))
+
+
+def _legend(figure: Any, data: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    words = set(data["verdict"])
+    handles: list[Any] = [
+        Patch(color=color, alpha=0.45, label=label)
+        for color, label, known in (
+            (PALETTE[0], "better", "better" in words),
+            (PALETTE[1], "worse", "worse" in words),
+            (QUIET, "no difference shown", bool(words - {"", *SHOWN})),
+        )
+        if known
+    ]
+    handles.append(Line2D([], [], color=INK, marker=".", ms=3, ls="", label="one seed"))
+    against = ", ".join(f"'{name}'" for name in dict.fromkeys(data["against"]))
+    several = (data["n"] > 1).any()
+    test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
+    title = f"differences to {against}\n" + (f"lines: {test}" if several else "one seed each")
+    legend_below(figure, handles=handles, title=title)

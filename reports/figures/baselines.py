@@ -1,0 +1,176 @@
+"""All tokenizers with all allocators: a table, the agreement of its metrics, and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.records.report_plugins import Report
+from bench.records.tables import as_text
+from reports.analysis.entries import NEAR, Entry, asked_tokens, entries, tied_with_best
+from reports.analysis.groups import Record, done_records
+from reports.analysis.rankings import agreements
+from reports.analysis.systems import DISTANCES, PRIMARY
+from reports.figures.baselines_figure import baselines_data, draw
+from reports.paper.drawing import render, write_csv
+from reports.paper.shares import show_significant
+from reports.paper.text import page, show_half, show_interval, unfinished
+
+OF_ITS_TOKENIZER, OF_ALL = "*", "+"
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `baselines.png`, `.pdf` and `.csv`; `baselines.txt` and `baselines_table.csv` beside.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    done, failed = done_records(records), unfinished(records)
+    if not done:
+        return Report(text=page("Baselines: nothing has a result yet", failed))
+    found, tokens = entries(records), asked_tokens(records)
+    protocol = done[0]["protocol"]
+    heading = [
+        records[0]["question"],
+        f"{protocol['images_count']} validation images of {protocol['resolution']} px, protocol "
+        f"{done[0]['protocol_hash']}",
+    ]
+    text = page(heading, _table(found, tokens), _rankings(found, tokens), failed)
+    files = render(folder, "baselines", baselines_data(found, done), draw)
+    files.append(write_csv(folder, "baselines_table", table_data(found)))
+    path = folder / "baselines.txt"
+    path.write_text(text, encoding="utf-8")
+    return Report([*files, path], text, "Tokenizers crossed with allocators", _alt(found))
+
+
+def _alt(found: list[Entry]) -> str:
+    about = "Distortion against mean tokens, and what each allocator gains on ignoring the image."
+    known = [entry for entry in found if entry.system.values(PRIMARY)]
+    if not known:
+        return about
+    best = min(known, key=lambda entry: entry.system.interval(PRIMARY).mean)
+    over = best.system.interval(PRIMARY)
+    return (
+        f"{about} The lowest {DISTANCES[PRIMARY]} of {len(known)} systems is "
+        f"{show_significant(over)} over {over.n} seeds: {best.tokenizer}, {best.allocator}."
+    )
+
+
+def contenders(found: Sequence[Entry], tokens: float | None) -> list[Entry]:
+    """What can be the best: entries near the asked mean tokens, without the oracle."""
+    return [entry for entry in found if entry.is_near(tokens) and not entry.is_oracle]
+
+
+def _metrics(found: Sequence[Entry]) -> list[str]:
+    return [name for name in DISTANCES if any(entry.system.values(name) for entry in found)]
+
+
+def _table(found: list[Entry], tokens: float | None) -> list[str]:
+    about = "Means over training seeds ± half of their 95 % Student t interval; lower is better"
+    lines = [about, as_text(table_rows(found, tokens))]
+    if tokens is not None:
+        lines += [
+            f"within {100 * NEAR:g} % of {tokens:g} mean tokens, without the oracle: "
+            f"{OF_ITS_TOKENIZER} the best allocation of its tokenizer or tied with it; "
+            f"{OF_ALL} of the tokenizers' best ones, the best or tied with it",
+            "tied: the difference to the best, paired by training seed, is not significant at 5 % "
+            "with p corrected by Holm; few seeds tie much",
+        ]
+    return lines
+
+
+def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, Any]]:
+    """A row per entry; one without any result says that it failed."""
+    metrics = _metrics(found)
+    marks = {metric: _marks(contenders(found, tokens), metric) for metric in metrics}
+    return [_row(entry, metrics, marks) for entry in found]
+
+
+def _marks(family: list[Entry], metric: str) -> dict[int, str]:
+    """Marks by the entry's identity."""
+    marks: dict[int, str] = {}
+    leaders: list[Entry] = []
+    for name in dict.fromkeys(entry.tokenizer for entry in family):
+        of_it = [e for e in family if e.tokenizer == name and e.system.values(metric)]
+        if not of_it:
+            continue
+        leaders.append(min(of_it, key=lambda e: e.system.interval(metric).mean))
+        for entry in tied_with_best(of_it, metric):
+            marks[id(entry)] = OF_ITS_TOKENIZER
+    for entry in tied_with_best(leaders, metric):
+        marks[id(entry)] = marks.get(id(entry), "") + OF_ALL
+    return marks
+
+
+def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> dict[str, Any]:
+    system = entry.system
+
+    def mean(name: str) -> float | None:
+        over = system.interval(name)
+        return None if over is None else over.mean
+
+    row: dict[str, Any] = {
+        "tokenizer": entry.tokenizer,
+        "allocator": entry.allocator,
+        "seeds": f"{entry.seeds}/{entry.planned}",
+        "tokens": show_half(system.interval("mean_tokens")),
+    }
+    if not entry.seeds:
+        return row | {"tokens": "failed" if entry.error != "pending" else "pending"}
+    for metric in metrics:
+        over, mark = system.interval(metric), marks[metric].get(id(entry), "")
+        row[DISTANCES[metric]] = f"{_half(over)} {mark}".rstrip()
+    return row | {
+        "skill": show_half(system.interval("allocation_skill")),
+        "encoder passes": mean("encoder_passes"),
+        "decoder passes": mean("decoder_passes"),
+        "bits": show_half(system.interval("bits"), digits=1),
+    }
+
+
+def _half(over: Any) -> str:
+    if over is None:
+        return "-"
+    if over.n == 1:
+        return show_significant(over).split(" ")[0]
+    digits = len(show_significant(over).split(" ")[0].partition(".")[2])
+    return show_half(over, digits=digits)
+
+
+def _rankings(found: list[Entry], tokens: float | None) -> list[str]:
+    near = contenders(found, tokens) if tokens is not None else list(found)
+    taus = agreements([entry.system for entry in near], _metrics(near))
+    if not taus:
+        return []
+    rows = [
+        {
+            "ranked by": DISTANCES[one.metrics[0]],
+            "and by": DISTANCES[one.metrics[1]],
+            "systems": one.systems,
+            "seeds": one.tau.n,
+            "Kendall's tau": show_interval(one.tau),
+        }
+        for one in taus
+    ]
+    which = "" if tokens is None else f" of the systems near {tokens:g} mean tokens"
+    return [
+        f"Do metrics rank alike? Kendall's tau-b{which}, per training seed, mean [95 % Student t "
+        "over training seeds]; 1 is the same order, 0 none in common",
+        as_text(rows),
+    ]
+
+
+def table_data(found: Sequence[Entry]) -> pd.DataFrame:
+    """What the table is made of: a row per tokenizer, allocator, metric and seed."""
+    names = ["mean_tokens", *_metrics(found), "psnr", "ssim", "allocation_skill",
+             "allocation_skill_perceptual", "encoder_passes", "decoder_passes", "bits"]  # fmt: skip
+    rows = [
+        (entry.tokenizer, entry.allocator, name, seed, value)
+        for entry in found
+        for name in names
+        for seed, value in entry.system.values(name).items()
+    ]
+    return pd.DataFrame(rows, columns=["tokenizer", "allocator", "metric", "seed", "value"])

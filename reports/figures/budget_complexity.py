@@ -1,0 +1,185 @@
+"""Whether images that are complex get more tokens: chosen budget against objects and PNG size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as parquet
+from scipy import stats
+
+from bench.records.report_plugins import Report
+from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
+from bench.statistics.intervals import StudentInterval, student_interval
+from reports.analysis.allocations import Allocated, allocations
+from reports.analysis.correlation import SpearmanInterval, spearman_interval
+from reports.analysis.groups import Record, done_records, repetition_seed, setting
+from reports.figures.complexity_figure import CORRELATION, MEASURES, draw
+from reports.paper.drawing import render
+from reports.paper.text import page, show_interval, unfinished
+
+COLUMNS = [
+    *("panel", "tokenizer", "system", "kind", "against", "seed"),
+    *("x", "y", "low", "high", "n", "over"),
+]
+BINS = 8
+RESAMPLES = 2000
+
+Values = dict[Any, list[pd.DataFrame]]
+
+
+def report(records: list[Record], folder: Path, *, store: Path) -> Report:
+    """Draw `budget_complexity.png`, `.pdf` and `.csv` from the records' tables of images.
+
+    Args:
+        records: of a suite's cells.
+        folder: where the files go.
+        store: what the paths in the records start from.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    found = allocations(done_records(records))
+    data = complexity_data(found, store)
+    notes = unfinished(records)
+    if data.empty:
+        why = (
+            "Budget against complexity: not drawn, no allocation's table of images is in the store "
+            "and has a known complexity or PNG sizes"
+        )
+        return Report(text=page(why, notes))
+    files = render(folder, "budget_complexity", data, draw)
+    text = page(notes) if notes else ""
+    return Report(files, text, "Chosen budget against the complexity of images", _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    rho = data[(data["panel"] == CORRELATION) & (data["kind"] == "mean")].dropna(subset="y")
+    about = "Mean number of tokens by complexity of the image."
+    if rho.empty:
+        return f"{about} No allocation varies with the image."
+    best = rho.loc[rho["y"].idxmax()]
+    kind = StudentInterval if best["over"] == "seeds" else SpearmanInterval
+    values = (best["y"], best["low"], best["high"], int(best["n"]))
+    return (
+        f"{about} Largest Spearman correlation of chosen budget and {MEASURES[best['against']]}: "
+        f"{show_interval(kind(*values), over=True)}, {best['system']}."
+    )
+
+
+def complexity_data(found: list[Allocated], store: Path) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    In the panels `complexity` and `png_bytes`, x is the measure (of PNG sizes, the mean of an
+    eighth of the images) and y the mean budget there; in `correlation`, y is Spearman's with that
+    measure, NaN where all images got one budget. `kind` is `seed` (correlations only) or `mean`,
+    whose interval is over seeds where there are several (Student t), else over images (of a mean by
+    BCa bootstrap, of a correlation by Bonett and Wright).
+    """
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        seeds = _tables(one, store)
+        for measure in MEASURES:
+            known = {
+                seed: [table.dropna(subset=measure) for table in each if measure in table]
+                for seed, each in seeds.items()
+            }
+            known = {seed: [t for t in each if len(t)] for seed, each in known.items()}
+            known = {seed: each for seed, each in known.items() if each}
+            if known:
+                names = one.tokenizer, one.system
+                rows += [(measure, *names, *row) for row in _mean_rows(known, measure)]
+                rows += [(CORRELATION, *names, *row) for row in _correlation_rows(known, measure)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _tables(one: Allocated, store: Path) -> Values:
+    """Budget and measures by image, of each record of a seed whose table is in the store."""
+    path = repetition_seed(one.group.records)
+    tables: Values = {}
+    for record in one.group.records:
+        table = None if not record.get("images") else _table(store / record["images"])
+        if table is not None:
+            tables.setdefault(setting(record, path), []).append(table)
+    return tables
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    there = [name for name in MEASURES if name in parquet.read_schema(path).names]
+    return pd.read_parquet(path, columns=["budget", *there]) if there else None
+
+
+def _mean_rows(seeds: Values, measure: str) -> Iterable[tuple[Any, ...]]:
+    """Mean budget by level of the measure."""
+    first = next(iter(seeds.values()))[0]
+    edges = _edges(first[measure])
+    means: dict[int, list[float]] = {}
+    for tables in seeds.values():
+        levels: dict[int, list[float]] = {}
+        for table in tables:
+            for level, budgets in table["budget"].groupby(_level(table[measure], edges)):
+                levels.setdefault(int(level), []).append(float(budgets.mean()))
+        for level, each in levels.items():
+            means.setdefault(level, []).append(sum(each) / len(each))
+    places = first[measure].groupby(_level(first[measure], edges)).mean()
+    for level, values in sorted(means.items()):
+        if level not in places.index:
+            continue
+        interval: Any = student_interval(values)
+        if len(seeds) == 1:
+            budgets = first.loc[_level(first[measure], edges) == level, "budget"]
+            interval = _over_images(budgets.to_numpy(dtype=np.float64))
+        yield ("mean", measure, None, places[level], *_ends(interval))
+
+
+def _edges(values: pd.Series) -> np.ndarray | None:
+    """Upper edges of the bins; None where there are so few values that each is a level."""
+    if values.nunique() <= 2 * BINS and (values == values.round()).all():
+        return None
+    return np.unique(np.quantile(values, np.arange(1, BINS) / BINS))
+
+
+def _level(values: pd.Series, edges: np.ndarray | None) -> np.ndarray:
+    return values.to_numpy() if edges is None else np.searchsorted(edges, values, side="left")
+
+
+def _over_images(budgets: np.ndarray) -> BootstrapInterval:
+    if len(budgets) < 2:
+        return BootstrapInterval(float(budgets.mean()), math.nan, math.nan, len(budgets), math.nan)
+    return paired_bootstrap(budgets, np.random.default_rng(0), resamples=RESAMPLES)
+
+
+def _correlation_rows(seeds: Values, measure: str) -> Iterable[tuple[Any, ...]]:
+    nothing = (math.nan, math.nan, 1, "")
+    by_seed = {
+        seed: float(np.mean([_spearman(table, measure) for table in tables]))
+        for seed, tables in seeds.items()
+    }
+    if len(by_seed) > 1:
+        for seed, rho in by_seed.items():
+            yield ("seed", measure, seed, math.nan, rho, *nothing)
+    known = [rho for rho in by_seed.values() if not math.isnan(rho)]
+    if len(known) < len(by_seed):
+        yield ("mean", measure, None, math.nan, math.nan, *nothing)
+    elif len(known) > 1:
+        yield ("mean", measure, None, math.nan, *_ends(student_interval(known)))
+    else:
+        count = len(next(iter(seeds.values()))[0])
+        yield ("mean", measure, None, math.nan, *_ends(spearman_interval(known[0], count)))
+
+
+def _spearman(table: pd.DataFrame, measure: str) -> float:
+    """NaN where budget or measure is the same for all images."""
+    if table["budget"].nunique() < 2 or table[measure].nunique() < 2:
+        return math.nan
+    return float(stats.spearmanr(table["budget"], table[measure]).statistic)
+
+
+def _ends(interval: Any) -> tuple[float, float, float, int, str]:
+    return interval.mean, interval.low, interval.high, interval.n, interval.over

@@ -1,0 +1,168 @@
+"""How sensitive policies are to the budgets they may choose from: a table in colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.metrics.metric_info import METRICS
+from bench.records.report_plugins import Report
+from bench.statistics.intervals import StudentInterval
+from bench.suite.labels import describe
+from reports.analysis.allocations import Allocated, allocations, natural
+from reports.analysis.groups import Record, done_records, is_policy, setting, weighting_name
+from reports.figures.allocation_skill import skill
+from reports.paper.drawing import LETTER_INCHES, new_figure, render, wrapped
+from reports.paper.style import width_inches
+from reports.paper.text import caption, page, show_interval, unfinished
+
+PANELS = {
+    "mse": METRICS["mse"].caption,
+    "mean_tokens": "mean tokens per image",
+    "allocation_skill": "allocation skill on its own candidates, higher is better",
+}
+DIGITS = {"mse": 2, "mean_tokens": 2, "allocation_skill": 2}
+SCALES = {"mse": 1000.0}
+COLUMNS = [
+    *("metric", "candidates", "condition", "value", "low", "high", "n", "collapsed"),
+    "records",
+]
+CELL_INCHES = 0.68
+NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `candidate_heatmap.png`, `.pdf` and `.csv`.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    found = [one for one in allocations(done_records(records)) if is_policy(one.group.records[0])]
+    notes = unfinished(records)
+    data = heatmap_data(found)
+    if data["candidates"].nunique() < 2:
+        count = data["candidates"].nunique()
+        why = (
+            "Candidate sets: not drawn, policies with results choose from "
+            f"{'one set' if count else 'no set'} of candidate budgets, and it takes two"
+        )
+        return Report(text=page(why, notes))
+    files = render(folder, "candidate_heatmap", data, draw)
+    title = "Sensitivity to the candidate budgets"
+    return Report(files, page(notes) if notes else "", title, _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    mse = data[data["metric"] == "mse"]
+    widest = mse.groupby("condition")["value"].agg(lambda values: values.max() / values.min() - 1)
+    return (
+        f"Distortion, mean tokens and skill of policies for {data['candidates'].nunique()} sets of "
+        f"candidate budgets under {data['condition'].nunique()} conditions. Between candidate sets "
+        f"the distortion differs by up to {widest.max():.1%}, under {widest.idxmax()}; mean tokens "
+        "differ with them."
+    )
+
+
+def heatmap_data(found: list[Allocated]) -> pd.DataFrame:
+    """A row per cell and metric; see `COLUMNS`. Intervals are Student's over seeds.
+
+    A condition is all that distinguishes policies beside their candidates and seeds: tokenizer,
+    weighting, and the arm where several have the same of both.
+    """
+    conditions = _conditions(found)
+    rows: list[tuple[Any, ...]] = []
+    for one, condition in zip(found, conditions, strict=True):
+        for metric in PANELS:
+            over = one.group.interval_of(skill if metric == "allocation_skill" else _metric(metric))
+            if over is not None:
+                rows.append(
+                    (metric, _candidates(one), condition, over.mean, over.low, over.high, over.n,
+                     one.collapsed, len(one.group.records))
+                )  # fmt: skip
+    data = pd.DataFrame(rows, columns=COLUMNS)
+    order = data["candidates"].map({name: i for i, name in enumerate(_sorted(data, "candidates"))})
+    return data.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _metric(name: str) -> Any:
+    return lambda record: record["metrics"].get(name)
+
+
+def _candidates(one: Allocated) -> str:
+    return describe(setting(one.group.records[0], "policy.candidates"))
+
+
+def _conditions(found: list[Allocated]) -> list[str]:
+    several = len({one.tokenizer for one in found}) > 1
+    names = [[one.tokenizer] * several + [weighting_name(one.group.records[0])] for one in found]
+    cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
+    if len(set(cells)) < len(cells):
+        names = [
+            [*name, one.group.records[0]["arm"]] for one, name in zip(found, names, strict=True)
+        ]
+        cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
+    if len(set(cells)) < len(cells):
+        names = [[one.group.label] for one in found]
+    return [": ".join(name) for name in names]
+
+
+def _sorted(data: pd.DataFrame, column: str) -> list[str]:
+    return sorted(data[column].unique(), key=natural)
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: a heat map per metric; rows are conditions, columns candidate sets."""
+    candidates, conditions = _sorted(data, "candidates"), _sorted(data, "condition")
+    metrics = [metric for metric in PANELS if (data["metric"] == metric).any()]
+    width = width_inches()
+    labels = [wrapped(condition, 0.24 * width) for condition in conditions]
+    room = width - LETTER_INCHES * max(len(line) for text in labels for line in text.split("\n"))
+    across = max(1, min(len(metrics), int(room / (CELL_INCHES * len(candidates)))))
+    cell = room / across / len(candidates) - 0.05
+    lines = -(-len(metrics) // across)
+    row_inches = max(0.32, 0.13 * max(label.count("\n") + 1 for label in labels))
+    note = wrapped(NOTE, width) if (data["n"] > 1).any() else ""
+    below = 0.14 * (note.count("\n") + 1)
+    figure = new_figure(lines * (row_inches * len(conditions) + 0.6) + 0.3 + below)
+    grid = figure.subplots(lines, across, squeeze=False)
+    for axes in grid.flat[len(metrics) :]:
+        axes.remove()
+    for index, (axes, metric) in enumerate(zip(grid.flat, metrics, strict=False)):
+        here = data[data["metric"] == metric]
+        _draw_cells(axes, here, metric, conditions, candidates, min(5.5, 5.5 * cell / 0.62))
+        small = 6 if cell > 0.45 else 5
+        axes.set_xticks(range(len(candidates)), candidates, fontsize=small)
+        axes.set_yticks(range(len(conditions)), labels if index % across == 0 else [])
+        scaled = f", x {SCALES[metric]:g}" if metric in SCALES else ""
+        inches = room / across - 0.1
+        axes.set_title(wrapped(f"{PANELS[metric]}{scaled}", inches), fontsize=7)
+    figure.supxlabel("\n".join(["candidate budgets", *note.splitlines()]), fontsize=7)
+    return figure
+
+
+def _draw_cells(
+    axes: Any, shown: pd.DataFrame, metric: str, rows: list[str], columns: list[str], size: float
+) -> None:
+    from matplotlib import colormaps
+
+    table = shown.pivot(index="condition", columns="candidates", values="value")
+    table = table.reindex(index=rows, columns=columns) * SCALES.get(metric, 1.0)
+    axes.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
+    low, high = table.min().min(), table.max().max()
+    for row in shown.itertuples():
+        scale = SCALES.get(metric, 1.0)
+        over = StudentInterval(row.value * scale, row.low * scale, row.high * scale, row.n)
+        text = show_interval(over, digits=DIGITS[metric]).replace(" ", "\n", 1)
+        share = (over.mean - low) / (high - low) if high > low else 0.0
+        red, green, blue, _ = colormaps["cividis"](share)
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        place = columns.index(row.candidates), rows.index(row.condition)
+        style = {"ha": "center", "va": "center", "fontsize": size}
+        mark = " x" if row.collapsed else ""
+        axes.text(*place, text + mark, color="white" if dark else "black", **style)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,213 @@
+"""What generators make of lengths: the lengths they draw, and how good images of each are."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.records.protocol import require_one_protocol
+from bench.records.report_plugins import Report
+from bench.statistics.intervals import StudentInterval, student_interval
+from reports.analysis.allocations import claim_colours, natural
+from reports.analysis.groups import Group, Record, group_by_seed
+from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.style import INK, QUIET, color_of, look_of
+from reports.paper.text import caption, page, unfinished
+
+DISTANCES = {"gfid": "gFID", "gfd_lite0": "gFD (Lite0)"}
+LENGTHS, QUALITY = "lengths", "quality"
+DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
+COLUMNS = [
+    *("panel", "system", "kind", "of", "metric", "repetition"),
+    *("tokens", "value", "low", "high", "n"),
+]
+ROW_INCHES = 1.9
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`.
+
+    Raises:
+        UserError: their protocols differ.
+    """
+    found = [
+        record
+        for record in records
+        if record["status"] == "done" and record.get("kind") == "generation"
+    ]
+    require_one_protocol([record["protocol"] for record in found])
+    data, notes = generation_data(found), unfinished(records)
+    if data.empty:
+        why = "Generation: not drawn, no generation cell has a result yet"
+        return Report(text=page(why, notes))
+    files = render(folder, "generation", data, draw)
+    title = "Lengths drawn by generators, and quality by length"
+    return Report(files, page(notes) if notes else "", title, _alt(data, found))
+
+
+def _alt(data: pd.DataFrame, records: list[Record]) -> str:
+    parts = []
+    for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
+        for metric, name in DISTANCES.items():
+            over = group.interval(metric)
+            if over is not None:
+                parts.append(f"{group.label}: {name} {over.mean:.4g}")
+                break
+    drawn = data.loc[data["panel"] == LENGTHS, "system"].nunique()
+    return (
+        f"Distance of the images of {data['system'].nunique()} generators cut at each length, and "
+        f"the lengths that {drawn} of them draw beside those of the data. {'; '.join(parts)}"
+    ).strip()
+
+
+def generation_data(records: list[Record]) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    In the panel `lengths`, value is the share of the images `of` the data or generated, for
+    generators that tell lengths apart; in
+    `quality`, the distance of all images, the longer ones cut at so many tokens, and that of
+    reconstructions of real images cut alike where it is known. `kind` is `seed`, or `mean` with its
+    Student interval over seeds.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
+        for of in (DATA, GENERATED) if _draws_lengths(group) else ():
+            shares = [
+                (index, int(tokens), share)
+                for index, record in enumerate(group.records)
+                for tokens, share in record["generation"]["lengths"].get(of, {}).items()
+            ]
+            rows += _rows((LENGTHS, group.label), of, "share", group, shares)
+        metric = _distance(group)
+        if metric is not None:
+            for of, name in ((GENERATED, metric), (RECONSTRUCTIONS, f"{metric}_reconstructions")):
+                points = [
+                    (index, int(row["tokens"]), row[name])
+                    for index, record in enumerate(group.records)
+                    for row in record["generation"].get("by_length", [])
+                    if row.get(name) is not None
+                ]
+                rows += _rows((QUALITY, group.label), of, metric, group, points)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _draws_lengths(group: Group) -> bool:
+    """Whether there is more than one length to compare: a panel of one full bar says nothing."""
+    lengths = [record["generation"]["lengths"] for record in group.records]
+    told = [each.get(of, {}) for each in lengths for of in (DATA, GENERATED)]
+    return len({tokens for shares in told for tokens in shares}) > 1
+
+
+def _distance(group: Group) -> str | None:
+    """The first distance that is known by length."""
+    rows = [row for record in group.records for row in record["generation"].get("by_length", [])]
+    return next((name for name in DISTANCES if any(name in row for row in rows)), None)
+
+
+def _rows(
+    names: tuple[str, str],
+    of: str,
+    metric: str,
+    group: Group,
+    points: list[tuple[int, int, float]],
+) -> list[tuple[Any, ...]]:
+    """A row per record and length where there are several records, and one per length: the mean."""
+    rows: list[tuple[Any, ...]] = []
+    for tokens in sorted({tokens for _, tokens, _ in points}):
+        values = {index: value for index, at, value in points if at == tokens}
+        if len(group.records) > 1:
+            nothing = (math.nan, math.nan, 1)
+            rows += [
+                (*names, "seed", of, metric, index, tokens, value, *nothing)
+                for index, value in values.items()
+            ]
+        over = student_interval(list(values.values()))
+        rows.append(
+            (*names, "mean", of, metric, None, tokens, over.mean, over.low, over.high, over.n)
+        )
+    return rows
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: a panel of lengths per generator, then one of quality by length for all."""
+    claim_colours(data["system"])
+    lengths = data[data["panel"] == LENGTHS]
+    systems = [name for name in data["system"].unique() if (lengths["system"] == name).any()]
+    metrics = list(data.loc[data["panel"] == QUALITY, "metric"].unique())
+    places = [*((LENGTHS, system) for system in systems), *((QUALITY, each) for each in metrics)]
+    figure, panels = panel_grid(len(places), row_inches=ROW_INCHES, inches=2.2)
+    inches = figure.get_figwidth() / panels[0].get_gridspec().ncols - 0.5
+    for axes, (what, name) in zip(panels, places, strict=True):
+        if what == LENGTHS:
+            _draw_lengths(axes, lengths[lengths["system"] == name])
+            axes.set_title(wrapped(name, inches), fontsize=7)
+        else:
+            _draw_quality(axes, data[(data["panel"] == QUALITY) & (data["metric"] == name)])
+            axes.set_ylabel(f"{DISTANCES[name]}, lower is better")
+    _legend(figure, data)
+    return figure
+
+
+def _draw_lengths(axes: Any, shown: pd.DataFrame) -> None:
+    """Bars side by side: the data's grey, the generator's in its colour."""
+    tokens = sorted(shown["tokens"].unique())
+    color = color_of(shown["system"].iloc[0])
+    for of, aside, style in (
+        (DATA, -0.2, {"color": QUIET, "alpha": 0.6}),
+        (GENERATED, 0.2, {"color": color, "alpha": 0.6}),
+    ):
+        here = shown[shown["of"] == of]
+        means, seeds = here[here["kind"] == "mean"], here[here["kind"] == "seed"]
+        places = [tokens.index(each) + aside for each in means["tokens"]]
+        axes.bar(places, means["value"], width=0.38, **style, zorder=1)
+        spread = means[means["n"] > 1]
+        if len(spread):
+            places = [tokens.index(each) + aside for each in spread["tokens"]]
+            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
+            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "zorder": 3}
+            axes.errorbar(places, spread["value"], bars, **line)
+        places = [tokens.index(each) + aside for each in seeds["tokens"]]
+        axes.plot(places, seeds["value"], ".", color=style["color"], ms=3, zorder=4)
+    few = tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)]
+    axes.set_xticks([tokens.index(each) for each in few], [f"{each:g}" for each in few])
+    axes.grid(visible=False, axis="x")
+    axes.set(xlabel="tokens", ylabel="share of the images")
+
+
+def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
+    for (system, of), points in shown.groupby(["system", "of"], sort=False):
+        seeds = points[points["kind"] == "seed"]
+        style = look_of(system)
+        if of == RECONSTRUCTIONS:
+            style |= {"ls": ":", "mfc": "white"}
+        axes.plot(seeds["tokens"], seeds["value"], ".", color=style["color"], ms=2.5, zorder=4)
+        means = points[points["kind"] == "mean"].sort_values("tokens")
+        axes.plot(means["tokens"], means["value"], **style, ms=4, lw=0.9, zorder=3)
+        spread = means[means["n"] > 1]
+        if len(spread):
+            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
+            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
+            axes.errorbar(spread["tokens"], spread["value"], bars, **line)
+    tokens = sorted(shown["tokens"].unique())
+    budget_axis(axes, tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)])
+    axes.set_xlabel("tokens, longer images cut there")
+
+
+def _legend(figure: Any, data: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Patch(color=QUIET, alpha=0.6, label="lengths of the data")]
+    handles += [
+        Line2D([], [], **look_of(system), ms=4, lw=0.9, label=system)
+        for system in data["system"].unique()
+    ]
+    if (data["of"] == RECONSTRUCTIONS).any():
+        style = {"color": INK, "marker": "o", "mfc": "white", "ms": 4, "ls": ":", "lw": 0.9}
+        handles.append(Line2D([], [], **style, label="reconstructions of real images"))
+    several = (data["n"] > 1).any()
+    title = f"points: seeds; lines: {caption(StudentInterval)}" if several else None
+    legend_below(figure, handles=handles, title=title)

@@ -1,0 +1,231 @@
+"""Quality of tokenizers against the number of leading tokens kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from bench.metrics.metric_info import METRICS
+from bench.records.report_plugins import Report
+from bench.records.tables import as_text
+from bench.statistics.intervals import PairedDifference, student_interval
+from reports.analysis.comparisons import Measure, compare, comparison_rows, reference_arm
+from reports.analysis.groups import (
+    Group,
+    Record,
+    done_records,
+    group_by_seed,
+    is_allocation,
+    repetition_seed,
+    setting,
+)
+from reports.paper.drawing import (
+    UNTRAINED,
+    budget_axis,
+    legend_below,
+    panel_grid,
+    panel_inches,
+    render,
+    wrapped,
+)
+from reports.paper.style import QUIET, look_of
+from reports.paper.text import caption, page, show_half, unfinished
+
+PANELS = ("psnr", "perceptual", "rfid", "fd_lite0")
+COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low", "high", "n"]
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text.
+
+    Raises:
+        UserError: the records' protocols differ.
+    """
+    groups = group_by_seed(
+        [record for record in done_records(records) if not is_allocation(record)]
+    )
+    failed = unfinished(records)
+    if not groups:
+        return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))
+    if not _panels(groups):
+        none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
+        return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
+    data = curve_data(groups)
+    files = render(folder, "prefix_curves", data, draw)
+    text = page(*tables(groups, reference_arm(records)), failed)
+    return Report(files, text, "Quality by the number of leading tokens kept", _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    first = data["metric"].iloc[0]
+    means = data[(data["metric"] == first) & (data["kind"] == "mean")]
+    most = means[means["budget"] == means["budget"].max()]
+    ordered = most.sort_values("value", ascending=not METRICS[first].higher_is_better)
+    best = ordered.iloc[0]
+    return (
+        f"Quality of {means['group'].nunique()} tokenizers by tokens kept. With all "
+        f"{best['budget']} the best {METRICS[first].title} is {best['value']:.2f} "
+        f"{METRICS[first].unit}".rstrip()
+        + f": {best['group']}."
+    )
+
+
+def curve_data(groups: list[Group]) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`. `kind` is `seed` or `mean`, which has an interval."""
+    rows: list[tuple[Any, ...]] = []
+    for group in groups:
+        for metric in _panels(groups):
+            for budget, trained in _budgets(group).items():
+                point = (group.label, metric, budget, trained)
+                seeds = _values(group, metric, budget)
+                over = student_interval(list(seeds.values()))
+                rows.append((*point, "mean", None, over.mean, over.low, over.high, over.n))
+                if over.n > 1:
+                    rows += [
+                        (*point, "seed", seed, value, math.nan, math.nan, 1)
+                        for seed, value in seeds.items()
+                    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _panels(groups: list[Group]) -> list[str]:
+    """Metrics that all have; FD only where there is no rFID, which it stands in for."""
+    rows = [row for group in groups for record in group.records for row in record["curve"]]
+    known = [name for name in PANELS if all(name in row for row in rows)]
+    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+
+
+def _budgets(group: Group) -> dict[int, bool]:
+    """The group's budgets, increasing, and whether the tokenizer was trained for them."""
+    trained: dict[int, bool] = {}
+    for record in group.records:
+        for row in record["curve"]:
+            budget = row["budget"]
+            trained[budget] = trained.get(budget, True) and row.get("trained", True)
+    return dict(sorted(trained.items()))
+
+
+def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
+    """A metric at one budget by training seed; cells that lack it are left out."""
+    path = repetition_seed(group.records)
+    values: dict[Any, list[float]] = {}
+    for record in group.records:
+        for row in record["curve"]:
+            if row["budget"] == budget and row.get(metric) is not None:
+                values.setdefault(setting(record, path), []).append(row[metric])
+    return {seed: fmean(each) for seed, each in values.items()}
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: a panel per metric, a line per group."""
+    groups, metrics = list(data["group"].unique()), list(data["metric"].unique())
+    untrained, several = not data["trained"].all(), (data["n"] > 1).any()
+    figure, panels = panel_grid(len(metrics), row_inches=2.2)
+    for axes, metric in zip(panels, metrics, strict=True):
+        for group in groups:
+            shown = data[(data["metric"] == metric) & (data["group"] == group)]
+            _draw_group(axes, shown, look_of(group), group)
+        if untrained:
+            axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
+        budget_axis(axes, data["budget"].unique())
+        axes.set_xlabel("tokens kept per image")
+        axes.set_title(wrapped(METRICS[metric].caption, panel_inches(axes) - 0.1))
+    note = "dots: training seeds; bands: 95 % Student t over them" if several else None
+    legend_below(figure, title=note)
+    return figure
+
+
+def _draw_group(axes: Any, shown: pd.DataFrame, style: dict[str, Any], label: str) -> None:
+    color = style["color"]
+    means = shown[shown["kind"] == "mean"].sort_values("budget")
+    line = {**style, "ls": "-" if len(means) > 1 else "", "ms": 3.5}
+    axes.plot(means["budget"], means["value"], **line, label=label, zorder=3)
+    hollow = means[~means["trained"]]
+    if len(hollow):
+        axes.plot(hollow["budget"], hollow["value"], **{**line, "ls": ""}, mfc="white", zorder=4)
+    spread = means[means["n"] > 1]
+    if len(spread) > 1:
+        band = {"color": color, "alpha": 0.15, "lw": 0, "zorder": 1}
+        axes.fill_between(spread["budget"], spread["low"], spread["high"], **band)
+    elif len(spread):
+        bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
+        axes.errorbar(spread["budget"], spread["value"], bars, color=color, capsize=2, zorder=2)
+    seeds = shown[shown["kind"] == "seed"]
+    if len(seeds):
+        axes.plot(seeds["budget"], seeds["value"], ".", color=color, ms=2.5, mew=0, zorder=5)
+
+
+def tables(groups: list[Group], arm: str | None) -> list[str]:
+    """Blocks of text: PSNR by budget, cost, and the differences to the reference arm."""
+    about = "Tokenizers: PSNR in dB by tokens kept, mean ± half of its 95 % Student t interval"
+    budgets = sorted({budget for group in groups for budget in _budgets(group)})
+    rows = [_quality_row(group, budgets) for group in groups]
+    blocks = [f"{about} over training seeds\n{as_text(rows)}"]
+    if not all(trained for group in groups for trained in _budgets(group).values()):
+        blocks.append(f"* {UNTRAINED}")
+    blocks.append(f"Codebook and cost\n{as_text([_cost_row(group) for group in groups])}")
+    if arm is not None:
+        rows = comparison_rows(compare(groups, arm, mean_over_budgets("psnr")))
+        blocks.append(
+            f"Against arm '{arm}': PSNR in dB averaged over the budgets that both have, paired by "
+            f"training seed [{caption(PairedDifference)}]; "
+            "verdicts at 5 % on p corrected by Holm over all rows\n"
+            + (as_text(rows) if rows else "no other arm has a result")
+        )
+    return blocks
+
+
+def mean_over_budgets(metric: str) -> Measure:
+    """A measure to compare by: a metric averaged over the budgets that both groups have."""
+
+    def measure(group: Group, reference: Group) -> Any:
+        common = _budgets(group).keys() & _budgets(reference).keys()
+
+        def value(record: Record) -> float | None:
+            values = [row.get(metric) for row in record["curve"] if row["budget"] in common]
+            return fmean(values) if values and None not in values else None
+
+        return value
+
+    return measure
+
+
+def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
+    row: dict[str, Any] = {"system": group.label, "seeds": group.repetitions}
+    trained, means = _budgets(group), []
+    for budget in budgets:
+        row[str(budget)] = None
+        if budget in trained:
+            seeds = list(_values(group, "psnr", budget).values())
+            if not seeds:
+                continue
+            over = student_interval(seeds)
+            means.append(over.mean)
+            row[str(budget)] = show_half(over) + ("" if trained[budget] else "*")
+    span = f"{max(means) - min(means):.2f}" if len(means) > 1 else None
+    return row | {"span (dB)": span}
+
+
+def _cost_row(group: Group) -> dict[str, Any]:
+    def mean(value: Any) -> float | None:
+        over = group.interval_of(value)
+        return None if over is None else over.mean
+
+    usage = mean(lambda record: record["metrics"].get("codebook_usage"))
+    parameters = mean(lambda record: record.get("tokenizer_parameters"))
+    return {
+        "system": group.label,
+        "codebook usage": None if usage is None else round(usage, 3),
+        "bits per token": mean(lambda record: record["metrics"].get("bits_per_token")),
+        "parameters": None if parameters is None else round(parameters),
+        "training (s)": round(mean(training_seconds)),
+    }
+
+
+def training_seconds(record: Record) -> float:
+    """Seconds that training the tokenizer took, fine-tuning included."""
+    return sum(stage["seconds"] for stage in record["stages"] if stage["stage"] == "tokenizer")

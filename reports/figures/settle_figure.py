@@ -1,0 +1,110 @@
+"""The figure of the settling experiment: differences to the fixed-length tokenizer, by metric."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from reports.analysis.contests import Contest
+from reports.analysis.systems import DISTANCES, Difference, System, difference, shown_distances
+from reports.paper.drawing import legend_below, new_figure, wrapped
+from reports.paper.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
+
+COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"]
+ROW_INCHES = 0.24
+AS_RUN, EQUAL = "as run", "tokens made equal"
+
+
+def settle_data(found: list[Contest]) -> pd.DataFrame:
+    """A row per drawn point, in % of the fixed-length tokenizer's mean; see `COLUMNS`.
+
+    `kind` is `seed` or `mean`, which has an interval; `side` is `adaptive` or `control`.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for contest in found:
+        for metric in shown_distances([contest.adaptive, contest.fixed]):
+            for side, system in _drawn(contest, metric):
+                one = difference(system, contest.fixed, metric)
+                point = (contest.label, metric, system.label, side)
+                rows += [(*point, *row) for row in _points(one)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
+    """Rows of a panel, from the top."""
+    name = contest.adaptive.label
+    controls = [contest.control("agnostic"), contest.control("oracle")]
+    return [
+        ("adaptive", System(f"{name}, {AS_RUN}", contest.adaptive.metrics)),
+        ("adaptive", System(f"{name}, {EQUAL}", contest.equal_tokens(metric).metrics)),
+        *(("control", system) for system in (*contest.rivals(), *controls)),
+    ]
+
+
+def _points(one: Difference) -> list[tuple[Any, ...]]:
+    over = one.share()
+    if over is None:
+        return []
+    nothing = (math.nan, math.nan, 1)
+    seeds = [("seed", seed, 100 * value, *nothing) for seed, value in one.shares().items()]
+    mean = ("mean", None, 100 * over.mean, 100 * over.low, 100 * over.high, over.n)
+    return [*seeds, mean]
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: rows of panels per contest, a panel per metric, a line per system."""
+    labels, metrics = list(data["contest"].unique()), list(data["metric"].unique())
+    narrow = width_inches() < PAGE_INCHES
+    across = min(len(metrics), 2) if narrow else len(metrics)
+    chunks = [metrics[first : first + across] for first in range(0, len(metrics), across)]
+    rows = [(label, chunk) for label in labels for chunk in chunks]
+    lines = data.groupby("contest")["system"].nunique()
+    heights = [ROW_INCHES * lines[label] + 0.75 for label, _ in rows]
+    figure = new_figure(sum(heights) + 0.1)
+    grid = figure.subplots(len(rows), across, squeeze=False, sharey="row", height_ratios=heights)
+    for (label, chunk), row in zip(rows, grid, strict=True):
+        here = data[data["contest"] == label]
+        systems = list(here["system"].unique())
+        for metric, axes in zip(chunk, row, strict=False):
+            _draw_panel(axes, here[here["metric"] == metric], systems)
+            if label == labels[0] or len(chunks) > 1:
+                axes.set_title(DISTANCES[metric])
+            if label == labels[-1] or len(chunks) > 1:
+                axes.set_xlabel("difference (%)")
+        names = [wrapped(system, 1.15) for system in systems] if narrow else systems
+        row[0].set_yticks(range(len(systems)), names)
+        row[0].set_ylim(len(systems) - 0.5, -0.5)
+        if len(labels) > 1 and chunk is chunks[0]:
+            row[0].set_title(label, loc="left", pad=16)
+        for axes in row[len(chunk) :]:
+            axes.remove()
+    _legend(figure, data)
+    return figure
+
+
+def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(axis="y", length=0)
+    for row in shown.itertuples():
+        y = systems.index(row.system)
+        color = PALETTE[0] if row.side == "adaptive" else QUIET
+        if row.kind == "seed":
+            axes.plot(row.percent, y + 0.25, ".", color=color, ms=4, mew=0, alpha=0.7, zorder=2)
+        else:
+            bars = [[row.percent - row.low], [row.high - row.percent]] if row.n > 1 else None
+            style = {"color": color, "mfc": "white", "ms": 4.5, "capsize": 2, "lw": 1}
+            axes.errorbar([row.percent], [y], xerr=bars, fmt="o", **style, zorder=3)
+    axes.margins(x=0.08)
+
+
+def _legend(figure: Any, data: pd.DataFrame) -> None:
+    from matplotlib.lines import Line2D
+
+    seed = Line2D([], [], color=INK, marker=".", ms=4, ls="", label="one training seed")
+    label = "mean; bar: 95 % Student t over training seeds" if (data["n"] > 1).any() else "mean"
+    mean = Line2D([], [], color=INK, marker="o", mfc="white", ms=4.5, lw=1, label=label)
+    title = "difference to a tokenizer trained for that length, lower is better"
+    legend_below(figure, handles=[seed, mean], title=title)

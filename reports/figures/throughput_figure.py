@@ -1,0 +1,159 @@
+"""What adaptive lengths make of the speed of generation: ratios by batch, cost by position."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.records.report_plugins import Report
+from reports.analysis.allocations import natural
+from reports.analysis.groups import Record
+from reports.paper.drawing import legend_below, panel_grid, render, wrapped
+from reports.paper.style import INK, QUIET, look
+from reports.paper.text import page, unfinished
+
+MODES = ("ideal", "padded", "bucketed", "refilled")
+IDEAL = {"color": QUIET, "ls": "--", "marker": "_", "ms": 12}  # a line that one point shows too
+RATIO, COST = "ratio", "cost"
+COLUMNS = [
+    *("panel", "system", "weights", "device", "mode", "batch", "guidance", "pixels"),
+    *("x", "y", "low", "high"),
+]
+ROW_INCHES = 2.1
+
+
+def report(records: list[Record], folder: Path) -> Report:
+    """Draw `throughput.png`, `.pdf` and `.csv` from records of the kind `throughput`."""
+    found = [
+        record
+        for record in records
+        if record["status"] == "done" and record.get("kind") == "throughput"
+    ]
+    data, notes = throughput_data(found), unfinished(records)
+    if data.empty:
+        why = "Throughput: not drawn, no throughput cell has a result yet"
+        return Report(text=page(why, notes))
+    files = render(folder, "throughput", data, draw)
+    title = "Speed of generation, adaptive over fixed lengths"
+    return Report(files, page(notes) if notes else "", title, _alt(data))
+
+
+def _alt(data: pd.DataFrame) -> str:
+    ratios = data[data["panel"] == RATIO]
+    parts = []
+    for mode in MODES:
+        best = ratios[ratios["mode"] == mode]
+        if len(best):
+            row = best.loc[best["y"].idxmax()]
+            parts.append(f"{mode} {row['y']:.2f} at batch {row['x']:g}")
+    if not parts:
+        return "Seconds of a decoding step by its position in the sequence."
+    return (
+        "Images per second with adaptive lengths over those with the full length, the largest by "
+        f"mode: {', '.join(parts)}."
+    )
+
+
+def throughput_data(records: list[Record]) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    In the panel `ratio`, x is the batch and y adaptive over fixed images per second, with the
+    quartiles over rounds where they are known; in `cost`, x is the position in the sequence and y
+    the milliseconds of its step.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for record in sorted(records, key=lambda record: natural(record["label"])):
+        measured = record["throughput"]
+        about = record["label"], measured.get("weights", ""), measured.get("device", "")
+        for row in measured["rows"]:
+            if row.get("ratio") is not None and row.get("arm", "adaptive") == "adaptive":
+                kind = row["mode"], row["batch"], bool(row.get("guidance")), bool(row.get("pixels"))
+                ends = row.get("ratio_quartiles") or (math.nan, math.nan)
+                rows.append((RATIO, *about, *kind, row["batch"], row["ratio"], *ends))
+        for row in measured.get("cost_by_position", []):
+            kind = "", row.get("batch"), bool(row.get("guidance")), False
+            milliseconds = 1000 * row["seconds"]
+            rows.append(
+                (COST, *about, *kind, row["position"], milliseconds, math.nan, math.nan)
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: per cell a panel of ratios for each way of measuring, then the cost."""
+    places = []
+    for system in data["system"].unique():
+        here = data[data["system"] == system]
+        ratios = here[here["panel"] == RATIO]
+        for guidance, pixels in sorted(set(zip(ratios["guidance"], ratios["pixels"], strict=True))):
+            shown = ratios[(ratios["guidance"] == guidance) & (ratios["pixels"] == pixels)]
+            places.append((system, _setting(guidance, pixels), shown))
+        cost = here[here["panel"] == COST]
+        if len(cost):
+            places.append((system, "cost", cost))
+    figure, panels = panel_grid(len(places), row_inches=ROW_INCHES, inches=2.2)
+    inches = figure.get_figwidth() / panels[0].get_gridspec().ncols - 0.5
+    several = data["system"].nunique() > 1
+    for axes, (system, what, shown) in zip(panels, places, strict=True):
+        (_draw_cost if what == "cost" else _draw_ratios)(axes, shown)
+        title = [system] * several + [what if what != "cost" else "cost by position"]
+        axes.set_title("\n".join(wrapped(line, inches) for line in title), fontsize=7)
+    about = {
+        f"{weights or 'unknown'} weights on {device or 'an unknown device'}"
+        for weights, device in set(zip(data["weights"], data["device"], strict=True))
+    }
+    bars = ["bars: quartiles over rounds"] if data["low"].notna().any() else []
+    legend_below(figure, title="; ".join([*sorted(about), *bars]))
+    return figure
+
+
+def _setting(guidance: bool, pixels: bool) -> str:
+    with_or_without = "with" if pixels else "without"
+    return f"{'guidance' if guidance else 'no guidance'}, {with_or_without} pixel decoding"
+
+
+def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
+    from matplotlib.ticker import NullLocator
+
+    axes.axhline(1, color=INK, lw=0.8, zorder=1)
+    for index, mode in enumerate(MODES):
+        points = shown[shown["mode"] == mode].sort_values("x")
+        if points.empty:
+            continue
+        style = IDEAL if mode == "ideal" else {**look(index - 1), "ms": 3.5}
+        axes.plot(points["x"], points["y"], **style, label=mode, zorder=2 + index)
+        spread = points.dropna(subset="low")
+        if len(spread):
+            bars = [spread["y"] - spread["low"], spread["high"] - spread["y"]]
+            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
+            axes.errorbar(spread["x"], spread["y"], bars, **line)
+    batches = sorted(shown["x"].unique())
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(batches, [f"{batch:g}" for batch in batches])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel="batch (slots)", ylabel="images/s, ratio to fixed")
+
+
+def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
+    """A line per batch and guidance, darker for larger batches."""
+    from matplotlib import colormaps
+
+    settings = list(
+        shown[["guidance", "batch"]].drop_duplicates().sort_values(["guidance", "batch"]).values
+    )
+    batches = sorted(shown["batch"].dropna().unique())
+    for guidance, batch in settings:
+        known = batch is not None and not pd.isna(batch)
+        here = shown[shown["guidance"] == guidance]
+        points = here[here["batch"] == batch] if known else here[here["batch"].isna()]
+        points = points.sort_values("x")
+        place = (batches.index(batch) + 1) / len(batches) if known else 1.0
+        label = f"step of batch {batch:g}" if known else "step"
+        label += ", guidance" if guidance else ""
+        style = {"color": colormaps["Greys"](0.3 + 0.7 * place), "ls": ":" if guidance else "-"}
+        axes.plot(points["x"], points["y"], **style, lw=0.9, label=label, zorder=2)
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")

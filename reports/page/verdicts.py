@@ -1,0 +1,98 @@
+"""What a suite's records decide, in a few sentences: the first thing on a report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.analysis.contests import contests
+from reports.analysis.groups import Record, done_records
+from reports.analysis.kinds import reconstructions
+from reports.figures.settle import differences, verdict
+from reports.figures.summary import verdict as summary_verdict
+from reports.tables.ablations import table as ablations
+
+
+def verdict_lines(records: Sequence[Record]) -> list[str]:
+    """The settling experiment's verdict where there is one, else the summary's, else ablations'.
+
+    Never empty: says that there is none, and why.
+    """
+    done = [record for record in records if record["status"] == "done"]
+    if not done:
+        return [f"No cell of this suite has a result: {_counts(records)}."]
+    images = reconstructions(records)
+    for decide in (_settled, _summarised, _ablated) if images else ():
+        if lines := decide(images):
+            return lines
+    if lines := [line for record in done if (line := _timed(record))]:
+        return lines
+    return [
+        "No verdict: nothing in this suite is set against anything else with a policy or an arm."
+    ]
+
+
+def _settled(records: list[Record]) -> list[str]:
+    found = [contest for contest in contests(records) if len(contest.paired) > 1]
+    lines = []
+    for contest in found:
+        head = [f"{contest.label}:"] if len(found) > 1 else []
+        said = verdict(contest, *differences(contest))
+        lines += [" ".join([*head, said[0]]), *said[1:]]
+    return lines
+
+
+def _summarised(records: list[Record]) -> list[str]:
+    return summary_verdict(done_records(records))
+
+
+def _ablated(records: list[Record]) -> list[str]:
+    """How many differences to the reference arm are shown, and which."""
+    table = ablations(records)
+    differences = [
+        (row.values["system"].text, row.values["against"].text, column.title, value)
+        for row in table.rows
+        for column in table.columns
+        if column.name != "mean_tokens"
+        if (value := row.values.get(column.name)) is not None and value.interval is not None
+    ]
+    if not differences:
+        return [*table.notes[:1]] if table.rows else []
+    counts = {w: sum(v.verdict == w for *_, v in differences) for w in ("better", "worse", "")}
+    arm = records[0]["reference_arm"]
+    if all(value.interval.n == 1 for *_, value in differences):
+        return [f"One training seed each, so no interval and no verdict against arm '{arm}'."]
+    first = (
+        f"Against arm '{arm}': better in {counts['better']} of {len(differences)} comparisons, "
+        f"worse in {counts['worse']}, no difference shown in {counts['']} (5 %, p corrected by "
+        "Holm over the systems of a metric)."
+    )
+    shown = [
+        f"{system} is {value.verdict} in {title.removeprefix('Δ ')}: {value.text}."
+        for system, _, title, value in differences
+        if value.verdict
+    ]
+    return [first, *shown]
+
+
+def _timed(record: Record) -> str | None:
+    """How much faster adaptive lengths are in refilled batches: the largest batch, bare tokens."""
+    if record.get("kind") != "throughput":
+        return None
+    bare = [
+        row for row in record["throughput"]["rows"] if not row["guidance"] and not row["pixels"]
+    ]
+    refilled = [row for row in bare if row["arm"] == "adaptive" and row["mode"] == "refilled"]
+    if not refilled:
+        return None
+    row, lengths = max(refilled, key=lambda row: row["batch"]), record["throughput"]["lengths"]
+    return (
+        f"{record['label']}: in refilled batches of {row['batch']}, lengths of mean "
+        f"{lengths['mean']:g} make {row['ratio']:.2f} times the images per second of the fixed "
+        f"length {lengths.get('fixed', '')}".rstrip()
+        + "."
+    )
+
+
+def _counts(records: Sequence[Record]) -> str:
+    statuses = [record["status"] for record in records]
+    return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))

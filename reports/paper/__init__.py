@@ -1,0 +1,1 @@
+"""How a figure looks on paper: style, text, drawing helpers."""

@@ -1,0 +1,154 @@
+"""What the figures share: files written aside, panels, axes of budgets, legends."""
+
+from __future__ import annotations
+
+import math
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reports.paper.style import paper_style, width_inches
+
+COLLAPSED, UNTRAINED = "collapsed", "length never trained"
+# Of a legend: mean letter and line at its size, and the sample with the gaps around it.
+LETTER_INCHES, LINE_INCHES, HANDLE_INCHES = 0.053, 0.158, 0.5
+
+
+def render(
+    folder: Path, name: str, data: pd.DataFrame, draw: Callable[[pd.DataFrame], Any]
+) -> list[Path]:
+    """Write `name.png` and `name.pdf` of `draw(data)`, and `name.csv` of the data that is drawn.
+
+    Each file is written aside, then renamed into place. The same data gives the same files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
+    with paper_style():
+        figure = draw(data)
+        # No dates and no versions in the files.
+        _write(files[0], lambda aside: figure.savefig(aside, metadata={"Software": None}))
+        _write(files[1], lambda aside: figure.savefig(aside, metadata={"CreationDate": None}))
+    write_csv(folder, name, data)
+    return files
+
+
+def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:
+    """Write `name.csv` aside, then rename it into place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    _write(path, lambda aside: data.to_csv(aside, index=False))
+    return path
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    aside = path.with_name(f".{os.getpid()}.{path.name}")
+    write(aside)
+    os.replace(aside, path)
+
+
+def new_figure(height: float) -> Any:
+    """An empty figure of the style's width and `height` inches, without its legends."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width_inches(), height), layout="constrained")
+
+
+def panels_across(count: int, *, inches: float = 1.7) -> int:
+    """How many of `count` panels stand side by side, each at least `inches` wide, in even rows."""
+    most = max(1, min(count, int(width_inches() / inches)))
+    return -(-count // -(-count // most))
+
+
+def panel_grid(count: int, *, row_inches: float, inches: float = 1.7, **shared: Any) -> Any:
+    """A figure with `count` panels in rows as long as its width allows, and those panels.
+
+    `shared` goes to `Figure.subplots`; places without a panel are empty.
+    """
+    across = panels_across(count, inches=inches)
+    rows = -(-count // across)
+    figure = new_figure(row_inches * rows)
+    panels = list(figure.subplots(rows, across, squeeze=False, **shared).flat)
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def panel_inches(axes: Any) -> float:
+    """About how wide a panel is, without its labels."""
+    place = axes.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return axes.figure.get_figwidth() / columns - 0.4
+
+
+def budget_axis(axes: Any, budgets: Iterable[float]) -> None:
+    """A log2 x axis in tokens, with a tick at each budget, named where there is room."""
+    from matplotlib.ticker import NullLocator
+
+    budgets = sorted(budgets)
+    axes.set_xscale("log", base=2)
+    octaves = [math.log2(budget) for budget in budgets]
+    inches = panel_inches(axes) / max(octaves[-1] - octaves[0], 1)
+    named = budgets[-1:]
+    for budget in reversed(budgets[:-1]):
+        letters = (len(f"{budget:g}") + len(f"{named[-1]:g}")) / 2
+        if math.log2(named[-1] / budget) * inches > (letters + 1) * LETTER_INCHES:
+            named.append(budget)
+    axes.set_xticks(budgets, [f"{budget:g}" if budget in named else "" for budget in budgets])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def legend_below(
+    figure: Any,
+    *,
+    handles: Iterable[Any] | None = None,
+    ncols: int | None = None,
+    title: str | None = None,
+) -> None:
+    """One legend for all axes, under them; each label once, in the order it was drawn.
+
+    The figure grows by the legend's height. Long labels are wrapped.
+
+    Args:
+        figure: of the style's width.
+        handles: what to name; by default all that has a label.
+        ncols: columns; by default as many as the labels leave room for.
+        title: a line above.
+    """
+    named: dict[str, Any] = {}
+    if handles is None:
+        for axes in figure.axes:
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+                named.setdefault(label, handle)
+    else:
+        named = {handle.get_label(): handle for handle in handles}
+    width = figure.get_figwidth()
+    longest = max((min(len(label), _letters(width)) for label in named), default=0)
+    ncols = ncols or max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
+    labels = [wrapped(label, width / ncols - HANDLE_INCHES) for label in named]
+    if title is not None:
+        title = "\n".join(wrapped(line, width - 0.1) for line in title.splitlines())
+    height = legend_inches(labels, ncols=ncols, title=title)
+    figure.set_figheight(figure.get_figheight() + height)
+    figure.legend(named.values(), labels, loc="outside lower center", ncols=ncols, title=title)
+
+
+def _letters(inches: float) -> int:
+    return max(8, int((inches - HANDLE_INCHES) / LETTER_INCHES))
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Text in lines of at most so many inches at the legend's size."""
+    return textwrap.fill(text, max(8, int(inches / LETTER_INCHES)), break_long_words=False)
+
+
+def legend_inches(labels: Sequence[str], *, ncols: int, title: str | None = None) -> float:
+    """Height that a legend of these labels takes."""
+    lines = [label.count("\n") + 1 for label in labels]
+    rows = -(-len(lines) // ncols)
+    columns = [sum(lines[first : first + rows]) for first in range(0, len(lines), rows)]
+    above = 0 if title is None else title.count("\n") + 1
+    return LINE_INCHES * (max(columns, default=0) + above) + 0.1

@@ -1,0 +1,51 @@
+"""Numbers, intervals and unfinished cells in words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bench.statistics.intervals import Interval
+
+
+def show_interval(interval: Interval | None, *, digits: int = 2, over: bool = False) -> str:
+    """`0.52 [0.48, 0.57]`; with `over`, where no caption says it: `... over 5 seeds`."""
+    if interval is None:
+        return "-"
+    if interval.n == 1:
+        return f"{interval.mean:.{digits}f} (one {interval.over.removesuffix('s')})"
+    ends = f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return f"{interval.mean:.{digits}f} {ends}" + (f" over {interval.n} {interval.over}" * over)
+
+
+def caption(kind: type[Interval]) -> str:
+    """`95 % Student t over seeds`: what the intervals of a table or figure are."""
+    return f"95 % {kind.kind()}"
+
+
+def show_half(interval: Interval | None, *, digits: int = 2) -> str:
+    """`19.48 ± 0.12`; without the half-width where there is one seed."""
+    if interval is None:
+        return "-"
+    half = "" if math.isnan(interval.half) else f" ± {interval.half:.{digits}f}"
+    return f"{interval.mean:.{digits}f}{half}"
+
+
+def show_percent(share: float | None, *, digits: int = 1, sign: bool = False) -> str:
+    """`1.4 %` of the share 0.014."""
+    return "-" if share is None else f"{100 * share:{'+' if sign else ''}.{digits}f} %"
+
+
+def unfinished(records: list[dict[str, Any]]) -> list[str]:
+    """A line per cell without a result: `failed: label: error`."""
+    return [
+        f"{record['status']}: {record['label']}: {record['error'] or 'not run'}"
+        for record in records
+        if record["status"] != "done"
+    ]
+
+
+def page(*blocks: str | list[str]) -> str:
+    """Blocks of lines with an empty line between them; empty blocks are left out."""
+    texts = [block if isinstance(block, str) else "\n".join(block) for block in blocks]
+    return "\n\n".join(text for text in texts if text) + "\n"

@@ -1,0 +1,444 @@
+import hashlib
+import itertools
+import shutil
+from collections import Counter
+
+import pytest
+from PIL import Image
+
+from bench.data.fingerprint import fingerprint
+from bench.errors import UserError
+from bench.graph.suite_graph import build_graph
+from bench.run.plan import plan_suite
+from bench.stages import STAGE_VERSIONS
+from bench.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def nodes_of(graph):
+    return list(itertools.chain(*graph.levels()))
+
+
+def keys_of(suite, store, stage):
+    """Keys of a stage's nodes by cell label and input name; evaluations under their cell."""
+    graph = build_graph(suite)
+    keys = {}
+    for cell, evaluation in zip(suite.cells, graph.evaluations, strict=True):
+        pending = [(cell.label, evaluation)]
+        while pending:
+            path, node = pending.pop()
+            if node.stage == stage:
+                keys[path] = node.spec(store).key
+            pending += [(f"{path}/{name}", need) for name, need in node.inputs.items()]
+    return keys
+
+
+def one_arm(small, **changes):
+    return {**small, "arms": [{"name": "a", "set": changes}]}
+
+
+POLICY = {"candidates": [1, 2, 4]}
+
+
+def test_cells_share_their_stages(load, small):
+    graph = build_graph(load(small))
+    counts = Counter(node.stage for node in nodes_of(graph))
+    assert counts == {
+        "data": 2, "tokenizer": 3, "bank": 4, "policy": 2, "png_sizes": 1, "evaluation": 6,
+    }  # fmt: skip
+    elastic, first, second, *_ = graph.evaluations
+    assert first.inputs["bank"] is elastic.inputs["bank"]
+    assert first.inputs["policy"] is not second.inputs["policy"]
+    assert first.inputs["policy"].inputs["bank"] is second.inputs["policy"].inputs["bank"]
+    assert len(graph.evaluations) == len(load(small).cells)
+
+
+def test_targets_of_its_own_are_for_the_evaluation_bank(load, small):
+    halting = {"tokenizer.encoding": "halting", "bank.own_targets": [0.1, 0.2], "policy": POLICY}
+    (cell,) = build_graph(load(one_arm(small, **halting))).evaluations
+    assert cell.inputs["bank"].config["own_targets"] == [0.1, 0.2]
+    assert "own_targets" not in cell.inputs["policy"].inputs["bank"].config
+
+
+def test_distinct_nodes_have_distinct_keys(small_run):
+    specs = [node.spec(small_run.store) for node in nodes_of(small_run.graph)]
+    assert len({spec.key for spec in specs}) == len(specs) == 18
+
+
+def test_levels_are_in_order_and_as_late_as_possible(load, small):
+    levels = build_graph(load(small)).levels()
+    level_of = {id(node): number for number, level in enumerate(levels) for node in level}
+    consumers = {}
+    for node in itertools.chain(*levels):
+        for need in node.needs:
+            consumers.setdefault(id(need), []).append(level_of[id(node)])
+    for node in itertools.chain(*levels):
+        latest = min(consumers.get(id(node), [len(levels)])) - 1
+        assert level_of[id(node)] == latest
+    assert len(level_of) == 18
+    assert [sorted({node.stage for node in level}) for level in levels[:2]] == [
+        ["data"],
+        ["tokenizer"],
+    ]
+
+
+def test_a_tokenizer_without_policy_trains_beside_the_one_that_waits(load, small):
+    levels = build_graph(load(small)).levels()
+    (together,) = (level for level in levels if len(level) == 2 and level[0].stage == "tokenizer")
+    assert {bool(node.budget_sources) for node in together} == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("data.validation", 25, {"validation"}),
+        ("data.train", 49, {"train", "tokenizer"}),
+        ("data.seed", 1, {"train", "validation", "tokenizer"}),
+        ("training.seed", 1, {"tokenizer"}),
+        ("bank.policy_images", 41, {"policy bank"}),
+        ("bank.extractor_resolution", 33, {"bank"}),
+        ("bank.second_extractor", True, {"bank"}),
+        ("bank.policy_perceptual", True, {"policy bank"}),
+        ("bank.budgets", [1, 2, 3, 4], {"policy bank", "bank"}),
+        ("bank.shard", 17, {"policy bank", "bank"}),
+        ("policy.seed", 1, {"policy"}),
+        ("evaluation.seed", 1, set()),
+        ("evaluation.kid_subset", 3, set()),
+        ("evaluation.generative", True, set()),
+    ],
+)
+def test_a_setting_changes_the_stages_it_belongs_to_and_theirs_after_them(
+    load, small, store, path, value, changed
+):
+    def keys(**changes):
+        (cell,) = build_graph(load(one_arm(small, policy=POLICY, **changes))).evaluations
+        bank, policy = cell.inputs["bank"], cell.inputs["policy"]
+        policy_bank = policy.inputs["bank"]
+        stages = {
+            "train": policy_bank.inputs["images"],
+            "validation": bank.inputs["images"],
+            "tokenizer": bank.inputs["tokenizer"],
+            "policy bank": policy_bank,
+            "bank": bank,
+            "policy": policy,
+            "evaluation": cell,
+        }
+        return {name: node.spec(store).key for name, node in stages.items()}
+
+    after = {
+        "train": {"policy bank"},
+        "validation": {"bank"},
+        "tokenizer": {"policy bank", "bank"},
+        "policy bank": {"policy"},
+        "bank": {"evaluation"},
+        "policy": {"evaluation"},
+    }
+    expected = {*changed, "evaluation"}
+    for _ in after:
+        expected |= set().union(*(after.get(name, set()) for name in expected))
+    before, now = keys(), keys(**{path: value})
+    assert {name for name in before if before[name] != now[name]} == expected
+
+
+FINETUNING = {"training": {"steps": 10, "warmup_steps": 0}}
+
+
+def test_finetuning_is_a_second_tokenizer_and_the_first_is_shared(load, small, store):
+    small["base"]["tokenizer"]["lora"] = {"rank": 0}
+    heads = {**FINETUNING, "trainable": "heads", "lora": {"rank": 3, "alpha": 1.0}}
+    arms = [
+        {"name": "plain"},
+        {"name": "tuned", "set": {"finetuning": heads, "policy": POLICY}},
+        {"name": "other", "set": {"finetuning": FINETUNING}},
+    ]
+    graph = build_graph(load({**small, "arms": arms}))
+    plain, tuned, other = (cell.inputs["bank"].inputs["tokenizer"] for cell in graph.evaluations)
+    assert set(plain.inputs) == {"images"}
+    assert tuned.inputs["start"] is other.inputs["start"] is plain
+    assert tuned.inputs["images"] is plain.inputs["images"]
+    assert Counter(node.stage for node in nodes_of(graph))["tokenizer"] == 3
+    assert len({node.spec(store).key for node in (plain, tuned, other)}) == 3
+    assert plain.config["tokenizer"]["lora"]["rank"] == 0
+    assert tuned.config["tokenizer"]["lora"]["rank"] == 3
+    assert tuned.config["training"]["steps"] == 10
+    assert (tuned.config["trainable"], other.config["trainable"]) == ("heads", "decoder")
+    # All that is measured is measured on the second one.
+    evaluation = graph.evaluations[1]
+    assert evaluation.inputs["policy"].inputs["bank"].inputs["tokenizer"] is tuned
+    assert evaluation.inputs["tokenizer"] is tuned
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"finetuning.trainable": "heads"},
+        {"finetuning.training.seed": 1},
+        {"training.seed": 1},
+        {"data.train": 49},
+    ],
+)
+def test_what_finetuning_depends_on(load, small, store, changes):
+    def key(**changes):
+        (cell,) = build_graph(load(one_arm(small, finetuning=FINETUNING, **changes))).evaluations
+        return cell.inputs["bank"].inputs["tokenizer"].spec(store).key
+
+    assert key(**changes) != key()
+
+
+def test_both_trainings_have_a_referenced_length(load, small, store):
+    small["arms"][-1]["set"]["finetuning"] = FINETUNING
+    evaluations = build_graph(load(small)).evaluations
+    tuned = evaluations[-1].inputs["bank"].inputs["tokenizer"]
+    assert tuned.spec(store) is None
+    for evaluation in evaluations[1:3]:
+        reached(store, evaluation, 3.0)
+    for node in (tuned, tuned.inputs["start"]):
+        assert node.spec(store).config["tokenizer"]["budgets"] == [3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra"),
+    [("latents", set()), ("quantized", {"tokenizer"}), ("pixels", {"images"})],
+)
+def test_a_policy_gets_what_its_input_is_read_from(load, small, kind, extra):
+    settings = {"policy": {**POLICY, "input": kind}}
+    (cell,) = build_graph(load(one_arm(small, **settings))).evaluations
+    policy = cell.inputs["policy"]
+    assert set(policy.inputs) == {"bank"} | extra
+    assert set(cell.inputs) == {"bank", "policy", "tokenizer", "images", "png_sizes"}
+    if kind == "pixels":  # trained on one split, judged on the other
+        assert policy.inputs["images"] is policy.inputs["bank"].inputs["images"]
+        assert cell.inputs["images"] is cell.inputs["bank"].inputs["images"]
+        assert cell.inputs["images"] is not policy.inputs["images"]
+    if kind == "quantized":
+        assert policy.inputs["tokenizer"] is policy.inputs["bank"].inputs["tokenizer"]
+
+
+def test_inputs_of_a_policy_share_one_bank(load, small):
+    arm = {"name": "a", "set": {"policy": POLICY}, "sweep": {"policy.input": ["latents", "pixels"]}}
+    first, second = build_graph(load({**small, "arms": [arm]})).evaluations
+    assert first.inputs["policy"] is not second.inputs["policy"]
+    assert first.inputs["policy"].inputs["bank"] is second.inputs["policy"].inputs["bank"]
+
+
+def test_networks_input_size_matters_to_a_policys_bank_that_measures_by_them(load, small, store):
+    def key(**changes):
+        (cell,) = build_graph(load(one_arm(small, policy=POLICY, **changes))).evaluations
+        return cell.inputs["policy"].inputs["bank"].spec(store).key
+
+    perceptual = {"bank.policy_perceptual": True}
+    assert key(**{"bank.extractor_resolution": 33}) == key()
+    assert key(**perceptual, **{"bank.extractor_resolution": 33}) != key(**perceptual)
+
+
+def test_a_raised_version_makes_new_keys(load, small, store, monkeypatch):
+    suite = load(one_arm(small))
+    before = {stage: keys_of(suite, store, stage) for stage in ("data", "tokenizer", "bank")}
+    monkeypatch.setitem(STAGE_VERSIONS, "tokenizer", 99)
+    assert keys_of(suite, store, "data") == before["data"]
+    assert keys_of(suite, store, "tokenizer") != before["tokenizer"]
+    assert keys_of(suite, store, "bank") != before["bank"]
+
+
+def reached(store, node, mean_tokens):
+    spec = node.spec(store)
+    store.work(spec.stage, spec.key).mkdir(parents=True)
+    result = {"metrics": {"mean_tokens": mean_tokens}}
+    about = {"config": spec.config, "inputs": spec.inputs, "resources": {}}
+    store.publish(spec.stage, spec.key, {"seconds": 1.0, "result": result, **about})
+
+
+def test_a_referenced_budget_is_known_once_all_its_policies_are_evaluated(load, small, store):
+    evaluations = build_graph(load(small)).evaluations
+    first, second, waiting = evaluations[1], evaluations[2], evaluations[-1]
+    tokenizer = waiting.inputs["bank"].inputs["tokenizer"]
+    assert tokenizer.budget_sources == (first, second)
+    assert waiting.spec(store) is None
+    reached(store, first, 2.4)
+    assert tokenizer.referenced_budget(store) is None
+    assert tokenizer.spec(store) is None
+    reached(store, second, 3.4)
+    assert tokenizer.referenced_budget(store) == 3
+    assert tokenizer.spec(store).config["tokenizer"]["budgets"] == [3]
+    assert tokenizer.spec(store).config["tokenizer"]["lora"]["rank"] == 0
+    assert waiting.spec(store) is not None
+    assert tokenizer.config["tokenizer"]["budgets"] == [4]
+
+
+def test_a_tokenizer_of_the_referenced_length_is_the_same_as_one_asked_for(load, small, store):
+    plain = {"name": "plain", "set": {"tokenizer.lora.rank": 0, "tokenizer.budgets": [3]}}
+    evaluations = build_graph(load({**small, "arms": [*small["arms"], plain]})).evaluations
+    reached(store, evaluations[1], 3.0)
+    reached(store, evaluations[2], 3.0)
+    assert evaluations[-1] is not evaluations[-2]
+    assert evaluations[-1].spec(store).key == evaluations[-2].spec(store).key
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "images"
+    root.mkdir()
+    for index in range(4):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(root / f"{index}.png")
+    return root
+
+
+def test_a_folder_is_known_by_its_content_not_by_its_path(load, small, store, folder, tmp_path):
+    def data(path):
+        (evaluation,) = build_graph(
+            load(one_arm(small, **{"bank.policy_images": None}, data=settings(path)))
+        ).evaluations
+        return evaluation.inputs["bank"].inputs["images"].spec(store)
+
+    def settings(path):
+        return {"kind": "image_folder", "path": str(path), "resolution": 32}
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    here, there = data(folder), data(copy)
+    assert here.key == there.key
+    assert (here.runtime, there.runtime) == ({"path": str(folder)}, {"path": str(copy)})
+    assert "path" not in here.config
+    (copy / "0.png").unlink()
+    assert data(copy).key != here.key
+
+
+def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
+    arms = [
+        {"name": name, "set": {"data": {**data, "path": str(folder)}}}
+        for name, data in (
+            ("a", {"kind": "image_folder", "resolution": 32}),
+            ("b", {"kind": "image_folder", "resolution": 64, "validation_fraction": 0.5}),
+        )
+    ]
+    small["base"]["bank"]["policy_images"] = None
+    graph = build_graph(load({**small, "arms": arms}))
+    (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
+    splits = [node for node in nodes_of(graph) if node.stage == "data"]
+    assert len(splits) == 4
+    assert all(node.inputs == {"manifest": manifest} for node in splits)
+    assert manifest.spec(store).config == {"fingerprint": fingerprint(folder)}
+    assert manifest.spec(store).runtime == {"path": str(folder)}
+    assert len({node.spec(store).key for node in splits}) == 4
+
+
+def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, store):
+    small["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+    small["base"]["bank"]["policy_images"] = None
+    graph = build_graph(load(small), name_folder=lambda path: f"name of {path}")
+    (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
+    assert manifest.config == {"fingerprint": f"name of {folder}"}
+
+
+def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):
+    read = []
+
+    def counted(path):
+        read.append(path)
+        return "f"
+
+    monkeypatch.setattr("bench.graph.suite_graph.fingerprint", counted)
+    data = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+    small["base"]["data"] = data
+    small["base"]["bank"]["policy_images"] = None
+    assert len(build_graph(load(small)).evaluations) == 6
+    assert read == [str(folder)]
+
+
+def test_weights_are_known_by_their_content(load, small, store, tmp_path):
+    def bank(name):
+        sha256 = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        weights = {
+            "bank.inception_weights": str(tmp_path / name),
+            "bank.inception_sha256": sha256[:8],
+        }
+        (evaluation,) = build_graph(load(one_arm(small, **weights))).evaluations
+        assert evaluation.runtime["inception_weights"] == str(tmp_path / name)
+        assert evaluation.inputs["bank"].config["inception"] == sha256
+        return evaluation.inputs["bank"].spec(store)
+
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = map(bank, "abc")
+    assert a.key == b.key != c.key
+    assert a.runtime["inception_weights"] == str(tmp_path / "a")
+    (without,) = build_graph(load(one_arm(small))).evaluations
+    assert without.inputs["bank"].spec(store).key not in {a.key, c.key}
+
+
+@pytest.mark.parametrize("prefix", [{}, {"bank.inception_sha256": "00000000"}])
+def test_weights_with_another_hash_are_refused_before_anything_runs(load, small, tmp_path, prefix):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"other weights")
+    suite = load(one_arm(small, **{"bank.inception_weights": str(path)}, **prefix))
+    sha256 = hashlib.sha256(b"other weights").hexdigest()
+    wanted = prefix.get("bank.inception_sha256", "6726825d")
+    with pytest.raises(UserError) as error:
+        build_graph(suite)
+    said = str(error.value)
+    assert "arm 'a': bank.inception_sha256: " in said
+    assert f"{path} begins with {sha256[:8]}, not {wanted}; " in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bank.inception_weights": "/nowhere/weights.pth"},
+        {
+            "data": {"kind": "image_folder", "path": "/nowhere", "resolution": 32},
+            "bank.policy_images": None,
+        },
+    ],
+)
+def test_files_that_are_missing_are_named_with_the_arm(load, small, changes):
+    suite = load(one_arm(small, **changes))
+    with pytest.raises(UserError, match=r"suite\.yaml: arm 'a': .*/nowhere") as error:
+        build_graph(suite)
+    assert "\n" not in str(error.value)
+
+
+def test_stages_ask_for_what_the_suite_gives_them(load, small):
+    resources = {"bank": {"cpus": 2}, "tokenizer": {"gpus": 0.25}}
+    graph = build_graph(load({**small, "device": "cuda", "resources": resources}))
+    asked = {node.stage: node.resources for node in nodes_of(graph)}
+    assert (asked["bank"].cpus, asked["policy"].cpus) == (2, 1)
+    assert (asked["tokenizer"].gpus, asked["tokenizer"].device) == (0.25, "cuda")
+    assert asked["data"].device == "cpu"
+
+
+def per_seed(small):
+    """Two training seeds: an arm of policies, and fixed lengths that go with their own seed's."""
+    seeds = {"training.seed": [0, 1]}
+    policy = {"name": "policy", "set": {"policy": POLICY}, "sweep": seeds}
+    budgets = {"mean_budget_of": "policy", "same": ["training.seed"]}
+    fixed = {"name": "fixed", "set": {"tokenizer.budgets": budgets}, "sweep": seeds}
+    return {**small, "arms": [policy, fixed]}
+
+
+def test_each_seeds_length_is_that_of_its_own_policy(load, small, store):
+    *policies, first, second = build_graph(load(per_seed(small))).evaluations
+    reached(store, policies[0], 1.4)
+    one, other = (cell.inputs["bank"].inputs["tokenizer"] for cell in (first, second))
+    assert one.spec(store).config["tokenizer"]["budgets"] == [1]
+    assert other.spec(store) is None
+    reached(store, policies[1], 2.6)
+    assert other.spec(store).config["tokenizer"]["budgets"] == [3]
+    assert one.spec(store).config["training"]["seed"] == 0
+    assert other.spec(store).config["training"]["seed"] == 1
+
+
+def test_a_plan_shows_the_lengths_that_wait_for_their_seed(load, small, store):
+    suite = load(per_seed(small))
+    graph = build_graph(suite)
+
+    def waiting():
+        rows = plan_suite(suite, graph, store)
+        return Counter(row["stage"] for row in rows if row["state"] == "waiting")
+
+    assert waiting() == {"tokenizer": 2, "bank": 2, "evaluation": 2}
+    reached(store, graph.evaluations[0], 1.4)
+    assert waiting() == {"tokenizer": 1, "bank": 1, "evaluation": 1}

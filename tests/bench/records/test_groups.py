@@ -1,0 +1,61 @@
+import pytest
+
+from bench.records.groups import group_by_seed, is_reconstruction, repetition_name, repetition_seed
+
+
+def record(*, training=0, policy=0, value=1.0, group="a"):
+    settings = {
+        "training": {"seed": training},
+        "policy": None if policy is None else {"seed": policy},
+    }
+    return {"group": group, "settings": settings, "metrics": {"mse": value}}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [
+        ([(0, 0), (0, 1)], "policy.seed"),
+        ([(0, 0), (1, 0)], "training.seed"),
+        ([(0, 0), (1, 1)], "training.seed"),
+        ([(0, 0)], "policy.seed"),
+        ([(0, None)], "training.seed"),
+        ([(0, None), (1, None)], "training.seed"),
+        # One side has no policy: its seed cannot pair the two.
+        ([(0, 0), (0, 1), (0, None)], "training.seed"),
+        ([(0, None), (0, 0)], "training.seed"),
+    ],
+)
+def test_repetitions_are_told_apart_by_the_earliest_seed_that_all_have(seeds, expected):
+    assert repetition_seed([record(training=t, policy=p) for t, p in seeds]) == expected
+
+
+def test_seeds_have_names():
+    assert repetition_name("finetuning.training.seed") == "training seeds"
+    assert repetition_name("policy.seed") == "policy seeds"
+
+
+def test_groups_keep_their_order_and_average_what_shares_a_seed():
+    records = [record(group=g, training=t, value=t + len(g)) for t in (0, 1) for g in ("b", "aa")]
+    first, second = group_by_seed(records)
+    assert (first.label, second.label) == ("b", "aa")
+    assert first.by_seed(lambda r: r["metrics"]["mse"]) == {0: 1, 1: 2}
+    assert first.by_seed(lambda r: r["metrics"]["mse"], path="policy.seed") == {0: 1.5}
+    assert first.by_seed(lambda r: None) is None
+    assert first.interval("mse").n == first.repetitions == 2
+
+
+def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_samples():
+    def cell(training, samples):
+        made = record()
+        made["settings"]["generation"] = {"training": {"seed": training}, "seed": samples}
+        return made
+
+    assert repetition_seed([cell(0, 0), cell(1, 0)]) == "generation.training.seed"
+    assert repetition_seed([cell(0, 0), cell(0, 1)]) == "generation.seed"
+    assert repetition_name("generation.training.seed") == "generator seeds"
+    assert repetition_name("generation.seed") == "generator seeds"
+
+
+def test_records_without_a_kind_are_of_reconstructions():
+    assert is_reconstruction(record())
+    assert not is_reconstruction({**record(), "kind": "generation"})

@@ -1,0 +1,192 @@
+import copy
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.graph.suite_graph import build_graph
+from bench.run.cost import Costs, makespan
+from bench.store.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def stages(load, small, store):
+    """`stages(content)`: the nodes of a suite by stage, in their order."""
+
+    def stages(content=small):
+        found = {}
+        for level in build_graph(load(content)).levels():
+            for node in level:
+                found.setdefault(node.stage, []).append(node)
+        return found
+
+    return stages
+
+
+@pytest.fixture
+def took(store):
+    """`took(node, seconds)`: this stage has been computed, with all it needs."""
+
+    def took(node, seconds, *, attempts=1, **result):
+        for need in node.inputs.values():
+            if not store.has(need.stage, need.spec(store).key):
+                took(need, 1.0)
+        spec = node.spec(store)
+        work = store.work(spec.stage, spec.key)
+        work.mkdir(parents=True)
+        about = {"config": spec.config, "inputs": spec.inputs, "seconds": seconds}
+        about["resources"] = {"cpus": 1, "gpus": 0.0, "device": "cpu"}
+        result = {"count": spec.config.get("count"), **result}
+        store.publish(
+            spec.stage, spec.key, {**about, "result": result, "attempts": ["then"] * attempts}
+        )
+
+    return took
+
+
+def changed(small, path, value):
+    content = copy.deepcopy(small)
+    *parents, last = path.split(".")
+    at = content["base"]
+    for name in parents:
+        at = at.setdefault(name, {})
+    at[last] = value
+    return content
+
+
+def test_nothing_is_known_of_an_empty_store(stages, store):
+    for nodes in stages().values():
+        assert all(Costs(store).estimate(node) is None for node in nodes)
+
+
+def test_the_same_work_is_the_median_of_its_like(stages, took, small, store):
+    for seed, seconds in enumerate([10.0, 50.0, 30.0]):
+        took(stages(changed(small, "training.seed", seed))["tokenizer"][0], seconds)
+    asked = stages(changed(small, "training.seed", 9))["tokenizer"][0]
+    found = Costs(store).estimate(asked)
+    assert (found.seconds, found.count, found.factor) == (30.0, 3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stage", "factor"),
+    [
+        ("training.steps", 80, "tokenizer", 2),
+        ("training.batch", 16, "tokenizer", 2),
+        ("data.train", 96, "data", 2),
+        ("bank.policy_images", 20, "bank", 0.5),
+    ],
+)
+def test_other_work_is_scaled_by_what_drives_the_cost(
+    stages, took, small, store, path, value, stage, factor
+):
+    took(stages()[stage][0], 12.0)
+    found = Costs(store).estimate(stages(changed(small, path, value))[stage][0])
+    assert found.seconds == pytest.approx(12.0 * factor)
+    assert (found.factor, found.count) == (pytest.approx(factor), 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stage", "factor"),
+    [
+        ("generation.training.steps", 900, "generator", 3),
+        ("generation.generator.depth", 2, "generator", 2),
+        ("generation.images", 20, "samples", 2),
+        ("generation.generator.depth", 2, "samples", 2),
+    ],
+)
+def test_generation_is_scaled_by_what_drives_its_cost(
+    stages, took, small, store, path, value, stage, factor
+):
+    generation = {
+        "budget": 2,
+        "images": 10,
+        "generator": {"width": 16, "depth": 1, "attention_heads": 2},
+        "training": {"steps": 300, "batch": 8, "warmup_steps": 5},
+    }
+    content = {**changed(small, "generation", generation), "arms": [{"name": "one"}]}
+    (node,) = stages(content)[stage]
+    took(node, 12.0)
+    (asked,) = stages(changed(content, path, value))[stage]
+    found = Costs(store).estimate(asked)
+    assert found.seconds == pytest.approx(12.0 * factor)
+
+
+def test_sizes_of_pngs_are_scaled_by_the_images(stages, took, small, store):
+    took(stages()["png_sizes"][0], 3.0)
+    more = stages(changed(small, "data.validation", 48))["png_sizes"][0]
+    assert Costs(store).estimate(more).seconds == pytest.approx(6.0)
+
+
+def test_more_tokens_cost_more(stages, took, small, store):
+    took(stages()["tokenizer"][0], 10.0)
+    longer = stages(changed(small, "tokenizer.budgets", [1, 2, 4, 8, 16, 32]))["tokenizer"][0]
+    # 16 patches and 4 tokens, or 32: sequences of 20 and 48, width 16, as long layers.
+    expected = 10.0 * 48 * (6 * 16 + 48) / (20 * (6 * 16 + 20))
+    assert Costs(store).estimate(longer).seconds == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "stage"),
+    [
+        ("training.precision", "bf16", "tokenizer"),
+        ("training.perceptual", 0.1, "tokenizer"),
+        ("tokenizer.encoding", "told", "tokenizer"),
+        ("bank.extractor_resolution", 64, "bank"),
+        ("bank.second_extractor", True, "bank"),
+        ("evaluation.generative", True, "evaluation"),
+    ],
+)
+def test_what_is_not_alike_is_no_measure(stages, took, small, store, path, value, stage):
+    def asked(content):
+        curve = stages(content)["evaluation"][0]
+        bank = curve.inputs["bank"]
+        return {"evaluation": curve, "bank": bank, "tokenizer": bank.inputs["tokenizer"]}[stage]
+
+    took(stages()["evaluation"][0], 5.0)
+    assert Costs(store).estimate(asked(small)) is not None
+    assert Costs(store).estimate(asked(changed(small, path, value))) is None
+
+
+def test_other_resources_and_resumed_stages_are_no_measure(stages, took, small, store):
+    took(stages()["tokenizer"][0], 10.0, attempts=2)
+    asked = stages(changed(small, "training.seed", 5))["tokenizer"][0]
+    assert Costs(store).estimate(asked) is None
+    took(stages(changed(small, "training.seed", 1))["tokenizer"][0], 20.0)
+    assert Costs(store).estimate(asked).count == 1
+    more = {**small, "resources": {"tokenizer": {"cpus": 2}}}
+    assert Costs(store).estimate(stages(more)["tokenizer"][-1]) is None
+
+
+def test_an_artifact_whose_inputs_are_gone_is_no_measure(stages, took, small, store):
+    node = stages()["evaluation"][0]
+    took(node, 5.0)
+    bank = node.inputs["bank"].spec(store)
+    (store.artifact("bank", bank.key) / "stage.json").unlink()
+    asked = stages(changed(small, "evaluation.seed", 3))["evaluation"][0]
+    assert Costs(store).estimate(asked) is None
+
+
+def test_jobs_start_in_order_as_soon_as_there_is_room():
+    three = [(4.0, 1, 0.0), (2.0, 1, 0.0), (3.0, 1, 0.0)]
+    assert makespan(three, cpus=1, gpus=0) == 9.0
+    assert makespan(three, cpus=2, gpus=0) == 5.0
+    assert makespan(three, cpus=3, gpus=0) == 4.0
+    assert makespan([(4.0, 2, 0.0), (2.0, 1, 0.0)], cpus=2, gpus=0) == 6.0
+    halves = [(4.0, 1, 0.5)] * 3
+    assert makespan(halves, cpus=8, gpus=1) == 8.0
+    assert makespan(halves, cpus=8, gpus=2) == 4.0
+    assert makespan([(4.0, 64, 8.0)], cpus=2, gpus=1) == 4.0
+    assert makespan([], cpus=2, gpus=1) == 0.0
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 5))
+def test_side_by_side_is_no_faster_than_it_can_be(seconds, cpus):
+    found = makespan([(one, 1, 0.0) for one in seconds], cpus=cpus, gpus=0)
+    least = max(max(seconds), math.fsum(seconds) / cpus)
+    assert least * (1 - 1e-9) <= found <= (least + max(seconds)) * (1 + 1e-9)

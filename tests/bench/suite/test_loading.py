@@ -1,0 +1,212 @@
+import re
+
+import pytest
+
+from bench.store.stage import Resources
+
+
+def with_arms(small, *arms):
+    return {**small, "arms": list(arms)}
+
+
+def test_cells_are_the_product_of_an_arms_sweep_in_the_files_order(load, small):
+    arm = {
+        "name": "a",
+        "sweep": {"training.seed": [1, 0], "tokenizer.lora.rank": [2, 0, 1]},
+    }
+    suite = load(with_arms(small, arm, {"name": "b", "set": {"training.seed": 7}}))
+    assert [(c.config.training.seed, c.config.tokenizer.lora.rank) for c in suite.cells] == [
+        *[(1, 2), (1, 0), (1, 1), (0, 2), (0, 0), (0, 1)],
+        (7, 2),
+    ]
+    assert [c.arm for c in suite.cells] == ["a"] * 6 + ["b"]
+    assert suite.cells[1].swept == {"training.seed": 1, "tokenizer.lora.rank": 0}
+    assert suite.cells[-1].swept == {}
+
+
+def test_set_overrides_the_base_and_sweep_overrides_set(load, small):
+    arm = {
+        "name": "a",
+        "set": {"training.steps": 6, "training.seed": 5},
+        "sweep": {"training.seed": [6]},
+    }
+    (cell,) = load(with_arms(small, arm)).cells
+    assert (cell.config.training.steps, cell.config.training.seed) == (6, 6)
+    assert cell.config.training.batch == small["base"]["training"]["batch"]
+
+
+def test_a_mapping_replaces_what_was_there(load, small):
+    arm = {"name": "a", "set": {"tokenizer.lora": {"rank": 1}}}
+    (cell,) = load(with_arms(small, arm)).cells
+    assert (cell.config.tokenizer.lora.rank, cell.config.tokenizer.lora.alpha) == (1, 16.0)
+
+
+def test_paths_make_the_mappings_they_lead_through(load, small):
+    arm = {
+        "name": "a",
+        "set": {"policy.weighting.kind": "fixed", "policy.candidates": [1, 4]},
+        "sweep": {"policy.weighting.efficiency": [0.2, 0.3]},
+    }
+    cells = load(with_arms(small, arm)).cells
+    assert [cell.config.policy.weighting.efficiency for cell in cells] == [0.2, 0.3]
+
+
+def test_arms_and_cells_do_not_leak_into_each_other(load, small):
+    value = {"rank": 2, "alpha": 1.0}
+    arm = {
+        "name": "a",
+        "set": {"tokenizer.lora": value},
+        "sweep": {"tokenizer.lora.rank": [1, 3]},
+    }
+    suite = load(with_arms(small, arm, {"name": "b"}))
+    assert [cell.config.tokenizer.lora.rank for cell in suite.cells] == [1, 3, 2]
+
+
+def test_a_swept_mapping_stays_what_it_is(load, small):
+    arm = {
+        "name": "a",
+        "set": {"policy.candidates": [1, 4]},
+        "sweep": {
+            "policy.weighting": [{"kind": "fixed"}],
+            "policy.weighting.efficiency": [0.2, 0.3],
+        },
+    }
+    cells = load(with_arms(small, arm)).cells
+    assert [cell.swept["policy.weighting"] for cell in cells] == [{"kind": "fixed"}] * 2
+    assert [cell.config.policy.weighting.efficiency for cell in cells] == [0.2, 0.3]
+
+
+def test_a_path_through_a_value_is_refused(refusal, small):
+    arm = {"name": "a", "set": {"training.steps.many": 3}}
+    assert refusal(with_arms(small, arm)) == (
+        "arm 'a': training.steps.many: 'steps' is a value and holds no keys"
+    )
+
+
+def test_an_empty_list_of_values_is_refused(refusal, small):
+    arm = {"name": "a", "sweep": {"training.seed": []}}
+    assert refusal(with_arms(small, arm)) == "arm 'a': sweep: a list of values is empty"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"policy.candidates": [1, 8]}, r"policy\.candidates: \[8\] are not among .*\[1, 2, 4\]"),
+        ({"tokenizer.patch_size": 5}, r"tokenizer\.patch_size: 5 must divide the 32 px images"),
+        ({"tokenizer.budgets": [2, 2]}, r"tokenizer: budgets: \[2, 2\] must increase"),
+        ({"tokenizer.budgets": []}, r"tokenizer: budgets: needs 1 or more budgets"),
+        ({"tokenizer.lora.rnak": 1}, r"tokenizer\.lora\.rnak: unknown key; did you mean 'rank'"),
+        ({"bank.policy_images": 49}, r"bank\.policy_images: 49 exceeds the 48 training images"),
+        (
+            {"policy": {"candidates": [1, 4], "weighting": {"kind": "constraint"}}},
+            r"policy\.weighting: mean_budget, quality_drop: give exactly one",
+        ),
+        (
+            {
+                "policy.candidates": [1, 2],
+                "policy.weighting": {"kind": "constraint", "mean_budget": 3},
+            },
+            r"policy: weighting\.mean_budget: 3\.0 lies outside the candidates 1\.\.2",
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_name_the_arm(refusal, small, changes, expected):
+    message = refusal(with_arms(small, {"name": "fine"}, {"name": "odd", "set": changes}))
+    assert re.match(f"arm 'odd': {expected}", message), message
+
+
+def test_twin_cells_are_refused(refusal, small):
+    message = refusal(with_arms(small, {"name": "a"}, {"name": "b", "set": {"training.seed": 0}}))
+    assert message == "'a' and 'b' are the same cell; remove one"
+    message = refusal(with_arms(small, {"name": "a", "sweep": {"training.steps": [6, 7, 6]}}))
+    assert "'a: steps 6' and 'a: steps 6' are the same cell" in message
+
+
+def test_duplicate_arms_are_refused(refusal, small):
+    message = refusal(with_arms(small, {"name": "a"}, {"name": "a", "set": {"training.seed": 1}}))
+    assert message == "arms: 'a' is given twice; rename one"
+
+
+def test_key_is_of_the_settings_whatever_their_order_and_notation(load, small):
+    (cell,) = load(with_arms(small, {"name": "a"})).cells
+    base = {name: dict(reversed(part.items())) for name, part in reversed(small["base"].items())}
+    arms = {"name": "renamed", "set": {"tokenizer.lora.alpha": 1, "training.pixel_loss": "l2"}}
+    (same,) = load(dict(reversed(with_arms({**small, "base": base}, arms).items()))).cells
+    assert same.key == cell.key
+    assert re.fullmatch("[0-9a-f]{16}", cell.key)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.seed", 1),
+        ("data.validation", 25),
+        ("tokenizer.width", 32),
+        ("tokenizer.quantizer.levels", [5, 6]),
+        ("tokenizer.budgets", [1, 4]),
+        ("training.seed", 1),
+        ("training.precision", "bf16"),
+        ("bank.extractor_resolution", 64),
+        ("bank.policy_images", None),
+        ("policy", {"candidates": [1, 4]}),
+        ("evaluation.seed", 1),
+    ],
+)
+def test_key_changes_with_any_setting(load, small, path, value):
+    (cell,) = load(with_arms(small, {"name": "a"})).cells
+    (other,) = load(with_arms(small, {"name": "a", "set": {path: value}})).cells
+    assert other.key != cell.key
+
+
+def test_labels_name_what_is_swept_and_groups_leave_out_seeds(load, small):
+    arm = {
+        "name": "policy",
+        "set": {"policy.candidates": [1, 2, 4]},
+        "sweep": {
+            "policy.weighting": [{"kind": "fixed", "efficiency": 0.25}],
+            "policy.seed": [3, 4],
+        },
+    }
+    cells = load(with_arms(small, {"name": "elastic"}, arm)).cells
+    assert [cell.label for cell in cells] == [
+        "elastic",
+        "policy: fixed efficiency 0.25, seed 3",
+        "policy: fixed efficiency 0.25, seed 4",
+    ]
+    assert {cell.group for cell in cells[1:]} == {"policy: fixed efficiency 0.25"}
+    assert cells[0].group == "elastic"
+
+
+def test_the_suites_own_settings(load, small):
+    suite = load({**small, "reports": ["summary"]})
+    assert suite.name == "small"
+    assert suite.question == "Does letting the image choose beat not letting it?"
+    assert suite.reports == ("summary",)
+    assert load(small).reports == ()
+
+
+def test_only_training_and_decoding_use_the_device(load, small):
+    assert set(load(small).resources.values()) == {Resources(cpus=1, gpus=0.0, device="cpu")}
+    asked = {"tokenizer": {"cpus": 2, "gpus": 0.5}, "policy": {"cpus": 3}}
+    assert load({**small, "device": "cuda", "resources": asked}).resources == {
+        "manifest": Resources(1, 0.0, "cpu"),
+        "data": Resources(1, 0.0, "cpu"),
+        "tokenizer": Resources(2, 0.5, "cuda"),
+        "bank": Resources(1, 1.0, "cuda"),
+        "policy": Resources(3, 0.0, "cpu"),
+        "png_sizes": Resources(1, 0.0, "cpu"),
+        "evaluation": Resources(1, 0.0, "cpu"),
+        "generator": Resources(1, 1.0, "cuda"),
+        "samples": Resources(1, 1.0, "cuda"),
+        "throughput": Resources(1, 1.0, "cuda"),
+    }
+
+
+@pytest.mark.parametrize(("device", "stage"), [("cpu", "tokenizer"), ("cuda", "policy")])
+def test_a_share_of_a_gpu_that_is_not_used_is_refused(refusal, small, device, stage):
+    content = {**small, "device": device, "resources": {stage: {"gpus": 0.5}}}
+    assert refusal(content).startswith(f"resources.{stage}.gpus: ")
+
+
+def test_a_suite_without_cells_is_refused(refusal, small):
+    assert refusal(with_arms(small)) == "arms: a suite needs at least one"

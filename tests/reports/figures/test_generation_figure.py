@@ -1,0 +1,94 @@
+import pandas as pd
+import pytest
+
+from bench.errors import UserError
+from bench.statistics.intervals import student_interval
+from reports.figures.generation_figure import COLUMNS, draw, generation_data, report
+from reports.paper.style import color_of, paper_style
+
+pytestmark = pytest.mark.usefixtures("unrendered")
+DATA = {"2": 0.5, "4": 0.3, "8": 0.2}
+DRAWN = [{"2": 0.4, "4": 0.4, "8": 0.2}, {"2": 0.3, "4": 0.4, "8": 0.3}]
+
+
+def record(seed, arm="end token"):
+    by_length = [
+        {"tokens": k, "n": 10, "gfd_lite0": 100.0 / k + seed, "gfd_lite0_reconstructions": 50.0 / k}
+        for k in (2, 4, 8)
+    ]
+    return {
+        "kind": "generation",
+        "status": "done",
+        "label": f"{arm}: seed {seed}",
+        "group": arm,
+        "error": None,
+        "swept": {},
+        "settings": {"policy": None, "training": {"seed": seed}},
+        "protocol": {"reference": "unpaired"},
+        "metrics": {"gfd_lite0": 80.0 + seed},
+        "generation": {
+            "lengths": {"data": DATA, "generated": DRAWN[seed]},
+            "by_length": by_length,
+        },
+    }
+
+
+def test_bars_are_the_shares_and_lines_the_distances(tmp_path):
+    records = [record(0), record(1)]
+    made = report(records, tmp_path)
+    assert "end token: gFD (Lite0) 80.5" in made.alt
+    written = pd.read_csv(tmp_path / "generation.csv")
+    assert list(written.columns) == COLUMNS
+    means = written[written["kind"] == "mean"].set_index(["panel", "of", "tokens"])
+    over = student_interval([0.4, 0.3])
+    assert means.loc[("lengths", "generated", 2), ["value", "low", "high"]].tolist() == (
+        pytest.approx([over.mean, over.low, over.high])
+    )
+    with paper_style():
+        figure = draw(generation_data(records))
+        color = color_of("end token")
+    lengths, quality = figure.axes
+    heights = [bar.get_height() for bar in lengths.patches]
+    expected = [means.loc[("lengths", of)]["value"].tolist() for of in ("data", "generated")]
+    assert heights == pytest.approx([*expected[0], *expected[1]])
+    lines = [line for line in quality.get_lines() if line.get_color() == color]
+    solid = next(line for line in lines if line.get_marker() == "o" and line.get_ls() == "-")
+    assert list(solid.get_ydata()) == pytest.approx([50.5, 25.5, 13.0])
+    dotted = next(line for line in lines if line.get_ls() == ":")
+    assert list(dotted.get_ydata()) == pytest.approx([25.0, 12.5, 6.25])
+    points = sorted(y for line in lines if line.get_marker() == "." for y in line.get_ydata())
+    seeds = written[(written["kind"] == "seed") & (written["panel"] == "quality")]
+    assert points == pytest.approx(sorted(seeds["value"]))
+    assert quality.get_ylabel() == "gFD (Lite0), lower is better"
+
+
+def test_a_generator_without_distances_shows_its_lengths(tmp_path):
+    bare = record(0)
+    del bare["generation"]["by_length"]
+    data = generation_data([bare])
+    assert set(data["panel"]) == {"lengths"}
+    with paper_style():
+        assert len(draw(data).axes) == 1
+
+
+def test_a_generator_of_one_length_has_no_panel_of_lengths(tmp_path):
+    fixed = record(0, "fixed")
+    fixed["generation"]["lengths"] = {"data": {"8": 1.0}, "generated": {"8": 1.0}}
+    data = generation_data([fixed, record(0)])
+    assert set(data.loc[data["panel"] == "lengths", "system"]) == {"end token"}
+    assert set(data.loc[data["panel"] == "quality", "system"]) == {"end token", "fixed"}
+    alt = report([fixed, record(0)], tmp_path).alt
+    assert "images of 2 generators" in alt
+    assert "lengths that 1 of them draw" in alt
+
+
+def test_two_protocols_are_refused(tmp_path):
+    other = record(1, "length token")
+    other["protocol"] = {"reference": "paired"}
+    with pytest.raises(UserError, match="protocol field 'reference' differs"):
+        report([record(0), other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_generators_it_says_so(tokenizer, tmp_path):
+    assert "no generation cell has a result yet" in report([tokenizer()], tmp_path).text

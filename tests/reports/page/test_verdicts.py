@@ -1,0 +1,46 @@
+from reports.page.verdicts import verdict_lines
+
+
+def test_the_settling_verdict_comes_first(small_run, tokenizer, policy):
+    made = []
+    for seed in range(3):
+        made += [
+            tokenizer(seed=seed),
+            policy(training_seed=seed, tokens=6.0, mse=0.02 + seed / 1e4),
+        ]
+        fixed = tokenizer("fixed", psnr=(20.0 + seed / 100,), budgets=(6,), seed=seed)
+        fixed["settings"]["tokenizer"]["budgets"] = [6]
+        made.append({**fixed, "length_from": {"mean_budget_of": "policy", "where": {}}})
+    lines = verdict_lines(made)
+    assert lines[0].startswith("Verdict (distortion, declared primary): fixed better.")
+
+
+def test_else_the_summary_speaks(policy, tokenizer):
+    lines = verdict_lines([tokenizer(), *(policy(seed=s, skill=0.5 + s / 100) for s in range(3))])
+    assert lines[0].startswith(
+        "At equal mean tokens on the same tokenizer, choosing by image beats"
+    )
+    (alone,) = verdict_lines([tokenizer(), policy()])
+    assert alone.startswith("One seed, so no interval and no verdict")
+
+
+def test_else_the_ablations_are_counted(two_arms):
+    first, *shown = verdict_lines(two_arms)
+    assert first.startswith("Against arm 'none': better in 4 of 4 comparisons, worse in 0,")
+    assert any(line.startswith("heads is better in PSNR: +1.") for line in shown)
+
+
+def test_one_seed_of_an_ablation_is_no_verdict(two_arms):
+    lines = verdict_lines([two_arms[0], two_arms[3]])
+    assert lines == ["One training seed each, so no interval and no verdict against arm 'none'."]
+
+
+def test_without_results_or_comparisons_that_is_said(tokenizer, failed):
+    lost = [failed(tokenizer(seed=seed)) for seed in (0, 1)]
+    assert verdict_lines(lost) == ["No cell of this suite has a result: 2 failed."]
+    assert verdict_lines([tokenizer()])[0].startswith("No verdict:")
+
+
+def test_a_collapsed_policy_counts_as_skill_nothing(tokenizer, policy):
+    records = [tokenizer(), *(policy(seed=s, collapsed=True, skill=None) for s in range(3))]
+    assert verdict_lines(records)
