@@ -41,13 +41,15 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         self._entries: dict[str, Entry] = {}
         self._complete = False
 
-    def add(self, name: str, thing: Thing | str, *, about: str = "") -> None:
+    def add(self, name: str, thing: Thing | str, *, about: str = "", frame: int = 1) -> None:
         """Register a thing, or `module:attribute` to import when it is asked for.
+
+        `frame` counts the calls between here and the place that is its origin.
 
         Raises:
             RegistryError: the name is taken.
         """
-        caller = sys._getframe(1)
+        caller = sys._getframe(frame)
         origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._put(Entry(name, about or _first_sentence(thing), origin, thing))
 

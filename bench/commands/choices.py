@@ -23,7 +23,7 @@ from adatok_core.config.weighting import WeightingConfig
 from bench.config.allocators import AllocatorConfig
 from bench.config.cell import CellConfig
 from bench.errors import UserError
-from bench.metrics import metric_info
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import GROUP
 from bench.suite.loading import read_suite_file
 
@@ -85,10 +85,9 @@ def _tokenizers(suites: Path) -> Iterator[Entry]:
 
 
 def _metrics(_: Path) -> Iterator[Entry]:
-    path, tree = _source("bench.metrics.metric_info")
-    lines = {key.value: key.lineno for key, _ in _literal(tree, "METRICS")}
-    for name, info in metric_info.METRICS.items():
-        yield Entry("metrics", name, info.caption, _place(path, lines[name]))
+    for name, metric in METRICS.items():
+        path, _, line = METRICS.entry(name).origin.rpartition(":")
+        yield Entry("metrics", name, metric.caption, _place(path, int(line)))
 
 
 def _datasets(_: Path) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics.metric_info import metric_info
+from bench.metrics.declared import declared_metric
 from bench.statistics.pareto import hypervolume
 
 LEAST_POINTS = 4
@@ -55,7 +55,7 @@ def quality_of(metric: str, values: Sequence[float]) -> tuple[float, ...]:
         ValueError: a distance that is 0 or less has no logarithm.
         UserError: there is no such metric.
     """
-    if metric_info(metric).higher_is_better:
+    if declared_metric(metric).higher_is_better:
         return tuple(map(float, values))
     if min(values) <= 0:
         raise ValueError(f"{metric} is 0 or less somewhere: it has no logarithm")

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.compare.sides import Side
 from bench.errors import UserError
-from bench.metrics.metric_info import METRICS, metric_info
+from bench.metrics.declared import COMPARED, METRICS, declared_metric
 from bench.records.groups import Group, Record, has_collapsed, repetition_seed, setting
 from bench.records.per_image import image_differences
 from bench.records.protocol import require_one_protocol
@@ -20,12 +20,6 @@ from bench.statistics.intervals import PairedDifference, holm, paired_difference
 from bench.statistics.power import minimum_detectable_effect
 
 LEVEL = 0.05
-DEFAULT_METRICS = (
-    *("mse", "perceptual", "rfid", "fd_lite0", "ssim", "allocation_skill"),
-    *("gfid", "gfd_lite0", "gkd_lite0"),  # of generated images
-)
-# Left out where both have what it stands in for.
-STAND_INS = {"fd_lite0": "rfid", "gfd_lite0": "gfid"}
 TOKENS_TOLERANCE = 0.01
 
 
@@ -90,14 +84,14 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
     Args:
         a: the side to start from.
         b: the side that may be better or worse.
-        metrics: what to compare; by default those of `DEFAULT_METRICS` that both have.
+        metrics: what to compare; by default those of `COMPARED` that both have.
         seed: of the bootstrap over images, which stands in where there is one seed.
 
     Raises:
         UserError: an unknown metric, no match, no budget or metric in common, or two protocols.
     """
     for metric in metrics:
-        metric_info(metric, where="--metric")
+        declared_metric(metric, where="--metric")
     matches = _matches(a, b)
     pairs = [group for match in matches for group in match]
     require_one_protocol([r["protocol"] for group in pairs for r in group.records])
@@ -108,7 +102,7 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
             left_out.append(f"{theirs.label}: no budget in common with {ours.label}")
         notes += _tokens_note(ours, theirs) if places == [None] else []
         for place in places:
-            for metric in metrics or DEFAULT_METRICS:
+            for metric in metrics or COMPARED:
                 missing = _missing(metric, place, ours, theirs)
                 if not missing and (metrics or not _stands_in(metric, place, ours, theirs)):
                     found.append(_difference(ours, theirs, metric, place, (a, b), seed))
@@ -116,7 +110,7 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
                     at = "" if place is None else f" at {place} tokens"
                     left_out.append(f"{theirs.label}{at}: {metric}: {missing}")
     if not found:
-        asked = f"no metric of {', '.join(DEFAULT_METRICS)} in common; give a --metric"
+        asked = f"no metric of {', '.join(COMPARED)} in common; give a --metric"
         raise UserError(f"not comparable: {left_out[0] if left_out else asked}")
     adjusted = holm([math.nan if d.interval is None else d.interval.p for d in found])
     return Comparison(
@@ -202,7 +196,7 @@ def _candidates(group: Group) -> list[object]:
 
 
 def _stands_in(metric: str, budget: int | None, ours: Group, theirs: Group) -> bool:
-    better = STAND_INS.get(metric)
+    better = declared_metric(metric).stands_in_for
     return better is not None and _missing(better, budget, ours, theirs) is None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.groups import Group, Record, repetition_name, repetition_seed
 from bench.records.per_image import image_values
 from bench.records.reading import read_records
@@ -103,7 +103,7 @@ def _training(record: Record, store: Store) -> str:
 def _metrics(record: Record, store: Store) -> str:
     rows = []
     for name, value in record["metrics"].items():
-        if name in METRICS and name not in UNTOLD and value is not None:
+        if name in METRICS and METRICS[name].judged and name not in UNTOLD and value is not None:
             interval, over = _interval(name, record, store)
             rows.append(
                 {

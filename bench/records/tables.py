@@ -6,47 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-RESULT_METRICS = (
-    "mean_tokens",
-    "min_tokens",
-    "max_tokens",
-    "psnr",
-    "ssim",
-    "mse",
-    "perceptual",
-    "fd_lite0",
-    "kid_lite0",
-    "fd_lite1",
-    "rfid",
-    "kid",
-    "bits",
-    "allocation_skill",
-    "allocation_skill_perceptual",
-    "encoder_passes",
-    "decoder_passes",
-    "policy_entropy",
-    "collapsed",
-    "codebook_usage",
-    "encode_images_per_second",
-    "decode_images_per_second",
-    "mean_tokens_data",
-    "gfid",
-    "gfid_reconstructions",
-    "gfd_lite0",
-    "gfd_lite0_reconstructions",
-    "gkd_lite0",
-    "gkd_lite0_reconstructions",
-    "nats_per_token",
-    "unended_share",
-    "length_total_variation",
-    "length_wasserstein_1",
-)
-RATES = ("images_per_second/fixed/", "ratio/")  # A throughput names what it measured.
-# What a terminal has room for; where none of them is known, the first known ones.
-MAIN_METRICS = (
-    *("mean_tokens", "mse", "psnr", "rfid", "fd_lite0", "allocation_skill"),
-    *("gfid", "gfd_lite0", "nats_per_token"),
-)
+from bench.metrics.declared import LISTED, MAIN, METRICS, declared_metric
+
 MOST = 6
 GAP = "  "
 # Words narrower than this are no pleasure to read.
@@ -72,10 +33,10 @@ def result_rows(records: list[dict[str, Any]], metrics: Sequence[str] = ()) -> l
 
 
 def _usual(records: list[dict[str, Any]]) -> list[str]:
-    """Of `RESULT_METRICS` and of the rates, those that any record has."""
+    """The listed metrics that any record has."""
     known = _known(records)
-    shown = [name for name in RESULT_METRICS if name in known]
-    return shown + [name for prefix in RATES for name in known if name.startswith(prefix)]
+    families = [name for name in known if name not in METRICS and declared_metric(name).listed]
+    return [name for name in LISTED if name in known] + families
 
 
 def _known(records: list[dict[str, Any]]) -> list[str]:
@@ -92,7 +53,7 @@ def result_text(records: list[dict[str, Any]], metrics: Sequence[str], *, width:
 def main_metrics(records: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """The metrics of these records that a terminal has room for, and the others."""
     known = _known(records)
-    main = [name for name in MAIN_METRICS if name in known] or known
+    main = [name for name in MAIN if name in known] or known
     main = main[:MOST]
     return main, [name for name in known if name not in main]
 

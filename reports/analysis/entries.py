@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from reports.analysis.allocators import allocator_words
 from reports.analysis.groups import (
     Group,

@@ -1,6 +1,6 @@
 """Published results, to be drawn beside our own: they were not measured here.
 
-A YAML file: `metric` (a name of `bench.metrics.metric_info`), `unit` and `dataset` for captions,
+A YAML file: `metric` (a name of `bench.metrics.declared`), `unit` and `dataset` for captions,
 `rows`. A row: `system`, `tokens`, the metric's value under the metric's name, `source`;
 optionally `kind`, `confidence` and `note`. Other keys of the file are for other readers.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.config.settings import read_yaml
 from bench.errors import UserError, suggestion
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 
 
 @dataclass(frozen=True, kw_only=True)

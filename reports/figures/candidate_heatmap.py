@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import StudentInterval
 from bench.suite.labels import describe

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.compare.curve_summaries import LEAST_OVERLAP, LEAST_POINTS, METHOD
 from bench.files import write_text
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import PairedDifference, StudentInterval, holm, student_interval

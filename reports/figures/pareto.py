@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval

@@ -8,8 +8,8 @@ from typing import Any
 
 from bench.artifacts.gallery import gallery_of
 from bench.errors import UserError
-from bench.metrics.metric_info import METRICS
-from bench.records.tables import RESULT_METRICS, format_value
+from bench.metrics.declared import LISTED, METRICS
+from bench.records.tables import format_value
 from bench.suite.labels import describe
 from reports.analysis.groups import Record, setting
 from reports.analysis.suites import Part
@@ -95,7 +95,7 @@ def _stage(record: Record, entry: dict[str, Any]) -> list[str]:
 
 def _metrics(record: Record) -> list[list[str]]:
     metrics = record.get("metrics", {})
-    names = [name for name in dict.fromkeys(RESULT_METRICS) if name in METRICS and name in metrics]
+    names = [name for name in LISTED if METRICS[name].judged and name in metrics]
     return [[METRICS[name].title, _with_unit(name, metrics[name])] for name in names]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from reports.page.points import (
     ALLOCATOR,
     COLLAPSED,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.statistics.intervals import PairedDifference, holm, paired_difference
 from reports.analysis.comparisons import LEVEL, Measure, counterpart, reference_arm
 from reports.analysis.groups import (

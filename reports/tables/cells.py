@@ -6,9 +6,8 @@ import json
 import math
 from typing import Any
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import LISTED, METRICS
 from bench.records.groups import SEEDS
-from bench.records.tables import RESULT_METRICS
 from reports.analysis.groups import Record, setting
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
 
@@ -19,8 +18,10 @@ def table(records: list[Record]) -> Table:
     """A row per cell, in the order of the suite's labels."""
     metrics = [
         name
-        for name in dict.fromkeys(RESULT_METRICS)
-        if name in METRICS and any(name in record.get("metrics", {}) for record in records)
+        for name in LISTED
+        if name in METRICS
+        and METRICS[name].judged
+        and any(name in record.get("metrics", {}) for record in records)
     ]
     columns = (
         *(Column("cell", "cell", WORDS), Column("status", "status", WORDS)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.statistics.intervals import StudentInterval
 from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
 from reports.analysis.entries import tied_with_best

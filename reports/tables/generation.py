@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from reports.analysis.groups import Group, Record, group_by_seed
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, measured, words
 

@@ -15,7 +15,7 @@ from bench.commands import choices as listing
 from bench.config.allocators import AllocatorConfig
 from bench.config.cell import CellConfig
 from bench.errors import UserError
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import GROUP
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"

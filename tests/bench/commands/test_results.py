@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.records.tables import RESULT_METRICS
+from bench.metrics.declared import LISTED
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_a_pipe_gets_all_columns_however_wide(results):
     lines = answer.out.splitlines()
     assert len(lines) == 7
     assert {"key", "status", "cell", "error"} < set(lines[0].split())
-    assert len([name for name in lines[0].split() if name in RESULT_METRICS]) > 10
+    assert len([name for name in lines[0].split() if name in LISTED]) > 10
     assert max(map(len, lines)) > 200
 
 

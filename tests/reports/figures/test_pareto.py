@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from bench.errors import UserError
-from bench.metrics.metric_info import METRICS
+from bench.metrics.declared import METRICS
 from reports.figures.pareto import COLUMNS, draw, pareto_data, report
 from reports.paper.style import PALETTE, paper_style
 

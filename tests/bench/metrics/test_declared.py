@@ -1,0 +1,44 @@
+import pytest
+
+from bench.errors import UserError
+from bench.metrics.declared import (
+    COMPARED,
+    LISTED,
+    MAIN,
+    METRICS,
+    declared_metric,
+    without_stand_ins,
+)
+
+
+def test_captions_say_unit_and_direction():
+    assert METRICS["psnr"].caption == "PSNR (dB), higher is better"
+    assert METRICS["fd_lite0"].caption == "FD (Lite0), lower is better"
+
+
+def test_stand_ins_are_left_out_beside_what_they_stand_in_for():
+    assert without_stand_ins(["psnr", "fd_lite0", "rfid"]) == ["psnr", "rfid"]
+    assert without_stand_ins(["psnr", "fd_lite0"]) == ["psnr", "fd_lite0"]
+
+
+def test_a_family_stands_for_all_its_members():
+    assert declared_metric("share/tokens_8").name == "share/tokens_8"
+    assert declared_metric("ratio/refilled/batch_32").higher_is_better
+
+
+def test_places_are_in_order():
+    assert MAIN[:3] == ("mean_tokens", "mse", "psnr")
+    assert COMPARED[0] == "mse"
+    assert {*MAIN, *COMPARED} <= {*LISTED}
+
+
+def test_all_that_a_run_measures_is_declared(small_run):
+    for record in small_run.result.records:
+        for row in (record.get("metrics", {}), *record.get("curve", ())):
+            for name in row.keys() - {"budget", "trained"}:
+                assert declared_metric(name)
+
+
+def test_unknown_metrics_are_refused():
+    with pytest.raises(UserError, match="--metric: unknown metric 'psnrr'; did you mean 'psnr'"):
+        declared_metric("psnrr", where="--metric")
