@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,20 +9,19 @@ from pydantic_core import to_jsonable_python
 from bench.artifacts.gallery import Gallery, GalleryRow
 from bench.config.cell import CellConfig
 from bench.config.settings import parse
-from bench.records.reading import SCHEMA_VERSION
-from bench.records.record import parse_record
+from bench.records.protocol import Protocol
+from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.suite.cells import Cell
 
 BUDGETS = (2, 4, 8, 16)
-RESULTS = ("kind", "allocator", "metrics", "curve", "trade_offs", "controls", "histories", "images",
-           "gallery", "codebook", "throughput", "tokenizer_parameters", "generation", "protocol",
-           "protocol_hash")  # fmt: skip
+FIELDS = list(Record.model_fields)
+RESULTS = FIELDS[FIELDS.index("allocator") : FIELDS.index("histories") + 1]
 
 
 @pytest.fixture
 def records(small_run):
     """The small run's records: two policies, their tokenizer, one fixed length, two failures."""
-    return [_parsed(record) for record in small_run.result.records]
+    return list(small_run.result.records)
 
 
 @pytest.fixture
@@ -53,9 +53,10 @@ def _change(settings, changes):
 
 
 def _vary(record, *, metrics=(), settings=(), without=(), **changes):
-    raw = record.model_dump() | changes
-    raw["metrics"] = {**dict(raw["metrics"]), **dict(metrics)}
-    for values in (raw["metrics"], *(raw["curve"] if without else ())):
+    raw = record.plain() | changes
+    if metrics:
+        raw["metrics"] = {**raw["metrics"], **dict(metrics)}
+    for values in (raw["metrics"], *raw["curve"]) if without else ():
         for name in without:
             values.pop(name, None)
     _change(raw["settings"], settings)
@@ -82,6 +83,11 @@ def vary_curve():
 RESOURCES = {"cpus": 1, "gpus": 0.0, "device": "cpu"}
 PROVENANCE = {"git_commit": "c0ffee" * 6, "git_dirty": False, "python": "3.11.7", "cpus": 2,
               "platform": "Linux", "host": "made", "packages": {"torch": "2.13.0"}}  # fmt: skip
+
+PROTOCOL = asdict(
+    Protocol(images_digest="d" * 16, images_count=24, resolution=32, estimators={}, extractors={},
+             versions={})
+)  # fmt: skip
 
 
 def _record(arm, swept, *, reference_arm, training_seed, results, **settings):
@@ -116,7 +122,7 @@ def _record(arm, swept, *, reference_arm, training_seed, results, **settings):
             for place, (stage, seconds) in enumerate(stages)
         ],
         "provenance": PROVENANCE,
-        "protocol": {"images_count": 24, "resolution": 32},
+        "protocol": PROTOCOL,
         "protocol_hash": "0" * 16,
         "tokenizer_parameters": 700000,
         **results,
@@ -141,6 +147,8 @@ def _tokenizer(arm="elastic", *, psnr=(18.0, 19.0, 20.0, 21.0), seed=0, swept=()
     at_largest = {k: v for k, v in curve[-1].items() if k not in ("budget", "trained")}
     agnostic = [[row["budget"], row["mse"]] for row in curve]
     results = {
+        "controls": {},
+        "histories": {},
         "metrics": {**at_largest, "codebook_usage": 0.5, "bits_per_token": 12.0},
         "curve": curve,
         "trade_offs": {"agnostic": agnostic, "oracle": [[t, 0.9 * d] for t, d in agnostic]},
@@ -173,6 +181,7 @@ def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None,
             "collapsed": collapsed, "policy_entropy": 0.4, "policy_parameter_share": 0.0123,
             "policy_time_share": 0.0045,
         },
+        "curve": [],
         "controls": {"shuffled": {"allocation_skill": -0.25}},
         "histories": {"policy": history},
     }  # fmt: skip
@@ -196,7 +205,7 @@ def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0,
 
 
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
-    raw = {name: value for name, value in record.model_dump().items() if name not in RESULTS}
+    raw = {name: value for name, value in record.plain().items() if name not in RESULTS}
     return _parsed(raw | {"status": "failed", "error": error, "stages": []})
 
 
@@ -232,7 +241,7 @@ def write_records(tmp_path):
         for place, record in enumerate(records):
             folder = tmp_path / "store" / "records" / record.suite
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{place:03}.json").write_text(record.model_dump_json())
+            (folder / f"{place:03}.json").write_text(record.model_dump_json(exclude_unset=True))
         return tmp_path / "store"
 
     return write
@@ -283,7 +292,7 @@ def page(tmp_path_factory):
     there.mkdir(parents=True)
     for place, record in enumerate(records):
         record = _vary(record, cell_key=f"{place:016x}")
-        (there / f"{record.cell_key}.json").write_text(record.model_dump_json())
+        (there / f"{record.cell_key}.json").write_text(record.model_dump_json(exclude_unset=True))
     with pytest.MonkeyPatch.context() as patch:
         shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))
         patch.setattr(building, "FIGURES", shown)
