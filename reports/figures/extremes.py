@@ -12,15 +12,10 @@ from bench.artifacts.gallery import FEWEST, MOST, Gallery, gallery_of
 from bench.records.report_plugins import Report
 from reports.analysis.allocations import Allocated, allocations, natural
 from reports.analysis.groups import Record, has_collapsed, is_policy
-from reports.figures.gallery_figure import (
-    COLUMNS,
-    LABEL_INCHES,
-    LARGEST_INCHES,
-    Sheet,
-    gallery_data,
-)
+from reports.figures.gallery import COLUMNS, LABEL_INCHES, LARGEST_INCHES, gallery_data
 from reports.paper.drawing import render
 from reports.paper.names import file_names
+from reports.paper.sheet import Sheet
 from reports.paper.style import width_inches
 from reports.paper.text import page, unfinished
 

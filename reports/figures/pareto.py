@@ -28,7 +28,7 @@ from reports.analysis.groups import (
     tokenizer_identity,
 )
 from reports.analysis.published import read_published
-from reports.figures.published_figure import published_report
+from reports.figures.published import published_report
 from reports.paper.drawing import (
     COLLAPSED,
     UNTRAINED,

@@ -21,7 +21,7 @@ from reports.analysis.groups import (
     setting,
     weighting_name,
 )
-from reports.figures.skill_figure import COURSES, looks, series_name, shape_of
+from reports.figures.allocation_skill import COURSES, looks, series_name, shape_of
 from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
 from reports.paper.style import INK, QUIET, color_of
 from reports.paper.text import page, unfinished
