@@ -29,6 +29,7 @@ from reports.analysis.groups import (
     weighting_name,
 )
 from reports.paper.drawing import COLLAPSED, legend_below, new_figure, panel_inches, render, wrapped
+from reports.paper.marks import draw_mean, sample
 from reports.paper.style import INK, MARKERS, PALETTE, QUIET, color_of
 from reports.paper.text import caption, page, show_interval, show_percent, unfinished
 
@@ -249,31 +250,26 @@ def _draw_skills(axes: Any, shown: pd.DataFrame, color: str, marker: str) -> Non
     crosses = shown[shown["kind"] == COLLAPSED]
     axes.plot(crosses["x"], crosses["y"], "x", color=color, ms=6, zorder=5)
     (mean,) = shown[shown["kind"] == "mean"].itertuples()
-    bars = [[mean.y - mean.low], [mean.high - mean.y]] if mean.n > 1 else None
     style = {"color": color, "marker": marker, "ms": 4.5, "mfc": "white", "capsize": 2, "lw": 0.9}
-    axes.errorbar([mean.x], [mean.y], bars, **style, zorder=3)
+    draw_mean(axes, mean.x, mean.y, mean, **style, zorder=3)
 
 
 def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    """What colours mean, then what markers and dashes mean."""
-    from matplotlib.lines import Line2D
-
-    by_weighting = set(colours) == set(numbers)
+    """Name the colours, then the markers and dashes."""
+    style = {"mfc": "white", "lw": 1, "ms": 4.5}
     marks = [
-        Line2D([], [], color=colours.get(name, QUIET), **shape_of(n), mfc="white",
-               lw=1, ms=4.5, label=name)
+        sample(name, color=colours.get(name, QUIET), **shape_of(n), **style)
         for name, n in numbers.items()
-    ]  # fmt: skip
-    lines = [] if by_weighting else [
-        Line2D([], [], color=color, lw=2, label=name) for name, color in colours.items()
-    ]  # fmt: skip
+    ]
+    by_weighting = set(colours) == set(numbers)
+    lines = [] if by_weighting else [sample(name, color=c, lw=2) for name, c in colours.items()]
     points = data[data["kind"].isin(["seed", COLLAPSED])]
-    lines.append(Line2D([], [], color=INK, marker=".", ls="", ms=3, label="one policy"))
+    lines.append(sample("one policy", color=INK, marker=".", ls="", ms=3))
     count = (points["kind"] == COLLAPSED).sum()
     if count:
         label = f"collapsed: counts as 0 ({count} of {len(points)})"
-        lines.append(Line2D([], [], color=INK, marker="x", ls="", ms=6, label=label))
+        lines.append(sample(label, color=INK, marker="x", ls="", ms=6))
     title = "means over seeds; bars: 95 % Student t over seeds"
     legend_below(figure, handles=[*lines, *marks], title=title)

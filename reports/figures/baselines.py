@@ -34,6 +34,7 @@ from reports.paper.drawing import (
     wrapped,
     write_csv,
 )
+from reports.paper.marks import SINGLE, draw_mean, ends, row_axis
 from reports.paper.shares import show_significant
 from reports.paper.style import INK, QUIET, look_of
 from reports.paper.text import page, show_half, show_interval, unfinished
@@ -224,10 +225,10 @@ def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.Data
         over = gain.share()
         if over is None:
             continue
-        bounds = (100 * over.low, 100 * over.high, over.n)
-        rows.append((GAIN, *at, "mean", None, 100 * over.mean, math.nan, *bounds))
+        mean, *bounds = ends(over, times=100)
+        rows.append((GAIN, *at, "mean", None, mean, math.nan, *bounds))
         rows += [
-            (GAIN, *at, "seed", seed, 100 * share, math.nan, *nothing, 1)
+            (GAIN, *at, "seed", seed, 100 * share, math.nan, *SINGLE)
             for seed, share in gain.shares().items()
         ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -264,7 +265,7 @@ def draw(data: pd.DataFrame) -> Any:
 
 
 def _draw_quality(axes: Any, shown: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator
 
     for name, style in styles.items():
         of_it = shown[shown["tokenizer"] == name]
@@ -285,8 +286,8 @@ def _draw_quality(axes: Any, shown: pd.DataFrame, styles: dict[str, dict[str, An
     budget_axis(axes, sorted({x for x in shown.loc[shown["kind"] != "allocation", "x"]}))
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 4, 6, 8)))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_yticks([], minor=True)
     axes.set(xlabel="mean tokens per image", ylabel=f"{DISTANCES[PRIMARY]}, lower is better")
 
 
@@ -302,13 +303,9 @@ def _draw_gains(
         if row.kind == "seed":
             axes.plot(row.x, y, ".", color=style["color"], ms=3, mew=0, alpha=0.7, zorder=2)
         else:
-            bars = [[row.x - row.low], [row.high - row.x]] if row.n > 1 else None
             line = {"ms": 3.5, "mfc": "white", "lw": 0.8, "capsize": 1.5, "ls": ""}
-            axes.errorbar([row.x], [y], xerr=bars, **style, **line, zorder=3)
-    axes.set_yticks(range(len(allocators)), allocators)
-    axes.set_ylim(len(allocators) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+            draw_mean(axes, row.x, y, row, across=True, **style, **line, zorder=3)
+    row_axis(axes, allocators)
     for edge in range(1, len(allocators)):
         axes.axhline(edge - 0.5, color="#e6e6e6", lw=0.5, zorder=0)
     label = "distortion against the best mixture that ignores the image, same tokens (%)"

@@ -19,7 +19,8 @@ from reports.analysis.allocations import Allocated, allocations, claim_colours, 
 from reports.analysis.correlation import SpearmanInterval, spearman_interval
 from reports.analysis.groups import Record, done_records, repetition_seed, setting
 from reports.paper.drawing import legend_below, panel_grid, render
-from reports.paper.style import INK, PAGE_INCHES, color_of, look_of, width_inches
+from reports.paper.marks import draw_intervals, sample
+from reports.paper.style import INK, PAGE_INCHES, look_of, width_inches
 from reports.paper.text import caption, page, show_interval, unfinished
 
 COLUMNS = [
@@ -213,11 +214,9 @@ def draw(data: pd.DataFrame) -> Any:
 def _draw_means(axes: Any, shown: pd.DataFrame) -> None:
     for system, points in shown.groupby("system", sort=False):
         points = points.sort_values("x")
-        bars = [points["y"] - points["low"], points["high"] - points["y"]]
         style = {**look_of(system), "ms": 3, "mew": 0, "lw": 0.9, "zorder": 3}
         axes.plot(points["x"], points["y"], **style)
-        line = {"fmt": "none", "ecolor": color_of(system), "elinewidth": 0.7, "zorder": 2}
-        axes.errorbar(points["x"], points["y"], bars, **line)
+        draw_intervals(axes, points["x"], points["y"], points, color=style["color"], zorder=2)
 
 
 def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
@@ -228,26 +227,22 @@ def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
     for row in shown.itertuples():
         aside = (measures.index(row.against) + 0.5) / len(measures) - 0.5
         y = systems.index(row.system) + 0.5 * aside
-        style = {**look_of(row.system)}
+        style = look_of(row.system)
         if row.kind == "seed":
             axes.plot(row.y, y, ".", color=style["color"], ms=2.5, mew=0, zorder=4)
             continue
         fill = FILLS[row.against] or style["color"]
         axes.plot(row.y, y, **style, ms=4, mfc=fill, mew=0.8, ls="", zorder=3)
-        if pd.notna(row.low):
-            bars = [[row.y - row.low], [row.high - row.y]]
-            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.8, "zorder": 2}
-            axes.errorbar([row.y], [y], xerr=bars, **line)
+        line = {"color": style["color"], "width": 0.8, "zorder": 2}
+        draw_intervals(axes, [row.y], [y], shown.loc[[row.Index]], across=True, **line)
     axes.set_yticks([])
     axes.set_ylim(len(systems) - 0.5, -0.5)
     axes.set_xlabel("Spearman correlation")
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-
     handles = [
-        Line2D([], [], **look_of(system), ms=4, lw=0.9, label=system)
+        sample(system, **look_of(system), ms=4, lw=0.9)
         for system in sorted(data["system"].unique(), key=natural)
     ]
     words = {"complexity": "correlation with objects", "png_bytes": "correlation with PNG size"}
@@ -255,8 +250,7 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     for measure in MEASURES:
         if (rho["against"] == measure).any():
             style = {"color": INK, "marker": "o", "ms": 4, "mew": 0.8, "ls": ""}
-            fill = FILLS[measure] or INK
-            handles.append(Line2D([], [], **style, mfc=fill, label=words[measure]))
+            handles.append(sample(words[measure], **style, mfc=FILLS[measure] or INK))
     kinds = []
     if (data["over"] == "seeds").any():
         kinds.append(caption(StudentInterval))

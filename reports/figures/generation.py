@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import claim_colours, natural
 from reports.analysis.groups import Group, Record, group_by_seed
 from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, page, unfinished
 
@@ -119,15 +119,12 @@ def _rows(
     for tokens in sorted({tokens for _, tokens, _ in points}):
         values = {index: value for index, at, value in points if at == tokens}
         if len(group.records) > 1:
-            nothing = (math.nan, math.nan, 1)
             rows += [
-                (*names, "seed", of, metric, index, tokens, value, *nothing)
+                (*names, "seed", of, metric, index, tokens, value, *SINGLE)
                 for index, value in values.items()
             ]
         over = student_interval(list(values.values()))
-        rows.append(
-            (*names, "mean", of, metric, None, tokens, over.mean, over.low, over.high, over.n)
-        )
+        rows.append((*names, "mean", of, metric, None, tokens, *ends(over)))
     return rows
 
 
@@ -163,12 +160,7 @@ def _draw_lengths(axes: Any, shown: pd.DataFrame) -> None:
         means, seeds = here[here["kind"] == "mean"], here[here["kind"] == "seed"]
         places = [tokens.index(each) + aside for each in means["tokens"]]
         axes.bar(places, means["value"], width=0.38, **style, zorder=1)
-        spread = means[means["n"] > 1]
-        if len(spread):
-            places = [tokens.index(each) + aside for each in spread["tokens"]]
-            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
-            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "zorder": 3}
-            axes.errorbar(places, spread["value"], bars, **line)
+        draw_intervals(axes, places, means["value"], means, color=INK, zorder=3)
         places = [tokens.index(each) + aside for each in seeds["tokens"]]
         axes.plot(places, seeds["value"], ".", color=style["color"], ms=3, zorder=4)
     few = tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)]
@@ -186,28 +178,21 @@ def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
         axes.plot(seeds["tokens"], seeds["value"], ".", color=style["color"], ms=2.5, zorder=4)
         means = points[points["kind"] == "mean"].sort_values("tokens")
         axes.plot(means["tokens"], means["value"], **style, ms=4, lw=0.9, zorder=3)
-        spread = means[means["n"] > 1]
-        if len(spread):
-            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
-            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
-            axes.errorbar(spread["tokens"], spread["value"], bars, **line)
+        color = style["color"]
+        draw_intervals(axes, means["tokens"], means["value"], means, color=color, zorder=2)
     tokens = sorted(shown["tokens"].unique())
     budget_axis(axes, tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)])
     axes.set_xlabel("tokens, longer images cut there")
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [Patch(color=QUIET, alpha=0.6, label="lengths of the data")]
+    handles = [swatch("lengths of the data", color=QUIET, alpha=0.6)]
     handles += [
-        Line2D([], [], **look_of(system), ms=4, lw=0.9, label=system)
-        for system in data["system"].unique()
+        sample(system, **look_of(system), ms=4, lw=0.9) for system in data["system"].unique()
     ]
     if (data["of"] == RECONSTRUCTIONS).any():
         style = {"color": INK, "marker": "o", "mfc": "white", "ms": 4, "ls": ":", "lw": 0.9}
-        handles.append(Line2D([], [], **style, label="reconstructions of real images"))
+        handles.append(sample("reconstructions of real images", **style))
     several = (data["n"] > 1).any()
     title = f"points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)

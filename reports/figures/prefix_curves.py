@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,6 +31,7 @@ from reports.paper.drawing import (
     render,
     wrapped,
 )
+from reports.paper.marks import SINGLE, ends
 from reports.paper.style import QUIET, look_of
 from reports.paper.text import caption, page, show_half, unfinished
 
@@ -83,12 +83,9 @@ def curve_data(groups: list[Group]) -> pd.DataFrame:
                 point = (group.label, metric, budget, trained)
                 seeds = _values(group, metric, budget)
                 over = student_interval(list(seeds.values()))
-                rows.append((*point, "mean", None, over.mean, over.low, over.high, over.n))
+                rows.append((*point, "mean", None, *ends(over)))
                 if over.n > 1:
-                    rows += [
-                        (*point, "seed", seed, value, math.nan, math.nan, 1)
-                        for seed, value in seeds.items()
-                    ]
+                    rows += [(*point, "seed", *each, *SINGLE) for each in seeds.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from reports.analysis.systems import (
     shown_distances,
 )
 from reports.paper.drawing import legend_below, new_figure, render, wrapped, write_csv
+from reports.paper.marks import SINGLE, draw_mean, ends, row_axis, sample
 from reports.paper.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
 from reports.paper.text import page, unfinished
 
@@ -95,10 +95,8 @@ def _points(one: Difference) -> list[tuple[Any, ...]]:
     over = one.share()
     if over is None:
         return []
-    nothing = (math.nan, math.nan, 1)
-    seeds = [("seed", seed, 100 * value, *nothing) for seed, value in one.shares().items()]
-    mean = ("mean", None, 100 * over.mean, 100 * over.low, 100 * over.high, over.n)
-    return [*seeds, mean]
+    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares().items()]
+    return [*seeds, ("mean", None, *ends(over, times=100))]
 
 
 def draw(data: pd.DataFrame) -> Any:
@@ -115,15 +113,14 @@ def draw(data: pd.DataFrame) -> Any:
     for (label, chunk), row in zip(rows, grid, strict=True):
         here = data[data["contest"] == label]
         systems = list(here["system"].unique())
+        names = [wrapped(system, 1.15) for system in systems] if narrow else systems
         for metric, axes in zip(chunk, row, strict=False):
             _draw_panel(axes, here[here["metric"] == metric], systems)
+            row_axis(axes, names)
             if label == labels[0] or len(chunks) > 1:
                 axes.set_title(DISTANCES[metric])
             if label == labels[-1] or len(chunks) > 1:
                 axes.set_xlabel("difference (%)")
-        names = [wrapped(system, 1.15) for system in systems] if narrow else systems
-        row[0].set_yticks(range(len(systems)), names)
-        row[0].set_ylim(len(systems) - 0.5, -0.5)
         if len(labels) > 1 and chunk is chunks[0]:
             row[0].set_title(label, loc="left", pad=16)
         for axes in row[len(chunk) :]:
@@ -134,25 +131,20 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
     for row in shown.itertuples():
         y = systems.index(row.system)
         color = PALETTE[0] if row.side == "adaptive" else QUIET
         if row.kind == "seed":
             axes.plot(row.percent, y + 0.25, ".", color=color, ms=4, mew=0, alpha=0.7, zorder=2)
         else:
-            bars = [[row.percent - row.low], [row.high - row.percent]] if row.n > 1 else None
-            style = {"color": color, "mfc": "white", "ms": 4.5, "capsize": 2, "lw": 1}
-            axes.errorbar([row.percent], [y], xerr=bars, fmt="o", **style, zorder=3)
+            style = {"color": color, "fmt": "o", "mfc": "white", "ms": 4.5, "capsize": 2, "lw": 1}
+            draw_mean(axes, row.percent, y, row, across=True, **style, zorder=3)
     axes.margins(x=0.08)
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-
-    seed = Line2D([], [], color=INK, marker=".", ms=4, ls="", label="one training seed")
+    seed = sample("one training seed", color=INK, marker=".", ms=4, ls="")
     label = "mean; bar: 95 % Student t over training seeds" if (data["n"] > 1).any() else "mean"
-    mean = Line2D([], [], color=INK, marker="o", mfc="white", ms=4.5, lw=1, label=label)
+    mean = sample(label, color=INK, marker="o", mfc="white", ms=4.5, lw=1)
     title = "difference to a tokenizer trained for that length, lower is better"
     legend_below(figure, handles=[seed, mean], title=title)

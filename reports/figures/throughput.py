@@ -11,7 +11,8 @@ import pandas as pd
 from bench.records.report_plugins import Report
 from reports.analysis.allocations import natural
 from reports.analysis.groups import Record
-from reports.paper.drawing import legend_below, panel_grid, render, wrapped
+from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.marks import draw_intervals
 from reports.paper.style import INK, QUIET, look
 from reports.paper.text import page, unfinished
 
@@ -75,10 +76,8 @@ def throughput_data(records: list[Record]) -> pd.DataFrame:
                 rows.append((RATIO, *about, *kind, row["batch"], row["ratio"], *ends))
         for row in measured.get("cost_by_position", []):
             kind = "", row.get("batch"), bool(row.get("guidance")), False
-            milliseconds = 1000 * row["seconds"]
-            rows.append(
-                (COST, *about, *kind, row["position"], milliseconds, math.nan, math.nan)
-            )  # fmt: skip
+            step = row["position"], 1000 * row["seconds"], math.nan, math.nan
+            rows.append((COST, *about, *kind, *step))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -116,8 +115,6 @@ def _setting(guidance: bool, pixels: bool) -> str:
 
 
 def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
-    from matplotlib.ticker import NullLocator
-
     axes.axhline(1, color=INK, lw=0.8, zorder=1)
     for index, mode in enumerate(MODES):
         points = shown[shown["mode"] == mode].sort_values("x")
@@ -125,15 +122,8 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
             continue
         style = IDEAL if mode == "ideal" else {**look(index - 1), "ms": 3.5}
         axes.plot(points["x"], points["y"], **style, label=mode, zorder=2 + index)
-        spread = points.dropna(subset="low")
-        if len(spread):
-            bars = [spread["y"] - spread["low"], spread["high"] - spread["y"]]
-            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
-            axes.errorbar(spread["x"], spread["y"], bars, **line)
-    batches = sorted(shown["x"].unique())
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(batches, [f"{batch:g}" for batch in batches])
-    axes.xaxis.set_minor_locator(NullLocator())
+        draw_intervals(axes, points["x"], points["y"], points, color=style["color"], zorder=2)
+    budget_axis(axes, shown["x"].unique())
     axes.set(xlabel="batch (slots)", ylabel="images/s, ratio to fixed")
 
 

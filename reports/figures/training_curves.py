@@ -23,6 +23,7 @@ from reports.analysis.groups import (
 )
 from reports.figures.allocation_skill import COURSES, looks, series_name, shape_of
 from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
+from reports.paper.marks import sample
 from reports.paper.style import INK, QUIET, color_of
 from reports.paper.text import page, unfinished
 
@@ -156,15 +157,13 @@ def _draw_course(axes: Any, shown: pd.DataFrame, color: str, dashes: Any) -> Non
 def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=color, lw=2, label=name) for name, color in colours.items()]
+    handles = [sample(name, color=color, lw=2) for name, color in colours.items()]
     if set(numbers) != {""} and set(colours) != set(numbers):
         handles += [
-            Line2D([], [], color=QUIET, ls=shape_of(number)["ls"], lw=1, label=name)
+            sample(name, color=QUIET, ls=shape_of(number)["ls"], lw=1)
             for name, number in numbers.items()
         ]
     several = (data["n"] > 1).any()
     if several:
-        handles.append(Line2D([], [], color=INK, lw=0.4, alpha=0.6, label="one seed"))
+        handles.append(sample("one seed", color=INK, lw=0.4, alpha=0.6))
     legend_below(figure, handles=handles, title="thick: means over seeds" if several else None)
