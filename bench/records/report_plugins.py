@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from bench.errors import UserError, suggestion
+from bench.records.record import Record
 
 GROUP = "adatok_bench.reports"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report made: files, and text for stdout.
+    """The outcome of a report: files, and text for stdout.
 
     `title` heads its figure on a page, `alt` says what the figure shows with its main number, for
     who cannot see it; both are empty where there is no figure.
@@ -31,7 +31,7 @@ class Report:
     alt: str = ""
 
 
-ReportFunction = Callable[[list[dict[str, Any]], Path], Report]
+ReportFunction = Callable[[list[Record], Path], Report]
 
 
 def check_reports(names: tuple[str, ...], *, where: str) -> None:
@@ -46,9 +46,7 @@ def check_reports(names: tuple[str, ...], *, where: str) -> None:
             raise UserError(f"{where}: reports: unknown report '{name}'{suggestion(name, valid)}")
 
 
-def render_reports(
-    names: tuple[str, ...], records: list[dict[str, Any]], folder: Path
-) -> list[Report]:
+def render_reports(names: tuple[str, ...], records: list[Record], folder: Path) -> list[Report]:
     """Make the named reports from the records, in order."""
     functions = {point.name: point for point in entry_points(group=GROUP)}
     return [functions[name].load()(records, folder) for name in names]

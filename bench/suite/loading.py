@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.config.settings import parse, read_yaml
 from bench.errors import UserError, suggestion
 from bench.store.stage import Resources
-from bench.suite.cells import BudgetReference, Cell
+from bench.suite.cells import Cell
 from bench.suite.references import sources_same, sources_where
 
 StageName = Literal[
