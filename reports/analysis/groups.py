@@ -40,14 +40,14 @@ def done_records(records: list[Record]) -> list[Record]:
     Raises:
         UserError: their protocols differ; names the field.
     """
-    done = [r for r in records if r["status"] == "done" and is_reconstruction(r)]
-    require_one_protocol([record["protocol"] for record in done])
+    done = [r for r in records if r.done and is_reconstruction(r)]
+    require_one_protocol([record.protocol for record in done])
     return done
 
 
 def is_elastic(record: Record) -> bool:
     """An elastic tokenizer's curve over fixed budgets."""
-    return not is_allocation(record) and len(record["settings"]["tokenizer"]["budgets"]) > 1
+    return not is_allocation(record) and len(record.config.tokenizer.budgets) > 1
 
 
 def is_fixed_length(record: Record) -> bool:
@@ -57,29 +57,28 @@ def is_fixed_length(record: Record) -> bool:
 
 def tokenizer_identity(record: Record) -> Any:
     """What two records of the same trained tokenizer have in common."""
-    settings = record["settings"]
-    return [settings.get(part) for part in ("data", "tokenizer", "training", "finetuning")]
+    return [record.setting(part) for part in ("data", "tokenizer", "training", "finetuning")]
 
 
 def tokenizer_label(record: Record) -> str:
     """A short name of a tokenizer: its arm, and what was swept of it."""
-    named = describe_sweep(record["swept"], under=TOKENIZER_PARTS)
-    return f"{record['arm']}, {named}" if named else record["arm"]
+    named = describe_sweep(record.swept, under=TOKENIZER_PARTS)
+    return f"{record['arm']}, {named}" if named else record.arm
 
 
 def tokenizer_family(record: Record) -> str:
     """The tokenizer's name without its seeds: trainings that differ in nothing else share it."""
-    named = describe_sweep(record["swept"], under=TOKENIZER_PARTS, seeds=False)
-    return f"{record['arm']}, {named}" if named else record["arm"]
+    named = describe_sweep(record.swept, under=TOKENIZER_PARTS, seeds=False)
+    return f"{record['arm']}, {named}" if named else record.arm
 
 
 def allocation_label(record: Record) -> str:
     """What distinguishes an allocation among those on its tokenizer, without its seed."""
     if not is_policy(record):
         name = allocator_name(record)
-        return name if record["arm"] in name.split() else f"{record['arm']}, {name}"
-    named = describe_sweep(record["swept"], under=("policy.",), seeds=False)
-    return f"{record['arm']}, {named}" if named else record["arm"]
+        return name if record.arm in name.split() else f"{record['arm']}, {name}"
+    named = describe_sweep(record.swept, under=("policy.",), seeds=False)
+    return f"{record['arm']}, {named}" if named else record.arm
 
 
 def system_label(record: Record, tokenizer: str) -> str:
@@ -90,7 +89,7 @@ def system_label(record: Record, tokenizer: str) -> str:
 
 def allocator_name(record: Record) -> str:
     """`png_size 6`, `threshold scan 6`, `threshold bisection distortion 0.01`: kind and aim."""
-    allocator = record["settings"]["allocator"]
+    allocator = record.settings["allocator"]
     given = {key: value for key, value in allocator.items() if value is not None}
     words = [given.pop("kind"), *([given.pop("search")] if "search" in given else [])]
     words += [f"{given.pop(key):g}" for key in ("mean_budget", "target") if key in given]
@@ -102,7 +101,7 @@ def weighting_name(record: Record) -> str:
 
     Two groups of one arm that differ in their weighting have two names.
     """
-    weighting, swept = setting(record, "policy.weighting"), record["swept"]
+    weighting, swept = record.setting("policy.weighting"), record.swept
     named = {path.split(".")[2] for path in swept if path.startswith("policy.weighting.")}
     named |= set(swept.get("policy.weighting", ()))
     aims = [key for key in AIMS if weighting.get(key) is not None]
