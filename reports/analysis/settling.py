@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import Contest
 from reports.analysis.decomposition import decomposition
 from reports.analysis.systems import (
-    DISTANCES,
     PRIMARY,
     Difference,
     System,
@@ -146,7 +146,7 @@ def seed_rows(contest: Contest, as_run: list[Difference]) -> list[dict[str, Any]
             "adaptive tokens": round(tokens[seed], 2),
             "fixed tokens": contest.lengths[seed],
             **{
-                DISTANCES[one.metric]: show_percent(one.shares().get(seed), digits=2, sign=True)
+                METRICS[one.metric].title: show_percent(one.shares().get(seed), digits=2, sign=True)
                 for one in as_run
             },
         }
@@ -162,7 +162,7 @@ def difference_row(one: Difference, *, tokens: str = "as run") -> dict[str, Any]
         return sum(values[seed] for seed in common) / len(common) if common else None
 
     return {
-        "metric": DISTANCES[one.metric],
+        "metric": METRICS[one.metric].title,
         "tokens": tokens,
         "seeds": len(common),
         "adaptive": mean(one.ours),
@@ -196,7 +196,7 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
                 "system": system.label,
                 "seeds": len(system.metrics),
                 "tokens": show_interval(system.interval("mean_tokens")),
-                **{DISTANCES[m]: show_significant(system.interval(m)) for m in metrics},
+                **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
                 "skill": show_interval(system.interval("allocation_skill")),
                 "MSE against fixed length": "-" if system is contest.fixed else show_share(against),
             }

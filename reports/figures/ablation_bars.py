@@ -11,7 +11,6 @@ import pandas as pd
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.allocations import natural
 from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
     Group,
@@ -21,8 +20,8 @@ from reports.analysis.groups import (
     is_allocation,
     is_policy,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
+from reports.analysis.names import natural
 from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
 from reports.paper.marks import draw_intervals, row_axis, sample, swatch
 from reports.paper.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
@@ -58,7 +57,7 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page(why, notes))
     files = render(folder, "ablation_bars", data, draw)
     title = f"Differences to arm '{arm}'"
-    return Report(files, page(notes) if notes else "", title, _alt(data, arm))
+    return Report(files, page(notes), title, _alt(data, arm))
 
 
 def _alt(data: pd.DataFrame, arm: str) -> str:
@@ -114,7 +113,7 @@ def _measure(of: str, metric: str) -> Measure:
         return mean_over_budgets(metric)
     if metric == "allocation_skill":
         return lambda group, reference: skill
-    return lambda group, reference: lambda record: record["metrics"].get(metric)
+    return lambda group, reference: lambda record: record.metrics.value(metric)
 
 
 def _sign(metric: str) -> int:

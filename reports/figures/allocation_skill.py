@@ -12,24 +12,22 @@ import pandas as pd
 
 from bench.records.report_plugins import Report
 from bench.records.tables import as_text
-from bench.statistics.intervals import PairedDifference, StudentInterval, student_interval
+from bench.statistics.intervals import PairedDifference, StudentInterval
 from bench.suite.labels import describe_sweep
-from reports.analysis.allocations import natural
 from reports.analysis.comparisons import compare, comparison_rows, count_verdicts, reference_arm
 from reports.analysis.groups import (
     Group,
     Record,
-    allocation_label,
     done_records,
     group_by_seed,
     has_collapsed,
     is_policy,
     repetition_seed,
-    setting,
-    weighting_name,
 )
+from reports.analysis.measures import skill, target_error
+from reports.analysis.names import allocation_label, natural, weighting_name
 from reports.paper.drawing import COLLAPSED, legend_below, new_figure, panel_inches, render, wrapped
-from reports.paper.marks import draw_mean, sample
+from reports.paper.marks import SINGLE, draw_mean, ends, sample
 from reports.paper.style import INK, MARKERS, PALETTE, QUIET, color_of
 from reports.paper.text import caption, page, show_interval, show_percent, unfinished
 
@@ -67,7 +65,7 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "allocation_skill", skill_data(drawn), draw)
     blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
     arm = reference_arm(records)
-    sets = {str(setting(r, "policy.candidates")) for group in groups for r in group.records}
+    sets = {r.config.policy.candidates for group in groups for r in group.records}
     if len(sets) > 1:
         blocks.append(SEVERAL_CANDIDATES)
     elif arm is not None:
@@ -92,13 +90,6 @@ def _alt(groups: list[Group]) -> str:
     )
 
 
-def skill(record: Record, metric: str = "allocation_skill") -> float | None:
-    """The policy's skill; 0 where it has collapsed, since a fixed length would do the same."""
-    if metric not in record["metrics"]:
-        return None
-    return 0.0 if has_collapsed(record) else record["metrics"][metric]
-
-
 def _against(groups: list[Group], arm: str) -> str:
     comparisons = compare(groups, arm, lambda group, reference: skill)
     about = (
@@ -116,7 +107,7 @@ def _row(group: Group) -> dict[str, Any]:
         return None if over is None else over.mean
 
     def metric(name: str) -> float | None:
-        return mean(lambda record: record["metrics"].get(name))
+        return mean(lambda record: record.metrics.value(name))
 
     entropy, collapsed = metric("policy_entropy"), sum(map(has_collapsed, group.records))
     return {
@@ -137,15 +128,9 @@ def _row(group: Group) -> dict[str, Any]:
     }
 
 
-def target_error(record: Record) -> float | None:
-    """How far the mean tokens are from a constraint's target, as a share of it."""
-    target = setting(record, "policy.weighting.mean_budget")
-    return None if target is None else record["metrics"]["mean_tokens"] / target - 1
-
-
 def _shuffled(group: Group) -> str:
     """Mean skill of the same budgets on other images, where it is defined."""
-    skills = [record["controls"]["shuffled"]["allocation_skill"] for record in group.records]
+    skills = [r.controls["shuffled"].value("allocation_skill") for r in group.records]
     known = [value for value in skills if value is not None]
     return f"{fmean(known):.2f}" if known else "-"
 
@@ -172,33 +157,29 @@ def skill_data(groups: list[Group]) -> pd.DataFrame:
 def series_name(group: Group) -> str:
     """The group without its weighting: arm and the other swept values."""
     record = group.records[0]
-    others = {k: v for k, v in record["swept"].items() if not k.startswith("policy.weighting")}
+    others = {k: v for k, v in record.swept.items() if not k.startswith("policy.weighting")}
     named = describe_sweep(others, seeds=False)
-    return f"{record['arm']}: {named}" if named else record["arm"]
+    return f"{record.arm}: {named}" if named else record.arm
 
 
 def _skills(group: Group) -> list[tuple[Any, ...]]:
-    rows, values, tokens = [], {}, {}
     path = repetition_seed(group.records)
+    rows: list[tuple[Any, ...]] = []
     for record in group.records:
-        seed, x = setting(record, path), record["metrics"]["mean_tokens"]
-        collapsed = has_collapsed(record)
-        y = 0.0 if collapsed else record["metrics"]["allocation_skill"]
-        values.setdefault(seed, []).append(y)
-        tokens.setdefault(seed, []).append(x)
-        rows.append((COLLAPSED if collapsed else "seed", seed, x, y, math.nan, math.nan, 1))
-    over = student_interval([sum(each) / len(each) for each in values.values()])
-    x = student_interval([sum(each) / len(each) for each in tokens.values()]).mean
-    return [*rows, ("mean", None, x, over.mean, over.low, over.high, over.n)]
+        kind = COLLAPSED if has_collapsed(record) else "seed"
+        tokens = record.metrics.value("mean_tokens")
+        rows.append((kind, record.setting(path), tokens, skill(record), *SINGLE))
+    tokens, over = group.interval("mean_tokens"), group.interval_of(skill)
+    return [*rows, ("mean", None, tokens.mean, *ends(over))]
 
 
 def _course(group: Group, name: str) -> list[tuple[int, float, int]]:
     """Step, mean over the records that logged it, and their number."""
     values: dict[int, list[float]] = {}
     for record in group.records:
-        for row in record["histories"].get("policy", []):
-            if row.get(name) is not None:
-                values.setdefault(row["step"], []).append(row[name])
+        for row in record.histories.get("policy", ()):
+            if name in row and (value := row.value(name)) is not None:
+                values.setdefault(row.step, []).append(value)
     return [(step, sum(each) / len(each), len(each)) for step, each in sorted(values.items())]
 
 

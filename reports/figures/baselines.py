@@ -9,22 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.entries import (
-    ALL_TOKENS,
-    NEAR,
-    ONE_LENGTH,
-    PATH,
-    Entry,
-    asked_tokens,
-    entries,
-    tied_with_best,
-)
-from reports.analysis.groups import Record, done_records, is_elastic, setting
+from reports.analysis.entries import NEAR, PATH, Entry, asked_tokens, entries
+from reports.analysis.groups import Record, done_records, is_elastic, protocol_line
+from reports.analysis.names import ALL_TOKENS, ONE_LENGTH, tokenizer_names
 from reports.analysis.rankings import agreements
-from reports.analysis.systems import DISTANCES, PRIMARY, difference
+from reports.analysis.systems import DISTANCES, PRIMARY, System, difference, tied_with_best
 from reports.paper.drawing import (
     budget_axis,
     legend_below,
@@ -55,12 +48,7 @@ def report(records: list[Record], folder: Path) -> Report:
     if not done:
         return Report(text=page("Baselines: nothing has a result yet", failed))
     found, tokens = entries(records), asked_tokens(records)
-    protocol = done[0]["protocol"]
-    heading = [
-        records[0]["question"],
-        f"{protocol['images_count']} validation images of {protocol['resolution']} px, protocol "
-        f"{done[0]['protocol_hash']}",
-    ]
+    heading = [records[0].question, protocol_line(done)]
     text = page(heading, _table(found, tokens), _rankings(found, tokens), failed)
     files = render(folder, "baselines", baselines_data(found, done), draw)
     files.append(write_csv(folder, "baselines_table", table_data(found)))
@@ -77,7 +65,7 @@ def _alt(found: list[Entry]) -> str:
     best = min(known, key=lambda entry: entry.system.interval(PRIMARY).mean)
     over = best.system.interval(PRIMARY)
     return (
-        f"{about} The lowest {DISTANCES[PRIMARY]} of {len(known)} systems is "
+        f"{about} The lowest {METRICS[PRIMARY].title} of {len(known)} systems is "
         f"{show_significant(over)} over {over.n} seeds: {best.tokenizer}, {best.allocator}."
     )
 
@@ -88,6 +76,7 @@ def contenders(found: Sequence[Entry], tokens: float | None) -> list[Entry]:
 
 
 def _metrics(found: Sequence[Entry]) -> list[str]:
+    """Distances of which any has a value, stand-ins for another one included."""
     return [name for name in DISTANCES if any(entry.system.values(name) for entry in found)]
 
 
@@ -113,18 +102,18 @@ def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, A
 
 
 def _marks(family: list[Entry], metric: str) -> dict[int, str]:
-    """Marks by the entry's identity."""
+    """Marks by the identity of the entry's system."""
     marks: dict[int, str] = {}
-    leaders: list[Entry] = []
+    leaders: list[System] = []
     for name in dict.fromkeys(entry.tokenizer for entry in family):
-        of_it = [e for e in family if e.tokenizer == name and e.system.values(metric)]
+        of_it = [e.system for e in family if e.tokenizer == name and e.system.values(metric)]
         if not of_it:
             continue
-        leaders.append(min(of_it, key=lambda e: e.system.interval(metric).mean))
-        for entry in tied_with_best(of_it, metric):
-            marks[id(entry)] = OF_ITS_TOKENIZER
-    for entry in tied_with_best(leaders, metric):
-        marks[id(entry)] = marks.get(id(entry), "") + OF_ALL
+        leaders.append(min(of_it, key=lambda system: system.interval(metric).mean))
+        for system in tied_with_best(of_it, metric):
+            marks[id(system)] = OF_ITS_TOKENIZER
+    for system in tied_with_best(leaders, metric):
+        marks[id(system)] = marks.get(id(system), "") + OF_ALL
     return marks
 
 
@@ -144,8 +133,8 @@ def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> 
     if not entry.seeds:
         return row | {"tokens": "failed" if entry.error != "pending" else "pending"}
     for metric in metrics:
-        over, mark = system.interval(metric), marks[metric].get(id(entry), "")
-        row[DISTANCES[metric]] = f"{_half(over)} {mark}".rstrip()
+        over, mark = system.interval(metric), marks[metric].get(id(system), "")
+        row[METRICS[metric].title] = f"{_half(over)} {mark}".rstrip()
     return row | {
         "skill": show_half(system.interval("allocation_skill")),
         "encoder passes": mean("encoder_passes"),
@@ -170,8 +159,8 @@ def _rankings(found: list[Entry], tokens: float | None) -> list[str]:
         return []
     rows = [
         {
-            "ranked by": DISTANCES[one.metrics[0]],
-            "and by": DISTANCES[one.metrics[1]],
+            "ranked by": METRICS[one.metrics[0]].title,
+            "and by": METRICS[one.metrics[1]].title,
             "systems": one.systems,
             "seeds": one.tau.n,
             "Kendall's tau": show_interval(one.tau),
@@ -208,10 +197,11 @@ def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.Data
     """
     rows: list[tuple[Any, ...]] = []
     nothing = (math.nan, math.nan)
+    names = tokenizer_names(records)
     for name in dict.fromkeys(entry.tokenizer for entry in found):
         rows += [
             (QUALITY, name, "fixed budget", "curve", None, budget, over.mean, *nothing, over.n)
-            for budget, over in _curve(name, records)
+            for budget, over in _curve([r for r in records if names[r.cell_key] == name])
         ]
     for entry in found:
         tokens, error = (entry.system.interval(m) for m in ("mean_tokens", PRIMARY))
@@ -234,15 +224,14 @@ def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.Data
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _curve(name: str, records: Sequence[Record]) -> list[tuple[int, StudentInterval]]:
-    """Distortion at each trained budget, over training seeds."""
+def _curve(records: Sequence[Record]) -> list[tuple[int, StudentInterval]]:
+    """Distortion at each trained budget of an elastic tokenizer, over training seeds."""
     values: dict[int, dict[Any, float]] = {}
-    for record in records:
-        if is_elastic(record) and record["arm"] == name:
-            for row in record["curve"]:
-                if row.get("trained", True):
-                    seed = setting(record, PATH)
-                    values.setdefault(row["budget"], {})[seed] = row[PRIMARY]
+    for record in filter(is_elastic, records):
+        for row in record.curve:
+            if row.trained:
+                seed = record.setting(PATH)
+                values.setdefault(row.budget, {})[seed] = row.value(PRIMARY)
     return [(b, student_interval(list(each.values()))) for b, each in sorted(values.items())]
 
 
@@ -288,7 +277,7 @@ def _draw_quality(axes: Any, shown: pd.DataFrame, styles: dict[str, dict[str, An
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 4, 6, 8)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_yticks([], minor=True)
-    axes.set(xlabel="mean tokens per image", ylabel=f"{DISTANCES[PRIMARY]}, lower is better")
+    axes.set(xlabel="mean tokens per image", ylabel=f"{METRICS[PRIMARY].title}, lower is better")
 
 
 def _draw_gains(

@@ -15,9 +15,10 @@ from scipy import stats
 from bench.records.report_plugins import Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import Allocated, allocations, claim_colours, natural
+from reports.analysis.allocations import Allocated, allocations, claim_colours
 from reports.analysis.correlation import SpearmanInterval, spearman_interval
-from reports.analysis.groups import Record, done_records, repetition_seed, setting
+from reports.analysis.groups import Record, done_records, repetition_seed
+from reports.analysis.names import natural
 from reports.paper.drawing import legend_below, panel_grid, render
 from reports.paper.marks import draw_intervals, sample
 from reports.paper.style import INK, PAGE_INCHES, look_of, width_inches
@@ -57,7 +58,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         )
         return Report(text=page(why, notes))
     files = render(folder, "budget_complexity", data, draw)
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Chosen budget against the complexity of images", _alt(data))
 
 
@@ -106,9 +107,9 @@ def _tables(one: Allocated, store: Path) -> Values:
     path = repetition_seed(one.group.records)
     tables: Values = {}
     for record in one.group.records:
-        table = None if not record.get("images") else _table(store / record["images"])
+        table = _table(store / record.images) if record.images else None
         if table is not None:
-            tables.setdefault(setting(record, path), []).append(table)
+            tables.setdefault(record.setting(path), []).append(table)
     return tables
 
 

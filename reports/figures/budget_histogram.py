@@ -9,14 +9,9 @@ import pandas as pd
 
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import Allocated, allocations, claim_colours, natural
-from reports.analysis.groups import (
-    Record,
-    done_records,
-    has_collapsed,
-    repetition_seed,
-    setting,
-)
+from reports.analysis.allocations import Allocated, allocations, claim_colours
+from reports.analysis.groups import Record, done_records, has_collapsed, repetition_seed
+from reports.analysis.names import natural
 from reports.paper.drawing import COLLAPSED, legend_below, panel_grid, render
 from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, color_of
@@ -45,7 +40,7 @@ def report(records: list[Record], folder: Path) -> Report:
         why = "Chosen budgets: not drawn, no allocation with shares of budgets has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "budget_histogram", data, draw)
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Shares of the budgets chosen", _alt(data))
 
 
@@ -78,7 +73,7 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
                 share = _shares(record).get(budget)
                 if share is None:
                     continue
-                seed = setting(record, path)
+                seed = record.setting(path)
                 by_seed.setdefault(seed, []).append(share)
                 mark = COLLAPSED if has_collapsed(record) else ""
                 rows.append((*names, "seed", seed, budget, share, *SINGLE, mark))
@@ -89,8 +84,8 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
 
 def _shares(record: Record) -> dict[int, float]:
     """Share of the images by budget."""
-    named = record["metrics"].items()
-    found = {int(name.removeprefix(SHARE)): v for name, v in named if name.startswith(SHARE)}
+    names = [name for name in record.metrics if name.startswith(SHARE)]
+    found = {int(name.removeprefix(SHARE)): record.metrics.value(name) for name in names}
     return dict(sorted(found.items()))
 
 

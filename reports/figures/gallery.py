@@ -14,8 +14,8 @@ import pandas as pd
 
 from bench.artifacts.gallery import ORIGINAL, Gallery, gallery_of
 from bench.records.report_plugins import Report
-from reports.analysis.allocations import natural
-from reports.analysis.groups import Group, Record, group_by_seed, is_allocation
+from reports.analysis.groups import Group, Record, group_by_seed, is_allocation, is_reconstruction
+from reports.analysis.names import natural
 from reports.paper.drawing import render, wrapped
 from reports.paper.names import file_names
 from reports.paper.sheet import Sheet
@@ -39,7 +39,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     Raises:
         UserError: a record names a gallery that cannot be read.
     """
-    shown = [record for record in records if record["status"] == "done" and not _extremes(record)]
+    shown = [record for record in records if record.done and not _extremes(record)]
     groups = sorted(group_by_seed(shown), key=lambda group: natural(group.label))
     found = list(_galleries(groups, store))
     notes = unfinished(records)
@@ -53,13 +53,13 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         data = gallery_data(label, gallery)
         files += render(folder, name, data, lambda d, g=gallery: draw(d, g.pixels))
         parts.append(_alt(label, gallery, data))
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Images by number of tokens", " ".join(parts))
 
 
 def _extremes(record: Record) -> bool:
     """Allocations show the images with the fewest and the most tokens: `figures.extremes`."""
-    return record.get("kind") is None and is_allocation(record)
+    return is_reconstruction(record) and is_allocation(record)
 
 
 def _galleries(groups: list[Group], store: Path) -> Iterator[tuple[str, Gallery]]:
@@ -135,7 +135,7 @@ def _below(cell: Any, generated: bool) -> str:
 
 def _about(first: Any) -> str:
     """Beside a row: its group, or how complex the image is."""
-    lines = [wrapped(first["group"], 0.6)] if first["group"] else []
+    lines = [wrapped(first.group, 0.6)] if first.group else []
     if pd.notna(first["complexity"]):
         number = first["complexity"]
         lines.append(f"{number:g} object" + ("" if number == 1 else "s"))

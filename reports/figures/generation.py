@@ -7,17 +7,19 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metrics.declared import METRICS, without_stand_ins
 from bench.records.protocol import require_one_protocol
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import claim_colours, natural
+from reports.analysis.allocations import claim_colours
 from reports.analysis.groups import Group, Record, group_by_seed
+from reports.analysis.names import natural
 from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
 from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, page, unfinished
 
-DISTANCES = {"gfid": "gFID", "gfd_lite0": "gFD (Lite0)"}
+DISTANCES = ("gfid", "gfd_lite0")
 LENGTHS, QUALITY = "lengths", "quality"
 DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
 COLUMNS = [
@@ -33,29 +35,25 @@ def report(records: list[Record], folder: Path) -> Report:
     Raises:
         UserError: their protocols differ.
     """
-    found = [
-        record
-        for record in records
-        if record["status"] == "done" and record.get("kind") == "generation"
-    ]
-    require_one_protocol([record["protocol"] for record in found])
+    found = [record for record in records if record.done and record.kind == "generation"]
+    require_one_protocol([record.protocol for record in found])
     data, notes = generation_data(found), unfinished(records)
     if data.empty:
         why = "Generation: not drawn, no generation cell has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "generation", data, draw)
     title = "Lengths drawn by generators, and quality by length"
-    return Report(files, page(notes) if notes else "", title, _alt(data, found))
+    return Report(files, page(notes), title, _alt(data, found))
 
 
 def _alt(data: pd.DataFrame, records: list[Record]) -> str:
     parts = []
     for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
-        for metric, name in DISTANCES.items():
-            over = group.interval(metric)
-            if over is not None:
-                parts.append(f"{group.label}: {name} {over.mean:.4g}")
-                break
+        known = without_stand_ins(m for m in DISTANCES if group.interval(m) is not None)
+        parts += [
+            f"{group.label}: {METRICS[metric].title} {group.interval(metric).mean:.4g}"
+            for metric in known
+        ]
     drawn = data.loc[data["panel"] == LENGTHS, "system"].nunique()
     return (
         f"Distance of the images of {data['system'].nunique()} generators cut at each length, and "
@@ -78,17 +76,17 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
             shares = [
                 (index, int(tokens), share)
                 for index, record in enumerate(group.records)
-                for tokens, share in record["generation"]["lengths"].get(of, {}).items()
+                for tokens, share in record.generation.lengths.get(of, {}).items()
             ]
             rows += _rows((LENGTHS, group.label), of, "share", group, shares)
         metric = _distance(group)
         if metric is not None:
             for of, name in ((GENERATED, metric), (RECONSTRUCTIONS, f"{metric}_reconstructions")):
                 points = [
-                    (index, int(row["tokens"]), row[name])
+                    (index, row.tokens, value)
                     for index, record in enumerate(group.records)
-                    for row in record["generation"].get("by_length", [])
-                    if row.get(name) is not None
+                    for row in record.generation.by_length
+                    if (value := row.value(name)) is not None
                 ]
                 rows += _rows((QUALITY, group.label), of, metric, group, points)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -96,15 +94,16 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
 
 def _draws_lengths(group: Group) -> bool:
     """Whether there is more than one length to compare: a panel of one full bar says nothing."""
-    lengths = [record["generation"]["lengths"] for record in group.records]
+    lengths = [record.generation.lengths for record in group.records]
     told = [each.get(of, {}) for each in lengths for of in (DATA, GENERATED)]
     return len({tokens for shares in told for tokens in shares}) > 1
 
 
 def _distance(group: Group) -> str | None:
-    """The first distance that is known by length."""
-    rows = [row for record in group.records for row in record["generation"].get("by_length", [])]
-    return next((name for name in DISTANCES if any(name in row for row in rows)), None)
+    """The distance that is known by length."""
+    rows = [row for record in group.records for row in record.generation.by_length]
+    known = without_stand_ins(m for m in DISTANCES if any(m in row.values for row in rows))
+    return next(iter(known), None)
 
 
 def _rows(
@@ -143,7 +142,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.set_title(wrapped(name, inches), fontsize=7)
         else:
             _draw_quality(axes, data[(data["panel"] == QUALITY) & (data["metric"] == name)])
-            axes.set_ylabel(f"{DISTANCES[name]}, lower is better")
+            axes.set_ylabel(f"{METRICS[name].title}, lower is better")
     _legend(figure, data)
     return figure
 

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.records.report_plugins import Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.groups import Record, done_records, repetition_seed, setting
+from reports.analysis.groups import Record, done_records, repetition_seed
 from reports.analysis.weighting_problems import (
     Point,
     Problem,
@@ -89,7 +89,8 @@ def trajectory_share(problem: Problem, names: list[str]) -> StudentInterval | No
     """Share that one policy's trajectory reaches, averaged over these weightings."""
 
     def share(seeds: Seeds) -> float | None:
-        paths = [trajectory(problem.runs[n].get(seeds, {"histories": {}})) for n in names]
+        runs = [problem.runs[name].get(seeds) for name in names]
+        paths = [trajectory(run) if run else [] for run in runs]
         fixed = [trajectory(problem.runs[n][seeds])[-1:] for n in problem.names("fixed")]
         if not all(paths) or not all(fixed):
             return None
@@ -130,7 +131,7 @@ def share_rows(problem: Problem) -> list[dict[str, Any]]:
 
 def _row(problem: Problem, label: str, names: list[str], *, share: bool = True) -> dict[str, Any]:
     steps, sweep = (
-        sum(setting(next(iter(problem.runs[name].values())), "policy.steps") for name in each)
+        sum(next(iter(problem.runs[name].values())).config.policy.steps for name in each)
         for each in (names, problem.names("fixed"))
     )
     final = final_share(problem, names) if share else None

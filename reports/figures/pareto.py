@@ -21,11 +21,9 @@ from reports.analysis.groups import (
     is_fixed_length,
     is_policy,
     repetition_seed,
-    setting,
-    system_label,
-    tokenizer_family,
     tokenizer_identity,
 )
+from reports.analysis.names import system_label, tokenizer_family
 from reports.analysis.published import read_published
 from reports.figures.published import published_report
 from reports.paper.drawing import (
@@ -101,7 +99,7 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
     allocation, or `length never trained` of a fixed budget. Seeds of one tokenizer share a facet.
     """
     rows: list[tuple[Any, ...]] = []
-    metrics = [name for name in PANELS if any(name in r["metrics"] for r in records)]
+    metrics = [name for name in PANELS if any(name in r.metrics for r in records)]
     elastics = list(filter(is_elastic, records))
     for facet in dict.fromkeys(map(tokenizer_family, elastics)):
         own = [record for record in elastics if tokenizer_family(record) == facet]
@@ -122,14 +120,14 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
 
 
 def _curve_rows(facet: str, elastic: Record, metrics: list[str]) -> Iterable[tuple[Any, ...]]:
-    seed = setting(elastic, "training.seed")
-    for row in elastic["curve"]:
-        mark = "" if row.get("trained", True) else UNTRAINED
-        point = (facet, "fixed budget", "fixed budget", seed, row["budget"])
+    seed = elastic.setting("training.seed")
+    for row in elastic.curve:
+        mark = "" if row.trained else UNTRAINED
+        point = (facet, "fixed budget", "fixed budget", seed, row.budget)
         for metric in metrics:
-            if row.get(metric) is not None:
-                yield (*point, metric, row[metric], mark, *SINGLE)
-    for name, curve in elastic["trade_offs"].items():
+            if (value := row.value(metric)) is not None:
+                yield (*point, metric, value, mark, *SINGLE)
+    for name, curve in elastic.trade_offs.items():
         point = (facet, CURVES[name], CURVES[name], seed)
         yield from ((*point, t, "mse", d, "", *SINGLE) for t, d in curve)
 
@@ -146,8 +144,8 @@ def _group_rows(
     for metric in metrics:
         found: dict[Any, list[tuple[float, float]]] = {}
         for record in members:
-            seed, tokens = setting(record, path), record["metrics"]["mean_tokens"]
-            value = record["metrics"].get(metric)
+            seed, tokens = record.setting(path), record.metrics.value("mean_tokens")
+            value = record.metrics.value(metric)
             if value is None:
                 continue
             mark = COLLAPSED if kind in ALLOCATIONS and has_collapsed(record) else ""

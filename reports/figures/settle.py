@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from reports.analysis.contests import Contest, contests
-from reports.analysis.groups import Record, done_records
+from reports.analysis.groups import Record, done_records, protocol_line
 from reports.analysis.settling import (
     contest_blocks,
     controls_data,
@@ -17,7 +18,6 @@ from reports.analysis.settling import (
     verdict,
 )
 from reports.analysis.systems import (
-    DISTANCES,
     Difference,
     System,
     difference,
@@ -44,11 +44,9 @@ def report(records: list[Record], folder: Path) -> Report:
     if not found:
         none = "Settling: no policy and no tokenizer of its mean length have results of one seed"
         return Report(text=page(none, failed))
-    protocol = done[0]["protocol"]
     heading = [
-        records[0]["question"],
-        f"{protocol['images_count']} validation images of {protocol['resolution']} px, protocol "
-        f"{done[0]['protocol_hash']}; all intervals: 95 % Student t over training seeds",
+        records[0].question,
+        f"{protocol_line(done)}; all intervals: 95 % Student t over training seeds",
     ]
     blocks = [block for contest in found for block in contest_blocks(contest)]
     text = page(heading, *blocks, failed)
@@ -118,7 +116,7 @@ def draw(data: pd.DataFrame) -> Any:
             _draw_panel(axes, here[here["metric"] == metric], systems)
             row_axis(axes, names)
             if label == labels[0] or len(chunks) > 1:
-                axes.set_title(DISTANCES[metric])
+                axes.set_title(METRICS[metric].title)
             if label == labels[-1] or len(chunks) > 1:
                 axes.set_xlabel("difference (%)")
         if len(labels) > 1 and chunk is chunks[0]:

@@ -8,19 +8,16 @@ from typing import Any
 import pandas as pd
 
 from bench.records.report_plugins import Report
-from reports.analysis.allocations import natural
 from reports.analysis.groups import (
     Group,
     Record,
-    allocation_label,
     done_records,
     group_by_seed,
     is_allocation,
     is_policy,
     repetition_seed,
-    setting,
-    weighting_name,
 )
+from reports.analysis.names import allocation_label, natural, weighting_name
 from reports.figures.allocation_skill import COURSES, looks, series_name, shape_of
 from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
 from reports.paper.marks import sample
@@ -48,7 +45,7 @@ def report(records: list[Record], folder: Path) -> Report:
         why = "Training curves: not drawn, no training with a history has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "training_curves", data, draw)
-    return Report(files, page(notes) if notes else "", "Course of training", _alt(data))
+    return Report(files, page(notes), "Course of training", _alt(data))
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -103,10 +100,10 @@ def _course(group: Group, training: str, panel: str) -> list[tuple[Any, ...]]:
     path = repetition_seed(group.records)
     courses: dict[Any, dict[int, list[float]]] = {}
     for record in group.records:
-        for row in record.get("histories", {}).get(training, []):
-            if row.get(panel) is not None:
-                course = courses.setdefault(setting(record, path), {})
-                course.setdefault(row["step"], []).append(row[panel])
+        for row in record.histories.get(training, ()):
+            if panel in row and (value := row.value(panel)) is not None:
+                course = courses.setdefault(record.setting(path), {})
+                course.setdefault(row.step, []).append(value)
     means = {
         seed: {step: sum(each) / len(each) for step, each in course.items()}
         for seed, course in courses.items()

@@ -1,8 +1,9 @@
 import pandas as pd
 import pytest
 
-from reports.analysis.entries import asked_tokens, entries, tied_with_best
+from reports.analysis.entries import asked_tokens, entries
 from reports.analysis.rankings import agreements
+from reports.analysis.systems import tied_with_best
 from reports.figures.baselines import baselines_data, contenders, report, table_rows
 
 SEEDS = (0, 1, 2)
