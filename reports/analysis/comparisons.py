@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.statistics.intervals import PairedDifference, holm, paired_difference
-from reports.analysis.groups import Group, Record, repetition_seed, setting
+from reports.analysis.groups import Group, Record, repetition_seed
 from reports.paper.shares import show_p
 from reports.paper.text import show_interval
 
@@ -46,7 +46,7 @@ class Comparison:
 
 def reference_arm(records: list[Record]) -> str | None:
     """The arm that the suite sets its others against, if it names one."""
-    return records[0].get("reference_arm") if records else None
+    return records[0].reference_arm if records else None
 
 
 def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]:
@@ -57,10 +57,10 @@ def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]
         arm: name of the reference arm.
         measure: of a group and its counterpart, what is compared of a record; larger is better.
     """
-    references = [group for group in groups if group.records[0]["arm"] == arm]
+    references = [group for group in groups if group.records[0].arm == arm]
     found = []
     for group in groups:
-        if group.records[0]["arm"] == arm:
+        if group.records[0].arm == arm:
             continue
         reference = counterpart(group, references)
         pairs = _pairs(group, reference, measure) if reference else {}
@@ -75,8 +75,8 @@ def counterpart(group: Group, references: list[Group]) -> Group | None:
     """The reference group whose own swept values are also this group's settings."""
     for reference in references:
         theirs, ours = reference.records[0], group.records[0]
-        swept = [path for path in theirs["swept"] if not path.endswith("seed")]
-        if all(setting(theirs, path) == setting(ours, path) for path in swept):
+        swept = [path for path in theirs.swept if not path.endswith("seed")]
+        if all(theirs.setting(path) == ours.setting(path) for path in swept):
             return reference
     return None
 

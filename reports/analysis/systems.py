@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
+from bench.records.record import Metrics
 from bench.statistics.intervals import (
     PairedDifference,
     StudentInterval,
@@ -14,19 +16,11 @@ from bench.statistics.intervals import (
     paired_difference,
     student_interval,
 )
-from reports.analysis.groups import Record, has_collapsed, is_allocation, setting
+from reports.analysis.groups import Record, has_collapsed, is_allocation
 
-# All are the better the lower they are.
-DISTANCES = {
-    "mse": "distortion (MSE)",
-    "perceptual": "perceptual distance",
-    "rfid": "rFID",
-    "fd_lite0": "FD (Lite0)",
-    "fd_lite1": "FD (Lite1)",
-}
 PRIMARY = "mse"
+DISTANCES = tuple(name for name in QUALITIES if not METRICS[name].higher_is_better)
 LEVEL = 0.05
-Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class System:
         """A metric by seed; seeds where one of the cells has no finite value are left out."""
         found = {}
         for seed, each in self.metrics.items():
-            values = [metrics.get(name) for metrics in each]
+            values = [metrics.value(name) for metrics in each]
             if values and all(value is not None and math.isfinite(value) for value in values):
                 found[seed] = sum(values) / len(values)
         return found
@@ -55,10 +49,20 @@ def system_of(label: str, records: Iterable[Record], *, path: str) -> System:
     """The system of these cells, by the seed at `path`; a collapsed allocation has skill 0."""
     metrics: dict[Any, list[Metrics]] = {}
     for record in records:
-        values = dict(record["metrics"])
+        values = record.metrics
         if is_allocation(record) and has_collapsed(record):
-            values["allocation_skill"] = 0.0
-        metrics.setdefault(setting(record, path), []).append(values)
+            values = Metrics({**values.root, "allocation_skill": 0.0})
+        metrics.setdefault(record.setting(path), []).append(values)
+    return System(label, metrics)
+
+
+def curve_system(label: str, records: Iterable[Record], budget: int, *, path: str) -> System:
+    """The system of one fixed budget of these tokenizers; cells without it are left out."""
+    metrics: dict[Any, list[Metrics]] = {}
+    for record in records:
+        for row in record.curve:
+            if row.budget == budget:
+                metrics.setdefault(record.setting(path), []).append(Metrics(row.values))
     return System(label, metrics)
 
 
@@ -66,15 +70,19 @@ def control_of(label: str, name: str, records: Iterable[Record], *, path: str) -
     """The system of one control of these allocations; cells without it are left out."""
     metrics: dict[Any, list[Metrics]] = {}
     for record in records:
-        if name in record["controls"]:
-            metrics.setdefault(setting(record, path), []).append(record["controls"][name])
+        if name in record.controls:
+            metrics.setdefault(record.setting(path), []).append(record.controls[name])
     return System(label, metrics)
 
 
+def measured_by(systems: Sequence[System], names: Iterable[str]) -> list[str]:
+    """The names of which any system has a value, without stand-ins for another one."""
+    return without_stand_ins(m for m in names if any(system.values(m) for system in systems))
+
+
 def shown_distances(systems: Sequence[System]) -> list[str]:
-    """Distances of which any system has a value; Lite0 only where there is no rFID."""
-    known = [name for name in DISTANCES if any(system.values(name) for system in systems)]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+    """Distances of which any system has a value, without stand-ins for another one."""
+    return measured_by(systems, DISTANCES)
 
 
 @dataclass(frozen=True)
@@ -141,5 +149,28 @@ def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -
     for seed, value in system.values(name).items():
         changed = by(seed, value)
         if changed is not None:
-            metrics[seed] = [{name: changed}]
+            metrics[seed] = [Metrics({name: changed})]
     return System(system.label, metrics)
+
+
+def tied_with_best(family: Sequence[System], metric: str) -> list[System]:
+    """The system with the best mean, and those not significantly worse.
+
+    Differences to the best are paired by seed, their p corrected by Holm over the family. Nothing
+    is marked in a family of one, or with fewer than two seeds in common with the best.
+    """
+    known = [system for system in family if system.values(metric)]
+    if len(known) < 2:
+        return []
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    best = min(known, key=lambda system: sign * system.interval(metric).mean)
+    others = [system for system in known if system is not best]
+    differences = corrected([difference(other, best, metric) for other in others])
+    tested = [
+        (system, one)
+        for system, one in zip(others, differences, strict=True)
+        if one.paired is not None and one.paired.n > 1
+    ]
+    if not tested:
+        return []
+    return [best, *(system for system, one in tested if one.p > LEVEL)]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.metrics.declared import METRICS
+from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
 from bench.statistics.intervals import PairedDifference, holm, paired_difference
 from reports.analysis.comparisons import LEVEL, Measure, counterpart, reference_arm
 from reports.analysis.groups import (
@@ -14,9 +14,11 @@ from reports.analysis.groups import (
     Record,
     group_by_seed,
     is_allocation,
+    protocol_line,
+    reconstructions,
     repetition_seed,
+    with_results,
 )
-from reports.analysis.kinds import protocol_line, reconstructions
 from reports.figures.allocation_skill import skill
 from reports.figures.prefix_curves import mean_over_budgets
 from reports.paper.shares import show_significant
@@ -24,9 +26,7 @@ from reports.paper.text import caption
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
 
 NAME, TITLE = "ablations", "Ablations"
-MEASURES = ("psnr", "ssim", "mse", "perceptual", "rfid", "fd_lite0", "mean_tokens",
-            "allocation_skill")  # fmt: skip
-OF_CURVES = tuple(name for name in MEASURES if name not in ("mean_tokens", "allocation_skill"))
+MEASURES = (*QUALITIES, "mean_tokens", "allocation_skill")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class _Compared:
 def table(records: list[Record]) -> Table:
     """A row per group of the other arms; differences to its counterpart in the reference arm."""
     arm, records = reference_arm(records), reconstructions(records)
-    done = [record for record in records if record["status"] == "done"]
+    done = with_results(records)
     if arm is None:
         return Table(NAME, TITLE, notes=("Not made: the suite names no reference_arm.",))
-    if not any(record["arm"] == arm for record in done):
+    if not any(record.arm == arm for record in done):
         return Table(NAME, TITLE, notes=(f"Not made: arm '{arm}' has no result to compare with.",))
     groups = group_by_seed(done)
     metrics = _metrics(done)
@@ -69,11 +69,9 @@ def table(records: list[Record]) -> Table:
 
 
 def _metrics(done: Sequence[Record]) -> list[str]:
-    """Those that any record has; FD only where there is no rFID, which it stands in for."""
-    known = [name for name in MEASURES if any(r["metrics"].get(name) is not None for r in done)]
-    if not any(map(is_allocation, done)):
-        known = [name for name in known if name in OF_CURVES]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+    """Those that any record has, without stand-ins for another one."""
+    names = MEASURES if any(map(is_allocation, done)) else QUALITIES
+    return without_stand_ins(m for m in names if any(r.metrics.value(m) is not None for r in done))
 
 
 def _of_kind(
@@ -81,8 +79,8 @@ def _of_kind(
 ) -> list[_Compared]:
     """Curves against curves, or allocations against allocations; p by metric, over all of them."""
     same = [group for group in groups if is_allocation(group.records[0]) == allocates]
-    references = [group for group in same if group.records[0]["arm"] == arm]
-    names = metrics if allocates else [name for name in metrics if name in OF_CURVES]
+    references = [group for group in same if group.records[0].arm == arm]
+    names = metrics if allocates else [name for name in metrics if name in QUALITIES]
     found = [
         _compared(group, counterpart(group, references), names)
         for group in same
@@ -109,7 +107,7 @@ def _measure(name: str) -> Measure:
 
     def measure(group: Group, reference: Group) -> Callable[[Record], float | None]:
         if is_allocation(group.records[0]):
-            return skill if name == "allocation_skill" else lambda r: r["metrics"].get(name)
+            return skill if name == "allocation_skill" else lambda r: r.metrics.value(name)
         return mean_over_budgets(name)(group, reference)
 
     return measure
@@ -147,7 +145,7 @@ def _row(one: _Compared) -> Row:
         else:
             values[name] = _difference(name, difference, one.p[name])
     of = [*one.group.records, *(one.reference.records if one.reference else ())]
-    return Row(values, tuple(record["cell_key"] for record in of))
+    return Row(values, tuple(record.cell_key for record in of))
 
 
 def _difference(name: str, over: PairedDifference, p: float) -> Value:
@@ -169,11 +167,11 @@ def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Ro
     rows = []
     for group in group_by_seed(list(records)):
         record = group.records[0]
-        if group.label not in shown and record["arm"] != arm:
+        if group.label not in shown and record.arm != arm:
             remark = words(f"{record['status']}: {record['error'] or 'not run'}")
             values = {"system": words(group.label), "seeds": Value("0", 0), "remark": remark}
-            keys = tuple(r["cell_key"] for r in group.records)
-            rows.append(Row(values, keys, status=record["status"]))
+            keys = tuple(r.cell_key for r in group.records)
+            rows.append(Row(values, keys, status=record.status))
     return rows
 
 
