@@ -11,7 +11,6 @@ import pandas as pd
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.allocations import natural
 from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
     Group,
@@ -21,9 +20,10 @@ from reports.analysis.groups import (
     is_allocation,
     is_policy,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
+from reports.analysis.names import natural
 from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
+from reports.paper.marks import draw_intervals, row_axis, sample, swatch
 from reports.paper.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
 from reports.paper.text import caption, page, unfinished
 
@@ -57,7 +57,7 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page(why, notes))
     files = render(folder, "ablation_bars", data, draw)
     title = f"Differences to arm '{arm}'"
-    return Report(files, page(notes) if notes else "", title, _alt(data, arm))
+    return Report(files, page(notes), title, _alt(data, arm))
 
 
 def _alt(data: pd.DataFrame, arm: str) -> str:
@@ -113,7 +113,7 @@ def _measure(of: str, metric: str) -> Measure:
         return mean_over_budgets(metric)
     if metric == "allocation_skill":
         return lambda group, reference: skill
-    return lambda group, reference: lambda record: record["metrics"].get(metric)
+    return lambda group, reference: lambda record: record.metrics.value(metric)
 
 
 def _sign(metric: str) -> int:
@@ -159,7 +159,7 @@ def draw(data: pd.DataFrame) -> Any:
             unit = f" ({info.unit})" if info.unit and metric != TOKENS else ""
             direction = "neither way is better" if metric == TOKENS else info.direction
             axes.set_xlabel(f"{info.title}{unit}\n{direction}")
-            axes.set_yticks(range(len(systems)), [])
+            row_axis(axes, [""] * len(systems))
         row[0].set_yticklabels([labels[system] for system in systems], linespacing=0.9)
         for axes in row[len(metrics) :]:
             axes.remove()
@@ -169,9 +169,6 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
     axes.axvline(0, color=INK, lw=0.8, zorder=2)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(systems) - 0.5, -0.5)
     for row in shown.itertuples():
         y = systems.index(row.system)
         if row.kind == "seed":
@@ -181,22 +178,17 @@ def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
         color = PALETTE[0] if row.verdict == "better" else PALETTE[1]
         style = {"color": color if shown_difference else QUIET, "alpha": 0.45}
         axes.barh(y, row.difference, height=0.66, **style, zorder=1)
-        if row.n > 1:
-            bars = [[row.difference - row.low], [row.high - row.difference]]
-            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
-            axes.errorbar([row.difference], [y], xerr=bars, **line)
+        line = {"color": INK, "width": 0.8, "capsize": 1.5, "zorder": 3}
+        draw_intervals(axes, [row.difference], [y], shown.loc[[row.Index]], across=True, **line)
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=4)
     axes.ticklabel_format(axis="x", scilimits=(-2, 4))
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     words = set(data["verdict"])
-    handles: list[Any] = [
-        Patch(color=color, alpha=0.45, label=label)
+    handles = [
+        swatch(label, color=color, alpha=0.45)
         for color, label, known in (
             (PALETTE[0], "better", "better" in words),
             (PALETTE[1], "worse", "worse" in words),
@@ -204,7 +196,7 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         )
         if known
     ]
-    handles.append(Line2D([], [], color=INK, marker=".", ms=3, ls="", label="one seed"))
+    handles.append(sample("one seed", color=INK, marker=".", ms=3, ls=""))
     against = ", ".join(f"'{name}'" for name in dict.fromkeys(data["against"]))
     several = (data["n"] > 1).any()
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"

@@ -117,12 +117,12 @@ FIGURES = (
         "Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
     ),
     FigureEntry(
-        "throughput_figure",
+        "throughput",
         "Throughput of generation",
         "Images per second of adaptive and fixed lengths, by how batches are decoded.",
     ),
     FigureEntry(
-        "generation_figure",
+        "generation",
         "Generated images",
         "Lengths of generated images beside the data's, and their distance by length.",
     ),

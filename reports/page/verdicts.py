@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reports.analysis.contests import contests
 from reports.analysis.groups import Record, done_records, reconstructions, with_results
-from reports.figures.settle import differences, verdict
+from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
 

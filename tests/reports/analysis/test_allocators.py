@@ -1,5 +1,4 @@
 import pytest
-
 from reports.analysis.allocators import allocator_words, control_words
 
 

@@ -9,7 +9,7 @@ from matplotlib.text import Annotation
 from bench.errors import UserError
 from reports.analysis.published import read_published
 from reports.figures.pareto import report
-from reports.figures.published_figure import COLUMNS, draw, published_data
+from reports.figures.published import COLUMNS, draw, published_data
 from reports.paper.style import paper_style
 
 FILE = {

@@ -12,11 +12,11 @@ from reports.figures import (
     candidate_heatmap,
     extremes,
     gallery,
-    generation_figure,
+    generation,
     pareto,
     prefix_curves,
     settle,
-    throughput_figure,
+    throughput,
     training_curves,
 )
 
@@ -26,11 +26,11 @@ PLAIN = {
     "allocation_skill": allocation_skill.report,
     "budget_histogram": budget_histogram.report,
     "candidate_heatmap": candidate_heatmap.report,
-    "generation": generation_figure.report,
+    "generation": generation.report,
     "pareto": pareto.report,
     "prefix_curves": prefix_curves.report,
     "settle": settle.report,
-    "throughput": throughput_figure.report,
+    "throughput": throughput.report,
     "training_curves": training_curves.report,
 }
 OF_STORE = {

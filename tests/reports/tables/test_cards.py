@@ -1,8 +1,8 @@
 """Protocol card, compute and cells: tables that list rather than compare."""
 
 import pytest
-
 from reports.analysis.kinds import protocol_line, reconstructions
+
 from reports.tables import cells, compute, protocol_card
 from reports.tables.table import NOT_MEASURED
 
