@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
@@ -202,3 +202,11 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
     title = f"differences to {against}\n" + (f"lines: {test}" if several else "one seed each")
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Differences to the reference arm",
+    alt="Differences of every arm to the reference arm, paired by seed, with intervals.",
+    place=40,
+    draw=report,
+)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, StudentInterval
 from bench.suite.labels import describe_sweep
@@ -254,3 +254,11 @@ def _legend(
         lines.append(sample(label, color=INK, marker="x", ls="", ms=6))
     title = "means over seeds; bars: 95 % Student t over seeds"
     legend_below(figure, handles=[*lines, *marks], title=title)
+
+
+REPORT = Figure(
+    title="How well policies choose by image",
+    alt="Allocation skill of each policy, and its training.",
+    place=70,
+    draw=report,
+)

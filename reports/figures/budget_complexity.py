@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as parquet
 from scipy import stats
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import Allocated, allocations, claim_colours
@@ -259,3 +259,12 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         kinds.append(f"{caption(BootstrapInterval)} (correlations: {SpearmanInterval.method})")
     title = f"bars: {'; one seed: '.join(kinds)}" if kinds else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Budgets against complexity",
+    alt="Chosen budget against the known complexity of an image and its PNG size.",
+    place=90,
+    draw=report,
+    takes=("store",),
+)

@@ -22,6 +22,7 @@ from reports.figures.allocation_skill import skill
 from reports.figures.prefix_curves import mean_over_budgets
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
+from reports.tables.declared import TableReport
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
 
 NAME, TITLE = "ablations", "Ablations"
@@ -139,3 +140,6 @@ def _notes(arm: str, records: list[Record]) -> tuple[str, ...]:
         "better, worse: significant at 5 % with p corrected by Holm over the systems of a "
         "metric; no word: no difference shown",
     )
+
+
+REPORT = TableReport(title=TITLE, place=20, build=table)
