@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
-from scipy import stats
 
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
@@ -183,6 +182,8 @@ def _spearman(table: pd.DataFrame, measure: str) -> float:
     """NaN where budget or measure is the same for all images."""
     if table["budget"].nunique() < 2 or table[measure].nunique() < 2:
         return math.nan
+    from scipy import stats  # It takes long to import.
+
     return float(stats.spearmanr(table["budget"], table[measure]).statistic)
 
 
