@@ -212,14 +212,14 @@ def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.Data
         point = (tokens.mean, error.mean, *nothing, error.n)
         rows.append((QUALITY, *at, kind, None, *point))
         gain = difference(entry.system, entry.agnostic, PRIMARY)
-        over = gain.share()
+        over = gain.share
         if over is None:
             continue
         mean, *bounds = ends(over, times=100)
         rows.append((GAIN, *at, "mean", None, mean, math.nan, *bounds))
         rows += [
             (GAIN, *at, "seed", seed, 100 * share, math.nan, *SINGLE)
-            for seed, share in gain.shares().items()
+            for seed, share in gain.shares.items()
         ]
     return pd.DataFrame(rows, columns=COLUMNS)
 

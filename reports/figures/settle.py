@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from reports.analysis.contests import Contest, contests
@@ -18,7 +19,6 @@ from reports.analysis.settling import (
     verdict,
 )
 from reports.analysis.systems import (
-    Difference,
     System,
     difference,
     shown_distances,
@@ -90,10 +90,10 @@ def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
 
 
 def _points(one: Difference) -> list[tuple[Any, ...]]:
-    over = one.share()
+    over = one.share
     if over is None:
         return []
-    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares().items()]
+    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares.items()]
     return [*seeds, ("mean", None, *ends(over, times=100))]
 
 
