@@ -94,7 +94,7 @@ class SmallRun:
     said: list[str]
 
     def record(self, label):
-        (record,) = (r for r in self.result.records if r["label"] == label)
+        (record,) = (r for r in self.result.records if r.label == label)
         return record
 
     def spec(self, label, path=""):

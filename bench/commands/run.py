@@ -67,7 +67,8 @@ def run(
     refused: UserError | None = None
     reports: list[Report] = []
     try:
-        reports = render_reports(suite.reports, result.records, store.root / "reports" / suite.name)
+        folder = store.root / "reports" / suite.name
+        reports = render_reports(suite.reports, result.records, folder, store=store.root)
     except UserError as error:
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]

@@ -1,4 +1,4 @@
-"""What `compare` sets side by side: the groups of records that an argument names."""
+"""The two sides of a comparison: the groups of records that an argument names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError, suggestion
-from bench.records.groups import Group, Record, group_by_seed
+from bench.records.groups import Group, group_by_seed
 from bench.records.reading import read_records
+from bench.records.record import Record
 from bench.suite.loading import load_suite
 
 _YAML = (".yaml", ".yml")
@@ -25,7 +26,7 @@ class Side:
     @property
     def arm(self) -> str | None:
         """The arm that all groups are of; None where they are of several."""
-        arms = {group.records[0]["arm"] for group in self.groups}
+        arms = {group.records[0].arm for group in self.groups}
         return arms.pop() if len(arms) == 1 else None
 
 
@@ -55,18 +56,18 @@ def read_side(text: str, store: Path) -> Side:
     records = read_records(folder)
     if selector is not None:
         records = _selected(records, selector.strip(), where=text)
-    done = [record for record in records if record["status"] == "done"]
-    if done and all(record.get("kind") == "throughput" for record in done):
+    done = [record for record in records if record.done]
+    if done and all(record.kind == "throughput" for record in done):
         raise UserError(f"{text}: holds throughput alone, which `results` shows; name other cells")
-    done = [record for record in done if record.get("kind") != "throughput"]
+    done = [record for record in done if record.kind != "throughput"]
     if not done:
-        error = records[0]["error"] or "it was not run"
+        error = records[0].error or "it was not run"
         raise UserError(f"{text}: no cell has a result ({error}); run the suite again")
     of_store = folder.absolute().parent.name == "records"
     return Side(
         text,
         tuple(group_by_seed(done)),
-        tuple(record for record in records if record["status"] != "done"),
+        tuple(record for record in records if not record.done),
         folder.absolute().parent.parent if of_store else store,
     )
 
@@ -81,9 +82,11 @@ def _folder(name: str, store: Path) -> Path | None:
 
 def _selected(records: list[Record], name: str, *, where: str) -> list[Record]:
     """Records of the arm, or else of the group, of this name."""
-    for key in ("arm", "group"):
-        found = [record for record in records if record[key] == name]
+    for found in (
+        [record for record in records if record.arm == name],
+        [record for record in records if record.group == name],
+    ):
         if found:
             return found
-    known = sorted({record[key] for record in records for key in ("arm", "group")})
+    known = sorted({key for record in records for key in (record.arm, record.group)})
     raise UserError(f"{where}: no arm or group is called '{name}'{suggestion(name, known)}")

@@ -5,26 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bench.compare.differences import Comparison, Difference
+from bench.compare.differences import Comparison, Row
+from bench.compare.paired import VERDICTS, Difference
 from bench.records.groups import repetition_name
 from bench.records.tables import as_text, format_value
 from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.intervals import PairedDifference
 
 KEYS = 3  # Columns that tell rows apart: cell, budget, metric.
-VERDICTS = ("worse", "better", "no difference shown")
 
 
 def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None = None) -> str:
     """A table, fitted to `width` if there is one, what it means, and the notes."""
-    found = comparison.differences
+    found = [row.difference for row in comparison.rows]
     kinds = {type(one.interval) for one in found if one.interval is not None}
     names = [kind.kind() for kind in (PairedDifference, BootstrapInterval) if kind in kinds]
     lines = [
         f"A: {a}",
         f"B: {b}",
         "",
-        as_text([_text_row(one) for one in found], width=width, keys=KEYS),
+        as_text([_text_row(row) for row in comparison.rows], width=width, keys=KEYS),
         "",
     ]
     if names:
@@ -45,26 +45,28 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """Plain values; null for what is not known."""
     return {
         "worse": comparison.worse,
-        "differences": [_json_row(one) for one in comparison.differences],
+        "differences": [_json_row(row) for row in comparison.rows],
         "notes": list(comparison.notes),
     }
 
 
-def _text_row(one: Difference) -> dict[str, Any]:
-    over, interval = "-", one.interval
-    if interval is not None:
-        what = repetition_name(one.seed) if interval.over == "seeds" else interval.over
-        over = f"{interval.n} {what}"
+def _text_row(row: Row) -> dict[str, Any]:
+    one = row.difference
+    a, b = _means(one)
+    over, interval, mean = "-", "-", "-"
+    if one.interval is not None:
+        seeds = one.interval.over == "seeds"
+        over = f"{one.interval.n} {repetition_name(row.seed) if seeds else one.interval.over}"
+        interval = f"[{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
+        mean = _signed(one.interval.mean)
     return {
-        "cell": one.group,
-        "budget": one.budget,
-        "metric": one.metric,
-        "A": one.a,
-        "B": one.b,
-        "B - A": "-" if interval is None else _signed(interval.mean),
-        "interval": "-"
-        if interval is None
-        else f"[{_signed(interval.low)}, {_signed(interval.high)}]",
+        "cell": row.group,
+        "budget": row.budget,
+        "metric": row.metric,
+        "A": a,
+        "B": b,
+        "B - A": mean,
+        "interval": interval,
         "over": over,
         "p (Holm)": None if math.isnan(one.p) else float(f"{one.p:.3g}"),
         "detectable": None if math.isnan(one.detectable) else one.detectable,
@@ -72,22 +74,29 @@ def _text_row(one: Difference) -> dict[str, Any]:
     }
 
 
+def _means(one: Difference) -> tuple[float | None, float | None]:
+    """The means of A and of B, if they have a seed in common."""
+    return (None, None) if one.means is None else (one.means[1], one.means[0])
+
+
 def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + format_value(value)
 
 
-def _json_row(one: Difference) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "group": one.group,
-        "budget": one.budget,
-        "metric": one.metric,
-        "a": one.a,
-        "b": one.b,
+def _json_row(row: Row) -> dict[str, Any]:
+    one = row.difference
+    a, b = _means(one)
+    found: dict[str, Any] = {
+        "group": row.group,
+        "budget": row.budget,
+        "metric": row.metric,
+        "a": a,
+        "b": b,
         "verdict": one.verdict,
     }
     interval = one.interval
     if interval is None:
-        return row
+        return found
     known = {
         "difference": interval.mean,
         "low": interval.low,
@@ -95,10 +104,10 @@ def _json_row(one: Difference) -> dict[str, Any]:
         "p_holm": one.p,
         "detectable": one.detectable,
     }
-    return row | {
+    return found | {
         **{name: None if math.isnan(value) else value for name, value in known.items()},
         "over": interval.over,
         "n": interval.n,
-        "seed": one.seed if interval.over == "seeds" else None,
+        "seed": row.seed if interval.over == "seeds" else None,
         "method": interval.method,
     }

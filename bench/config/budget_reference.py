@@ -1,4 +1,4 @@
-"""A tokenizer's length that is read from the result of other cells."""
+"""A tokenizer's length that is read from the result of other cells of its suite."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ class Metric:
 
     `higher_is_better` is None where neither direction is better. `listed`: a column of `results`.
     `main`: its place among the metrics that a terminal has room for. `compared`: its place among
-    those that `compare` takes unless told. `stands_in_for`: a better metric, beside which this one
-    is left out.
+    those that `compare` takes unless told. `quality`: its place among the qualities of
+    reconstructions that reports set side by side. `stands_in_for`: a better metric, beside which
+    this one is left out.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Metric:
     listed: bool = False
     main: int | None = None
     compared: int | None = None
+    quality: int | None = None
     stands_in_for: str | None = None
 
     @property
@@ -93,13 +95,13 @@ def without_stand_ins(names: Iterable[str]) -> list[str]:
 declare("mean_tokens", "mean tokens", "tokens per image", listed=True, main=0)
 declare("min_tokens", "fewest tokens", "tokens", higher_is_better=None, listed=True)
 declare("max_tokens", "most tokens", "tokens", higher_is_better=None, listed=True)
-declare("psnr", "PSNR", "dB", higher_is_better=True, listed=True, main=2)
-declare("ssim", "SSIM", higher_is_better=True, listed=True, compared=4)
-declare("mse", "distortion (MSE)", listed=True, main=1, compared=0)
-declare("perceptual", "perceptual distance", listed=True, compared=1)
+declare("psnr", "PSNR", "dB", higher_is_better=True, listed=True, main=2, quality=0)
+declare("ssim", "SSIM", higher_is_better=True, listed=True, compared=4, quality=1)
+declare("mse", "distortion (MSE)", listed=True, main=1, compared=0, quality=2)
+declare("perceptual", "perceptual distance", listed=True, compared=1, quality=3)
 
 # Distances of feature distributions, by extractor.
-declare("fd_lite0", "FD (Lite0)", listed=True, main=4, compared=3, stands_in_for="rfid")
+declare("fd_lite0", "FD (Lite0)", listed=True, main=4, compared=3, quality=5, stands_in_for="rfid")
 declare("kid_lite0", "KID (Lite0)", listed=True)
 declare("kid_lite0_low", "KID (Lite0), lower end", higher_is_better=None)
 declare("kid_lite0_high", "KID (Lite0), upper end", higher_is_better=None)
@@ -112,7 +114,7 @@ declare(
 declare("is_lite0", "inception score (Lite0)", higher_is_better=True)
 declare("precision_lite0", "precision (Lite0)", "share", higher_is_better=True)
 declare("recall_lite0", "recall (Lite0)", "share", higher_is_better=True)
-declare("fd_lite1", "FD (Lite1)", listed=True)
+declare("fd_lite1", "FD (Lite1)", listed=True, quality=6)
 declare("kid_lite1", "KID (Lite1)")
 declare("kid_lite1_low", "KID (Lite1), lower end", higher_is_better=None)
 declare("kid_lite1_high", "KID (Lite1), upper end", higher_is_better=None)
@@ -125,7 +127,7 @@ declare(
 declare("is_lite1", "inception score (Lite1)", higher_is_better=True)
 declare("precision_lite1", "precision (Lite1)", "share", higher_is_better=True)
 declare("recall_lite1", "recall (Lite1)", "share", higher_is_better=True)
-declare("rfid", "rFID", listed=True, main=3, compared=2)
+declare("rfid", "rFID", listed=True, main=3, compared=2, quality=4)
 declare("kid", "KID", listed=True)
 declare("kid_low", "KID, lower end", higher_is_better=None)
 declare("kid_high", "KID, upper end", higher_is_better=None)
@@ -234,3 +236,4 @@ def _ranked(rank: str) -> tuple[str, ...]:
 
 MAIN = _ranked("main")
 COMPARED = _ranked("compared")
+QUALITIES = _ranked("quality")

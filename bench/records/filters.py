@@ -11,7 +11,7 @@ import yaml
 from bench.errors import UserError, suggestion
 
 if TYPE_CHECKING:
-    from bench.records.groups import Record
+    from bench.records.record import Record
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Condition:
 
 
 def conditions(texts: Sequence[str], records: Sequence[Record]) -> list[Condition]:
-    """What each `PATH=VALUE` asks of these records.
+    """The conditions that each `PATH=VALUE` means for these records.
 
     PATH is the end of a setting's dotted path, or `arm`. VALUE is read as YAML: `8`, `true`,
     `null`, `[2, 4, 8]`.
@@ -76,7 +76,7 @@ def _condition(text: str, known: list[str]) -> Condition:
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    return {"arm": record["arm"], **record["settings"]}
+    return {"arm": record.arm, **record.settings}
 
 
 def _paths(settings: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

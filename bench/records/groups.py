@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.records.record import Record
 from bench.statistics.intervals import StudentInterval, student_interval
-
-Record = dict[str, Any]
 
 # In the order in which they enter a result.
 SEEDS = (
@@ -45,7 +44,7 @@ class Group:
             known = value(record)
             if known is None or not math.isfinite(known):
                 return None
-            values.setdefault(setting(record, path), []).append(known)
+            values.setdefault(record.setting(path), []).append(known)
         return {seed: sum(each) / len(each) for seed, each in values.items()}
 
     def interval_of(self, value: Callable[[Record], float | None]) -> StudentInterval | None:
@@ -59,26 +58,18 @@ class Group:
         Where both training and policy seeds vary, policies are first averaged per trained
         tokenizer, and `n` is the number of trained tokenizers, not of cells.
         """
-        return self.interval_of(lambda record: record["metrics"].get(metric))
+        return self.interval_of(lambda record: record.metrics.value(metric))
 
     @property
     def repetitions(self) -> int:
         """How many independent repetitions the cells are: `n` of every interval."""
         path = repetition_seed(self.records)
-        return len({setting(record, path) for record in self.records})
+        return len({record.setting(path) for record in self.records})
 
     @property
     def collapsed(self) -> bool:
         """Whether any seed's policy gives all images one budget."""
-        return any(record["metrics"].get("collapsed") for record in self.records)
-
-
-def setting(record: Record, dotted: str) -> Any:
-    """A setting by dotted path; None where there is none."""
-    value: Any = record["settings"]
-    for name in dotted.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+        return any(record.metrics.value("collapsed") for record in self.records)
 
 
 def repetition_seed(records: Sequence[Record]) -> str:
@@ -87,7 +78,7 @@ def repetition_seed(records: Sequence[Record]) -> str:
     A seed that some of the records do not have, as where only some have a policy, cannot.
     """
     for path in SEEDS:
-        seeds = {setting(record, path) for record in records}
+        seeds = {record.setting(path) for record in records}
         if len(seeds) > 1 and None not in seeds:
             return path
     return "policy.seed" if all(map(is_policy, records)) else "training.seed"
@@ -101,28 +92,28 @@ def repetition_name(path: str) -> str:
 
 def has_collapsed(record: Record) -> bool:
     """Whether a policy gives all images one budget, or one at which no skill is defined."""
-    skill = record["metrics"].get("allocation_skill")
-    return bool(record["metrics"].get("collapsed")) or skill is None or math.isnan(skill)
+    skill = record.metrics.value("allocation_skill")
+    return bool(record.metrics.value("collapsed")) or skill is None or math.isnan(skill)
 
 
 def is_reconstruction(record: Record) -> bool:
     """A record of reconstructed images, not of generated ones or of their throughput."""
-    return record.get("kind", "reconstruction") == "reconstruction"
+    return record.kind == "reconstruction"
 
 
 def is_policy(record: Record) -> bool:
     """A policy's allocation."""
-    return record["settings"]["policy"] is not None
+    return record.config.policy is not None
 
 
 def is_allocation(record: Record) -> bool:
     """An allocation of any kind: by a policy, a heuristic, a search, ..."""
-    return is_policy(record) or record["settings"].get("allocator") is not None
+    return record.config.allocates
 
 
-def group_by_seed(records: list[Record]) -> list[Group]:
+def group_by_seed(records: Sequence[Record]) -> list[Group]:
     """Repetitions of one experiment put together, in the order of the suite's cells."""
     groups: dict[str, list[Record]] = {}
     for record in records:
-        groups.setdefault(record["group"], []).append(record)
+        groups.setdefault(record.group, []).append(record)
     return [Group(label, tuple(members)) for label, members in groups.items()]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
 
-from bench.records.groups import Record
+from bench.records.record import Record
 
 IDENTITY = ["id", "sha256"]
 
@@ -42,7 +42,7 @@ def image_values(record: Record, store: Path, metric: str, budget: int | None) -
 
 def _values(record: Record, store: Path, metric: str, budget: int | None) -> pd.Series:
     """The metric by id and content."""
-    path = store / record["images"] if record.get("images") else None
+    path = store / record.images if record.images else None
     if path is None or not path.is_file():
         raise ValueError("no per-image table")
     if metric not in parquet.read_schema(path).names:

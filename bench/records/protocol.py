@@ -1,12 +1,14 @@
-"""The evaluation protocol: everything that fixes what a metric's value means."""
+"""The evaluation protocol: all that fixes the meaning of a metric's value."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bench.errors import UserError
 from bench.files import content_key
+from bench.records.record import RecordedProtocol
 from bench.store.provenance import package_versions
 
 ABSENT = "absent"
@@ -86,14 +88,14 @@ class SampleProtocol(Protocol):
         return SampleProtocol(**settings, sampling=sampling)
 
 
-def require_one_protocol(protocols: list[dict[str, Any]]) -> None:
+def require_one_protocol(protocols: Sequence[RecordedProtocol]) -> None:
     """Refuse to show values side by side that do not mean the same.
 
     Raises:
         UserError: names the first field that differs by its dotted path, and both values.
     """
     for other in protocols[1:]:
-        found = _difference(protocols[0], other)
+        found = _difference(protocols[0].plain(), other.plain())
         if found is not None:
             name, ours, theirs = found
             raise UserError(

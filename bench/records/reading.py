@@ -1,15 +1,13 @@
-"""Records: the self-describing result file of each cell, written whether it succeeded or not."""
+"""The records of a suite: files of `records/<suite>`, one per cell whether it succeeded or not."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from bench.errors import UserError
+from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.store.store import Store
-
-SCHEMA_VERSION = 1
 
 
 def record_path(store: Store, suite_name: str, cell_key: str) -> Path:
@@ -33,27 +31,13 @@ def refuse_newer(path: Path) -> None:
         )
 
 
-def read_records(folder: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path) -> list[Record]:
     """All records of a suite's folder, by file name.
 
     Raises:
-        UserError: there are none, one is of a newer schema, or one is not a whole record.
+        UserError: there are none, or one is none that this version can read (see `parse_record`).
     """
-    records = [_read_record(path) for path in sorted(folder.glob("*.json"))]
-    if not records:
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
         raise UserError(f"no records in {folder}; run the suite first, or give --store")
-    return records
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except ValueError as error:  # Not JSON, or not UTF-8.
-        raise UserError(
-            f"{path}: not a whole record ({error}); run its suite again, which writes it anew"
-        ) from None
-    if not isinstance(record, dict) or not isinstance(record.get("schema_version"), int):
-        raise UserError(f"{path}: not a record of adatok-bench; move it elsewhere")
-    if record["schema_version"] > SCHEMA_VERSION:
-        raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
-    return record
+    return [parse_record(path.read_bytes(), where=str(path)) for path in paths]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.metrics.declared import LISTED, MAIN, METRICS, declared_metric
+from bench.records.record import Record
 
 MOST = 6
 GAP = "  "
@@ -14,43 +15,42 @@ GAP = "  "
 NARROWEST = 24
 
 
-def result_rows(records: list[dict[str, Any]], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
+def result_rows(records: Sequence[Record], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
     """One row per record with these `metrics`; without any, the usual ones that any record has."""
     shown = metrics or _usual(records)
     rows = []
-    for record in sorted(records, key=lambda record: record["label"]):
-        values = record.get("metrics", {})
+    for record in sorted(records, key=lambda record: record.label):
         rows.append(
             {
-                "key": record["cell_key"],
-                "status": record["status"],
-                "cell": record["label"],
-                **{name: values.get(name) for name in shown},
-                **({"error": record["error"]} if record["error"] else {}),
+                "key": record.cell_key,
+                "status": record.status,
+                "cell": record.label,
+                **{name: record.metrics.root.get(name) for name in shown},
+                **({"error": record.error} if record.error else {}),
             }
         )
     return rows
 
 
-def _usual(records: list[dict[str, Any]]) -> list[str]:
+def _usual(records: Sequence[Record]) -> list[str]:
     """The listed metrics that any record has."""
     known = _known(records)
     families = [name for name in known if name not in METRICS and declared_metric(name).listed]
     return [name for name in LISTED if name in known] + families
 
 
-def _known(records: list[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for record in records for name in record.get("metrics", {})))
+def _known(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record.metrics))
 
 
-def result_text(records: list[dict[str, Any]], metrics: Sequence[str], *, width: int) -> str:
+def result_text(records: Sequence[Record], metrics: Sequence[str], *, width: int) -> str:
     """Cells with these `metrics` for a terminal: no keys, a status only if one is not done."""
     rows = result_rows(records, metrics)
     hidden = {"key"} | ({"status"} if all(row["status"] == "done" for row in rows) else set())
     return as_text([{n: v for n, v in row.items() if n not in hidden} for row in rows], width=width)
 
 
-def main_metrics(records: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def main_metrics(records: Sequence[Record]) -> tuple[list[str], list[str]]:
     """The metrics of these records that a terminal has room for, and the others."""
     known = _known(records)
     main = [name for name in MAIN if name in known] or known

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.files import write_json
 from bench.graph.nodes import Node
-from bench.records.reading import SCHEMA_VERSION, record_path, refuse_newer
+from bench.records.reading import record_path, refuse_newer
+from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -17,11 +18,10 @@ from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 
-def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str, Any]:
+def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> Record:
     """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
-    spec = node.spec(store)
-    settings = _plain(cell.settings)
-    record: dict[str, Any] = {
+    settings = cell.settings
+    known = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,
         "question": suite.question,
@@ -31,29 +31,42 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
         "group": cell.group,
         "swept": cell.swept,
         "reference_arm": suite.reference_arm,
-        "length_from": cell.reference and _plain(asdict(cell.reference)),
+        "length_from": cell.reference and asdict(cell.reference),
         "settings": settings,
-        "status": "pending",
-        "error": None,
     }
     if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
-        record["kind"] = cell.config.kind
-    if spec is None or not store.has(spec.stage, spec.key):
+        known["kind"] = cell.config.kind
+    spec = node.spec(store)
+    if spec is not None and store.has(spec.stage, spec.key):
+        stages = _described(node, store)
+        budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
+        if budgets:
+            settings["tokenizer"]["budgets"] = budgets[-1]
+        found = known | _results(stages, spec, store)
+    else:
         error = _first_failure(node, store)
-        if error is not None:
-            record |= {"status": "failed", "error": error}
-        return record | {"stages": [], "provenance": provenance()}
-    stages = [
-        store.description(stage.stage, stage.key)
-        for stage in (upstream.spec(store) for upstream in _upstream(node))
-        if stage is not None
-    ]
+        status = "pending" if error is None else "failed"
+        found = known | {
+            "status": status,
+            "error": error,
+            "stages": [],
+            "provenance": provenance(),
+        }
+    return parse_record(json.dumps(found), where=f"record of {cell.label}")
+
+
+def _described(node: Node, store: Store) -> list[dict[str, Any]]:
+    """The stages that a finished cell is made of, as the store describes them; its own is last."""
+    specs = [upstream.spec(store) for upstream in _upstream(node)]
+    return [store.description(spec.stage, spec.key) for spec in specs if spec is not None]
+
+
+def _results(stages: list[dict[str, Any]], spec: StageSpec, store: Store) -> dict[str, Any]:
+    """The results of a finished cell, from its stages."""
     last = stages[-1]
-    budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
-    if budgets:
-        settings["tokenizer"]["budgets"] = budgets[-1]
-    return record | {
+    return {
         "status": "done",
+        "error": None,
         **last["result"],
         "images": _images(spec, store),
         "gallery": _gallery(spec, store),
@@ -88,11 +101,6 @@ def _history_name(stage: dict[str, Any]) -> str:
     return "finetuning" if "start" in stage["inputs"] else stage["stage"]
 
 
-def _plain(value: Any) -> Any:
-    """As JSON would give it back: tuples as lists."""
-    return json.loads(json.dumps(value))
-
-
 def _upstream(node: Node) -> list[Node]:
     """A node's inputs, theirs before them, and the node itself last. Budget sources are not."""
     order: dict[int, Node] = {}
@@ -116,15 +124,15 @@ def _first_failure(node: Node, store: Store) -> str | None:
     return None if error is None else f"{spec.stage}: {error}"
 
 
-def write_record(store: Store, record: dict[str, Any]) -> Path:
+def write_record(store: Store, record: Record) -> Path:
     """Write a record aside, then rename it into place.
 
     Raises:
         UserError: a record of a newer schema lies there.
     """
-    path = record_path(store, record["suite"], record["cell_key"])
+    path = record_path(store, record.suite, record.cell_key)
     refuse_newer(path)
-    write_json(path, record)
+    write_json(path, record.plain())
     return path
 
 

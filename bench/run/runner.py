@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bench.errors import UserError
 from bench.graph.enough_images import require_enough_images
 from bench.graph.nodes import Graph, Node
+from bench.records.record import Record
 from bench.run.executors import Executor
 from bench.run.level import Level, Took
 from bench.run.recording import build_record, require_writable_records, write_record
@@ -25,16 +25,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left: all records, and how many stages it computed."""
+    """The outcome of a run: all records, and how many stages it computed."""
 
-    records: list[dict[str, Any]]
+    records: list[Record]
     paths: list[Path]
     computed: int
 
     @property
-    def failed(self) -> list[dict[str, Any]]:
+    def failed(self) -> list[Record]:
         """Records of the cells that failed."""
-        return [record for record in self.records if record["status"] != "done"]
+        return [record for record in self.records if not record.done]
 
 
 def run_suite(

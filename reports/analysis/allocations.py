@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,10 @@ from reports.analysis.groups import (
     is_allocation,
     is_elastic,
     is_policy,
-    system_label,
-    tokenizer_family,
     tokenizer_identity,
+    with_results,
 )
+from reports.analysis.names import natural, system_label, tokenizer_family
 from reports.paper.style import look_of
 
 
@@ -41,7 +40,7 @@ def allocations(records: Iterable[Record]) -> list[Allocated]:
 
     A tokenizer is known by the record of its own curve.
     """
-    records = [record for record in records if record["status"] == "done"]
+    records = with_results(records)
     families = {
         repr(tokenizer_identity(record)): tokenizer_family(record)
         for record in records
@@ -57,14 +56,6 @@ def allocations(records: Iterable[Record]) -> list[Allocated]:
 def _order(one: Allocated) -> tuple[Any, ...]:
     policies = is_policy(one.group.records[0])
     return natural(one.tokenizer), not policies, natural(one.system)
-
-
-def natural(text: str) -> list[tuple[int, float, str]]:
-    """A key for sorting by which `rank 8` comes before `rank 16`."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", text)
-    return [
-        (0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)
-    ]
 
 
 def claim_colours(systems: Iterable[str]) -> None:

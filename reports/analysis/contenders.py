@@ -5,27 +5,31 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from bench.records.groups import repetition_name
-from reports.analysis.allocators import allocator_words
-from reports.analysis.entries import ONE_LENGTH, asked_tokens
+from reports.analysis.entries import asked_tokens
 from reports.analysis.groups import (
     Group,
     Record,
-    allocation_label,
     group_by_seed,
     has_collapsed,
     is_allocation,
+    is_oracle,
     repetition_seed,
-    setting,
-    tokenizer_identity,
+    with_results,
 )
-from reports.analysis.systems import System, system_of
+from reports.analysis.names import (
+    FIXED_BUDGET,
+    ONE_LENGTH,
+    allocation_label,
+    allocator_words,
+    tokenizer_names,
+)
+from reports.analysis.systems import System, curve_system, system_of
 from reports.paper.drawing import UNTRAINED
 
 NEAR = 0.1
-ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def contenders(records: Sequence[Record]) -> list[Contender]:
     """All of a suite's, tokenizer by tokenizer, fixed budgets before allocations."""
     groups = group_by_seed(list(records))
     of_cell = tokenizer_names(records)
-    names = {group.label: of_cell[group.records[0]["cell_key"]] for group in groups}
+    names = {group.label: of_cell[group.records[0].cell_key] for group in groups}
     paths = _paths(groups)
     said = Counter((names[group.label], _words(group)) for group in groups)
     found: list[Contender] = []
@@ -82,35 +86,9 @@ def contenders(records: Sequence[Record]) -> list[Contender]:
     return sorted(found, key=lambda one: order.index(one.tokenizer))
 
 
-def tokenizer_key(record: Record) -> str:
-    """What records of one tokenizer, trained with whatever seed, have in common."""
-    data, *parts = tokenizer_identity(record)
-    return repr([data, *map(_seedless, parts)])
-
-
-def _seedless(part: Any) -> Any:
-    if not isinstance(part, dict):
-        return part
-    return {key: _seedless(value) for key, value in part.items() if key != "seed"}
-
-
-def tokenizer_names(records: Sequence[Record]) -> dict[str, str]:
-    """Names of tokenizers by cell key: as the tokenizer's own cells are called, else the arm."""
-    own: dict[str, str] = {}
-    for record in records:
-        if not is_allocation(record):
-            own.setdefault(tokenizer_key(record), record["group"])
-    return {
-        record["cell_key"]: own.get(tokenizer_key(record), record["arm"])
-        if is_allocation(record)
-        else record["group"]
-        for record in records
-    }
-
-
 def near_tokens(found: Sequence[Contender], records: Sequence[Record]) -> list[float]:
     """The numbers of tokens at which contenders are compared: fixed budgets, and the one asked."""
-    budgets = {row["budget"] for r in records for row in r.get("curve", [])}
+    budgets = {row.budget for record in records for row in record.curve}
     asked = asked_tokens(list(records))
     return sorted(budgets | ({asked} if asked is not None else set()))
 
@@ -126,7 +104,7 @@ def nearest(contender: Contender, numbers: Sequence[float]) -> float | None:
 
 def _paths(groups: Sequence[Group]) -> dict[str, str]:
     """The seed that tells a group's repetitions apart; the training's wherever that varies."""
-    trainings = {setting(r, "training.seed") for group in groups for r in group.records}
+    trainings = {r.setting("training.seed") for group in groups for r in group.records}
     return {
         group.label: "training.seed" if len(trainings) > 1 else repetition_seed(group.records)
         for group in groups
@@ -139,38 +117,39 @@ def _words(group: Group) -> str:
 
 
 def _of_group(group: Group, name: str, words: str, path: str) -> list[Contender]:
-    done = [record for record in group.records if record["status"] == "done"]
-    missing = [record for record in group.records if record["status"] != "done"]
-    shared: dict[str, Any] = {
-        "path": path,
-        "planned": len({setting(record, path) for record in group.records}),
-        "cells": tuple(record["cell_key"] for record in group.records),
-        "status": missing[0]["status"] if missing and not done else "done",
-        "error": (missing[0]["error"] or "not run") if missing else "",
-    }
-    budgets = list(dict.fromkeys(row["budget"] for r in done for row in r["curve"]))
-    if done and not is_allocation(group.records[0]) and len(budgets) > 1:
-        return [_fixed_budget(name, done, budget, shared) for budget in sorted(budgets)]
-    collapsed = sum(map(has_collapsed, done)) if is_allocation(group.records[0]) else 0
-    remark = f"{collapsed} of {len(done)} collapsed to one budget" if collapsed else ""
-    oracle = setting(group.records[0], "allocator.kind") == ORACLE
-    system = _named(system_of(f"{name}: {words}", done, path=path), path)
-    return [Contender(name, words, system, is_oracle=oracle, remark=remark, **shared)]
-
-
-def _fixed_budget(name: str, done: list[Record], budget: int, shared: dict[str, Any]) -> Contender:
-    rows: list[Record] = []
-    untrained = False
-    for record in done:
-        for row in record["curve"]:
-            if row["budget"] == budget:
-                untrained = untrained or not row.get("trained", True)
-                rows.append({**record, "metrics": row})
-    words = f"fixed budget {budget}"
-    system = _named(system_of(f"{name}: {words}", rows, path=shared["path"]), shared["path"])
-    return Contender(
-        name, words, system, budget=budget, remark=UNTRAINED if untrained else "", **shared
+    done, first = with_results(group.records), group.records[0]
+    missing = [record for record in group.records if not record.done]
+    contender = partial(
+        Contender,
+        tokenizer=name,
+        path=path,
+        planned=len({record.setting(path) for record in group.records}),
+        cells=tuple(record.cell_key for record in group.records),
+        status=missing[0].status if missing and not done else "done",
+        error=(missing[0].error or "not run") if missing else "",
     )
+    rows = [row for record in done for row in record.curve]
+    budgets = sorted({row.budget for row in rows})
+    if done and not is_allocation(first) and len(budgets) > 1:
+        untrained = {row.budget for row in rows if not row.trained}
+        return [
+            contender(
+                allocation=(fixed := f"{FIXED_BUDGET} {budget}"),
+                system=_named(curve_system(f"{name}: {fixed}", done, budget, path=path), path),
+                budget=budget,
+                remark=UNTRAINED if budget in untrained else "",
+            )
+            for budget in budgets
+        ]
+    collapsed = sum(map(has_collapsed, done)) if is_allocation(first) else 0
+    return [
+        contender(
+            allocation=words,
+            system=_named(system_of(f"{name}: {words}", done, path=path), path),
+            is_oracle=is_oracle(first),
+            remark=f"{collapsed} of {len(done)} collapsed to one budget" if collapsed else "",
+        )
+    ]
 
 
 def _named(system: System, path: str) -> System:

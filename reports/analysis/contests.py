@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.allocators.allocation import lower_hull
-from reports.analysis.allocators import allocator_words, control_words
+from bench.config.budget_reference import BudgetReference
 from reports.analysis.groups import (
     Group,
     Record,
@@ -17,11 +17,12 @@ from reports.analysis.groups import (
     has_collapsed,
     is_allocation,
     is_elastic,
-    is_reconstruction,
+    reconstructions,
     repetition_seed,
-    setting,
     tokenizer_identity,
+    with_results,
 )
+from reports.analysis.names import allocator_words, control_words
 from reports.analysis.systems import System, control_of, moved, system_of
 
 CONTROLS = ("fixed", "agnostic", "shuffled", "oracle")
@@ -54,7 +55,7 @@ class Contest:
     @property
     def collapsed(self) -> list[Any]:
         """Seeds with a policy that gives all images one budget."""
-        return [setting(r, self.path) for r in self.allocations if has_collapsed(r)]
+        return [r.setting(self.path) for r in self.allocations if has_collapsed(r)]
 
     def equal_tokens(self, metric: str) -> System:
         """The adaptive side in one metric, moved to exactly the fixed length's tokens.
@@ -75,9 +76,8 @@ class Contest:
 
     @property
     def _candidates(self) -> Sequence[int] | None:
-        record = self.allocations[0]
-        of_policy = setting(record, "policy.candidates")
-        return of_policy or setting(record, "allocator.candidates")
+        config = self.allocations[0].config
+        return (config.policy or config.allocator).candidates
 
     def control(self, name: str) -> System:
         """A control of the adaptive side."""
@@ -85,7 +85,7 @@ class Contest:
 
     def controls(self) -> list[System]:
         """All controls of the adaptive side, the four that every allocation has first."""
-        found = dict.fromkeys(name for r in self.allocations for name in r["controls"])
+        found = dict.fromkeys(name for r in self.allocations for name in r.controls)
         names = [name for name in CONTROLS if name in found]
         return [self.control(name) for name in (*names, *(n for n in found if n not in names))]
 
@@ -102,31 +102,31 @@ class Contest:
 
 def contests(records: list[Record]) -> list[Contest]:
     """One for each arm whose length comes from the mean budget of others; some may lack results."""
-    records = [record for record in records if is_reconstruction(record)]
-    waiting = group_by_seed([record for record in records if record.get("length_from")])
+    records = reconstructions(records)
+    waiting = group_by_seed([record for record in records if record.length_from])
     return [found for group in waiting if (found := _contest(group, records)) is not None]
 
 
 def _contest(group: Group, records: list[Record]) -> Contest | None:
-    done = [record for record in records if record["status"] == "done"]
-    reference, path = group.records[0]["length_from"], repetition_seed(group.records)
+    done = with_results(records)
+    reference, path = group.records[0].length_from, repetition_seed(group.records)
     sources = [record for record in done if _is_source(record, reference)]
     if not sources:
         return None
-    fixed = [record for record in group.records if record["status"] == "done"]
+    fixed = with_results(group.records)
     tokenizers = [tokenizer_identity(record) for record in sources]
     on_them = [r for r in done if is_allocation(r) and tokenizer_identity(r) in tokenizers]
     others = [record for record in on_them if record not in sources]
     elastic = {
-        setting(record, path): record
+        record.setting(path): record
         for record in done
         if is_elastic(record) and tokenizer_identity(record) in tokenizers
     }
     return Contest(
-        label=f"{reference['mean_budget_of']} against {group.label}",
+        label=f"{reference.mean_budget_of} against {group.label}",
         path=path,
-        planned=tuple(dict.fromkeys(setting(record, path) for record in group.records)),
-        lengths={setting(r, path): setting(r, "tokenizer.budgets")[0] for r in fixed},
+        planned=tuple(dict.fromkeys(record.setting(path) for record in group.records)),
+        lengths={r.setting(path): r.config.tokenizer.max_tokens for r in fixed},
         adaptive=system_of(allocator_words(sources[0]), sources, path=path),
         fixed=system_of("trained for that length", fixed, path=path),
         allocations=tuple(sources),
@@ -135,11 +135,11 @@ def _contest(group: Group, records: list[Record]) -> Contest | None:
     )
 
 
-def _is_source(record: Record, reference: dict[str, Any]) -> bool:
+def _is_source(record: Record, reference: BudgetReference) -> bool:
     return (
-        record["arm"] == reference["mean_budget_of"]
+        record.arm == reference.mean_budget_of
         and is_allocation(record)
-        and all(setting(record, path) == value for path, value in reference["where"].items())
+        and all(record.setting(path) == value for path, value in reference.where.items())
     )
 
 
@@ -149,13 +149,13 @@ def _curve_change(
     """How the best mixture of fixed budgets changes from `start` to `end` tokens."""
     rows = [
         row
-        for row in elastic["curve"]
-        if row.get("trained", True) and (candidates is None or row["budget"] in candidates)
+        for row in elastic.curve
+        if row.trained and (candidates is None or row.budget in candidates)
     ]
-    if not rows or any(row.get(metric) is None for row in rows):
+    if not rows or any(row.value(metric) is None for row in rows):
         return None
-    budgets = np.array([row["budget"] for row in rows], dtype=np.float64)
-    values = np.array([row[metric] for row in rows], dtype=np.float64)
+    budgets = np.array([row.budget for row in rows], dtype=np.float64)
+    values = np.array([row.value(metric) for row in rows], dtype=np.float64)
     if not budgets[0] <= min(start, end) <= max(start, end) <= budgets[-1]:
         return None
     hull = lower_hull(budgets, values)

@@ -16,12 +16,14 @@ from bench.compare.curve_summaries import (
     quality_of,
     require_one_grid,
 )
+from bench.metrics.declared import QUALITIES, without_stand_ins
 from bench.statistics.intervals import PairedDifference, paired_difference
 from reports.analysis.comparisons import counterpart
-from reports.analysis.groups import Group, Record, repetition_seed, setting
+from reports.analysis.groups import Group, Record, repetition_seed
+from reports.analysis.systems import PRIMARY
 
-METRICS = ("psnr", "ssim", "perceptual", "rfid", "fd_lite0")
-RATES = {"tokens": "budget", "bits": "bits"}
+METRICS = tuple(name for name in QUALITIES if name != PRIMARY)  # PSNR tells the same.
+RATES = ("tokens", "bits")
 OCTAVES_TO_SPARE = 2.0  # The reference lies beyond the largest rate, which counts so, too.
 
 Curves = dict[Any, Curve]
@@ -55,7 +57,7 @@ def summary_rows(groups: list[Group], arm: str) -> list[Row]:
         groups: of elastic tokenizers.
         arm: the reference arm, whose groups are shown without a difference.
     """
-    references = [group for group in groups if group.records[0]["arm"] == arm]
+    references = [group for group in groups if group.records[0].arm == arm]
     if not references:
         return []
     rows = []
@@ -73,14 +75,13 @@ def summary_rows(groups: list[Group], arm: str) -> list[Row]:
 
 
 def _metrics(groups: list[Group]) -> list[str]:
-    """Metrics that all have; FD only where there is no rFID, which it stands in for."""
-    curve_rows = [row for group in groups for record in group.records for row in record["curve"]]
-    known = [name for name in METRICS if all(name in row for row in curve_rows)]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+    """Metrics that all have, without stand-ins for another one."""
+    curve_rows = [row for group in groups for record in group.records for row in record.curve]
+    return without_stand_ins(m for m in METRICS if all(m in row.values for row in curve_rows))
 
 
 def _row(group: Group, reference: Group | None, metric: str, summary: str, rate: str) -> Row:
-    price = group.records[0]["metrics"].get("bits_per_token")
+    price = group.records[0].metrics.value("bits_per_token")
     against = None if reference is None else reference.label
     return Row(group.label, against, metric, summary, rate, price)
 
@@ -117,7 +118,7 @@ def _curves(group: Group, path: str, metric: str, rate: str) -> Curves:
     """The curve of each seed over the lengths that training drew."""
     curves: Curves = {}
     for record in group.records:
-        seed = setting(record, path)
+        seed = record.setting(path)
         try:
             curves.setdefault(seed, _curve(record, metric, rate))
         except ValueError as error:
@@ -126,13 +127,12 @@ def _curves(group: Group, path: str, metric: str, rate: str) -> Curves:
 
 
 def _curve(record: Record, metric: str, rate: str) -> Curve:
-    rows = sorted(
-        (row for row in record["curve"] if row.get("trained", True)), key=lambda row: row["budget"]
-    )
-    if any(row.get(metric) is None for row in rows):
+    rows = sorted((row for row in record.curve if row.trained), key=lambda row: row.budget)
+    values = [row.value(metric) for row in rows]
+    if None in values:
         raise ValueError(f"{metric} is missing at a length")
-    rates = tuple(float(row[RATES[rate]]) for row in rows)
-    return Curve(rates, quality_of(metric, [row[metric] for row in rows]))
+    rates = [row.budget if rate == "tokens" else row.value("bits") for row in rows]
+    return Curve(tuple(map(float, rates)), quality_of(metric, values))
 
 
 def _bd(row: Row, ours: Curves, theirs: Curves) -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 from bench.errors import UserError, suggestion
 from bench.records.reading import read_records
 from bench.suite.loading import load_suite
-from reports.analysis.groups import Record, is_allocation
-from reports.analysis.kinds import reconstructions
+from reports.analysis.groups import Record, is_allocation, reconstructions, with_results
+from reports.analysis.names import natural
 
 _YAML = (".yaml", ".yml")
 
@@ -33,17 +32,17 @@ class Part:
     @property
     def done(self) -> list[Record]:
         """Records with a result."""
-        return [record for record in self.records if record["status"] == "done"]
+        return with_results(self.records)
 
     @property
     def unfinished(self) -> list[Record]:
         """Records of cells that failed, were stopped, or have not run."""
-        return [record for record in self.records if record["status"] != "done"]
+        return [record for record in self.records if not record.done]
 
     @property
     def protocol_hash(self) -> str | None:
         """Of the cells that reconstruct images, else of those that generate; None without any."""
-        hashes = [r.get("protocol_hash") for r in (*reconstructions(self.done), *self.done)]
+        hashes = [r.protocol_hash for r in (*reconstructions(self.done), *self.done)]
         return next(filter(None, hashes), None)
 
 
@@ -82,11 +81,11 @@ def _read_suite(text: str, store: Path) -> list[Part]:
     notes: list[str] = []
     if suite is not None:
         places = {cell.key: place for place, cell in enumerate(suite.cells)}
-        kept = [record for record in records if record["cell_key"] in places]
+        kept = [record for record in records if record.cell_key in places]
         if not kept:
             raise UserError(f"{text}: no cell of it has a record in {folder}; run it first")
         notes += _notes(len(suite.cells) - len(kept), len(records) - len(kept))
-        records = sorted(kept, key=lambda record: places[record["cell_key"]])
+        records = sorted(kept, key=lambda record: places[record.cell_key])
     return _apart(name, records, tuple(notes))
 
 
@@ -101,16 +100,14 @@ def _notes(missing: int, others: int) -> list[str]:
 
 def _order(record: Record) -> Any:
     """Reference arm first, tokenizers before allocations, then by label, numbers as numbers."""
-    digits = re.split(r"(\d+\.?\d*)", record["label"])
-    natural = [(0, float(p), "") if i % 2 else (1, 0.0, p) for i, p in enumerate(digits)]
-    return record["arm"] != record.get("reference_arm"), is_allocation(record), natural
+    return record.arm != record.reference_arm, is_allocation(record), natural(record.label)
 
 
 def _apart(name: str, records: list[Record], notes: tuple[str, ...]) -> list[Part]:
     """One part per protocol of the reconstructions; all other records go with the first."""
-    question = records[0]["question"]
-    known = reconstructions([r for r in records if r["status"] == "done"])
-    of_cell = {record["cell_key"]: record["protocol_hash"] for record in known}
+    question = records[0].question
+    known = reconstructions(with_results(records))
+    of_cell = {record.cell_key: record.protocol_hash for record in known}
     hashes = list(dict.fromkeys(of_cell.values()))
     if len(hashes) < 2:
         return [Part(name, name, question, tuple(records), notes)]
@@ -118,7 +115,7 @@ def _apart(name: str, records: list[Record], notes: tuple[str, ...]) -> list[Par
     parts = []
     for place, one in enumerate(hashes):
         members = tuple(
-            record for record in records if of_cell.get(record["cell_key"], hashes[0]) == one
+            record for record in records if of_cell.get(record.cell_key, hashes[0]) == one
         )
         part_notes = (about, *notes) if place == 0 else (about,)
         parts.append(Part(f"{name}-{one[:8]}", name, question, members, part_notes))

@@ -1,32 +1,21 @@
-"""What is compared over training seeds: a system's metrics, and its differences to another's."""
+"""Systems that are compared over training seeds: their metrics, and differences between them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from bench.statistics.intervals import (
-    PairedDifference,
-    StudentInterval,
-    holm,
-    paired_difference,
-    student_interval,
-)
-from reports.analysis.groups import Record, has_collapsed, is_allocation, setting
+from bench.compare import paired
+from bench.compare.paired import Difference
+from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
+from bench.records.record import Metrics
+from bench.statistics.intervals import StudentInterval, student_interval
+from reports.analysis.groups import Record, has_collapsed, is_allocation
 
-# All are the better the lower they are.
-DISTANCES = {
-    "mse": "distortion (MSE)",
-    "perceptual": "perceptual distance",
-    "rfid": "rFID",
-    "fd_lite0": "FD (Lite0)",
-    "fd_lite1": "FD (Lite1)",
-}
 PRIMARY = "mse"
-LEVEL = 0.05
-Metrics = dict[str, Any]
+DISTANCES = tuple(name for name in QUALITIES if not METRICS[name].higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class System:
         """A metric by seed; seeds where one of the cells has no finite value are left out."""
         found = {}
         for seed, each in self.metrics.items():
-            values = [metrics.get(name) for metrics in each]
+            values = [metrics.value(name) for metrics in each]
             if values and all(value is not None and math.isfinite(value) for value in values):
                 found[seed] = sum(values) / len(values)
         return found
@@ -55,10 +44,20 @@ def system_of(label: str, records: Iterable[Record], *, path: str) -> System:
     """The system of these cells, by the seed at `path`; a collapsed allocation has skill 0."""
     metrics: dict[Any, list[Metrics]] = {}
     for record in records:
-        values = dict(record["metrics"])
+        values = record.metrics
         if is_allocation(record) and has_collapsed(record):
-            values["allocation_skill"] = 0.0
-        metrics.setdefault(setting(record, path), []).append(values)
+            values = Metrics({**values.root, "allocation_skill": 0.0})
+        metrics.setdefault(record.setting(path), []).append(values)
+    return System(label, metrics)
+
+
+def curve_system(label: str, records: Iterable[Record], budget: int, *, path: str) -> System:
+    """The system of one fixed budget of these tokenizers; cells without it are left out."""
+    metrics: dict[Any, list[Metrics]] = {}
+    for record in records:
+        for row in record.curve:
+            if row.budget == budget:
+                metrics.setdefault(record.setting(path), []).append(Metrics(row.values))
     return System(label, metrics)
 
 
@@ -66,73 +65,28 @@ def control_of(label: str, name: str, records: Iterable[Record], *, path: str) -
     """The system of one control of these allocations; cells without it are left out."""
     metrics: dict[Any, list[Metrics]] = {}
     for record in records:
-        if name in record["controls"]:
-            metrics.setdefault(setting(record, path), []).append(record["controls"][name])
+        if name in record.controls:
+            metrics.setdefault(record.setting(path), []).append(record.controls[name])
     return System(label, metrics)
 
 
+def measured_by(systems: Sequence[System], names: Iterable[str]) -> list[str]:
+    """The names of which any system has a value, without stand-ins for another one."""
+    return without_stand_ins(m for m in names if any(system.values(m) for system in systems))
+
+
 def shown_distances(systems: Sequence[System]) -> list[str]:
-    """Distances of which any system has a value; Lite0 only where there is no rFID."""
-    known = [name for name in DISTANCES if any(system.values(name) for system in systems)]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """`ours` minus `theirs` in one metric, paired by seed; `p` is corrected by Holm.
-
-    `paired` is None where no seed has a value of both. Shares are of `whole`.
-    """
-
-    metric: str
-    ours: dict[Any, float]
-    theirs: dict[Any, float]
-    paired: PairedDifference | None
-    whole: float
-    p: float
-
-    @property
-    def seeds(self) -> list[Any]:
-        """Seeds that have a value of both."""
-        return [seed for seed in self.ours if seed in self.theirs]
-
-    def share(self) -> StudentInterval | None:
-        """The difference and its interval as shares."""
-        if self.paired is None:
-            return None
-        values = (self.paired.mean, self.paired.low, self.paired.high)
-        return StudentInterval(*(value / self.whole for value in values), self.paired.n)
-
-    def shares(self) -> dict[Any, float]:
-        """The difference of each seed as a share."""
-        return {seed: (self.ours[seed] - self.theirs[seed]) / self.whole for seed in self.seeds}
-
-    @property
-    def direction(self) -> int:
-        """-1 or 1 where the difference is significant, and its sign; else 0."""
-        if self.paired is None or not self.p <= LEVEL:
-            return 0
-        return int(math.copysign(1, self.paired.mean))
+    """Distances of which any system has a value, without stand-ins for another one."""
+    return measured_by(systems, DISTANCES)
 
 
 def difference(
     ours: System, theirs: System, metric: str, *, whole: float | None = None
 ) -> Difference:
-    """One difference, its `p` not corrected; `whole` is the mean of `theirs` unless given."""
+    """Ours minus theirs in one metric, its `p` not corrected; see `bench.compare.paired`."""
+    better = bool(METRICS[metric].higher_is_better)
     a, b = ours.values(metric), theirs.values(metric)
-    common = [seed for seed in a if seed in b]
-    if not common:
-        return Difference(metric, a, b, None, math.nan, math.nan)
-    paired = paired_difference(a, b)
-    if whole is None:
-        whole = sum(b[seed] for seed in common) / len(common)
-    return Difference(metric, a, b, paired, whole, paired.p)
-
-
-def corrected(differences: Sequence[Difference]) -> list[Difference]:
-    """A family of differences with Holm's `p`."""
-    adjusted = holm([one.p for one in differences])
-    return [replace(one, p=p) for one, p in zip(differences, adjusted, strict=True)]
+    return paired.difference(a, b, higher_is_better=better, whole=whole)
 
 
 def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -> System:
@@ -141,5 +95,26 @@ def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -
     for seed, value in system.values(name).items():
         changed = by(seed, value)
         if changed is not None:
-            metrics[seed] = [{name: changed}]
+            metrics[seed] = [Metrics({name: changed})]
     return System(system.label, metrics)
+
+
+def tied_with_best(family: Sequence[System], metric: str) -> list[System]:
+    """The system with the best mean, and those not significantly worse.
+
+    Differences to the best are paired by seed, their p corrected by Holm over the family. Nothing
+    is marked in a family of one, or with fewer than two seeds in common with the best.
+    """
+    known = [system for system in family if system.values(metric)]
+    if len(known) < 2:
+        return []
+    sign = -1 if METRICS[metric].higher_is_better else 1
+    best = min(known, key=lambda system: sign * system.interval(metric).mean)
+    others = [system for system in known if system is not best]
+    differences = paired.corrected([difference(other, best, metric) for other in others])
+    tested = [
+        (system, one) for system, one in zip(others, differences, strict=True) if not one.reason
+    ]
+    if not tested:
+        return []
+    return [best, *(system for system, one in tested if one.p > paired.LEVEL)]

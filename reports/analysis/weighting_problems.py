@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -15,10 +15,9 @@ from reports.analysis.groups import (
     group_by_seed,
     is_elastic,
     is_policy,
-    setting,
     tokenizer_identity,
-    weighting_name,
 )
+from reports.analysis.names import weighting_name
 
 # What may differ between policies that solve the same problem, and how long they take.
 FREE = ("weighting", "seed", "steps", "log_every", "checkpoint_every")
@@ -77,7 +76,7 @@ def problems(records: list[Record]) -> list[Problem]:
 def _identity(record: Record) -> str:
     data, tokenizer, training, finetuning = tokenizer_identity(record)
     training = {key: value for key, value in training.items() if key != "seed"}
-    policy = {k: v for k, v in record["settings"]["policy"].items() if k not in FREE}
+    policy = {k: v for k, v in asdict(record.config.policy).items() if k not in FREE}
     return json.dumps([data, tokenizer, training, finetuning, policy], sort_keys=True)
 
 
@@ -89,30 +88,30 @@ def _problem(members: list[Record], records: list[Record]) -> Problem:
     for group, name in zip(groups, names, strict=True):
         each = runs.setdefault(name if names.count(name) == 1 else group.label, {})
         for record in group.records:
-            training = setting(record, "training.seed")
-            each[training, setting(record, "policy.seed")] = record
+            training = record.setting("training.seed")
+            each[training, record.setting("policy.seed")] = record
             if (scale := _scale(record, records)) is not None:
                 scales[training] = scale
     fixed = [r for r in runs.values() if _kind(next(iter(r.values()))) == "fixed"]
     every = sorted({seeds for each in runs.values() for seeds in each if seeds[0] in scales})
     complete = tuple(s for s in every if fixed and all(s in each for each in fixed))
-    arms = ", ".join(dict.fromkeys(record["arm"] for record in members))
+    arms = ", ".join(dict.fromkeys(record.arm for record in members))
     free = tuple(f"policy.{key}" for key in FREE)
-    swept = {k: v for k, v in members[0]["swept"].items() if not k.startswith(free)}
+    swept = {k: v for k, v in members[0].swept.items() if not k.startswith(free)}
     named = describe_sweep(swept, seeds=False)
     left_out = tuple(s for s in every if s not in complete)
     return Problem(f"{arms}: {named}" if named else arms, runs, scales, complete, left_out)
 
 
 def _kind(record: Record) -> str:
-    return setting(record, "policy.weighting.kind")
+    return record.config.policy.weighting.kind
 
 
 def _scale(policy: Record, records: list[Record]) -> Scale | None:
     """From the curve of the policy's tokenizer; None without one, or where tokens do not help."""
-    low, *_, high = policy["settings"]["policy"]["candidates"]
+    low, *_, high = policy.config.policy.candidates
     for record in filter(is_elastic, records):
-        mse = {row["budget"]: row["mse"] for row in record["curve"]}
+        mse = {row.budget: row.value("mse") for row in record.curve}
         if tokenizer_identity(record) == tokenizer_identity(policy) and {low, high} <= mse.keys():
             return Scale((low, high), (mse[low], mse[high])) if mse[low] > mse[high] else None
     return None
@@ -120,10 +119,14 @@ def _scale(policy: Record, records: list[Record]) -> Scale | None:
 
 def final_point(record: Record) -> Point:
     """Mean tokens and distortion on the validation images."""
-    return record["metrics"]["mean_tokens"], record["metrics"]["mse"]
+    return record.metrics.value("mean_tokens"), record.metrics.value("mse")
 
 
 def trajectory(record: Record) -> list[Point]:
     """Mean tokens and distortion on the monitored images, step by step; empty in old records."""
-    rows = record["histories"].get("policy", [])
-    return [(r["monitor_tokens"], r["monitor_mse"]) for r in rows if "monitor_tokens" in r]
+    rows = record.histories.get("policy", ())
+    return [
+        (row.value("monitor_tokens"), row.value("monitor_mse"))
+        for row in rows
+        if "monitor_tokens" in row
+    ]

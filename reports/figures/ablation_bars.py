@@ -8,22 +8,22 @@ from typing import Any
 
 import pandas as pd
 
+from bench.compare.paired import LEVEL
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.allocations import natural
-from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
+from reports.analysis.comparisons import Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
-    Group,
     Record,
     done_records,
     group_by_seed,
     is_allocation,
     is_policy,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
+from reports.analysis.names import natural
 from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
+from reports.paper.marks import draw_intervals, row_axis, sample, swatch
 from reports.paper.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
 from reports.paper.text import caption, page, unfinished
 
@@ -57,7 +57,7 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page(why, notes))
     files = render(folder, "ablation_bars", data, draw)
     title = f"Differences to arm '{arm}'"
-    return Report(files, page(notes) if notes else "", title, _alt(data, arm))
+    return Report(files, page(notes), title, _alt(data, arm))
 
 
 def _alt(data: pd.DataFrame, arm: str) -> str:
@@ -87,25 +87,10 @@ def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
     for of, members in ((TOKENIZERS, tokenizers), (POLICIES, policies)):
         groups = sorted(group_by_seed(members), key=lambda group: natural(group.label))
         for metric in METRICS_OF[of]:
-            for one in _improvements(groups, arm, of, metric):
+            better = bool(METRICS[metric].higher_is_better)
+            for one in compare(groups, arm, _measure(of, metric), higher_is_better=better):
                 rows += _rows(of, metric, one)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _improvements(groups: list[Group], arm: str, of: str, metric: str) -> list[Comparison]:
-    """Comparisons in which larger is better, as verdicts need it."""
-    sign = _sign(metric)
-
-    def measure(group: Group, reference: Group) -> Any:
-        value = _measure(of, metric)(group, reference)
-
-        def improvement(record: Record) -> float | None:
-            known = value(record)
-            return None if known is None else sign * known
-
-        return improvement
-
-    return compare(groups, arm, measure)
 
 
 def _measure(of: str, metric: str) -> Measure:
@@ -113,25 +98,19 @@ def _measure(of: str, metric: str) -> Measure:
         return mean_over_budgets(metric)
     if metric == "allocation_skill":
         return lambda group, reference: skill
-    return lambda group, reference: lambda record: record["metrics"].get(metric)
-
-
-def _sign(metric: str) -> int:
-    return 1 if METRICS[metric].higher_is_better else -1
+    return lambda group, reference: lambda record: record.metrics.value(metric)
 
 
 def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
-    over = one.difference
+    found, over = one.difference, one.difference.interval
     if over is None:
         return []
-    sign, point = _sign(metric), (of, metric, one.label, one.reference)
-    nothing = (math.nan, math.nan, 1, math.nan, "")
-    rows = [("seed", seed, sign * value, *nothing) for seed, value in one.by_seed.items()]
-    low, high = sorted((sign * over.low, sign * over.high))
-    verdict = one.verdict
+    point, nothing = (of, metric, one.label, one.against), (math.nan, math.nan, 1, math.nan, "")
+    rows = [("seed", seed, value, *nothing) for seed, value in found.by_seed.items()]
+    verdict = found.verdict
     if metric == TOKENS:
         verdict = {"better": "fewer", "worse": "more"}.get(verdict, verdict)
-    rows.append(("mean", None, sign * over.mean, low, high, over.n, one.p, verdict))
+    rows.append(("mean", None, over.mean, over.low, over.high, over.n, found.p, verdict))
     return [(*point, *row) for row in rows]
 
 
@@ -159,7 +138,7 @@ def draw(data: pd.DataFrame) -> Any:
             unit = f" ({info.unit})" if info.unit and metric != TOKENS else ""
             direction = "neither way is better" if metric == TOKENS else info.direction
             axes.set_xlabel(f"{info.title}{unit}\n{direction}")
-            axes.set_yticks(range(len(systems)), [])
+            row_axis(axes, [""] * len(systems))
         row[0].set_yticklabels([labels[system] for system in systems], linespacing=0.9)
         for axes in row[len(metrics) :]:
             axes.remove()
@@ -169,9 +148,6 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
     axes.axvline(0, color=INK, lw=0.8, zorder=2)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(systems) - 0.5, -0.5)
     for row in shown.itertuples():
         y = systems.index(row.system)
         if row.kind == "seed":
@@ -181,22 +157,17 @@ def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
         color = PALETTE[0] if row.verdict == "better" else PALETTE[1]
         style = {"color": color if shown_difference else QUIET, "alpha": 0.45}
         axes.barh(y, row.difference, height=0.66, **style, zorder=1)
-        if row.n > 1:
-            bars = [[row.difference - row.low], [row.high - row.difference]]
-            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.8, "capsize": 1.5, "zorder": 3}
-            axes.errorbar([row.difference], [y], xerr=bars, **line)
+        line = {"color": INK, "width": 0.8, "capsize": 1.5, "zorder": 3}
+        draw_intervals(axes, [row.difference], [y], shown.loc[[row.Index]], across=True, **line)
     axes.margins(x=0.08)
     axes.locator_params(axis="x", nbins=4)
     axes.ticklabel_format(axis="x", scilimits=(-2, 4))
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     words = set(data["verdict"])
-    handles: list[Any] = [
-        Patch(color=color, alpha=0.45, label=label)
+    handles = [
+        swatch(label, color=color, alpha=0.45)
         for color, label, known in (
             (PALETTE[0], "better", "better" in words),
             (PALETTE[1], "worse", "worse" in words),
@@ -204,9 +175,17 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         )
         if known
     ]
-    handles.append(Line2D([], [], color=INK, marker=".", ms=3, ls="", label="one seed"))
+    handles.append(sample("one seed", color=INK, marker=".", ms=3, ls=""))
     against = ", ".join(f"'{name}'" for name in dict.fromkeys(data["against"]))
     several = (data["n"] > 1).any()
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
     title = f"differences to {against}\n" + (f"lines: {test}" if several else "one seed each")
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Differences to the reference arm",
+    alt="Differences of every arm to the reference arm, paired by seed, with intervals.",
+    place=40,
+    draw=report,
+)

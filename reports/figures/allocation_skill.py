@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from bench.records.report_plugins import Report
+import pandas as pd
+
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, StudentInterval
-from reports.analysis.allocations import natural
+from bench.suite.labels import describe_sweep
 from reports.analysis.comparisons import compare, comparison_rows, count_verdicts, reference_arm
 from reports.analysis.groups import (
     Group,
@@ -19,21 +22,33 @@ from reports.analysis.groups import (
     group_by_seed,
     has_collapsed,
     is_policy,
-    setting,
+    repetition_seed,
 )
-from reports.figures.skill_figure import draw, skill_data
-from reports.paper.drawing import render
+from reports.analysis.measures import skill, target_error
+from reports.analysis.names import allocation_label, natural, weighting_name
+from reports.paper.drawing import COLLAPSED, legend_below, new_figure, panel_inches, render, wrapped
+from reports.paper.marks import SINGLE, draw_mean, ends, sample
+from reports.paper.style import INK, MARKERS, PALETTE, QUIET, color_of
 from reports.paper.text import caption, page, show_interval, show_percent, unfinished
 
 NOTE = (
     f"Policies: skill 0 ignores the image, 1 is the oracle; [{caption(StudentInterval)}]; "
     "a collapsed policy counts as skill 0"
 )
-
 SEVERAL_CANDIDATES = (
     "Skill is relative to the oracle of a policy's own candidates: between different candidate "
     "sets compare the distortion, not the skill"
 )
+COURSES = {
+    "entropy": "entropy of the policy (nats)",
+    "weight_efficiency": "weight of efficiency",
+    "mean_budget": "mean budget (tokens)",
+}
+COLUMNS = [
+    *("panel", "system", "series", "weighting", "kind", "seed", "x", "y", "low", "high", "n"),
+]
+SHAPES = (*MARKERS, "s", ">", "p", "h")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -50,7 +65,7 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "allocation_skill", skill_data(drawn), draw)
     blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
     arm = reference_arm(records)
-    sets = {str(setting(r, "policy.candidates")) for group in groups for r in group.records}
+    sets = {r.config.policy.candidates for group in groups for r in group.records}
     if len(sets) > 1:
         blocks.append(SEVERAL_CANDIDATES)
     elif arm is not None:
@@ -75,13 +90,6 @@ def _alt(groups: list[Group]) -> str:
     )
 
 
-def skill(record: Record, metric: str = "allocation_skill") -> float | None:
-    """The policy's skill; 0 where it has collapsed, since a fixed length would do the same."""
-    if metric not in record["metrics"]:
-        return None
-    return 0.0 if has_collapsed(record) else record["metrics"][metric]
-
-
 def _against(groups: list[Group], arm: str) -> str:
     comparisons = compare(groups, arm, lambda group, reference: skill)
     about = (
@@ -99,7 +107,7 @@ def _row(group: Group) -> dict[str, Any]:
         return None if over is None else over.mean
 
     def metric(name: str) -> float | None:
-        return mean(lambda record: record["metrics"].get(name))
+        return mean(lambda record: record.metrics.value(name))
 
     entropy, collapsed = metric("policy_entropy"), sum(map(has_collapsed, group.records))
     return {
@@ -120,14 +128,137 @@ def _row(group: Group) -> dict[str, Any]:
     }
 
 
-def target_error(record: Record) -> float | None:
-    """How far the mean tokens are from a constraint's target, as a share of it."""
-    target = setting(record, "policy.weighting.mean_budget")
-    return None if target is None else record["metrics"]["mean_tokens"] / target - 1
-
-
 def _shuffled(group: Group) -> str:
     """Mean skill of the same budgets on other images, where it is defined."""
-    skills = [record["controls"]["shuffled"]["allocation_skill"] for record in group.records]
+    skills = [r.controls["shuffled"].value("allocation_skill") for r in group.records]
     known = [value for value in skills if value is not None]
     return f"{fmean(known):.2f}" if known else "-"
+
+
+def skill_data(groups: list[Group]) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    `kind` is `seed`, `collapsed` (drawn at skill 0) or `mean` (with its interval), all in the panel
+    `skill`, where x is mean tokens; or `course`, the mean over seeds, where x is the step.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for group in groups:
+        first = group.records[0]
+        names = allocation_label(first), series_name(group), weighting_name(first)
+        rows += [("skill", *names, *row) for row in _skills(group)]
+        for panel in COURSES:
+            rows += [
+                (panel, *names, "course", None, step, value, math.nan, math.nan, n)
+                for step, value, n in _course(group, panel)
+            ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def series_name(group: Group) -> str:
+    """The group without its weighting: arm and the other swept values."""
+    record = group.records[0]
+    others = {k: v for k, v in record.swept.items() if not k.startswith("policy.weighting")}
+    named = describe_sweep(others, seeds=False)
+    return f"{record.arm}: {named}" if named else record.arm
+
+
+def _skills(group: Group) -> list[tuple[Any, ...]]:
+    path = repetition_seed(group.records)
+    rows: list[tuple[Any, ...]] = []
+    for record in group.records:
+        kind = COLLAPSED if has_collapsed(record) else "seed"
+        tokens = record.metrics.value("mean_tokens")
+        rows.append((kind, record.setting(path), tokens, skill(record), *SINGLE))
+    tokens, over = group.interval("mean_tokens"), group.interval_of(skill)
+    return [*rows, ("mean", None, tokens.mean, *ends(over))]
+
+
+def _course(group: Group, name: str) -> list[tuple[int, float, int]]:
+    """Step, mean over the records that logged it, and their number."""
+    values: dict[int, list[float]] = {}
+    for record in group.records:
+        for row in record.histories.get("policy", ()):
+            if name in row and (value := row.value(name)) is not None:
+                values.setdefault(row.step, []).append(value)
+    return [(step, sum(each) / len(each), len(each)) for step, each in sorted(values.items())]
+
+
+def looks(data: pd.DataFrame) -> tuple[dict[str, str], dict[str, int]]:
+    """Colour by series, and number of the marker and dashes by weighting.
+
+    Where the weighting is all that differs, colours go by weighting.
+    """
+    by = "series" if data["series"].nunique() > 1 else "weighting"
+    pairs = data[[by, "system"]].drop_duplicates()
+    colours = {}
+    for name in data[by].unique():
+        # What is one system by itself has that system's colour, as in the other figures.
+        systems = list(pairs.loc[pairs[by] == name, "system"])
+        alone = len(systems) == 1 and (pairs["system"] == systems[0]).sum() == 1
+        colours[name] = color_of(systems[0] if alone else name)
+    return colours, {name: i for i, name in enumerate(data["weighting"].unique())}
+
+
+def shape_of(number: int) -> dict[str, Any]:
+    """Marker and dashes of a weighting; not both as those of one of the same colour."""
+    dashes = DASHES[(number + number // len(PALETTE)) % len(DASHES)]
+    return {"marker": SHAPES[number % len(SHAPES)], "ls": dashes}
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """Four panels: skill against mean tokens, then the courses over training steps."""
+    colours, numbers = looks(data)
+    figure = new_figure(4.2)
+    grid = figure.subplots(2, 2)
+    for (series, weighting), shown in data.groupby(["series", "weighting"], sort=False):
+        color = colours.get(series) or colours[weighting]
+        shape = shape_of(numbers[weighting])
+        _draw_skills(grid[0, 0], shown[shown["panel"] == "skill"], color, shape["marker"])
+        for axes, name in zip(grid.flat[1:], COURSES, strict=True):
+            course = shown[shown["panel"] == name]
+            axes.plot(course["x"], course["y"], color=color, ls=shape["ls"], lw=1)
+    grid[0, 0].axhline(0, color=INK, lw=0.8, zorder=1)
+    grid[0, 0].set(xlabel="mean tokens per image", ylabel="allocation skill")
+    for axes, label in zip(grid.flat[1:], COURSES.values(), strict=True):
+        axes.set(xlabel=wrapped("training step of the policy", panel_inches(axes)), ylabel=label)
+    _legend(figure, data, colours, numbers)
+    return figure
+
+
+def _draw_skills(axes: Any, shown: pd.DataFrame, color: str, marker: str) -> None:
+    seeds = shown[shown["kind"] == "seed"]
+    axes.plot(seeds["x"], seeds["y"], ".", color=color, ms=3, mew=0, zorder=4)
+    crosses = shown[shown["kind"] == COLLAPSED]
+    axes.plot(crosses["x"], crosses["y"], "x", color=color, ms=6, zorder=5)
+    (mean,) = shown[shown["kind"] == "mean"].itertuples()
+    style = {"color": color, "marker": marker, "ms": 4.5, "mfc": "white", "capsize": 2, "lw": 0.9}
+    draw_mean(axes, mean.x, mean.y, mean, **style, zorder=3)
+
+
+def _legend(
+    figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
+) -> None:
+    """Name the colours, then the markers and dashes."""
+    style = {"mfc": "white", "lw": 1, "ms": 4.5}
+    marks = [
+        sample(name, color=colours.get(name, QUIET), **shape_of(n), **style)
+        for name, n in numbers.items()
+    ]
+    by_weighting = set(colours) == set(numbers)
+    lines = [] if by_weighting else [sample(name, color=c, lw=2) for name, c in colours.items()]
+    points = data[data["kind"].isin(["seed", COLLAPSED])]
+    lines.append(sample("one policy", color=INK, marker=".", ls="", ms=3))
+    count = (points["kind"] == COLLAPSED).sum()
+    if count:
+        label = f"collapsed: counts as 0 ({count} of {len(points)})"
+        lines.append(sample(label, color=INK, marker="x", ls="", ms=6))
+    title = "means over seeds; bars: 95 % Student t over seeds"
+    legend_below(figure, handles=[*lines, *marks], title=title)
+
+
+REPORT = Figure(
+    title="How well policies choose by image",
+    alt="Allocation skill of each policy, and its training.",
+    place=70,
+    draw=report,
+)

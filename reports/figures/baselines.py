@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.metrics.declared import METRICS
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
-from reports.analysis.entries import NEAR, Entry, asked_tokens, entries, tied_with_best
-from reports.analysis.groups import Record, done_records
+from bench.statistics.intervals import StudentInterval, student_interval
+from reports.analysis.entries import NEAR, PATH, Entry, asked_tokens, entries
+from reports.analysis.groups import Record, done_records, is_elastic, protocol_line
+from reports.analysis.names import ALL_TOKENS, ONE_LENGTH, tokenizer_names
 from reports.analysis.rankings import agreements
-from reports.analysis.systems import DISTANCES, PRIMARY
-from reports.figures.baselines_figure import baselines_data, draw
-from reports.paper.drawing import render, write_csv
+from reports.analysis.systems import DISTANCES, PRIMARY, System, difference, tied_with_best
+from reports.paper.drawing import (
+    budget_axis,
+    legend_below,
+    new_figure,
+    panel_inches,
+    render,
+    wrapped,
+    write_csv,
+)
+from reports.paper.marks import SINGLE, draw_mean, ends, row_axis
 from reports.paper.shares import show_significant
+from reports.paper.style import INK, QUIET, look_of
 from reports.paper.text import page, show_half, show_interval, unfinished
 
 OF_ITS_TOKENIZER, OF_ALL = "*", "+"
+COLUMNS = ["panel", "tokenizer", "allocator", "kind", "seed", "x", "y", "low", "high", "n"]
+QUALITY, GAIN = "quality", "gain"
+ROW_INCHES = 0.3
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -32,12 +48,7 @@ def report(records: list[Record], folder: Path) -> Report:
     if not done:
         return Report(text=page("Baselines: nothing has a result yet", failed))
     found, tokens = entries(records), asked_tokens(records)
-    protocol = done[0]["protocol"]
-    heading = [
-        records[0]["question"],
-        f"{protocol['images_count']} validation images of {protocol['resolution']} px, protocol "
-        f"{done[0]['protocol_hash']}",
-    ]
+    heading = [records[0].question, protocol_line(done)]
     text = page(heading, _table(found, tokens), _rankings(found, tokens), failed)
     files = render(folder, "baselines", baselines_data(found, done), draw)
     files.append(write_csv(folder, "baselines_table", table_data(found)))
@@ -54,7 +65,7 @@ def _alt(found: list[Entry]) -> str:
     best = min(known, key=lambda entry: entry.system.interval(PRIMARY).mean)
     over = best.system.interval(PRIMARY)
     return (
-        f"{about} The lowest {DISTANCES[PRIMARY]} of {len(known)} systems is "
+        f"{about} The lowest {METRICS[PRIMARY].title} of {len(known)} systems is "
         f"{show_significant(over)} over {over.n} seeds: {best.tokenizer}, {best.allocator}."
     )
 
@@ -65,6 +76,7 @@ def contenders(found: Sequence[Entry], tokens: float | None) -> list[Entry]:
 
 
 def _metrics(found: Sequence[Entry]) -> list[str]:
+    """Distances of which any has a value, stand-ins for another one included."""
     return [name for name in DISTANCES if any(entry.system.values(name) for entry in found)]
 
 
@@ -90,18 +102,18 @@ def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, A
 
 
 def _marks(family: list[Entry], metric: str) -> dict[int, str]:
-    """Marks by the entry's identity."""
+    """Marks by the identity of the entry's system."""
     marks: dict[int, str] = {}
-    leaders: list[Entry] = []
+    leaders: list[System] = []
     for name in dict.fromkeys(entry.tokenizer for entry in family):
-        of_it = [e for e in family if e.tokenizer == name and e.system.values(metric)]
+        of_it = [e.system for e in family if e.tokenizer == name and e.system.values(metric)]
         if not of_it:
             continue
-        leaders.append(min(of_it, key=lambda e: e.system.interval(metric).mean))
-        for entry in tied_with_best(of_it, metric):
-            marks[id(entry)] = OF_ITS_TOKENIZER
-    for entry in tied_with_best(leaders, metric):
-        marks[id(entry)] = marks.get(id(entry), "") + OF_ALL
+        leaders.append(min(of_it, key=lambda system: system.interval(metric).mean))
+        for system in tied_with_best(of_it, metric):
+            marks[id(system)] = OF_ITS_TOKENIZER
+    for system in tied_with_best(leaders, metric):
+        marks[id(system)] = marks.get(id(system), "") + OF_ALL
     return marks
 
 
@@ -121,8 +133,8 @@ def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> 
     if not entry.seeds:
         return row | {"tokens": "failed" if entry.error != "pending" else "pending"}
     for metric in metrics:
-        over, mark = system.interval(metric), marks[metric].get(id(entry), "")
-        row[DISTANCES[metric]] = f"{_half(over)} {mark}".rstrip()
+        over, mark = system.interval(metric), marks[metric].get(id(system), "")
+        row[METRICS[metric].title] = f"{_half(over)} {mark}".rstrip()
     return row | {
         "skill": show_half(system.interval("allocation_skill")),
         "encoder passes": mean("encoder_passes"),
@@ -147,8 +159,8 @@ def _rankings(found: list[Entry], tokens: float | None) -> list[str]:
         return []
     rows = [
         {
-            "ranked by": DISTANCES[one.metrics[0]],
-            "and by": DISTANCES[one.metrics[1]],
+            "ranked by": METRICS[one.metrics[0]].title,
+            "and by": METRICS[one.metrics[1]].title,
             "systems": one.systems,
             "seeds": one.tau.n,
             "Kendall's tau": show_interval(one.tau),
@@ -174,3 +186,125 @@ def table_data(found: Sequence[Entry]) -> pd.DataFrame:
         for seed, value in entry.system.values(name).items()
     ]
     return pd.DataFrame(rows, columns=["tokenizer", "allocator", "metric", "seed", "value"])
+
+
+def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`.
+
+    Panel `quality`: mean tokens and distortion of fixed budgets (`curve`), single lengths
+    (`length`) and allocations. Panel `gain`: x is an allocation's distortion in % of the mixture
+    that ignores the image at the same mean tokens, with its interval over training seeds.
+    """
+    rows: list[tuple[Any, ...]] = []
+    nothing = (math.nan, math.nan)
+    names = tokenizer_names(records)
+    for name in dict.fromkeys(entry.tokenizer for entry in found):
+        rows += [
+            (QUALITY, name, "fixed budget", "curve", None, budget, over.mean, *nothing, over.n)
+            for budget, over in _curve([r for r in records if names[r.cell_key] == name])
+        ]
+    for entry in found:
+        tokens, error = (entry.system.interval(m) for m in ("mean_tokens", PRIMARY))
+        if tokens is None or error is None or entry.allocator == ALL_TOKENS:
+            continue
+        kind = "length" if entry.allocator == ONE_LENGTH else "allocation"
+        at = (entry.tokenizer, entry.allocator)
+        point = (tokens.mean, error.mean, *nothing, error.n)
+        rows.append((QUALITY, *at, kind, None, *point))
+        gain = difference(entry.system, entry.agnostic, PRIMARY)
+        over = gain.share
+        if over is None:
+            continue
+        mean, *bounds = ends(over, times=100)
+        rows.append((GAIN, *at, "mean", None, mean, math.nan, *bounds))
+        rows += [
+            (GAIN, *at, "seed", seed, 100 * share, math.nan, *SINGLE)
+            for seed, share in gain.shares.items()
+        ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _curve(records: Sequence[Record]) -> list[tuple[int, StudentInterval]]:
+    """Distortion at each trained budget of an elastic tokenizer, over training seeds."""
+    values: dict[int, dict[Any, float]] = {}
+    for record in filter(is_elastic, records):
+        for row in record.curve:
+            if row.trained:
+                seed = record.setting(PATH)
+                values.setdefault(row.budget, {})[seed] = row.value(PRIMARY)
+    return [(b, student_interval(list(each.values()))) for b, each in sorted(values.items())]
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """Quality against tokens above; below, a row per allocator and a colour per tokenizer."""
+    names = list(data["tokenizer"].unique())
+    styles = {name: look_of(name) for name in names}
+    gains = data[data["panel"] == GAIN]
+    allocators = list(gains["allocator"].unique())
+    heights = [2.6] + ([ROW_INCHES * len(allocators) + 0.5] if allocators else [])
+    figure = new_figure(sum(heights) + 0.2)
+    panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    _draw_quality(panels[0], data[data["panel"] == QUALITY], styles)
+    if allocators:
+        _draw_gains(panels[1], gains, allocators, styles)
+    intervals = (gains["n"] > 1).any()
+    title = "below: dots are training seeds, bars 95 % Student t over them" if intervals else None
+    legend_below(figure, title=title)
+    return figure
+
+
+def _draw_quality(axes: Any, shown: pd.DataFrame, styles: dict[str, dict[str, Any]]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    for name, style in styles.items():
+        of_it = shown[shown["tokenizer"] == name]
+        curve = of_it[of_it["kind"] == "curve"]
+        if len(curve):
+            axes.plot(curve["x"], curve["y"], **style, mfc="white", ms=3.5, label=name, zorder=2)
+        length = of_it[of_it["kind"] == "length"]
+        if len(length):
+            axes.plot(length["x"], length["y"], **style, ls="", ms=6, label=name, zorder=3)
+        chosen = of_it[of_it["kind"] == "allocation"]
+        axes.plot(chosen["x"], chosen["y"], ".", color=style["color"], ms=4, mew=0, zorder=4)
+    for kind, label, mark in (
+        ("curve", "fixed budgets of an elastic tokenizer", {"marker": "o", "mfc": "white"}),
+        ("allocation", "an allocator's choice", {"marker": ".", "ls": "", "ms": 5}),
+    ):
+        if (shown["kind"] == kind).any():
+            axes.plot([], [], color=QUIET, label=label, **mark)
+    budget_axis(axes, sorted({x for x in shown.loc[shown["kind"] != "allocation", "x"]}))
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 4, 6, 8)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_yticks([], minor=True)
+    axes.set(xlabel="mean tokens per image", ylabel=f"{METRICS[PRIMARY].title}, lower is better")
+
+
+def _draw_gains(
+    axes: Any, shown: pd.DataFrame, allocators: list[str], styles: dict[str, dict[str, Any]]
+) -> None:
+    names = [name for name in styles if (shown["tokenizer"] == name).any()]
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
+    for row in shown.itertuples():
+        aside = (names.index(row.tokenizer) + 0.5) / len(names) - 0.5
+        y = allocators.index(row.allocator) + 0.7 * aside
+        style = styles[row.tokenizer]
+        if row.kind == "seed":
+            axes.plot(row.x, y, ".", color=style["color"], ms=3, mew=0, alpha=0.7, zorder=2)
+        else:
+            line = {"ms": 3.5, "mfc": "white", "lw": 0.8, "capsize": 1.5, "ls": ""}
+            draw_mean(axes, row.x, y, row, across=True, **style, **line, zorder=3)
+    row_axis(axes, allocators)
+    for edge in range(1, len(allocators)):
+        axes.axhline(edge - 0.5, color="#e6e6e6", lw=0.5, zorder=0)
+    label = "distortion against the best mixture that ignores the image, same tokens (%)"
+    axes.set_xlabel(wrapped(label, 0.6 * panel_inches(axes)))
+
+
+REPORT = Figure(
+    title="Tokenizers and allocators",
+    alt="Distortion against mean tokens of all tokenizers, and what each allocator gains over the"
+    " mixture that ignores the image.",
+    place=30,
+    draw=report,
+)

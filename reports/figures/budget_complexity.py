@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
-from scipy import stats
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import Allocated, allocations
+from reports.analysis.allocations import Allocated, allocations, claim_colours
 from reports.analysis.correlation import SpearmanInterval, spearman_interval
-from reports.analysis.groups import Record, done_records, repetition_seed, setting
-from reports.figures.complexity_figure import CORRELATION, MEASURES, draw
-from reports.paper.drawing import render
-from reports.paper.text import page, show_interval, unfinished
+from reports.analysis.groups import Record, done_records, repetition_seed
+from reports.analysis.names import natural
+from reports.paper.drawing import legend_below, panel_grid, render
+from reports.paper.marks import draw_intervals, sample
+from reports.paper.style import INK, PAGE_INCHES, look_of, width_inches
+from reports.paper.text import caption, page, show_interval, unfinished
 
 COLUMNS = [
     *("panel", "tokenizer", "system", "kind", "against", "seed"),
@@ -28,8 +29,11 @@ COLUMNS = [
 ]
 BINS = 8
 RESAMPLES = 2000
-
 Values = dict[Any, list[pd.DataFrame]]
+MEASURES = {"complexity": "objects in the scene", "png_bytes": "PNG size (bytes)"}
+CORRELATION = "correlation"
+ROW_INCHES = 2.1
+FILLS = {"complexity": None, "png_bytes": "white"}  # of correlation markers; None: the colour
 
 
 def report(records: list[Record], folder: Path, *, store: Path) -> Report:
@@ -53,7 +57,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         )
         return Report(text=page(why, notes))
     files = render(folder, "budget_complexity", data, draw)
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Chosen budget against the complexity of images", _alt(data))
 
 
@@ -102,9 +106,9 @@ def _tables(one: Allocated, store: Path) -> Values:
     path = repetition_seed(one.group.records)
     tables: Values = {}
     for record in one.group.records:
-        table = None if not record.get("images") else _table(store / record["images"])
+        table = _table(store / record.images) if record.images else None
         if table is not None:
-            tables.setdefault(setting(record, path), []).append(table)
+            tables.setdefault(record.setting(path), []).append(table)
     return tables
 
 
@@ -178,8 +182,90 @@ def _spearman(table: pd.DataFrame, measure: str) -> float:
     """NaN where budget or measure is the same for all images."""
     if table["budget"].nunique() < 2 or table[measure].nunique() < 2:
         return math.nan
+    from scipy import stats  # It takes long to import.
+
     return float(stats.spearmanr(table["budget"], table[measure]).statistic)
 
 
 def _ends(interval: Any) -> tuple[float, float, float, int, str]:
     return interval.mean, interval.low, interval.high, interval.n, interval.over
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: per tokenizer a panel for each measure, then one of the correlations."""
+    claim_colours(data["system"])
+    panels = [name for name in (*MEASURES, CORRELATION) if (data["panel"] == name).any()]
+    tokenizers = list(data["tokenizer"].unique())
+    places = [(tokenizer, panel) for tokenizer in tokenizers for panel in panels]
+    inches = 2.2 if len(panels) == 3 else 3.2
+    if width_inches() < PAGE_INCHES:  # tokenizers side by side
+        places, inches = [(tokenizer, panel) for panel in panels for tokenizer in tokenizers], 1.6
+    figure, drawn = panel_grid(len(places), row_inches=ROW_INCHES, inches=inches)
+    for axes, (tokenizer, panel) in zip(drawn, places, strict=True):
+        shown = data[(data["tokenizer"] == tokenizer) & (data["panel"] == panel)]
+        (_draw_correlations if panel == CORRELATION else _draw_means)(axes, shown)
+        if len(tokenizers) > 1:
+            axes.set_title(tokenizer)
+        if panel != CORRELATION:
+            axes.set(xlabel=MEASURES[panel], ylabel="mean tokens chosen")
+            axes.locator_params(axis="x", integer=True, nbins=6)
+    _legend(figure, data)
+    return figure
+
+
+def _draw_means(axes: Any, shown: pd.DataFrame) -> None:
+    for system, points in shown.groupby("system", sort=False):
+        points = points.sort_values("x")
+        style = {**look_of(system), "ms": 3, "mew": 0, "lw": 0.9, "zorder": 3}
+        axes.plot(points["x"], points["y"], **style)
+        draw_intervals(axes, points["x"], points["y"], points, color=style["color"], zorder=2)
+
+
+def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
+    """A line per system, in the order of the legend."""
+    systems = list(shown["system"].unique())
+    measures = list(shown["against"].unique())
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
+    for row in shown.itertuples():
+        aside = (measures.index(row.against) + 0.5) / len(measures) - 0.5
+        y = systems.index(row.system) + 0.5 * aside
+        style = look_of(row.system)
+        if row.kind == "seed":
+            axes.plot(row.y, y, ".", color=style["color"], ms=2.5, mew=0, zorder=4)
+            continue
+        fill = FILLS[row.against] or style["color"]
+        axes.plot(row.y, y, **style, ms=4, mfc=fill, mew=0.8, ls="", zorder=3)
+        line = {"color": style["color"], "width": 0.8, "zorder": 2}
+        draw_intervals(axes, [row.y], [y], shown.loc[[row.Index]], across=True, **line)
+    axes.set_yticks([])
+    axes.set_ylim(len(systems) - 0.5, -0.5)
+    axes.set_xlabel("Spearman correlation")
+
+
+def _legend(figure: Any, data: pd.DataFrame) -> None:
+    handles = [
+        sample(system, **look_of(system), ms=4, lw=0.9)
+        for system in sorted(data["system"].unique(), key=natural)
+    ]
+    words = {"complexity": "correlation with objects", "png_bytes": "correlation with PNG size"}
+    rho = data[data["panel"] == CORRELATION]
+    for measure in MEASURES:
+        if (rho["against"] == measure).any():
+            style = {"color": INK, "marker": "o", "ms": 4, "mew": 0.8, "ls": ""}
+            handles.append(sample(words[measure], **style, mfc=FILLS[measure] or INK))
+    kinds = []
+    if (data["over"] == "seeds").any():
+        kinds.append(caption(StudentInterval))
+    if (data["over"] == "images").any():
+        kinds.append(f"{caption(BootstrapInterval)} (correlations: {SpearmanInterval.method})")
+    title = f"bars: {'; one seed: '.join(kinds)}" if kinds else None
+    legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Budgets against complexity",
+    alt="Chosen budget against the known complexity of an image and its PNG size.",
+    place=90,
+    draw=report,
+    takes=("store",),
+)

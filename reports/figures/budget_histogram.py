@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import Allocated, allocations, claim_colours, natural
-from reports.analysis.groups import (
-    Record,
-    done_records,
-    has_collapsed,
-    repetition_seed,
-    setting,
-)
+from reports.analysis.allocations import Allocated, allocations, claim_colours
+from reports.analysis.groups import Record, done_records, has_collapsed, repetition_seed
+from reports.analysis.names import natural
 from reports.paper.drawing import COLLAPSED, legend_below, panel_grid, render
+from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, color_of
 from reports.paper.text import caption, page, unfinished
 
@@ -45,7 +40,7 @@ def report(records: list[Record], folder: Path) -> Report:
         why = "Chosen budgets: not drawn, no allocation with shares of budgets has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "budget_histogram", data, draw)
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Shares of the budgets chosen", _alt(data))
 
 
@@ -78,21 +73,19 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
                 share = _shares(record).get(budget)
                 if share is None:
                     continue
-                seed = setting(record, path)
+                seed = record.setting(path)
                 by_seed.setdefault(seed, []).append(share)
                 mark = COLLAPSED if has_collapsed(record) else ""
-                rows.append((*names, "seed", seed, budget, share, math.nan, math.nan, 1, mark))
+                rows.append((*names, "seed", seed, budget, share, *SINGLE, mark))
             over = student_interval([sum(each) / len(each) for each in by_seed.values()])
-            rows.append(
-                (*names, "mean", None, budget, over.mean, over.low, over.high, over.n, "")
-            )  # fmt: skip
+            rows.append((*names, "mean", None, budget, *ends(over), ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _shares(record: Record) -> dict[int, float]:
     """Share of the images by budget."""
-    named = record["metrics"].items()
-    found = {int(name.removeprefix(SHARE)): v for name, v in named if name.startswith(SHARE)}
+    names = [name for name in record.metrics if name.startswith(SHARE)]
+    found = {int(name.removeprefix(SHARE)): record.metrics.value(name) for name in names}
     return dict(sorted(found.items()))
 
 
@@ -127,11 +120,7 @@ def _draw_bars(
     means = shown[shown["kind"] == "mean"]
     style = {"width": 0.9 * width, "color": color, "alpha": 0.4, "label": shown["system"].iloc[0]}
     axes.bar(places(means), means["share"], **style, zorder=1)
-    spread = means[means["n"] > 1]
-    if len(spread):
-        bars = [spread["share"] - spread["low"], spread["high"] - spread["share"]]
-        line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "zorder": 3}
-        axes.errorbar(places(spread), spread["share"], bars, **line)
+    draw_intervals(axes, places(means), means["share"], means, color=INK, zorder=3)
     for mark, marker, size in (("", ".", 3), (COLLAPSED, "x", 5)):
         seeds = shown[(shown["kind"] == "seed") & (shown["mark"] == mark)]
         style = {"color": color, "ms": size, "ls": ""}
@@ -139,14 +128,19 @@ def _draw_bars(
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
     systems = sorted(data["system"].unique(), key=natural)
-    handles: list[Any] = [Patch(color=color_of(s), alpha=0.4, label=s) for s in systems]
+    handles = [swatch(system, color=color_of(system), alpha=0.4) for system in systems]
     if (data["mark"] == COLLAPSED).any():
         label = "collapsed: one budget for all images"
-        handles.append(Line2D([], [], color=INK, marker="x", ls="", ms=5, label=label))
+        handles.append(sample(label, color=INK, marker="x", ls="", ms=5))
     several = (data["n"] > 1).any()
     title = f"bars: means; points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Shares of the budgets chosen",
+    alt="Share of the images that got each budget, by allocation.",
+    place=80,
+    draw=report,
+)

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval
 from bench.suite.labels import describe
-from reports.analysis.allocations import Allocated, allocations, natural
-from reports.analysis.groups import Record, done_records, is_policy, setting, weighting_name
-from reports.figures.allocation_skill import skill
+from reports.analysis.allocations import Allocated, allocations
+from reports.analysis.groups import Record, done_records, is_policy
+from reports.analysis.measures import skill
+from reports.analysis.names import natural, weighting_name
 from reports.paper.drawing import LETTER_INCHES, new_figure, render, wrapped
 from reports.paper.style import width_inches
 from reports.paper.text import caption, page, show_interval, unfinished
@@ -51,7 +52,7 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page(why, notes))
     files = render(folder, "candidate_heatmap", data, draw)
     title = "Sensitivity to the candidate budgets"
-    return Report(files, page(notes) if notes else "", title, _alt(data))
+    return Report(files, page(notes), title, _alt(data))
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -87,11 +88,11 @@ def heatmap_data(found: list[Allocated]) -> pd.DataFrame:
 
 
 def _metric(name: str) -> Any:
-    return lambda record: record["metrics"].get(name)
+    return lambda record: record.metrics.value(name)
 
 
 def _candidates(one: Allocated) -> str:
-    return describe(setting(one.group.records[0], "policy.candidates"))
+    return describe(one.group.records[0].config.policy.candidates)
 
 
 def _conditions(found: list[Allocated]) -> list[str]:
@@ -99,9 +100,7 @@ def _conditions(found: list[Allocated]) -> list[str]:
     names = [[one.tokenizer] * several + [weighting_name(one.group.records[0])] for one in found]
     cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
     if len(set(cells)) < len(cells):
-        names = [
-            [*name, one.group.records[0]["arm"]] for one, name in zip(found, names, strict=True)
-        ]
+        names = [[*name, one.group.records[0].arm] for one, name in zip(found, names, strict=True)]
         cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
     if len(set(cells)) < len(cells):
         names = [[one.group.label] for one in found]
@@ -166,3 +165,11 @@ def _draw_cells(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+REPORT = Figure(
+    title="Sensitivity to the candidate sets",
+    alt="What policies come to by their set of candidate budgets, with intervals.",
+    place=110,
+    draw=report,
+)

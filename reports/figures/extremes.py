@@ -9,18 +9,14 @@ import numpy as np
 import pandas as pd
 
 from bench.artifacts.gallery import FEWEST, MOST, Gallery, gallery_of
-from bench.records.report_plugins import Report
-from reports.analysis.allocations import Allocated, allocations, natural
-from reports.analysis.groups import Record, has_collapsed, is_policy
-from reports.figures.gallery_figure import (
-    COLUMNS,
-    LABEL_INCHES,
-    LARGEST_INCHES,
-    Sheet,
-    gallery_data,
-)
+from bench.records.report_plugins import Figure, Report
+from reports.analysis.allocations import Allocated, allocations
+from reports.analysis.groups import Record, has_collapsed, is_policy, reconstructions
+from reports.analysis.names import natural
+from reports.figures.gallery import COLUMNS, LABEL_INCHES, LARGEST_INCHES, gallery_data
 from reports.paper.drawing import render
 from reports.paper.names import file_names
+from reports.paper.sheet import Sheet
 from reports.paper.style import width_inches
 from reports.paper.text import page, unfinished
 
@@ -42,7 +38,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         UserError: a record names a gallery that cannot be read.
     """
     notes = unfinished(records)
-    found = _found([r for r in records if r.get("kind") is None], store)
+    found = _found(reconstructions(records), store)
     if not found:
         why = "Extremes: not drawn, no allocation's evaluation in the store has a gallery"
         return Report(text=page(why, notes))
@@ -57,16 +53,16 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         files += render(folder, name, data, lambda d, g=gallery: draw(d, g.pixels))
         alt.append(_alt(label, data))
     title = "Images with the fewest and the most tokens"
-    return Report(files, page(notes) if notes else "", title, " ".join(alt))
+    return Report(files, page(notes), title, " ".join(alt))
 
 
 def _found(records: list[Record], store: Path) -> list[tuple[str, str, Gallery]]:
     """Tokenizer, system and gallery of each arm's best allocation, policies first."""
     best: dict[tuple[str, str], Allocated] = {}
     for one in allocations(records):
-        if not any(record.get("gallery") for record in one.group.records):
+        if not any(record.gallery for record in one.group.records):
             continue
-        place = one.tokenizer, one.group.records[0]["arm"]
+        place = one.tokenizer, one.group.records[0].arm
         if place not in best or _skill(one) > _skill(best[place]):
             best[place] = one
     chosen = list(best.values())
@@ -74,7 +70,7 @@ def _found(records: list[Record], store: Path) -> list[tuple[str, str, Gallery]]
         chosen = [one for one in chosen if is_policy(one.group.records[0])]
     found = []
     for one in chosen:
-        candidates = [record for record in one.group.records if record.get("gallery")]
+        candidates = [record for record in one.group.records if record.gallery]
         record = min(candidates, key=has_collapsed)
         gallery = gallery_of(record, store)
         if gallery is not None and len(gallery.rows):
@@ -108,14 +104,14 @@ def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
         data: by `gallery_data`.
         pixels: the pictures, uint8 `[G, 2, H, W, 3]`.
     """
-    groups = [group for group in (FEWEST, MOST) if (data["group"] == group).any()]
-    most = max(data[data["group"] == group]["row"].nunique() for group in groups)
+    groups = [group for group in (FEWEST, MOST) if (data.group == group).any()]
+    most = max(data[data.group == group]["row"].nunique() for group in groups)
     side = min((width_inches() - LABEL_INCHES) / most, LARGEST_INCHES)
     block = 2 * side + BLOCK_INCHES
     sheet = Sheet.of(len(groups) * block + HEADING_INCHES - 0.15, title=data["system"].iloc[0])
     same = data["tokens"].nunique() < 2
     for number, group in enumerate(groups):
-        here = data[data["group"] == group]
+        here = data[data.group == group]
         top = HEADING_INCHES + number * block
         heading = f"{group}: one budget for all images shown" if same else group
         sheet.text(LABEL_INCHES, top - 0.03, heading, ha="left", va="bottom", size=7)
@@ -136,3 +132,13 @@ def _below(cells: pd.DataFrame) -> str:
     last = cells.iloc[-1]
     psnr = "-" if pd.isna(last["psnr"]) else f"{last['psnr']:.1f}"
     return f"{last['tokens']:g}\n{psnr}"
+
+
+REPORT = Figure(
+    title="Images with the fewest and the most tokens",
+    alt="The images that an allocation gave the fewest tokens, and those that it gave the most.",
+    place=160,
+    draw=report,
+    takes=("store",),
+    photographs=True,
+)

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.artifacts.gallery import ORIGINAL, Gallery, gallery_of
-from bench.records.report_plugins import Report
-from reports.analysis.allocations import natural
-from reports.analysis.groups import Group, Record, group_by_seed, is_allocation
-from reports.figures.gallery_figure import COLUMNS, draw, gallery_data
-from reports.paper.drawing import render
+from bench.records.report_plugins import Figure, Report
+from reports.analysis.groups import Group, Record, group_by_seed, is_allocation, is_reconstruction
+from reports.analysis.names import natural
+from reports.paper.drawing import render, wrapped
 from reports.paper.names import file_names
+from reports.paper.sheet import Sheet
+from reports.paper.style import width_inches
 from reports.paper.text import page, unfinished
 
-__all__ = ["COLUMNS", "report"]
+COLUMNS = ["system", "row", "column", "id", "group", "tokens", "psnr", "complexity", "png_bytes"]
+LABEL_INCHES, TITLE_INCHES, LARGEST_INCHES = 0.62, 0.46, 0.75
 
 
 def report(records: list[Record], folder: Path, *, store: Path) -> Report:
@@ -35,7 +39,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     Raises:
         UserError: a record names a gallery that cannot be read.
     """
-    shown = [record for record in records if record["status"] == "done" and not _extremes(record)]
+    shown = [record for record in records if record.done and not _extremes(record)]
     groups = sorted(group_by_seed(shown), key=lambda group: natural(group.label))
     found = list(_galleries(groups, store))
     notes = unfinished(records)
@@ -49,13 +53,13 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         data = gallery_data(label, gallery)
         files += render(folder, name, data, lambda d, g=gallery: draw(d, g.pixels))
         parts.append(_alt(label, gallery, data))
-    text = page(notes) if notes else ""
+    text = page(notes)
     return Report(files, text, "Images by number of tokens", " ".join(parts))
 
 
 def _extremes(record: Record) -> bool:
     """Allocations show the images with the fewest and the most tokens: `figures.extremes`."""
-    return record.get("kind") is None and is_allocation(record)
+    return is_reconstruction(record) and is_allocation(record)
 
 
 def _galleries(groups: list[Group], store: Path) -> Iterator[tuple[str, Gallery]]:
@@ -79,3 +83,72 @@ def _alt(label: str, gallery: Gallery, data: pd.DataFrame) -> str:
         f"reconstructions; their mean PSNR goes from {by_tokens[fewest]:.1f} dB at {fewest:g} "
         f"tokens to {by_tokens[most]:.1f} dB at {most:g}."
     )
+
+
+def gallery_data(system: str, gallery: Gallery) -> pd.DataFrame:
+    """A row per picture drawn; see `COLUMNS`."""
+    rows = [
+        (system, number, column, row.id, row.group, tokens, psnr, row.complexity, row.png_bytes)
+        for number, row in enumerate(gallery.rows)
+        for column, tokens, psnr in zip(gallery.columns, row.tokens, row.psnr, strict=True)
+    ]
+    data = pd.DataFrame(rows, columns=COLUMNS)
+    return data.astype({"tokens": float, "psnr": float, "complexity": float, "png_bytes": float})
+
+
+def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
+    """The figure: a row per image, a column per budget, PSNR beneath.
+
+    Args:
+        data: by `gallery_data`.
+        pixels: the pictures, uint8 `[G, K, H, W, 3]`.
+    """
+    count, names = data["row"].nunique(), list(data["column"].unique())
+    generated = ORIGINAL not in names
+    side = min((width_inches() - LABEL_INCHES) / len(names), LARGEST_INCHES)
+    caption = 0.13 if data["psnr"].notna().any() or generated else 0.02
+    sheet = Sheet.of(count * (side + caption) + TITLE_INCHES, title=data["system"].iloc[0])
+    left = (width_inches() - LABEL_INCHES - side * len(names)) / 2 + LABEL_INCHES
+    for row, here in data.groupby("row"):
+        top = TITLE_INCHES + row * (side + caption)
+        sheet.text(left - 0.05, top + side / 2, _about(here.iloc[0]), ha="right", size=5.5)
+        for column, cell in enumerate(here.itertuples()):
+            x = left + column * side
+            sheet.picture(pixels[row, column], x, top, side)
+            if row == 0 and not generated:
+                sheet.text(x + side / 2, top - 0.03, _heading(cell), va="bottom", size=6)
+            sheet.text(x + side / 2, top + side, _below(cell, generated), va="top", size=5)
+    return sheet.figure
+
+
+def _heading(cell: Any) -> str:
+    if cell.column == ORIGINAL or pd.isna(cell.tokens):
+        return cell.column
+    return f"{cell.tokens:g} token" + ("" if cell.tokens == 1 else "s")
+
+
+def _below(cell: Any, generated: bool) -> str:
+    if generated:
+        return "" if pd.isna(cell.tokens) else f"{cell.tokens:g} tokens"
+    return "" if pd.isna(cell.psnr) else f"{cell.psnr:.1f} dB"
+
+
+def _about(first: Any) -> str:
+    """Beside a row: its group, or how complex the image is."""
+    lines = [wrapped(first.group, 0.6)] if first.group else []
+    if pd.notna(first["complexity"]):
+        number = first["complexity"]
+        lines.append(f"{number:g} object" + ("" if number == 1 else "s"))
+    if pd.notna(first["png_bytes"]):
+        lines.append(f"{first['png_bytes']:g} B PNG")
+    return "\n".join(lines)
+
+
+REPORT = Figure(
+    title="Images by number of tokens",
+    alt="The same images decoded from more and more tokens.",
+    place=150,
+    draw=report,
+    takes=("store",),
+    photographs=True,
+)

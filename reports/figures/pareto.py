@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import (
     Record,
@@ -22,13 +21,11 @@ from reports.analysis.groups import (
     is_fixed_length,
     is_policy,
     repetition_seed,
-    setting,
-    system_label,
-    tokenizer_family,
     tokenizer_identity,
 )
+from reports.analysis.names import system_label, tokenizer_family
 from reports.analysis.published import read_published
-from reports.figures.published_figure import published_report
+from reports.figures.published import published_report
 from reports.paper.drawing import (
     COLLAPSED,
     UNTRAINED,
@@ -39,6 +36,7 @@ from reports.paper.drawing import (
     render,
     wrapped,
 )
+from reports.paper.marks import SINGLE, draw_intervals
 from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, show_interval
 
@@ -101,7 +99,7 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
     allocation, or `length never trained` of a fixed budget. Seeds of one tokenizer share a facet.
     """
     rows: list[tuple[Any, ...]] = []
-    metrics = [name for name in PANELS if any(name in r["metrics"] for r in records)]
+    metrics = [name for name in PANELS if any(name in r.metrics for r in records)]
     elastics = list(filter(is_elastic, records))
     for facet in dict.fromkeys(map(tokenizer_family, elastics)):
         own = [record for record in elastics if tokenizer_family(record) == facet]
@@ -122,16 +120,16 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
 
 
 def _curve_rows(facet: str, elastic: Record, metrics: list[str]) -> Iterable[tuple[Any, ...]]:
-    seed, nothing = setting(elastic, "training.seed"), (math.nan, math.nan, 1)
-    for row in elastic["curve"]:
-        mark = "" if row.get("trained", True) else UNTRAINED
-        point = (facet, "fixed budget", "fixed budget", seed, row["budget"])
+    seed = elastic.setting("training.seed")
+    for row in elastic.curve:
+        mark = "" if row.trained else UNTRAINED
+        point = (facet, "fixed budget", "fixed budget", seed, row.budget)
         for metric in metrics:
-            if row.get(metric) is not None:
-                yield (*point, metric, row[metric], mark, *nothing)
-    for name, curve in elastic["trade_offs"].items():
+            if (value := row.value(metric)) is not None:
+                yield (*point, metric, value, mark, *SINGLE)
+    for name, curve in elastic.trade_offs.items():
         point = (facet, CURVES[name], CURVES[name], seed)
-        yield from ((*point, t, "mse", d, "", *nothing) for t, d in curve)
+        yield from ((*point, t, "mse", d, "", *SINGLE) for t, d in curve)
 
 
 def _group_rows(
@@ -146,13 +144,13 @@ def _group_rows(
     for metric in metrics:
         found: dict[Any, list[tuple[float, float]]] = {}
         for record in members:
-            seed, tokens = setting(record, path), record["metrics"]["mean_tokens"]
-            value = record["metrics"].get(metric)
+            seed, tokens = record.setting(path), record.metrics.value("mean_tokens")
+            value = record.metrics.value(metric)
             if value is None:
                 continue
             mark = COLLAPSED if kind in ALLOCATIONS and has_collapsed(record) else ""
             found.setdefault(seed, []).append((tokens, value))
-            yield (facet, series, kind, seed, tokens, metric, value, mark, math.nan, math.nan, 1)
+            yield (facet, series, kind, seed, tokens, metric, value, mark, *SINGLE)
         if len(found) > 1:
             x, over = (student_interval(_means(found, place)) for place in (0, 1))
             yield (facet, series, MEAN, None, x.mean, metric, over.mean, "", over.low, over.high,
@@ -238,8 +236,16 @@ def _draw_axes(axes: Any, shown: pd.DataFrame, allocations: list[str]) -> None:
 def _draw_means(axes: Any, shown: pd.DataFrame, series: str, style: dict[str, Any]) -> None:
     means = shown[(shown["series"] == series) & (shown["kind"] == MEAN)]
     if len(means):
-        bars = [means["value"] - means["low"], means["high"] - means["value"]]
-        bar = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.9, "zorder": 5}
-        axes.errorbar(means["tokens"], means["value"], bars, **bar)
+        line = {"color": style["color"], "width": 0.9, "zorder": 5}
+        draw_intervals(axes, means["tokens"], means["value"], means, **line)
         mark = {**style, "ls": "", "ms": 6, "mfc": "none", "mew": 0.8, "label": f"_{series}"}
         axes.plot(means["tokens"], means["value"], **mark, zorder=3)
+
+
+REPORT = Figure(
+    title="Quality against mean tokens",
+    alt="Quality against mean tokens per image, with the agnostic line and the oracle.",
+    place=10,
+    draw=report,
+    takes=("published",),
+)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.metrics.declared import METRICS, without_stand_ins
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval
-from reports.analysis.comparisons import Measure, compare, comparison_rows, reference_arm
+from reports.analysis.comparisons import compare, comparison_rows, reference_arm
 from reports.analysis.groups import (
     Group,
     Record,
     done_records,
     group_by_seed,
     is_allocation,
-    repetition_seed,
-    setting,
 )
+from reports.analysis.measures import budgets_of, mean_over_budgets, training_seconds, values_at
 from reports.paper.drawing import (
     UNTRAINED,
     budget_axis,
@@ -32,6 +29,7 @@ from reports.paper.drawing import (
     render,
     wrapped,
 )
+from reports.paper.marks import SINGLE, ends
 from reports.paper.style import QUIET, look_of
 from reports.paper.text import caption, page, show_half, unfinished
 
@@ -64,7 +62,7 @@ def _alt(data: pd.DataFrame) -> str:
     first = data["metric"].iloc[0]
     means = data[(data["metric"] == first) & (data["kind"] == "mean")]
     most = means[means["budget"] == means["budget"].max()]
-    ordered = most.sort_values("value", ascending=not METRICS[first].higher_is_better)
+    ordered = most.sortvalues_at("value", ascending=not METRICS[first].higher_is_better)
     best = ordered.iloc[0]
     return (
         f"Quality of {means['group'].nunique()} tokenizers by tokens kept. With all "
@@ -79,55 +77,30 @@ def curve_data(groups: list[Group]) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for group in groups:
         for metric in _panels(groups):
-            for budget, trained in _budgets(group).items():
+            for budget, trained in budgets_of(group).items():
                 point = (group.label, metric, budget, trained)
-                seeds = _values(group, metric, budget)
+                seeds = values_at(group, metric, budget)
                 over = student_interval(list(seeds.values()))
-                rows.append((*point, "mean", None, over.mean, over.low, over.high, over.n))
+                rows.append((*point, "mean", None, *ends(over)))
                 if over.n > 1:
-                    rows += [
-                        (*point, "seed", seed, value, math.nan, math.nan, 1)
-                        for seed, value in seeds.items()
-                    ]
+                    rows += [(*point, "seed", *each, *SINGLE) for each in seeds.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _panels(groups: list[Group]) -> list[str]:
-    """Metrics that all have; FD only where there is no rFID, which it stands in for."""
-    rows = [row for group in groups for record in group.records for row in record["curve"]]
-    known = [name for name in PANELS if all(name in row for row in rows)]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
-
-
-def _budgets(group: Group) -> dict[int, bool]:
-    """The group's budgets, increasing, and whether the tokenizer was trained for them."""
-    trained: dict[int, bool] = {}
-    for record in group.records:
-        for row in record["curve"]:
-            budget = row["budget"]
-            trained[budget] = trained.get(budget, True) and row.get("trained", True)
-    return dict(sorted(trained.items()))
-
-
-def _values(group: Group, metric: str, budget: int) -> dict[Any, float]:
-    """A metric at one budget by training seed; cells that lack it are left out."""
-    path = repetition_seed(group.records)
-    values: dict[Any, list[float]] = {}
-    for record in group.records:
-        for row in record["curve"]:
-            if row["budget"] == budget and row.get(metric) is not None:
-                values.setdefault(setting(record, path), []).append(row[metric])
-    return {seed: fmean(each) for seed, each in values.items()}
+    """Metrics that all have, without stand-ins for another one."""
+    rows = [row for group in groups for record in group.records for row in record.curve]
+    return without_stand_ins(m for m in PANELS if all(m in row.values for row in rows))
 
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a panel per metric, a line per group."""
-    groups, metrics = list(data["group"].unique()), list(data["metric"].unique())
+    groups, metrics = list(data.group.unique()), list(data["metric"].unique())
     untrained, several = not data["trained"].all(), (data["n"] > 1).any()
     figure, panels = panel_grid(len(metrics), row_inches=2.2)
     for axes, metric in zip(panels, metrics, strict=True):
         for group in groups:
-            shown = data[(data["metric"] == metric) & (data["group"] == group)]
+            shown = data[(data["metric"] == metric) & (data.group == group)]
             _draw_group(axes, shown, look_of(group), group)
         if untrained:
             axes.plot([], [], "o", mfc="white", mec=QUIET, label=UNTRAINED)
@@ -141,7 +114,7 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_group(axes: Any, shown: pd.DataFrame, style: dict[str, Any], label: str) -> None:
     color = style["color"]
-    means = shown[shown["kind"] == "mean"].sort_values("budget")
+    means = shown[shown["kind"] == "mean"].sortvalues_at("budget")
     line = {**style, "ls": "-" if len(means) > 1 else "", "ms": 3.5}
     axes.plot(means["budget"], means["value"], **line, label=label, zorder=3)
     hollow = means[~means["trained"]]
@@ -162,10 +135,10 @@ def _draw_group(axes: Any, shown: pd.DataFrame, style: dict[str, Any], label: st
 def tables(groups: list[Group], arm: str | None) -> list[str]:
     """Blocks of text: PSNR by budget, cost, and the differences to the reference arm."""
     about = "Tokenizers: PSNR in dB by tokens kept, mean ± half of its 95 % Student t interval"
-    budgets = sorted({budget for group in groups for budget in _budgets(group)})
+    budgets = sorted({budget for group in groups for budget in budgets_of(group)})
     rows = [_quality_row(group, budgets) for group in groups]
     blocks = [f"{about} over training seeds\n{as_text(rows)}"]
-    if not all(trained for group in groups for trained in _budgets(group).values()):
+    if not all(trained for group in groups for trained in budgets_of(group).values()):
         blocks.append(f"* {UNTRAINED}")
     blocks.append(f"Codebook and cost\n{as_text([_cost_row(group) for group in groups])}")
     if arm is not None:
@@ -179,28 +152,13 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
     return blocks
 
 
-def mean_over_budgets(metric: str) -> Measure:
-    """A measure to compare by: a metric averaged over the budgets that both groups have."""
-
-    def measure(group: Group, reference: Group) -> Any:
-        common = _budgets(group).keys() & _budgets(reference).keys()
-
-        def value(record: Record) -> float | None:
-            values = [row.get(metric) for row in record["curve"] if row["budget"] in common]
-            return fmean(values) if values and None not in values else None
-
-        return value
-
-    return measure
-
-
 def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
     row: dict[str, Any] = {"system": group.label, "seeds": group.repetitions}
-    trained, means = _budgets(group), []
+    trained, means = budgets_of(group), []
     for budget in budgets:
         row[str(budget)] = None
         if budget in trained:
-            seeds = list(_values(group, "psnr", budget).values())
+            seeds = list(values_at(group, "psnr", budget).values())
             if not seeds:
                 continue
             over = student_interval(seeds)
@@ -215,17 +173,20 @@ def _cost_row(group: Group) -> dict[str, Any]:
         over = group.interval_of(value)
         return None if over is None else over.mean
 
-    usage = mean(lambda record: record["metrics"].get("codebook_usage"))
-    parameters = mean(lambda record: record.get("tokenizer_parameters"))
+    usage = mean(lambda record: record.metrics.value("codebook_usage"))
+    parameters = mean(lambda record: record.tokenizer_parameters)
     return {
         "system": group.label,
         "codebook usage": None if usage is None else round(usage, 3),
-        "bits per token": mean(lambda record: record["metrics"].get("bits_per_token")),
+        "bits per token": mean(lambda record: record.metrics.value("bits_per_token")),
         "parameters": None if parameters is None else round(parameters),
         "training (s)": round(mean(training_seconds)),
     }
 
 
-def training_seconds(record: Record) -> float:
-    """Seconds that training the tokenizer took, fine-tuning included."""
-    return sum(stage["seconds"] for stage in record["stages"] if stage["stage"] == "tokenizer")
+REPORT = Figure(
+    title="Quality by tokens kept",
+    alt="Quality of each tokenizer against the number of leading tokens kept.",
+    place=50,
+    draw=report,
+)

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
-from bench.records.tables import as_text
-from bench.statistics.power import minimum_detectable_effect, seeds_needed
+from bench.compare.paired import Difference
+from bench.metrics.declared import METRICS
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.contests import Contest, contests
-from reports.analysis.decomposition import decomposition
-from reports.analysis.groups import Record, done_records
+from reports.analysis.groups import Record, done_records, protocol_line
+from reports.analysis.settling import (
+    contest_blocks,
+    controls_data,
+    differences,
+    verdict,
+)
 from reports.analysis.systems import (
-    DISTANCES,
-    PRIMARY,
-    Difference,
     System,
-    corrected,
     difference,
     shown_distances,
 )
-from reports.figures.settle_figure import draw, settle_data
-from reports.paper.drawing import render, write_csv
-from reports.paper.shares import show_p, show_share, show_significant
-from reports.paper.text import page, show_interval, show_percent, unfinished
+from reports.paper.drawing import legend_below, new_figure, render, wrapped, write_csv
+from reports.paper.marks import SINGLE, draw_mean, ends, row_axis, sample
+from reports.paper.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
+from reports.paper.text import page, unfinished
 
-WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
-POWER = 0.8
+COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"]
+ROW_INCHES = 0.24
+AS_RUN, EQUAL = "as run", "tokens made equal"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -43,11 +44,9 @@ def report(records: list[Record], folder: Path) -> Report:
     if not found:
         none = "Settling: no policy and no tokenizer of its mean length have results of one seed"
         return Report(text=page(none, failed))
-    protocol = done[0]["protocol"]
     heading = [
-        records[0]["question"],
-        f"{protocol['images_count']} validation images of {protocol['resolution']} px, protocol "
-        f"{done[0]['protocol_hash']}; all intervals: 95 % Student t over training seeds",
+        records[0].question,
+        f"{protocol_line(done)}; all intervals: 95 % Student t over training seeds",
     ]
     blocks = [block for contest in found for block in contest_blocks(contest)]
     text = page(heading, *blocks, failed)
@@ -64,188 +63,95 @@ def _alt(found: list[Contest]) -> str:
     return " ".join(f"{label}: {line}" for label, line in lines)
 
 
-def contest_blocks(contest: Contest) -> list[str | list[str]]:
-    """One comparison as blocks of text: by seed, differences, verdict, controls."""
-    as_run, equal = differences(contest)
-    return [
-        [f"{contest.label}: {_seeds(contest)}", *_warnings(contest)],
-        [
-            "Adaptive minus fixed length by training seed, in % of the fixed-length mean",
-            as_text(seed_rows(contest, as_run)),
-        ],
-        [
-            "Adaptive minus fixed length, paired by training seed; lower is better in all; p "
-            "corrected by Holm over the metrics",
-            as_text([*map(difference_row, as_run), *(equal_row(one) for one in equal)]),
-            "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
-            "the best mixture of its own tokenizer's fixed budgets changes between the two (exact "
-            "for means over images; for a Frechet distance an approximation)",
-        ],
-        [*verdict(contest, as_run, equal), *decomposition(contest)],
-        [
-            "All controls at the adaptive side's mean tokens, on the same elastic tokenizers; "
-            "heuristics and other allocations at the tokens they came to. Means over training "
-            "seeds",
-            as_text(control_rows(contest)),
-        ],
-    ]
+def settle_data(found: list[Contest]) -> pd.DataFrame:
+    """A row per drawn point, in % of the fixed-length tokenizer's mean; see `COLUMNS`.
 
-
-def differences(contest: Contest) -> tuple[list[Difference], list[Difference]]:
-    """Adaptive minus fixed length in every metric: as run, and at exactly equal tokens."""
-    metrics = shown_distances([contest.adaptive, contest.fixed])
-    as_run = [difference(contest.adaptive, contest.fixed, metric) for metric in metrics]
-    equal = [difference(contest.equal_tokens(m), contest.fixed, m) for m in metrics]
-    return corrected(as_run), corrected(equal)
-
-
-def verdict_words(one: Difference) -> str:
-    """`adaptive better`, `fixed better` or `not distinguishable at this n`, or why neither."""
-    if one.paired is None:
-        return "no value of both"
-    if one.paired.n == 1:
-        return "one seed: no verdict"
-    return WORDS[one.direction]
-
-
-def verdict(contest: Contest, as_run: list[Difference], equal: list[Difference]) -> list[str]:
-    """The verdict on distortion, which was declared primary, and what the seeds could have seen."""
-    primary = next((one for one in as_run if one.metric == PRIMARY), None)
-    if primary is None or primary.paired is None:
-        return ["No verdict: no training seed has the distortion of both sides."]
-    if primary.paired.n == 1:
-        return [
-            f"One training seed ({show_share(primary.share())} distortion): no interval and no "
-            "verdict."
-        ]
-    share = primary.share()
-    lines = [
-        f"Verdict (distortion, declared primary): {verdict_words(primary)}. Adaptive has "
-        f"{show_share(share)} distortion against a tokenizer trained for the same mean length, "
-        f"n = {share.n} training seeds, p = {show_p(primary.p)} after Holm over "
-        f"{sum(one.paired is not None for one in as_run)} metrics.",
-        _sensitivity(equal),
-        *_power(primary),
-    ]
-    return [line for line in lines if line]
-
-
-def _sensitivity(equal: list[Difference]) -> str:
-    primary = next(one for one in equal if one.metric == PRIMARY)
-    if primary.paired is None:
-        return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
-    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share())}."
-
-
-def _power(primary: Difference) -> list[str]:
-    values = list(primary.shares().values())
-    mean, n = sum(values) / len(values), len(values)
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
-    least = minimum_detectable_effect(deviation, n)
-    needed = seeds_needed(mean, deviation)
-    seeds = "more seeds than can be trained" if needed is None else f"{needed} training seeds"
-    return [
-        f"Minimum detectable effect: with this spread over seeds (deviation "
-        f"{show_percent(deviation, digits=2)}), {n} seeds find a true difference of "
-        f"{show_percent(least)} with probability {POWER:g} (one test, two-sided 5 %).",
-        f"To decide a true difference as large as the one seen takes {seeds}.",
-    ]
-
-
-def _seeds(contest: Contest) -> str:
-    count, planned = len(contest.paired), len(contest.planned)
-    seeds = "training seed" if planned == 1 else "training seeds"
-    return f"{count} of {planned} {seeds} with both sides"
-
-
-def _warnings(contest: Contest) -> list[str]:
-    lines = []
-    missing = [seed for seed in contest.planned if seed not in contest.paired]
-    if missing:
-        lines.append(f"left out, since one side has no result: seed {', '.join(map(str, missing))}")
-    if contest.collapsed:
-        seeds = ", ".join(map(str, contest.collapsed))
-        lines.append(
-            f"collapsed to one budget for all images, skill 0: seed {seeds}; such a policy is a "
-            "fixed length of the elastic tokenizer"
-        )
-    return lines
-
-
-def seed_rows(contest: Contest, as_run: list[Difference]) -> list[dict[str, Any]]:
-    """A row per training seed: tokens of both sides, and the difference in each metric."""
-    tokens = contest.adaptive.values("mean_tokens")
-    return [
-        {
-            "seed": seed,
-            "adaptive tokens": round(tokens[seed], 2),
-            "fixed tokens": contest.lengths[seed],
-            **{
-                DISTANCES[one.metric]: show_percent(one.shares().get(seed), digits=2, sign=True)
-                for one in as_run
-            },
-        }
-        for seed in contest.paired
-    ]
-
-
-def difference_row(one: Difference, *, tokens: str = "as run") -> dict[str, Any]:
-    """A metric's means, difference, `p` and verdict."""
-    common = one.seeds
-
-    def mean(values: dict[Any, float]) -> float | None:
-        return sum(values[seed] for seed in common) / len(common) if common else None
-
-    return {
-        "metric": DISTANCES[one.metric],
-        "tokens": tokens,
-        "seeds": len(common),
-        "adaptive": mean(one.ours),
-        "fixed length": mean(one.theirs),
-        "difference": show_significant(one.paired, digits=3),
-        "in %": show_share(one.share()),
-        "p (Holm)": show_p(one.p),
-        "verdict": verdict_words(one),
-    }
-
-
-def equal_row(one: Difference) -> dict[str, Any]:
-    """The same at exactly equal tokens."""
-    return difference_row(one, tokens="made equal")
-
-
-def compared(contest: Contest) -> list[System]:
-    """Every system of the table: both sides, the controls, further allocations."""
-    return [contest.fixed, contest.adaptive, *contest.controls(), *contest.rivals()]
-
-
-def control_rows(contest: Contest) -> list[dict[str, Any]]:
-    """A row per system, with its distortion against the fixed-length tokenizer's."""
-    systems = compared(contest)
-    metrics = shown_distances(systems)
-    rows = []
-    for system in systems:
-        against = difference(system, contest.fixed, PRIMARY).share()
-        rows.append(
-            {
-                "system": system.label,
-                "seeds": len(system.metrics),
-                "tokens": show_interval(system.interval("mean_tokens")),
-                **{DISTANCES[m]: show_significant(system.interval(m)) for m in metrics},
-                "skill": show_interval(system.interval("allocation_skill")),
-                "MSE against fixed length": "-" if system is contest.fixed else show_share(against),
-            }
-        )
-    return rows
-
-
-def controls_data(found: list[Contest]) -> pd.DataFrame:
-    """What `control_rows` shows, a row per system, metric and seed."""
-    rows = []
+    `kind` is `seed` or `mean`, which has an interval; `side` is `adaptive` or `control`.
+    """
+    rows: list[tuple[Any, ...]] = []
     for contest in found:
-        systems = compared(contest)
-        for system in systems:
-            for metric in ("mean_tokens", *shown_distances(systems), "allocation_skill"):
-                for seed, value in system.values(metric).items():
-                    rows.append((contest.label, system.label, metric, seed, value))
-    return pd.DataFrame(rows, columns=["contest", "system", "metric", "seed", "value"])
+        for metric in shown_distances([contest.adaptive, contest.fixed]):
+            for side, system in _drawn(contest, metric):
+                one = difference(system, contest.fixed, metric)
+                point = (contest.label, metric, system.label, side)
+                rows += [(*point, *row) for row in _points(one)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
+    """Rows of a panel, from the top."""
+    name = contest.adaptive.label
+    controls = [contest.control("agnostic"), contest.control("oracle")]
+    return [
+        ("adaptive", System(f"{name}, {AS_RUN}", contest.adaptive.metrics)),
+        ("adaptive", System(f"{name}, {EQUAL}", contest.equal_tokens(metric).metrics)),
+        *(("control", system) for system in (*contest.rivals(), *controls)),
+    ]
+
+
+def _points(one: Difference) -> list[tuple[Any, ...]]:
+    over = one.share
+    if over is None:
+        return []
+    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares.items()]
+    return [*seeds, ("mean", None, *ends(over, times=100))]
+
+
+def draw(data: pd.DataFrame) -> Any:
+    """The figure: rows of panels per contest, a panel per metric, a line per system."""
+    labels, metrics = list(data["contest"].unique()), list(data["metric"].unique())
+    narrow = width_inches() < PAGE_INCHES
+    across = min(len(metrics), 2) if narrow else len(metrics)
+    chunks = [metrics[first : first + across] for first in range(0, len(metrics), across)]
+    rows = [(label, chunk) for label in labels for chunk in chunks]
+    lines = data.groupby("contest")["system"].nunique()
+    heights = [ROW_INCHES * lines[label] + 0.75 for label, _ in rows]
+    figure = new_figure(sum(heights) + 0.1)
+    grid = figure.subplots(len(rows), across, squeeze=False, sharey="row", height_ratios=heights)
+    for (label, chunk), row in zip(rows, grid, strict=True):
+        here = data[data["contest"] == label]
+        systems = list(here["system"].unique())
+        names = [wrapped(system, 1.15) for system in systems] if narrow else systems
+        for metric, axes in zip(chunk, row, strict=False):
+            _draw_panel(axes, here[here["metric"] == metric], systems)
+            row_axis(axes, names)
+            if label == labels[0] or len(chunks) > 1:
+                axes.set_title(METRICS[metric].title)
+            if label == labels[-1] or len(chunks) > 1:
+                axes.set_xlabel("difference (%)")
+        if len(labels) > 1 and chunk is chunks[0]:
+            row[0].set_title(label, loc="left", pad=16)
+        for axes in row[len(chunk) :]:
+            axes.remove()
+    _legend(figure, data)
+    return figure
+
+
+def _draw_panel(axes: Any, shown: pd.DataFrame, systems: list[str]) -> None:
+    axes.axvline(0, color=INK, lw=0.8, zorder=1)
+    for row in shown.itertuples():
+        y = systems.index(row.system)
+        color = PALETTE[0] if row.side == "adaptive" else QUIET
+        if row.kind == "seed":
+            axes.plot(row.percent, y + 0.25, ".", color=color, ms=4, mew=0, alpha=0.7, zorder=2)
+        else:
+            style = {"color": color, "fmt": "o", "mfc": "white", "ms": 4.5, "capsize": 2, "lw": 1}
+            draw_mean(axes, row.percent, y, row, across=True, **style, zorder=3)
+    axes.margins(x=0.08)
+
+
+def _legend(figure: Any, data: pd.DataFrame) -> None:
+    seed = sample("one training seed", color=INK, marker=".", ms=4, ls="")
+    label = "mean; bar: 95 % Student t over training seeds" if (data["n"] > 1).any() else "mean"
+    mean = sample(label, color=INK, marker="o", mfc="white", ms=4.5, lw=1)
+    title = "difference to a tokenizer trained for that length, lower is better"
+    legend_below(figure, handles=[seed, mean], title=title)
+
+
+REPORT = Figure(
+    title="Adaptive lengths against tokenizers trained for one length",
+    alt="Differences of the adaptive side and its controls to a tokenizer trained for its mean "
+    "length, per metric, with intervals over training seeds.",
+    place=20,
+    draw=report,
+)

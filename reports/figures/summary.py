@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import student_interval
 from reports.analysis.groups import (
@@ -18,9 +18,10 @@ from reports.analysis.groups import (
     is_elastic,
     is_fixed_length,
     is_policy,
+    protocol_line,
     repetition_seed,
-    tokenizer_label,
 )
+from reports.analysis.names import FIXED_BUDGET, tokenizer_label
 from reports.paper.drawing import UNTRAINED
 from reports.paper.text import show_interval, unfinished
 
@@ -35,7 +36,7 @@ def report(records: list[Record], folder: Path) -> Report:
         UserError: the records' protocols differ.
     """
     done = done_records(records)
-    lines = [records[0]["question"], ""]
+    lines = [records[0].question, ""]
     if done:
         rows = summary_rows(done)
         marked = any(row["system"].endswith("*") for row in rows)
@@ -50,14 +51,12 @@ def report(records: list[Record], folder: Path) -> Report:
 
 
 def _protocol_line(records: list[Record]) -> str:
-    record, protocol = records[0], records[0]["protocol"]
     policies = [record for record in records if is_policy(record)]
     groups = group_by_seed(policies or [record for record in records if is_allocation(record)])
     trainings = any(repetition_seed(group.records) == "training.seed" for group in groups)
     seeds = "training seeds, policies averaged within each" if trainings else "policy seeds"
     return (
-        f"{protocol['images_count']} validation images of {protocol['resolution']} px, "
-        f"protocol {record['protocol_hash']}; skill: 0 ignores the image, 1 is the oracle; "
+        f"{protocol_line(records)}; skill: 0 ignores the image, 1 is the oracle; "
         f"intervals: 95 % Student t over {seeds}"
     )
 
@@ -66,12 +65,13 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
     """A row per fixed budget, per tokenizer of one length, and per allocation over its seeds."""
     rows = []
     for record in filter(is_elastic, records):
-        for point in record["curve"]:
-            label = f"{tokenizer_label(record)}: fixed budget"
-            mark = "" if point.get("trained", True) else " *"
-            rows.append(_row(label + mark, point, seeds=None))
+        for point in record.curve:
+            mark = "" if point.trained else " *"
+            label = f"{tokenizer_label(record)}: {FIXED_BUDGET}{mark}"
+            rows.append(_row(label, point.values, seeds=None))
     for record in filter(is_fixed_length, records):
-        rows.append(_row(f"{record['arm']}: trained for one length", record["metrics"], seeds=None))
+        label = f"{record.arm}: trained for one length"
+        rows.append(_row(label, record.metrics.root, seeds=None))
     for group in group_by_seed([record for record in records if is_allocation(record)]):
         metrics = {
             name: interval.mean
@@ -96,8 +96,8 @@ def _row(label: str, metrics: dict[str, Any], *, seeds: int | None) -> dict[str,
 
 
 def _control(group: Group, name: str) -> str:
-    controls = [record["controls"].get(name, {}) for record in group.records]
-    skills = [control.get("allocation_skill") for control in controls]
+    controls = [record.controls[name] for record in group.records if name in record.controls]
+    skills = [control.value("allocation_skill") for control in controls]
     known = [skill for skill in skills if skill is not None]
     return format_value(round(sum(known) / len(known), 2)) if known else "-"
 
@@ -137,7 +137,7 @@ def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
 
     Nothing where their lengths differ from one training to another.
     """
-    lengths = {record["settings"]["tokenizer"]["budgets"][0] for record in fixed.records}
+    lengths = {record.config.tokenizer.max_tokens for record in fixed.records}
     theirs = fixed.by_seed(_distortion, path=TRAINING_SEED)
     lines = []
     for group in groups:
@@ -154,7 +154,7 @@ def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
 
 
 def _distortion(record: Record) -> float | None:
-    return record["metrics"].get("mse")
+    return record.metrics.value("mse")
 
 
 def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, str]:
@@ -166,3 +166,11 @@ def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, st
         return over.mean, interval
     change = 100 * (fmean(ours.values()) / fmean(theirs.values()) - 1)
     return change, "one training each: no interval over trainings"
+
+
+REPORT = Figure(
+    title="All systems in words",
+    alt="The table and the words that a run ends with.",
+    place=170,
+    draw=report,
+)

@@ -7,22 +7,20 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
-from reports.analysis.allocations import natural
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import (
     Group,
     Record,
-    allocation_label,
     done_records,
     group_by_seed,
     is_allocation,
     is_policy,
     repetition_seed,
-    setting,
-    weighting_name,
 )
-from reports.figures.skill_figure import COURSES, looks, series_name, shape_of
+from reports.analysis.names import allocation_label, natural, weighting_name
+from reports.figures.allocation_skill import COURSES, looks, series_name, shape_of
 from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
+from reports.paper.marks import sample
 from reports.paper.style import INK, QUIET, color_of
 from reports.paper.text import page, unfinished
 
@@ -47,7 +45,7 @@ def report(records: list[Record], folder: Path) -> Report:
         why = "Training curves: not drawn, no training with a history has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "training_curves", data, draw)
-    return Report(files, page(notes) if notes else "", "Course of training", _alt(data))
+    return Report(files, page(notes), "Course of training", _alt(data))
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -102,10 +100,10 @@ def _course(group: Group, training: str, panel: str) -> list[tuple[Any, ...]]:
     path = repetition_seed(group.records)
     courses: dict[Any, dict[int, list[float]]] = {}
     for record in group.records:
-        for row in record.get("histories", {}).get(training, []):
-            if row.get(panel) is not None:
-                course = courses.setdefault(setting(record, path), {})
-                course.setdefault(row["step"], []).append(row[panel])
+        for row in record.histories.get(training, ()):
+            if panel in row and (value := row.value(panel)) is not None:
+                course = courses.setdefault(record.setting(path), {})
+                course.setdefault(row.step, []).append(value)
     means = {
         seed: {step: sum(each) / len(each) for step, each in course.items()}
         for seed, course in courses.items()
@@ -156,15 +154,21 @@ def _draw_course(axes: Any, shown: pd.DataFrame, color: str, dashes: Any) -> Non
 def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=color, lw=2, label=name) for name, color in colours.items()]
+    handles = [sample(name, color=color, lw=2) for name, color in colours.items()]
     if set(numbers) != {""} and set(colours) != set(numbers):
         handles += [
-            Line2D([], [], color=QUIET, ls=shape_of(number)["ls"], lw=1, label=name)
+            sample(name, color=QUIET, ls=shape_of(number)["ls"], lw=1)
             for name, number in numbers.items()
         ]
     several = (data["n"] > 1).any()
     if several:
-        handles.append(Line2D([], [], color=INK, lw=0.4, alpha=0.6, label="one seed"))
+        handles.append(sample("one seed", color=INK, lw=0.4, alpha=0.6))
     legend_below(figure, handles=handles, title="thick: means over seeds" if several else None)
+
+
+REPORT = Figure(
+    title="Training",
+    alt="Entropy, weights and mean budget of policies over training, or losses of tokenizers.",
+    place=100,
+    draw=report,
+)

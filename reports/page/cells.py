@@ -9,9 +9,10 @@ from typing import Any
 from bench.artifacts.gallery import gallery_of
 from bench.errors import UserError
 from bench.metrics.declared import LISTED, METRICS
+from bench.records.record import StageCost
 from bench.records.tables import format_value
 from bench.suite.labels import describe
-from reports.analysis.groups import Record, setting
+from reports.analysis.groups import Record
 from reports.analysis.suites import Part
 from reports.page.pictures import MOST_BYTES, sheets
 from reports.tables.cells import seeds
@@ -27,52 +28,52 @@ def cell_id(part: Part, key: str) -> str:
 
 def page_cells(parts: Sequence[Part], store: Path) -> dict[str, dict[str, Any]]:
     """Everything that a page shows of its cells, JSON-able, by `cell_id`."""
-    found = {cell_id(part, r["cell_key"]): _about(part, r) for part in parts for r in part.records}
+    found = {cell_id(part, r.cell_key): _about(part, r) for part in parts for r in part.records}
     left = MOST_BYTES
     for part, record in _first_seeds_first(parts):
-        if not record.get("gallery"):
+        if record.gallery is None:
             continue
-        about = found[cell_id(part, record["cell_key"])]
+        about = found[cell_id(part, record.cell_key)]
         if left <= 0:
-            about["pictures_note"] = f"{LEFT_OUT}: {record['gallery']} in the store"
+            about["pictures_note"] = f"{LEFT_OUT}: {record.gallery} in the store"
             continue
         try:
             about["pictures"] = _pictures(record, store)
         except UserError:  # Records travel without their store; all else is in them.
-            about["pictures_note"] = f"the images are not in this store: {record['gallery']}"
+            about["pictures_note"] = f"the images are not in this store: {record.gallery}"
         left -= sum(len(picture["uri"]) for picture in about["pictures"])
     return found
 
 
 def _about(part: Part, record: Record) -> dict[str, Any]:
-    made = record.get("provenance") or {}
+    made = record.provenance
     return {
-        "label": record["label"],
-        "key": record["cell_key"],
+        "label": record.label,
+        "key": record.cell_key,
         "suite": part.suite,
-        "status": record["status"],
-        "error": record["error"] or ("" if record["status"] == "done" else "not run"),
-        "record": f"records/{part.suite}/{record['cell_key']}.json",
+        "status": record.status,
+        "error": record.error or ("" if record.done else "not run"),
+        "record": f"records/{part.suite}/{record.cell_key}.json",
         "seeds": _pairs(seeds(record)),
         "settings": _pairs(_settings(record)),
-        "commit": made.get("git_commit") or "not known",
-        "dirty": made.get("git_dirty"),
-        "protocol": record.get("protocol_hash", "none"),
-        "python": made.get("python", "not known"),
-        "platform": made.get("platform", "not known"),
-        "packages": _pairs(made.get("packages", {})),
-        "stages": [_stage(record, stage) for stage in record["stages"]],
+        "commit": made.git_commit or "not known",
+        "dirty": made.git_dirty,
+        "protocol": record.protocol_hash or "none",
+        "python": made.python,
+        "platform": made.platform,
+        "packages": _pairs(made.packages),
+        "stages": [_stage(record, stage) for stage in record.stages],
         "metrics": _metrics(record),
         "pictures": [],
-        "pictures_note": "" if record.get("gallery") else "no images are stored with this cell",
+        "pictures_note": "" if record.gallery else "no images are stored with this cell",
     }
 
 
 def _settings(record: Record) -> dict[str, Any]:
     """What the cell sweeps, without seeds; and its budgets or candidates."""
-    swept = {k: v for k, v in record["swept"].items() if not k.endswith("seed")}
+    swept = {k: v for k, v in record.swept.items() if not k.endswith("seed")}
     budgets = {
-        path: setting(record, path)
+        path: record.setting(path)
         for path in ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
     }
     known = {path: value for path, value in budgets.items() if value is not None}
@@ -86,17 +87,16 @@ def _given(value: Any) -> Any:
     return value
 
 
-def _stage(record: Record, entry: dict[str, Any]) -> list[str]:
+def _stage(record: Record, entry: StageCost) -> list[str]:
     """Name, key and cost."""
-    peak = entry.get("peak_memory_bytes")
+    peak = entry.peak_memory_bytes
     memory = f", {peak / 2**20:.0f} MiB" if peak else ""
-    return [stage_name(record, entry), entry["key"], f"{entry['seconds']:.1f} s{memory}"]
+    return [stage_name(record, entry), entry.key, f"{entry.seconds:.1f} s{memory}"]
 
 
 def _metrics(record: Record) -> list[list[str]]:
-    metrics = record.get("metrics", {})
-    names = [name for name in LISTED if METRICS[name].judged and name in metrics]
-    return [[METRICS[name].title, _with_unit(name, metrics[name])] for name in names]
+    names = [name for name in LISTED if METRICS[name].judged and name in record.metrics]
+    return [[METRICS[name].title, _with_unit(name, record.metrics.value(name))] for name in names]
 
 
 def _with_unit(name: str, value: Any) -> str:
@@ -114,8 +114,8 @@ def _first_seeds_first(parts: Sequence[Part]) -> Iterable[tuple[Part, Record]]:
     for part in parts:
         seen: set[str] = set()
         for record in part.records:
-            (others if record["group"] in seen else firsts).append((part, record))
-            seen.add(record["group"])
+            (others if record.group in seen else firsts).append((part, record))
+            seen.add(record.group)
     return [*firsts, *others]
 
 

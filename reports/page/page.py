@@ -12,9 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bench.records.record import Provenance
 from reports.analysis.suites import Part
-from reports.page.catalogue import Drawn
 from reports.page.cells import cell_id, page_cells
+from reports.page.drawing import Drawn
 from reports.page.output import SIGN
 from reports.page.pictures import figure_uri, photograph_uri
 from reports.page.plot import HEIGHT, LEFT, SHAPES, WIDTH, Plot, make_plot
@@ -24,7 +25,6 @@ from reports.paper.style import PALETTE
 from reports.tables.table import NUMBER, Table, Value
 
 HERE = Path(__file__).parent
-PHOTOGRAPHS = ("gallery", "extremes")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "part": part,
         "verdict": verdict_lines(part.records),
         "facts": _facts(part),
-        "cells": " ".join(cell_id(part, r["cell_key"]) for r in part.records),
+        "cells": " ".join(cell_id(part, r.cell_key) for r in part.records),
         "plot": plot if plot.panels else None,
         "plot_points": _plot_points(part, found, plot),
         "broken": [one.report.text for one in chapter.figures if one.failed],
@@ -127,19 +127,17 @@ def _facts(part: Part) -> list[tuple[str, str]]:
     """Names and values of the strip under a suite's name."""
     counts: dict[str, int] = {}
     for record in part.records:
-        counts[record["status"]] = counts.get(record["status"], 0) + 1
-    commits = dict.fromkeys(
-        _commit(record["provenance"]) for record in part.done if record.get("provenance")
-    )
+        counts[record.status] = counts.get(record.status, 0) + 1
+    commits = dict.fromkeys(_commit(record.provenance) for record in part.done)
     facts = [("cells", ", ".join(f"{count} {status}" for status, count in counts.items()))]
     if part.done:
         facts += [("protocol", part.protocol_hash or "none"), ("commit", ", ".join(commits))]
     return facts
 
 
-def _commit(made: dict[str, Any]) -> str:
-    commit = (made.get("git_commit") or "not known")[:12]
-    return f"{commit} (dirty)" if made.get("git_dirty") else commit
+def _commit(made: Provenance) -> str:
+    commit = (made.git_commit or "not known")[:12]
+    return f"{commit} (dirty)" if made.git_dirty else commit
 
 
 def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[str, Any]]:
@@ -158,8 +156,7 @@ def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[st
 
 
 def _figure(one: Drawn, part: Part) -> dict[str, Any]:
-    photographs = one.entry.name in PHOTOGRAPHS
-    embed = photograph_uri if photographs else figure_uri
+    embed = photograph_uri if one.figure.photographs else figure_uri
     files = sorted(path.name for path in one.report.files)
     return {
         "title": one.title,

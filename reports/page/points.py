@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
+from bench.metrics.declared import QUALITIES, without_stand_ins
 from bench.records.groups import repetition_name
-from reports.analysis.contenders import Contender, contenders, tokenizer_names
+from bench.records.record import CurveRow, Metrics
+from reports.analysis.contenders import Contender, contenders
 from reports.analysis.groups import (
     Record,
     has_collapsed,
     is_allocation,
     is_elastic,
     is_policy,
+    reconstructions,
+    with_results,
 )
-from reports.analysis.kinds import reconstructions
+from reports.analysis.names import tokenizer_names
+from reports.analysis.systems import PRIMARY
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 
-SHOWN = ("mse", "psnr", "perceptual", "ssim", "rfid", "fd_lite0")
+SHOWN = (PRIMARY, *(name for name in QUALITIES if name != PRIMARY))
 FIXED, LENGTH, POLICY, ALLOCATOR, COLLAPSED = (
     *("fixed budget", "trained for one length", "policy"),
     *("other allocator", "collapsed"),
@@ -54,7 +59,7 @@ class Line:
 
 def points(records: Sequence[Record]) -> list[Point]:
     """All points of the finished cells that reconstruct, fixed budgets first."""
-    done = [r for r in reconstructions(records) if r["status"] == "done"]
+    done = reconstructions(with_results(records))
     names = tokenizer_names(done)
     known = {
         (key, contender.budget): contender
@@ -63,48 +68,49 @@ def points(records: Sequence[Record]) -> list[Point]:
     }
     found = []
     for record in done:
-        tokenizer = names[record["cell_key"]]
+        tokenizer = names[record.cell_key]
         if is_elastic(record):
-            rows = [(row["budget"], row) for row in record["curve"]]
+            rows = [(row.budget, row) for row in record.curve]
         else:
-            rows = [(None, record["metrics"])]
-        for budget, metrics in rows:
-            contender = known.get((record["cell_key"], budget)) or known[record["cell_key"], None]
-            found.append(_point(record, tokenizer, budget, metrics, contender))
+            rows = [(None, record.metrics)]
+        for budget, row in rows:
+            contender = known.get((record.cell_key, budget)) or known[record.cell_key, None]
+            found.append(_point(record, tokenizer, budget, row, contender))
     found = [point for point in found if math.isfinite(point.tokens)]
     return sorted(found, key=lambda point: (point.kind != FIXED, point.tokens))
 
 
 def _point(
-    record: Record, tokenizer: str, budget: int | None, metrics: dict[str, Any], known: Contender
+    record: Record, tokenizer: str, budget: int | None, row: Metrics | CurveRow, known: Contender
 ) -> Point:
-    values = {name: float(metrics[name]) for name in SHOWN if _finite(metrics.get(name))}
+    measured = {name: row.value(name) for name in SHOWN}
+    values = {name: float(value) for name, value in measured.items() if _finite(value)}
     at = "" if budget is None else f", {budget} tokens kept"
     over = {name: _interval(known, name) for name in values}
-    tokens = metrics.get("mean_tokens")
+    tokens = row.value("mean_tokens")
     return Point(
-        cell=record["cell_key"],
+        cell=record.cell_key,
         name=f"{record['label']}{at}",
         tokenizer=tokenizer,
-        kind=_kind(record, metrics),
+        kind=_kind(record, row),
         tokens=float(tokens) if _finite(tokens) else math.nan,
         values=values,
         intervals=over,
     )
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _finite(value: float | None) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
 
 
-def _kind(record: Record, metrics: dict[str, Any]) -> str:
+def _kind(record: Record, row: Metrics | CurveRow) -> str:
     if is_allocation(record):
         if has_collapsed(record):
             return COLLAPSED
         return POLICY if is_policy(record) else ALLOCATOR
-    if not is_elastic(record):
+    if not isinstance(row, CurveRow):
         return LENGTH
-    return FIXED if metrics.get("trained", True) else UNTRAINED
+    return FIXED if row.trained else UNTRAINED
 
 
 def _interval(contender: Contender, metric: str) -> str:
@@ -121,20 +127,20 @@ def _interval(contender: Contender, metric: str) -> str:
 
 def lines(records: Sequence[Record], metrics: Sequence[str]) -> list[Line]:
     """Curves over fixed budgets; for distortion the agnostic mixtures and the oracle instead."""
-    done = [r for r in reconstructions(records) if r["status"] == "done"]
+    done = reconstructions(with_results(records))
     names = tokenizer_names(done)
     found = []
     for record in filter(is_elastic, done):
-        tokenizer = names[record["cell_key"]]
+        tokenizer = names[record.cell_key]
         for metric in metrics:
-            if metric == "mse" and record["trade_offs"]:
-                curves = record["trade_offs"].items()
+            if metric == PRIMARY and record.trade_offs:
+                curves = record.trade_offs.items()
                 found += [_line(tokenizer, CURVES.get(n, n), metric, each) for n, each in curves]
             else:
                 curve = [
-                    (row["budget"], row[metric])
-                    for row in record["curve"]
-                    if row.get("trained", True) and _finite(row.get(metric))
+                    (row.budget, value)
+                    for row in record.curve
+                    if row.trained and _finite(value := row.value(metric))
                 ]
                 found.append(_line(tokenizer, FIXED, metric, curve))
     return [line for line in found if len(line.points) > 1]
@@ -145,6 +151,5 @@ def _line(tokenizer: str, kind: str, metric: str, pairs: Sequence[Sequence[float
 
 
 def shown_metrics(found: Sequence[Point]) -> list[str]:
-    """Metrics that any point has, distortion first; FD only where there is no rFID."""
-    known = [name for name in SHOWN if any(name in point.values for point in found)]
-    return [name for name in known if name != "fd_lite0" or "rfid" not in known]
+    """Metrics that any point has, distortion first, without stand-ins for another one."""
+    return without_stand_ins(m for m in SHOWN if any(m in point.values for point in found))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.analysis.contests import contests
-from reports.analysis.groups import Record, done_records
-from reports.analysis.kinds import reconstructions
-from reports.figures.settle import differences, verdict
+from reports.analysis.groups import Record, done_records, reconstructions, with_results
+from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
 
@@ -17,7 +16,7 @@ def verdict_lines(records: Sequence[Record]) -> list[str]:
 
     Never empty: says that there is none, and why.
     """
-    done = [record for record in records if record["status"] == "done"]
+    done = with_results(records)
     if not done:
         return [f"No cell of this suite has a result: {_counts(records)}."]
     images = reconstructions(records)
@@ -58,7 +57,7 @@ def _ablated(records: list[Record]) -> list[str]:
     if not differences:
         return [*table.notes[:1]] if table.rows else []
     counts = {w: sum(v.verdict == w for *_, v in differences) for w in ("better", "worse", "")}
-    arm = records[0]["reference_arm"]
+    arm = records[0].reference_arm
     if all(value.interval.n == 1 for *_, value in differences):
         return [f"One training seed each, so no interval and no verdict against arm '{arm}'."]
     first = (
@@ -76,23 +75,21 @@ def _ablated(records: list[Record]) -> list[str]:
 
 def _timed(record: Record) -> str | None:
     """How much faster adaptive lengths are in refilled batches: the largest batch, bare tokens."""
-    if record.get("kind") != "throughput":
+    speed = record.generation_speed
+    if speed is None:
         return None
-    bare = [
-        row for row in record["throughput"]["rows"] if not row["guidance"] and not row["pixels"]
-    ]
-    refilled = [row for row in bare if row["arm"] == "adaptive" and row["mode"] == "refilled"]
+    bare = [row for row in speed.rows if not row.guidance and not row.pixels]
+    refilled = [row for row in bare if row.arm == "adaptive" and row.mode == "refilled"]
     if not refilled:
         return None
-    row, lengths = max(refilled, key=lambda row: row["batch"]), record["throughput"]["lengths"]
+    row = max(refilled, key=lambda row: row.batch)
     return (
-        f"{record['label']}: in refilled batches of {row['batch']}, lengths of mean "
-        f"{lengths['mean']:g} make {row['ratio']:.2f} times the images per second of the fixed "
-        f"length {lengths.get('fixed', '')}".rstrip()
-        + "."
+        f"{record.label}: in refilled batches of {row.batch}, lengths of mean "
+        f"{speed.lengths.mean:g} make {row.ratio:.2f} times the images per second of the fixed "
+        f"length {speed.lengths.fixed}."
     )
 
 
 def _counts(records: Sequence[Record]) -> str:
-    statuses = [record["status"] for record in records]
+    statuses = [record.status for record in records]
     return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
+from bench.records.record import Record
 from bench.statistics.intervals import Interval
 
 
@@ -36,16 +37,17 @@ def show_percent(share: float | None, *, digits: int = 1, sign: bool = False) ->
     return "-" if share is None else f"{100 * share:{'+' if sign else ''}.{digits}f} %"
 
 
-def unfinished(records: list[dict[str, Any]]) -> list[str]:
+def unfinished(records: Iterable[Record]) -> list[str]:
     """A line per cell without a result: `failed: label: error`."""
     return [
-        f"{record['status']}: {record['label']}: {record['error'] or 'not run'}"
+        f"{record.status}: {record.label}: {record.error or 'not run'}"
         for record in records
-        if record["status"] != "done"
+        if not record.done
     ]
 
 
 def page(*blocks: str | list[str]) -> str:
     """Blocks of lines with an empty line between them; empty blocks are left out."""
     texts = [block if isinstance(block, str) else "\n".join(block) for block in blocks]
-    return "\n\n".join(text for text in texts if text) + "\n"
+    text = "\n\n".join(filter(None, texts))
+    return f"{text}\n" if text else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from bench.metrics.declared import LISTED, METRICS
 from bench.records.groups import SEEDS
-from reports.analysis.groups import Record, setting
+from reports.analysis.groups import Record
+from reports.tables.declared import TableReport
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "cells", "Cells"
@@ -19,9 +19,7 @@ def table(records: list[Record]) -> Table:
     metrics = [
         name
         for name in LISTED
-        if name in METRICS
-        and METRICS[name].judged
-        and any(name in record.get("metrics", {}) for record in records)
+        if METRICS[name].judged and any(name in record.metrics for record in records)
     ]
     columns = (
         *(Column("cell", "cell", WORDS), Column("status", "status", WORDS)),
@@ -30,35 +28,35 @@ def table(records: list[Record]) -> Table:
         Column("record", "record", WORDS),
         *([Column("error", "error", WORDS)] if any(map(_error, records)) else []),
     )
-    rows = [_row(record, metrics) for record in sorted(records, key=lambda r: r["label"])]
+    rows = [_row(record, metrics) for record in sorted(records, key=lambda r: r.label)]
     notes = ("seeds: of data, training, fine-tuning, policy and evaluation, where there are any",)
     return Table(NAME, TITLE, columns, tuple(rows), notes)
 
 
 def seeds(record: Record) -> dict[str, Any]:
     """The cell's seeds by the part they belong to."""
-    found = {path.removesuffix(".seed"): setting(record, path) for path in SEEDS}
+    found = {path.removesuffix(".seed"): record.setting(path) for path in SEEDS}
     return {name: seed for name, seed in found.items() if seed is not None}
 
 
 def _row(record: Record, metrics: list[str]) -> Row:
     values = {
-        "cell": words(record["label"]),
-        "status": words(record["status"]),
+        "cell": words(record.label),
+        "status": words(record.status),
         "seeds": words(", ".join(f"{name} {seed}" for name, seed in seeds(record).items())),
-        "record": words(record["cell_key"]),
+        "record": words(record.cell_key),
         "error": words(_error(record)),
     }
-    if record["status"] == "done":
+    if record.done:
         for name in metrics:
-            value = record["metrics"].get(name)
-            known = isinstance(value, int | float) and math.isfinite(value)
+            value = record.metrics.value(name)
+            known = value is not None and math.isfinite(value)
             values[name] = number(value) if known else Value(NOT_MEASURED)
-    return Row(values, (record["cell_key"],), status=record["status"])
+    return Row(values, (record.cell_key,), status=record.status)
 
 
 def _error(record: Record) -> str:
-    if record["status"] == "done":
-        return ""
-    error = record["error"] or "not run"
-    return error if isinstance(error, str) else json.dumps(error)
+    return "" if record.done else record.error or "not run"
+
+
+REPORT = TableReport(title=TITLE, place=70, build=table)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.metrics.declared import METRICS
+from bench.metrics.declared import METRICS, QUALITIES
 from bench.statistics.intervals import StudentInterval
 from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
-from reports.analysis.entries import tied_with_best
-from reports.analysis.groups import Record
-from reports.analysis.kinds import protocol_line, reconstructions
-from reports.analysis.systems import System, shown_distances
+from reports.analysis.groups import Record, protocol_line, reconstructions
+from reports.analysis.systems import System, measured_by, tied_with_best
 from reports.paper.text import caption
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
 
 NAME, TITLE = "comparison", "Main comparison"
@@ -29,11 +28,11 @@ def table(records: list[Record]) -> Table:
     numbers = near_tokens(found, records)
     families = {number: [c for c in found if nearest(c, numbers) == number] for number in numbers}
     tied = {
-        (metric, id(one))
+        (metric, id(system))
         for family in families.values()
         for metric in metrics
         if metric not in NOT_RANKED
-        for one in tied_with_best([c for c in family if not c.is_oracle], metric)
+        for system in tied_with_best([c.system for c in family if not c.is_oracle], metric)
     }
     rows = [
         _row(one, metrics, tied, section=_about(number))
@@ -54,9 +53,8 @@ def _about(tokens: float) -> str:
 
 def _metrics(found: Sequence[Contender]) -> list[str]:
     systems = [one.system for one in found]
-    candidates = ["psnr", "ssim", *shown_distances(systems), SKILL, "bits"]
-    known = [name for name in candidates if any(system.values(name) for system in systems)]
-    return known if _prices_differ(systems) else [name for name in known if name != "bits"]
+    others = [SKILL, "bits"] if _prices_differ(systems) else [SKILL]
+    return measured_by(systems, [*QUALITIES, *others])
 
 
 def _prices_differ(systems: Sequence[System]) -> bool:
@@ -96,7 +94,7 @@ def _row(one: Contender, metrics: Sequence[str], tied: set, *, section: str) -> 
     if one.system.metrics:
         done = len(one.system.metrics)
         for name in ("mean_tokens", *metrics):
-            is_tied, over = (name, id(one)) in tied, one.system.interval(name)
+            is_tied, over = (name, id(one.system)) in tied, one.system.interval(name)
             if over is not None or not (name == SKILL and _without_choice(one)):
                 values[name] = measured(over, planned=done, tied=is_tied)
     else:
@@ -125,3 +123,6 @@ def _notes(records: list[Record]) -> tuple[str, ...]:
         "oracle, which sees the result, does not take part",
         "allocation skill: 0 ignores the image, 1 is the oracle of the same candidates",
     )
+
+
+REPORT = TableReport(title=TITLE, place=10, build=table)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
-from reports.analysis.groups import Record, setting
+from bench.config.cell import CellConfig
+from bench.records.record import Resources, StageCost
+from reports.analysis.groups import Record
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "compute", "Compute"
 FINETUNING = "finetuning"
-STEPS = {
-    "tokenizer": "training.steps",
-    FINETUNING: "finetuning.training.steps",
-    "policy": "policy.steps",
-    "generator": "generator.training.steps",
+STEPS: dict[str, Callable[[CellConfig], int]] = {
+    "tokenizer": lambda config: config.training.steps,
+    FINETUNING: lambda config: config.finetuning.training.steps,
+    "policy": lambda config: config.policy.steps,
+    "generator": lambda config: config.generation.training.steps,
 }
 
 
@@ -27,7 +29,7 @@ class _Artifact:
     name: str
     cells: list[str]
     steps: int | None
-    entry: dict[str, Any]
+    entry: StageCost
 
 
 def table(records: list[Record]) -> Table:
@@ -48,7 +50,7 @@ def table(records: list[Record]) -> Table:
         "wall time of finished stages, whichever suite computed them first; cells that share an "
         "artifact share its cost; memory: the largest of any process of the stage"
     ]
-    lost = [record for record in records if record["status"] != "done"]
+    lost = [record for record in records if not record.done]
     if lost:
         notes.append(f"not counted: what {len(lost)} cells without a result took")
     return Table(NAME, TITLE, columns, tuple(rows), tuple(notes))
@@ -57,32 +59,32 @@ def table(records: list[Record]) -> Table:
 def _artifacts(records: list[Record]) -> list[_Artifact]:
     found: dict[tuple[str, str], _Artifact] = {}
     for record in records:
-        for entry in record["stages"]:
+        for entry in record.stages:
             name = stage_name(record, entry)
-            steps = setting(record, STEPS[name]) if name in STEPS else None
+            steps = STEPS[name](record.config) if name in STEPS else None
             new = _Artifact(name, [], steps, entry)
-            found.setdefault((name, entry["key"]), new).cells.append(record["cell_key"])
+            found.setdefault((name, entry.key), new).cells.append(record.cell_key)
     return list(found.values())
 
 
-def stage_name(record: Record, entry: dict[str, Any]) -> str:
+def stage_name(record: Record, entry: StageCost) -> str:
     """The stage's name; `finetuning` of the second of two trainings of a tokenizer."""
-    trainings = [one["key"] for one in record["stages"] if one["stage"] == "tokenizer"]
-    second = setting(record, FINETUNING) is not None and trainings[-1:] == [entry.get("key")]
-    return FINETUNING if entry["stage"] == "tokenizer" and second else entry["stage"]
+    trainings = [one.key for one in record.stages if one.stage == "tokenizer"]
+    second = record.config.finetuning is not None and trainings[-1:] == [entry.key]
+    return FINETUNING if second else entry.stage
 
 
 def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
     entries = [one.entry for one in artifacts]
-    seconds = [entry["seconds"] for entry in entries]
+    seconds = [entry.seconds for entry in entries]
     steps = sorted({one.steps for one in artifacts if one.steps is not None})
-    peak = max((entry.get("peak_memory_bytes") or 0) / 2**20 for entry in entries)
+    peak = max((entry.peak_memory_bytes or 0) / 2**20 for entry in entries)
     values = {
         "stage": words(name),
         "artifacts": number(len(artifacts), str(len(artifacts))),
         "seconds": number(sum(seconds), f"{sum(seconds):.1f}"),
         "peak_memory_mib": number(peak, f"{peak:.0f}"),
-        "device": words(_several(_device(entry.get("resources") or {}) for entry in entries)),
+        "device": words(_several(_device(entry.resources) for entry in entries)),
     }
     if not total:
         values["median_seconds"] = number(median(seconds), f"{median(seconds):.1f}")
@@ -94,15 +96,15 @@ def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
     return Row(values, () if total else cells)
 
 
-def _device(resources: dict[str, Any]) -> str:
+def _device(resources: Resources) -> str:
     """`cpu, 1 thread`, `cuda, 4 threads, 0.5 GPU`."""
-    if not resources:
-        return "not recorded"
-    cpus, gpus = resources["cpus"], resources["gpus"]
-    threads = f"{cpus} thread{'s' if cpus != 1 else ''}"
-    share = f", {gpus:g} GPU" if gpus else ""
-    return f"{resources['device']}, {threads}{share}"
+    threads = f"{resources.cpus} thread{'s' if resources.cpus != 1 else ''}"
+    share = f", {resources.gpus:g} GPU" if resources.gpus else ""
+    return f"{resources.device}, {threads}{share}"
 
 
 def _several(values: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(values))
+
+
+REPORT = TableReport(title=TITLE, place=60, build=table)

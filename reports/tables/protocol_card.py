@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from reports.analysis.groups import Record
+from bench.records.record import Provenance
+from reports.analysis.groups import Record, with_results
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, words
 
 NAME, TITLE = "protocol", "Protocol card"
@@ -12,11 +14,10 @@ NAME, TITLE = "protocol", "Protocol card"
 
 def table(records: list[Record]) -> Table:
     """A row per field; a column per protocol, where cells of several kinds have their own."""
-    done = [record for record in records if record["status"] == "done"]
     of_hash: dict[str, list[Record]] = {}
-    for record in done:
-        if "protocol_hash" in record:
-            of_hash.setdefault(record["protocol_hash"], []).append(record)
+    for record in with_results(records):
+        if record.protocol_hash is not None:
+            of_hash.setdefault(record.protocol_hash, []).append(record)
     if not of_hash:
         return Table(NAME, TITLE, notes=("Not made: no cell has a result.",))
     cards = {name: _card(name, members) for name, members in of_hash.items()}
@@ -35,29 +36,29 @@ def table(records: list[Record]) -> Table:
 
 
 def _statuses(records: list[Record]) -> list[str]:
-    found = {record["status"] for record in records}
+    found = {record.status for record in records}
     return sorted(found, key=lambda status: (status != "done", status))
 
 
 def _count(records: list[Record], status: str) -> int:
-    return sum(record["status"] == status for record in records)
+    return sum(record.status == status for record in records)
 
 
 def _card(name: str, records: list[Record]) -> dict[str, str]:
-    made = [record.get("provenance", {}) for record in records]
+    made = [record.provenance for record in records]
     return {
         "hash": name,
-        **{path: str(value) for path, value in _leaves(records[0]["protocol"])},
+        **{path: str(value) for path, value in _leaves(records[0].protocol.plain())},
         "cells": str(len(records)),
         "git commit": _several(_commit(one) for one in made),
-        "Python": _several(one.get("python", "-") for one in made),
-        "platform": _several(one.get("platform", "-") for one in made),
+        "Python": _several(one.python for one in made),
+        "platform": _several(one.platform for one in made),
     }
 
 
-def _commit(made: dict[str, Any]) -> str:
-    commit = made.get("git_commit") or "not known"
-    return f"{commit} with changes that are not committed" if made.get("git_dirty") else commit
+def _commit(made: Provenance) -> str:
+    commit = made.git_commit or "not known"
+    return f"{commit} with changes that are not committed" if made.git_dirty else commit
 
 
 def _several(values: Any) -> str:
@@ -73,3 +74,6 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
         for name, inner in value.items()
         for leaf in _leaves(inner, f"{path}.{name}" if path else name)
     ]
+
+
+REPORT = TableReport(title=TITLE, place=50, build=table)

@@ -1,46 +1,109 @@
-import copy
 import json
+from dataclasses import asdict
 
+import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from pydantic_core import to_jsonable_python
+
+from bench.artifacts.gallery import Gallery, GalleryRow
+from bench.config.cell import CellConfig
+from bench.config.settings import parse
+from bench.records.protocol import Protocol
+from bench.records.record import SCHEMA_VERSION, Record, parse_record
+from bench.records.report_plugins import Figure, declared
+from bench.suite.cells import Cell
+
+BUDGETS = (2, 4, 8, 16)
+FIELDS = list(Record.model_fields)
+RESULTS = FIELDS[FIELDS.index("allocator") : FIELDS.index("histories") + 1]
 
 
 @pytest.fixture
 def records(small_run):
     """The small run's records: two policies, their tokenizer, one fixed length, two failures."""
-    return copy.deepcopy(small_run.result.records)
+    return list(small_run.result.records)
 
 
 @pytest.fixture
 def done(records):
-    return [record for record in records if record["status"] == "done"]
+    return [record for record in records if record.done]
+
+
+def _parsed(raw):
+    """The record of these plain values, whose settings are completed by the defaults."""
+    raw = to_jsonable_python(raw, inf_nan_mode="constants")
+    settings, tokenizer = raw["settings"], raw["settings"]["tokenizer"]
+    budgets = tokenizer.get("budgets")
+    if isinstance(budgets, dict):
+        settings = {**settings, "tokenizer": {**tokenizer, "budgets": [1]}}
+    cell = Cell(raw["arm"], parse(CellConfig, settings, where=raw["label"]), {})
+    raw["settings"] = cell.settings
+    if isinstance(budgets, dict):
+        raw["settings"]["tokenizer"]["budgets"] = budgets
+    return parse_record(json.dumps(raw), where=raw["label"])
+
+
+def _change(settings, changes):
+    for path, value in dict(changes).items():
+        *parents, last = path.split(".")
+        place = settings
+        for name in parents:
+            place = place[name]
+        place[last] = value
+
+
+def _vary(record, *, metrics=(), settings=(), without=(), **changes):
+    raw = record.plain() | changes
+    if metrics:
+        raw["metrics"] = {**raw["metrics"], **dict(metrics)}
+    for values in (raw["metrics"], *raw["curve"]) if without else ():
+        for name in without:
+            values.pop(name, None)
+    _change(raw["settings"], settings)
+    return _parsed(raw)
 
 
 @pytest.fixture
 def vary():
-    """`vary(record, **changes)`: a copy with other metrics, settings by dotted path, or labels."""
-
-    def vary(record, *, metrics=(), settings=(), **changes):
-        record = {**copy.deepcopy(record), **changes}
-        record["metrics"] |= dict(metrics)
-        for path, value in dict(settings).items():
-            *parents, last = path.split(".")
-            place = record["settings"]
-            for name in parents:
-                place = place[name]
-            place[last] = value
-        return record
-
-    return vary
+    """`vary(record, **changes)`: the record with other fields; `metrics` are added to its own,
+    `settings` are given by dotted path, metrics named in `without` leave it and its curve."""
+    return _vary
 
 
-BUDGETS = (2, 4, 8, 16)
+@pytest.fixture
+def vary_curve():
+    """`vary_curve(record, change)`: with `change(row)`, a mapping, added to each row's values."""
+
+    def vary_curve(record, change):
+        return _vary(record, curve=[row.model_dump() | change(row) for row in record.curve])
+
+    return vary_curve
 
 
-def _record(arm, swept, *, reference_arm, training_seed, policy):
+RESOURCES = {"cpus": 1, "gpus": 0.0, "device": "cpu"}
+PROVENANCE = {"git_commit": "c0ffee" * 6, "git_dirty": False, "python": "3.11.7", "cpus": 2,
+              "platform": "Linux", "host": "made", "packages": {"torch": "2.13.0"}}  # fmt: skip
+
+PROTOCOL = asdict(
+    Protocol(images_digest="d" * 16, images_count=24, resolution=32, estimators={}, extractors={},
+             versions={})
+)  # fmt: skip
+
+
+def _record(arm, swept, *, reference_arm, training_seed, results, **settings):
     shown = ", ".join(f"{path} {value}" for path, value in swept.items())
     apart = ", ".join(f"{p} {v}" for p, v in swept.items() if not p.endswith("seed"))
-    record = {
+    settings = {
+        "data": {"kind": "fluent_scenes", "seed": 0},
+        "tokenizer": {"budgets": list(BUDGETS), "lora": {"rank": 0}},
+        "training": {"steps": 2000, "seed": training_seed},
+        "evaluation": {"seed": 0},
+        **settings,
+    }
+    _change(settings, swept)
+    stages = (("data", 1.0), ("tokenizer", 100.0), ("tokenizer", 20.0))
+    return _parsed({
+        "schema_version": SCHEMA_VERSION,
         "suite": "made",
         "question": "Which?",
         "cell_key": f"{arm} {shown}",
@@ -50,38 +113,24 @@ def _record(arm, swept, *, reference_arm, training_seed, policy):
         "swept": dict(swept),
         "reference_arm": reference_arm,
         "length_from": None,
-        "settings": {
-            "data": {"kind": "fluent_scenes", "seed": 0},
-            "tokenizer": {"budgets": list(BUDGETS), "lora": {"rank": 0}},
-            "training": {"steps": 2000, "seed": training_seed},
-            "finetuning": None,
-            "policy": policy,
-            "evaluation": {"seed": 0},
-        },
+        "settings": settings,
         "status": "done",
         "error": None,
-        "protocol": {"images_count": 24, "resolution": 32},
+        "stages": [
+            {"stage": stage, "key": f"{stage}{place}{training_seed}", "seconds": seconds,
+             "peak_memory_bytes": 300 << 20, "resources": RESOURCES}
+            for place, (stage, seconds) in enumerate(stages)
+        ],
+        "provenance": PROVENANCE,
+        "protocol": PROTOCOL,
         "protocol_hash": "0" * 16,
         "tokenizer_parameters": 700000,
-        "stages": [
-            {"stage": "data", "seconds": 1.0},
-            {"stage": "tokenizer", "seconds": 100.0},
-            {"stage": "tokenizer", "seconds": 20.0},
-        ],
-    }
-    for path, value in swept.items():
-        *parents, last = path.split(".")
-        place = record["settings"]
-        for name in parents:
-            place = place[name]
-        place[last] = value
-    return record
+        **results,
+    })  # fmt: skip
 
 
 def _tokenizer(arm="elastic", *, psnr=(18.0, 19.0, 20.0, 21.0), seed=0, swept=(), untrained=(),
                reference_arm=None, budgets=BUDGETS):  # fmt: skip
-    swept = {**dict(swept), "training.seed": seed}
-    record = _record(arm, swept, reference_arm=reference_arm, training_seed=seed, policy=None)
     curve = [
         {
             "budget": budget,
@@ -95,29 +144,23 @@ def _tokenizer(arm="elastic", *, psnr=(18.0, 19.0, 20.0, 21.0), seed=0, swept=()
         }
         for budget, value in zip(budgets, psnr, strict=True)
     ]
-    metrics = {**curve[-1], "codebook_usage": 0.5, "bits_per_token": 12.0}
+    at_largest = {k: v for k, v in curve[-1].items() if k not in ("budget", "trained")}
     agnostic = [[row["budget"], row["mse"]] for row in curve]
-    return record | {
-        "metrics": metrics,
-        "curve": curve,
-        "trade_offs": {"agnostic": agnostic, "oracle": [[t, 0.9 * d] for t, d in agnostic]},
+    results = {
         "controls": {},
         "histories": {},
+        "metrics": {**at_largest, "codebook_usage": 0.5, "bits_per_token": 12.0},
+        "curve": curve,
+        "trade_offs": {"agnostic": agnostic, "oracle": [[t, 0.9 * d] for t, d in agnostic]},
     }
+    swept = {**dict(swept), "training.seed": seed}
+    return _record(arm, swept, reference_arm=reference_arm, training_seed=seed, results=results)
 
 
 def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None, tokens=6.0,
             mse=0.012, swept=(), reference_arm=None, collapsed=False, course=()):  # fmt: skip
     weighting = weighting or {"kind": "fixed", "efficiency": 0.5}
-    policy = {
-        "candidates": list(BUDGETS), "objective": {}, "weighting": weighting, "steps": 600,
-        "seed": seed,
-    }  # fmt: skip
-    seeds = {"training.seed": training_seed, "policy.seed": seed}
-    record = _record(
-        arm, {**dict(swept), **seeds}, reference_arm=reference_arm,
-        training_seed=training_seed, policy=policy,
-    )  # fmt: skip
+    policy = {"candidates": list(BUDGETS), "weighting": weighting, "steps": 600, "seed": seed}
     history = [
         {
             "step": 25 * (index + 1),
@@ -131,7 +174,7 @@ def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None,
         }
         for index, (t, d) in enumerate([*course, (tokens, mse)])
     ]
-    return record | {
+    results = {
         "metrics": {
             "mean_tokens": tokens, "mse": mse, "psnr": 19.5, "fd_lite0": 1800.0,
             "allocation_skill": skill, "allocation_skill_perceptual": skill and skill / 2,
@@ -139,10 +182,12 @@ def _policy(arm="policy", *, skill=0.5, seed=0, training_seed=0, weighting=None,
             "policy_time_share": 0.0045,
         },
         "curve": [],
-        "trade_offs": {},
         "controls": {"shuffled": {"allocation_skill": -0.25}},
         "histories": {"policy": history},
     }  # fmt: skip
+    swept = {**dict(swept), "training.seed": training_seed, "policy.seed": seed}
+    return _record(arm, swept, reference_arm=reference_arm, training_seed=training_seed,
+                   results=results, policy=policy)  # fmt: skip
 
 
 def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0, mse=0.013,
@@ -151,21 +196,69 @@ def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0,
     record = _policy(arm, skill=skill, training_seed=training_seed, tokens=tokens, mse=mse,
                      swept=swept)  # fmt: skip
     allocator = allocator or {"kind": "png_size", "candidates": None, "mean_budget": 6.0}
-    record["settings"] |= {"policy": None, "allocator": allocator, "evaluation": {"seed": seed}}
-    record["metrics"] |= {"encoder_passes": 1.0, "decoder_passes": 0.0}
-    return record | {"histories": {}, "allocator": allocator["kind"]}
+    settings = {"policy": None, "allocator": allocator, "evaluation": {"seed": seed}}
+    if allocator["kind"] == "own":
+        settings |= {"bank.own_targets": [allocator["target"]], "tokenizer.encoding": "halting"}
+    passes = {"encoder_passes": 1.0, "decoder_passes": 0.0}
+    return _vary(record, metrics=passes, settings=settings, histories={},
+                 allocator=allocator["kind"])  # fmt: skip
+
+
+def _generated(arm="end token", *, seed=0, generation=(), settings=(), **metrics):
+    record = _tokenizer(arm, seed=seed)
+    found = {
+        "lengths": {}, "unended": 0, "distance": {}, "by_length": [], "by_group": [],
+        "by_class": [], "sampling": {}, **dict(generation),
+    }  # fmt: skip
+    return _vary(
+        record, kind="generation", curve=[], trade_offs={}, generation=found, settings=settings,
+        metrics={"mean_tokens": 4.0, **metrics},
+        protocol={**PROTOCOL, "reference": "unpaired originals", "sampling": {}},
+    )  # fmt: skip
+
+
+def _speed_row(arm, mode, *, ratio=1.0, **values):
+    speed = {"median": 100.0 * ratio, "quartile_low": 90.0 * ratio, "quartile_high": 110.0 * ratio}
+    return {
+        "arm": arm, "mode": mode, "batch": 8, "guidance": False, "guidance_scale": 1.0,
+        "pixels": False, "images": 16, "images_per_second": speed, "tokens_per_second": speed,
+        "ratio": ratio, "ratio_quartiles": [ratio, ratio], "of_ideal": None, "occupancy": None,
+        "first_image_seconds": 0.5, "peak_memory_bytes": 100 << 20, **values,
+    }  # fmt: skip
+
+
+def _timed(arm="policy lengths", *, rows, cost=(), lengths=()):
+    steps = [{"batch": 8, "guidance": False, "guidance_scale": 1.0, **step} for step in cost]
+    speed = {
+        "weights": "random", "device": "cpu", "threads": 2, "load_average": [0.0, 0.0],
+        "precision": "float32", "parameters": 1000, "vocabulary_size": 64, "repeats": 3,
+        "rows": [_speed_row(**row) for row in rows], "cost_by_position": steps,
+        "lengths": {"kind": "policy", "fixed": 256, "mean": 118.0, "shares": {},
+                    "token_ratio": 2.2, **dict(lengths)},
+    }  # fmt: skip
+    return _vary(_tokenizer(arm), kind="throughput", curve=[], trade_offs={}, throughput=speed)
 
 
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
-    kept = ("suite", "question", "cell_key", "arm", "label", "group", "swept", "reference_arm",
-            "settings", "length_from")  # fmt: skip
-    return {key: record[key] for key in kept} | {"status": "failed", "error": error, "stages": []}
+    raw = {name: value for name, value in record.plain().items() if name not in RESULTS}
+    return _parsed(raw | {"status": "failed", "error": error, "stages": []})
 
 
 @pytest.fixture
 def tokenizer():
     """`tokenizer(arm, psnr=..., seed=...)`: a made-up record of an elastic tokenizer."""
     return _tokenizer
+
+
+@pytest.fixture
+def one_length():
+    """`one_length(psnr=20.0, length=6, seed=0)`: a made-up record of a tokenizer of one length."""
+
+    def one_length(*, psnr=20.0, length=6, seed=0, **changes):
+        record = _tokenizer("fixed", psnr=(psnr,), budgets=(length,), seed=seed)
+        return _vary(record, settings={"tokenizer.budgets": [length]}, **changes)
+
+    return one_length
 
 
 @pytest.fixture
@@ -181,30 +274,27 @@ def allocator():
 
 
 @pytest.fixture
-def failed():
-    """`failed(record)`: the same cell without a result."""
-    return _failed
+def generated():
+    """`generated(arm, seed=0, generation=..., **metrics)`: a made-up record of samples.
 
-
-STAGE = {"peak_memory_bytes": 300 << 20, "resources": {"cpus": 1, "gpus": 0.0, "device": "cpu"}}
-PROVENANCE = {"git_commit": "c0ffee" * 6, "git_dirty": False, "python": "3.11.7",
-              "platform": "Linux", "packages": {"torch": "2.13.0"}}  # fmt: skip
-
-
-def _complete(record):
-    """A made-up record with what only the page and the compute table read."""
-    seed = record["settings"]["training"]["seed"]
-    stages = [
-        {**STAGE, **stage, "key": f"{stage['stage']}{place}{seed}"}
-        for place, stage in enumerate(record["stages"])
-    ]
-    return {**record, "schema_version": 1, "stages": stages, "provenance": PROVENANCE}
+    `generation` are fields of `Generation`, the others are empty.
+    """
+    return _generated
 
 
 @pytest.fixture
-def complete():
-    """`complete(record)`: a made-up record with stage keys, costs and provenance."""
-    return _complete
+def timed():
+    """`timed(arm, rows=..., cost=..., lengths=...)`: a made-up record of a throughput.
+
+    A row needs `arm` and `mode`, a cost `position` and `seconds`; the others have a value.
+    """
+    return _timed
+
+
+@pytest.fixture
+def failed():
+    """`failed(record)`: the same cell without a result."""
+    return _failed
 
 
 @pytest.fixture
@@ -213,10 +303,9 @@ def write_records(tmp_path):
 
     def write(records):
         for place, record in enumerate(records):
-            folder = tmp_path / "store" / "records" / record["suite"]
+            folder = tmp_path / "store" / "records" / record.suite
             folder.mkdir(parents=True, exist_ok=True)
-            record = _complete(record)
-            (folder / f"{place:03}.json").write_text(json.dumps(record))
+            (folder / f"{place:03}.json").write_text(record.model_dump_json(exclude_unset=True))
         return tmp_path / "store"
 
     return write
@@ -236,15 +325,20 @@ def two_arms(tokenizer):
     ]
 
 
+def few_figures(*names):
+    """`declared`, of these figures alone and of all tables."""
+
+    def few(kind):
+        return {n: one for n, one in declared(kind).items() if kind is not Figure or n in names}
+
+    return few
+
+
 @pytest.fixture(scope="session")
 def page(tmp_path_factory):
     """The page of a made-up suite: tokenizer, two policies with images, a failed cell, and arms."""
-    import numpy as np
-
-    from bench.artifacts.gallery import Gallery, GalleryRow
     from reports.analysis.suites import read_parts
     from reports.page import building
-    from reports.page.catalogue import FIGURES
 
     folder = tmp_path_factory.mktemp("page")
     records = [
@@ -265,15 +359,14 @@ def page(tmp_path_factory):
     Gallery(pixels, ("original", "chosen budget"), rows).write(
         folder / "store" / "evaluation" / "g"
     )
-    records[6]["gallery"] = "evaluation/g"
+    records[6] = _vary(records[6], gallery="evaluation/g")
     there = folder / "store" / "records" / "made"
     there.mkdir(parents=True)
     for place, record in enumerate(records):
-        record = {**_complete(record), "cell_key": f"{place:016x}"}
-        (there / f"{record['cell_key']}.json").write_text(json.dumps(record))
+        record = _vary(record, cell_key=f"{place:016x}")
+        (there / f"{record.cell_key}.json").write_text(record.model_dump_json(exclude_unset=True))
     with pytest.MonkeyPatch.context() as patch:
-        shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))
-        patch.setattr(building, "FIGURES", shown)
+        patch.setattr(building, "declared", few_figures("pareto", "prefix_curves", "settle"))
         parts = read_parts(["made"], folder / "store")
         built = building.build_report(parts, folder / "report", store=folder / "store")
     assert built.broken == ()
@@ -289,4 +382,15 @@ def unrendered(monkeypatch):
             figure.draw_without_rendering()
         path.write_bytes(b"figure")
 
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+
+
+@pytest.fixture
+def only_figures(monkeypatch):
+    """`only_figures("pareto")`: a page tries these alone, beside all tables."""
+    from reports.page import building
+
+    def only(*names):
+        monkeypatch.setattr(building, "declared", few_figures(*names))
+
+    return only

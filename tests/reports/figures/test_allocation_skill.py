@@ -3,8 +3,8 @@ import pytest
 
 from bench.statistics.intervals import student_interval
 from reports.analysis.groups import group_by_seed
-from reports.figures.allocation_skill import report, skill, target_error
-from reports.figures.skill_figure import COLUMNS, draw, looks, series_name, skill_data
+from reports.analysis.measures import skill, target_error
+from reports.figures.allocation_skill import COLUMNS, draw, looks, report, series_name, skill_data
 from reports.paper.style import color_of, paper_style
 
 HALF = {"kind": "fixed", "efficiency": 0.5}

@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
-from reports.analysis.entries import asked_tokens, entries, tied_with_best
+from reports.analysis.entries import asked_tokens, entries
 from reports.analysis.rankings import agreements
-from reports.figures.baselines import contenders, report, table_rows
-from reports.figures.baselines_figure import baselines_data
+from reports.analysis.systems import tied_with_best
+from reports.figures.baselines import baselines_data, contenders, report, table_rows
 
 SEEDS = (0, 1, 2)
 NOISE = {0: 0.0, 1: 0.0002, 2: -0.0001}  # of a training seed, shared by all on its tokenizer

@@ -8,8 +8,7 @@ from scipy import stats
 from bench.statistics.intervals import student_interval
 from reports.analysis.allocations import allocations
 from reports.analysis.correlation import spearman_interval
-from reports.figures.budget_complexity import COLUMNS, complexity_data, report
-from reports.figures.complexity_figure import draw
+from reports.figures.budget_complexity import COLUMNS, complexity_data, draw, report
 from reports.paper.style import paper_style
 
 pytestmark = pytest.mark.usefixtures("unrendered")

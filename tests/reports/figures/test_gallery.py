@@ -5,7 +5,7 @@ import pytest
 from bench.artifacts.gallery import FEWEST, MOST, Gallery, GalleryRow, gallery_of
 from bench.errors import UserError
 from reports.figures import extremes, gallery
-from reports.figures.gallery_figure import COLUMNS, draw, gallery_data
+from reports.figures.gallery import COLUMNS, draw, gallery_data
 from reports.paper.names import file_names
 from reports.paper.style import paper_style
 

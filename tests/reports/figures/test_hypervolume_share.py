@@ -2,8 +2,15 @@ import pandas as pd
 import pytest
 
 from reports.analysis.weighting_problems import Scale, problems
-from reports.figures.hypervolume_figure import COLUMNS, draw, share_data
-from reports.figures.hypervolume_share import final_share, report, share_rows, trajectory_share
+from reports.figures.hypervolume_share import (
+    COLUMNS,
+    draw,
+    final_share,
+    report,
+    share_data,
+    share_rows,
+    trajectory_share,
+)
 from reports.paper.style import paper_style
 
 # Tokens 2..16 and distortions 0.016..0.002: a gain of 0.1 is 1.4 tokens, or 0.0014.

@@ -8,8 +8,8 @@ from scipy import stats
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import contests
 from reports.analysis.decomposition import parts
-from reports.figures.settle import control_rows, differences, report, seed_rows, verdict_words
-from reports.figures.settle_figure import settle_data
+from reports.analysis.settling import control_rows, differences, seed_rows, verdict_words
+from reports.figures.settle import report, settle_data
 
 WHERE = {"policy.weighting.kind": "constraint"}
 REFERENCE = {"mean_budget_of": "policy", "where": WHERE, "same": ["training.seed"]}

@@ -3,7 +3,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.statistics.intervals import student_interval
-from reports.figures.generation_figure import COLUMNS, draw, generation_data, report
+from reports.figures.generation import COLUMNS, draw, generation_data, report
 from reports.paper.style import color_of, paper_style
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -10,14 +10,8 @@ import pandas as pd
 
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Report
-from reports.analysis.groups import (
-    Record,
-    allocation_label,
-    is_allocation,
-    is_elastic,
-    setting,
-    tokenizer_family,
-)
+from reports.analysis.groups import Record, is_allocation, is_elastic
+from reports.analysis.names import allocation_label, tokenizer_family
 from reports.analysis.published import Published
 from reports.paper.drawing import budget_axis, legend_below, new_figure, render
 from reports.paper.style import INK, PAGE_INCHES, QUIET, look_of, width_inches
@@ -67,17 +61,17 @@ def published_data(published: Published, records: list[Record]) -> pd.DataFrame:
     for record in records:
         about = ("", "measured here", "", "")
         if is_elastic(record):
-            seed = setting(record, "training.seed")
+            seed = record.setting("training.seed")
             rows += [
-                ("fixed budget", None, tokenizer_family(record), seed, row["budget"], name,
-                 row[name], *about)
-                for row in record["curve"]
-                if row.get(name) is not None
+                ("fixed budget", None, tokenizer_family(record), seed, row.budget, name,
+                 value, *about)
+                for row in record.curve
+                if (value := row.value(name)) is not None
             ]  # fmt: skip
-        elif is_allocation(record) and record["metrics"].get(name) is not None:
+        elif is_allocation(record) and record.metrics.value(name) is not None:
             metrics = record["metrics"]
             rows.append(
-                ("allocation", None, allocation_label(record), setting(record, "policy.seed"),
+                ("allocation", None, allocation_label(record), record.setting("policy.seed"),
                  metrics["mean_tokens"], name, metrics[name], *about)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)

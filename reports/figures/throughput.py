@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
-from reports.analysis.allocations import natural
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import Record
-from reports.paper.drawing import legend_below, panel_grid, render, wrapped
+from reports.analysis.names import natural
+from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.marks import draw_intervals
 from reports.paper.style import INK, QUIET, look
 from reports.paper.text import page, unfinished
 
@@ -27,18 +28,14 @@ ROW_INCHES = 2.1
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `throughput.png`, `.pdf` and `.csv` from records of the kind `throughput`."""
-    found = [
-        record
-        for record in records
-        if record["status"] == "done" and record.get("kind") == "throughput"
-    ]
+    found = [record for record in records if record.done and record.kind == "throughput"]
     data, notes = throughput_data(found), unfinished(records)
     if data.empty:
         why = "Throughput: not drawn, no throughput cell has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "throughput", data, draw)
     title = "Speed of generation, adaptive over fixed lengths"
-    return Report(files, page(notes) if notes else "", title, _alt(data))
+    return Report(files, page(notes), title, _alt(data))
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -65,20 +62,17 @@ def throughput_data(records: list[Record]) -> pd.DataFrame:
     the milliseconds of its step.
     """
     rows: list[tuple[Any, ...]] = []
-    for record in sorted(records, key=lambda record: natural(record["label"])):
-        measured = record["throughput"]
-        about = record["label"], measured.get("weights", ""), measured.get("device", "")
-        for row in measured["rows"]:
-            if row.get("ratio") is not None and row.get("arm", "adaptive") == "adaptive":
-                kind = row["mode"], row["batch"], bool(row.get("guidance")), bool(row.get("pixels"))
-                ends = row.get("ratio_quartiles") or (math.nan, math.nan)
-                rows.append((RATIO, *about, *kind, row["batch"], row["ratio"], *ends))
-        for row in measured.get("cost_by_position", []):
-            kind = "", row.get("batch"), bool(row.get("guidance")), False
-            milliseconds = 1000 * row["seconds"]
-            rows.append(
-                (COST, *about, *kind, row["position"], milliseconds, math.nan, math.nan)
-            )  # fmt: skip
+    for record in sorted(records, key=lambda record: natural(record.label)):
+        speed = record.generation_speed
+        about = record.label, speed.weights, speed.device
+        for row in speed.rows:
+            if row.arm == "adaptive":
+                kind = row.mode, row.batch, row.guidance, row.pixels
+                rows.append((RATIO, *about, *kind, row.batch, row.ratio, *row.ratio_quartiles))
+        for step in speed.cost_by_position:
+            kind = "", step.batch, step.guidance, False
+            point = step.position, 1000 * step.seconds, math.nan, math.nan
+            rows.append((COST, *about, *kind, *point))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -102,8 +96,8 @@ def draw(data: pd.DataFrame) -> Any:
         title = [system] * several + [what if what != "cost" else "cost by position"]
         axes.set_title("\n".join(wrapped(line, inches) for line in title), fontsize=7)
     about = {
-        f"{weights or 'unknown'} weights on {device or 'an unknown device'}"
-        for weights, device in set(zip(data["weights"], data["device"], strict=True))
+        f"{weights} weights on {device}"
+        for weights, device in zip(data["weights"], data["device"], strict=True)
     }
     bars = ["bars: quartiles over rounds"] if data["low"].notna().any() else []
     legend_below(figure, title="; ".join([*sorted(about), *bars]))
@@ -116,8 +110,6 @@ def _setting(guidance: bool, pixels: bool) -> str:
 
 
 def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
-    from matplotlib.ticker import NullLocator
-
     axes.axhline(1, color=INK, lw=0.8, zorder=1)
     for index, mode in enumerate(MODES):
         points = shown[shown["mode"] == mode].sort_values("x")
@@ -125,15 +117,8 @@ def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
             continue
         style = IDEAL if mode == "ideal" else {**look(index - 1), "ms": 3.5}
         axes.plot(points["x"], points["y"], **style, label=mode, zorder=2 + index)
-        spread = points.dropna(subset="low")
-        if len(spread):
-            bars = [spread["y"] - spread["low"], spread["high"] - spread["y"]]
-            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
-            axes.errorbar(spread["x"], spread["y"], bars, **line)
-    batches = sorted(shown["x"].unique())
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(batches, [f"{batch:g}" for batch in batches])
-    axes.xaxis.set_minor_locator(NullLocator())
+        draw_intervals(axes, points["x"], points["y"], points, color=style["color"], zorder=2)
+    budget_axis(axes, shown["x"].unique())
     axes.set(xlabel="batch (slots)", ylabel="images/s, ratio to fixed")
 
 
@@ -141,19 +126,20 @@ def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
     """A line per batch and guidance, darker for larger batches."""
     from matplotlib import colormaps
 
-    settings = list(
-        shown[["guidance", "batch"]].drop_duplicates().sort_values(["guidance", "batch"]).values
-    )
-    batches = sorted(shown["batch"].dropna().unique())
-    for guidance, batch in settings:
-        known = batch is not None and not pd.isna(batch)
-        here = shown[shown["guidance"] == guidance]
-        points = here[here["batch"] == batch] if known else here[here["batch"].isna()]
+    batches = sorted(shown["batch"].unique())
+    for (guidance, batch), points in shown.groupby(["guidance", "batch"]):
         points = points.sort_values("x")
-        place = (batches.index(batch) + 1) / len(batches) if known else 1.0
-        label = f"step of batch {batch:g}" if known else "step"
-        label += ", guidance" if guidance else ""
+        place = (batches.index(batch) + 1) / len(batches)
+        label = f"step of batch {batch:g}" + (", guidance" if guidance else "")
         style = {"color": colormaps["Greys"](0.3 + 0.7 * place), "ls": ":" if guidance else "-"}
         axes.plot(points["x"], points["y"], **style, lw=0.9, label=label, zorder=2)
     axes.set_ylim(bottom=0)
     axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")
+
+
+REPORT = Figure(
+    title="Throughput of generation",
+    alt="Images per second of adaptive and fixed lengths, by how batches are decoded.",
+    place=130,
+    draw=report,
+)

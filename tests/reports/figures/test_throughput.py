@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from reports.figures.throughput_figure import COLUMNS, draw, report, throughput_data
+from reports.figures.throughput import COLUMNS, draw, report, throughput_data
 from reports.paper.style import paper_style
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench.metrics.declared import METRICS, without_stand_ins
 from bench.records.protocol import require_one_protocol
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.allocations import claim_colours, natural
+from reports.analysis.allocations import claim_colours
 from reports.analysis.groups import Group, Record, group_by_seed
+from reports.analysis.names import natural
 from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, page, unfinished
 
-DISTANCES = {"gfid": "gFID", "gfd_lite0": "gFD (Lite0)"}
+DISTANCES = ("gfid", "gfd_lite0")
 LENGTHS, QUALITY = "lengths", "quality"
 DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
 COLUMNS = [
@@ -33,29 +35,25 @@ def report(records: list[Record], folder: Path) -> Report:
     Raises:
         UserError: their protocols differ.
     """
-    found = [
-        record
-        for record in records
-        if record["status"] == "done" and record.get("kind") == "generation"
-    ]
-    require_one_protocol([record["protocol"] for record in found])
+    found = [record for record in records if record.done and record.kind == "generation"]
+    require_one_protocol([record.protocol for record in found])
     data, notes = generation_data(found), unfinished(records)
     if data.empty:
         why = "Generation: not drawn, no generation cell has a result yet"
         return Report(text=page(why, notes))
     files = render(folder, "generation", data, draw)
     title = "Lengths drawn by generators, and quality by length"
-    return Report(files, page(notes) if notes else "", title, _alt(data, found))
+    return Report(files, page(notes), title, _alt(data, found))
 
 
 def _alt(data: pd.DataFrame, records: list[Record]) -> str:
     parts = []
     for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
-        for metric, name in DISTANCES.items():
-            over = group.interval(metric)
-            if over is not None:
-                parts.append(f"{group.label}: {name} {over.mean:.4g}")
-                break
+        known = without_stand_ins(m for m in DISTANCES if group.interval(m) is not None)
+        parts += [
+            f"{group.label}: {METRICS[metric].title} {group.interval(metric).mean:.4g}"
+            for metric in known
+        ]
     drawn = data.loc[data["panel"] == LENGTHS, "system"].nunique()
     return (
         f"Distance of the images of {data['system'].nunique()} generators cut at each length, and "
@@ -78,17 +76,17 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
             shares = [
                 (index, int(tokens), share)
                 for index, record in enumerate(group.records)
-                for tokens, share in record["generation"]["lengths"].get(of, {}).items()
+                for tokens, share in record.generation.lengths.get(of, {}).items()
             ]
             rows += _rows((LENGTHS, group.label), of, "share", group, shares)
         metric = _distance(group)
         if metric is not None:
             for of, name in ((GENERATED, metric), (RECONSTRUCTIONS, f"{metric}_reconstructions")):
                 points = [
-                    (index, int(row["tokens"]), row[name])
+                    (index, row.tokens, value)
                     for index, record in enumerate(group.records)
-                    for row in record["generation"].get("by_length", [])
-                    if row.get(name) is not None
+                    for row in record.generation.by_length
+                    if (value := row.value(name)) is not None
                 ]
                 rows += _rows((QUALITY, group.label), of, metric, group, points)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -96,15 +94,16 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
 
 def _draws_lengths(group: Group) -> bool:
     """Whether there is more than one length to compare: a panel of one full bar says nothing."""
-    lengths = [record["generation"]["lengths"] for record in group.records]
+    lengths = [record.generation.lengths for record in group.records]
     told = [each.get(of, {}) for each in lengths for of in (DATA, GENERATED)]
     return len({tokens for shares in told for tokens in shares}) > 1
 
 
 def _distance(group: Group) -> str | None:
-    """The first distance that is known by length."""
-    rows = [row for record in group.records for row in record["generation"].get("by_length", [])]
-    return next((name for name in DISTANCES if any(name in row for row in rows)), None)
+    """The distance that is known by length."""
+    rows = [row for record in group.records for row in record.generation.by_length]
+    known = without_stand_ins(m for m in DISTANCES if any(m in row.values for row in rows))
+    return next(iter(known), None)
 
 
 def _rows(
@@ -119,15 +118,12 @@ def _rows(
     for tokens in sorted({tokens for _, tokens, _ in points}):
         values = {index: value for index, at, value in points if at == tokens}
         if len(group.records) > 1:
-            nothing = (math.nan, math.nan, 1)
             rows += [
-                (*names, "seed", of, metric, index, tokens, value, *nothing)
+                (*names, "seed", of, metric, index, tokens, value, *SINGLE)
                 for index, value in values.items()
             ]
         over = student_interval(list(values.values()))
-        rows.append(
-            (*names, "mean", of, metric, None, tokens, over.mean, over.low, over.high, over.n)
-        )
+        rows.append((*names, "mean", of, metric, None, tokens, *ends(over)))
     return rows
 
 
@@ -146,7 +142,7 @@ def draw(data: pd.DataFrame) -> Any:
             axes.set_title(wrapped(name, inches), fontsize=7)
         else:
             _draw_quality(axes, data[(data["panel"] == QUALITY) & (data["metric"] == name)])
-            axes.set_ylabel(f"{DISTANCES[name]}, lower is better")
+            axes.set_ylabel(f"{METRICS[name].title}, lower is better")
     _legend(figure, data)
     return figure
 
@@ -163,12 +159,7 @@ def _draw_lengths(axes: Any, shown: pd.DataFrame) -> None:
         means, seeds = here[here["kind"] == "mean"], here[here["kind"] == "seed"]
         places = [tokens.index(each) + aside for each in means["tokens"]]
         axes.bar(places, means["value"], width=0.38, **style, zorder=1)
-        spread = means[means["n"] > 1]
-        if len(spread):
-            places = [tokens.index(each) + aside for each in spread["tokens"]]
-            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
-            line = {"fmt": "none", "ecolor": INK, "elinewidth": 0.7, "zorder": 3}
-            axes.errorbar(places, spread["value"], bars, **line)
+        draw_intervals(axes, places, means["value"], means, color=INK, zorder=3)
         places = [tokens.index(each) + aside for each in seeds["tokens"]]
         axes.plot(places, seeds["value"], ".", color=style["color"], ms=3, zorder=4)
     few = tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)]
@@ -186,28 +177,29 @@ def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
         axes.plot(seeds["tokens"], seeds["value"], ".", color=style["color"], ms=2.5, zorder=4)
         means = points[points["kind"] == "mean"].sort_values("tokens")
         axes.plot(means["tokens"], means["value"], **style, ms=4, lw=0.9, zorder=3)
-        spread = means[means["n"] > 1]
-        if len(spread):
-            bars = [spread["value"] - spread["low"], spread["high"] - spread["value"]]
-            line = {"fmt": "none", "ecolor": style["color"], "elinewidth": 0.7, "zorder": 2}
-            axes.errorbar(spread["tokens"], spread["value"], bars, **line)
+        color = style["color"]
+        draw_intervals(axes, means["tokens"], means["value"], means, color=color, zorder=2)
     tokens = sorted(shown["tokens"].unique())
     budget_axis(axes, tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)])
     axes.set_xlabel("tokens, longer images cut there")
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
-
-    handles: list[Any] = [Patch(color=QUIET, alpha=0.6, label="lengths of the data")]
+    handles = [swatch("lengths of the data", color=QUIET, alpha=0.6)]
     handles += [
-        Line2D([], [], **look_of(system), ms=4, lw=0.9, label=system)
-        for system in data["system"].unique()
+        sample(system, **look_of(system), ms=4, lw=0.9) for system in data["system"].unique()
     ]
     if (data["of"] == RECONSTRUCTIONS).any():
         style = {"color": INK, "marker": "o", "mfc": "white", "ms": 4, "ls": ":", "lw": 0.9}
-        handles.append(Line2D([], [], **style, label="reconstructions of real images"))
+        handles.append(sample("reconstructions of real images", **style))
     several = (data["n"] > 1).any()
     title = f"points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Generated images",
+    alt="Lengths of generated images beside the data's, and their distance by length.",
+    place=140,
+    draw=report,
+)

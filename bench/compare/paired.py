@@ -1,0 +1,120 @@
+"""One difference between two systems: paired by seed, with its interval, p and verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+from bench.statistics.bootstrap import BootstrapInterval
+from bench.statistics.intervals import PairedDifference, StudentInterval, holm, paired_difference
+from bench.statistics.power import minimum_detectable_effect
+
+LEVEL = 0.05
+VERDICTS = ("worse", "better", "no difference shown")
+NO_SEED = "no seed in common with a value"
+ONE_SEED = "one training each: no interval"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`ours` minus `theirs`, values by seed, of something that is the better the higher or lower.
+
+    `interval` is of the mean difference: over the seeds that both have, or over images where those
+    of one training stand in for seeds. Without it, or with one seed, `reason` says why there is no
+    verdict. `p` is the interval's until `corrected` makes it Holm's. Shares are of `whole`.
+    """
+
+    ours: Mapping[Any, float] = field(default_factory=dict)
+    theirs: Mapping[Any, float] = field(default_factory=dict)
+    interval: PairedDifference | BootstrapInterval | None = None
+    p: float = math.nan
+    whole: float = math.nan
+    higher_is_better: bool = False
+    reason: str = ""
+
+    @property
+    def seeds(self) -> list[Any]:
+        """Seeds that have a value of both."""
+        return [seed for seed in self.ours if seed in self.theirs]
+
+    @property
+    def means(self) -> tuple[float, float] | None:
+        """Means of ours and of theirs over the seeds that both have; None where there are none."""
+        if not self.seeds:
+            return None
+        return fmean(self.ours[s] for s in self.seeds), fmean(self.theirs[s] for s in self.seeds)
+
+    @property
+    def by_seed(self) -> dict[Any, float]:
+        """The difference of each seed."""
+        return {seed: self.ours[seed] - self.theirs[seed] for seed in self.seeds}
+
+    @property
+    def shares(self) -> dict[Any, float]:
+        """The difference of each seed as a share."""
+        return {seed: value / self.whole for seed, value in self.by_seed.items()}
+
+    @property
+    def share(self) -> StudentInterval | None:
+        """The mean difference and its interval as shares; None where there is no interval."""
+        one = self.interval
+        if one is None:
+            return None
+        return StudentInterval(*(v / self.whole for v in (one.mean, one.low, one.high)), one.n)
+
+    @property
+    def direction(self) -> int:
+        """-1 or 1 where the difference is significant at 5 %, and its sign; else 0."""
+        if self.interval is None or not self.p <= LEVEL:
+            return 0
+        return int(math.copysign(1, self.interval.mean))
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`, of ours against theirs at 5 %; or the reason for none of them."""
+        if self.reason:
+            return self.reason
+        if self.direction == 0:
+            return "no difference shown"
+        return "better" if (self.direction > 0) == self.higher_is_better else "worse"
+
+    @property
+    def detectable(self) -> float:
+        """Minimum detectable effect over seeds; NaN over images."""
+        if not isinstance(self.interval, PairedDifference):
+            return math.nan
+        return minimum_detectable_effect(self.interval.sd, self.interval.n)
+
+
+def difference(
+    ours: Mapping[Hashable, float],
+    theirs: Mapping[Hashable, float],
+    *,
+    higher_is_better: bool = False,
+    whole: float | None = None,
+) -> Difference:
+    """The difference of two values by seed, its `p` not corrected.
+
+    Args:
+        ours: finite values by seed.
+        theirs: likewise; seeds that only one of the two has are left out.
+        higher_is_better: says what the verdict calls better.
+        whole: of which shares are taken; by default the mean of `theirs` over the common seeds.
+    """
+    found = Difference(ours, theirs, higher_is_better=higher_is_better)
+    if not found.seeds:
+        return replace(found, reason=NO_SEED)
+    paired = paired_difference(ours, theirs)
+    if whole is None:
+        whole = sum(theirs[seed] for seed in found.seeds) / paired.n
+    reason = ONE_SEED if paired.n == 1 else ""
+    return replace(found, interval=paired, p=paired.p, whole=whole, reason=reason)
+
+
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """A family of differences with Holm's `p`; those without a `p` are no members of it."""
+    adjusted = holm([one.p for one in differences])
+    return [replace(one, p=p) for one, p in zip(differences, adjusted, strict=True)]

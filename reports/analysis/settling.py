@@ -1,0 +1,210 @@
+"""Adaptive against fixed lengths in words and rows: differences, verdict, controls."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from bench.compare.paired import Difference, corrected
+from bench.metrics.declared import METRICS
+from bench.records.tables import as_text
+from bench.statistics.power import minimum_detectable_effect, seeds_needed
+from reports.analysis.contests import Contest
+from reports.analysis.decomposition import decomposition
+from reports.analysis.systems import (
+    PRIMARY,
+    System,
+    difference,
+    shown_distances,
+)
+from reports.paper.shares import show_p, show_share, show_significant
+from reports.paper.text import show_interval, show_percent
+
+WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
+POWER = 0.8
+Differences = dict[str, Difference]  # By metric.
+
+
+def contest_blocks(contest: Contest) -> list[str | list[str]]:
+    """One comparison as blocks of text: by seed, differences, verdict, controls."""
+    as_run, equal = differences(contest)
+    return [
+        [f"{contest.label}: {_seeds(contest)}", *_warnings(contest)],
+        [
+            "Adaptive minus fixed length by training seed, in % of the fixed-length mean",
+            as_text(seed_rows(contest, as_run)),
+        ],
+        [
+            "Adaptive minus fixed length, paired by training seed; lower is better in all; p "
+            "corrected by Holm over the metrics",
+            as_text([*difference_rows(as_run, "as run"), *difference_rows(equal, "made equal")]),
+            "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
+            "the best mixture of its own tokenizer's fixed budgets changes between the two (exact "
+            "for means over images; for a Frechet distance an approximation)",
+        ],
+        [*verdict(contest, as_run, equal), *decomposition(contest)],
+        [
+            "All controls at the adaptive side's mean tokens, on the same elastic tokenizers; "
+            "heuristics and other allocations at the tokens they came to. Means over training "
+            "seeds",
+            as_text(control_rows(contest)),
+        ],
+    ]
+
+
+def differences(contest: Contest) -> tuple[Differences, Differences]:
+    """Adaptive minus fixed length in every metric: as run, and at exactly equal tokens."""
+    metrics = shown_distances([contest.adaptive, contest.fixed])
+    as_run = [difference(contest.adaptive, contest.fixed, metric) for metric in metrics]
+    equal = [difference(contest.equal_tokens(m), contest.fixed, m) for m in metrics]
+    return _by_metric(metrics, as_run), _by_metric(metrics, equal)
+
+
+def _by_metric(metrics: list[str], family: list[Difference]) -> Differences:
+    return dict(zip(metrics, corrected(family), strict=True))
+
+
+def verdict_words(one: Difference) -> str:
+    """`adaptive better`, `fixed better` or `not distinguishable at this n`, or why neither."""
+    if one.interval is None:
+        return "no value of both"
+    if one.interval.n == 1:
+        return "one seed: no verdict"
+    return WORDS[one.direction]
+
+
+def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[str]:
+    """The verdict on distortion, which was declared primary, and what the seeds could have seen."""
+    primary = as_run.get(PRIMARY)
+    if primary is None or primary.interval is None:
+        return ["No verdict: no training seed has the distortion of both sides."]
+    if primary.interval.n == 1:
+        return [
+            f"One training seed ({show_share(primary.share)} distortion): no interval and no "
+            "verdict."
+        ]
+    share = primary.share
+    lines = [
+        f"Verdict (distortion, declared primary): {verdict_words(primary)}. Adaptive has "
+        f"{show_share(share)} distortion against a tokenizer trained for the same mean length, "
+        f"n = {share.n} training seeds, p = {show_p(primary.p)} after Holm over "
+        f"{sum(one.interval is not None for one in as_run.values())} metrics.",
+        _sensitivity(equal[PRIMARY]),
+        *_power(primary),
+    ]
+    return [line for line in lines if line]
+
+
+def _sensitivity(primary: Difference) -> str:
+    if primary.interval is None:
+        return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
+    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share)}."
+
+
+def _power(primary: Difference) -> list[str]:
+    values = list(primary.shares.values())
+    mean, n = sum(values) / len(values), len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    least = minimum_detectable_effect(deviation, n)
+    needed = seeds_needed(mean, deviation)
+    seeds = "more seeds than can be trained" if needed is None else f"{needed} training seeds"
+    return [
+        f"Minimum detectable effect: with this spread over seeds (deviation "
+        f"{show_percent(deviation, digits=2)}), {n} seeds find a true difference of "
+        f"{show_percent(least)} with probability {POWER:g} (one test, two-sided 5 %).",
+        f"To decide a true difference as large as the one seen takes {seeds}.",
+    ]
+
+
+def _seeds(contest: Contest) -> str:
+    count, planned = len(contest.paired), len(contest.planned)
+    seeds = "training seed" if planned == 1 else "training seeds"
+    return f"{count} of {planned} {seeds} with both sides"
+
+
+def _warnings(contest: Contest) -> list[str]:
+    lines = []
+    missing = [seed for seed in contest.planned if seed not in contest.paired]
+    if missing:
+        lines.append(f"left out, since one side has no result: seed {', '.join(map(str, missing))}")
+    if contest.collapsed:
+        seeds = ", ".join(map(str, contest.collapsed))
+        lines.append(
+            f"collapsed to one budget for all images, skill 0: seed {seeds}; such a policy is a "
+            "fixed length of the elastic tokenizer"
+        )
+    return lines
+
+
+def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
+    """A row per training seed: tokens of both sides, and the difference in each metric."""
+    tokens = contest.adaptive.values("mean_tokens")
+    return [
+        {
+            "seed": seed,
+            "adaptive tokens": round(tokens[seed], 2),
+            "fixed tokens": contest.lengths[seed],
+            **{
+                METRICS[metric].title: show_percent(one.shares.get(seed), digits=2, sign=True)
+                for metric, one in as_run.items()
+            },
+        }
+        for seed in contest.paired
+    ]
+
+
+def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any]]:
+    """Means, difference, `p` and verdict of each metric, at these `tokens`."""
+    return [
+        {
+            "metric": METRICS[metric].title,
+            "tokens": tokens,
+            "seeds": len(one.seeds),
+            "adaptive": one.means and one.means[0],
+            "fixed length": one.means and one.means[1],
+            "difference": show_significant(one.interval, digits=3),
+            "in %": show_share(one.share),
+            "p (Holm)": show_p(one.p),
+            "verdict": verdict_words(one),
+        }
+        for metric, one in differences.items()
+    ]
+
+
+def compared(contest: Contest) -> list[System]:
+    """Every system of the table: both sides, the controls, further allocations."""
+    return [contest.fixed, contest.adaptive, *contest.controls(), *contest.rivals()]
+
+
+def control_rows(contest: Contest) -> list[dict[str, Any]]:
+    """A row per system, with its distortion against the fixed-length tokenizer's."""
+    systems = compared(contest)
+    metrics = shown_distances(systems)
+    rows = []
+    for system in systems:
+        against = difference(system, contest.fixed, PRIMARY).share
+        rows.append(
+            {
+                "system": system.label,
+                "seeds": len(system.metrics),
+                "tokens": show_interval(system.interval("mean_tokens")),
+                **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
+                "skill": show_interval(system.interval("allocation_skill")),
+                "MSE against fixed length": "-" if system is contest.fixed else show_share(against),
+            }
+        )
+    return rows
+
+
+def controls_data(found: list[Contest]) -> pd.DataFrame:
+    """What `control_rows` shows, a row per system, metric and seed."""
+    rows = []
+    for contest in found:
+        systems = compared(contest)
+        for system in systems:
+            for metric in ("mean_tokens", *shown_distances(systems), "allocation_skill"):
+                for seed, value in system.values(metric).items():
+                    rows.append((contest.label, system.label, metric, seed, value))
+    return pd.DataFrame(rows, columns=["contest", "system", "metric", "seed", "value"])
