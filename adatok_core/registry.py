@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, cast
@@ -34,23 +34,33 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         kind: the noun for messages, such as `quantizer`.
         group: entry-point group under which other packages register theirs.
         expects: type that every thing must have.
+        further: gives the entries that plug-ins of another kind bring, once, when first asked for.
     """
 
-    def __init__(self, kind: str, *, group: str, expects: type[Any] = object):
-        self.kind, self.group, self.expects = kind, group, expects
+    def __init__(
+        self,
+        kind: str,
+        *,
+        group: str,
+        expects: type[Any] = object,
+        further: Callable[[], Iterable[Entry]] = tuple,
+    ):
+        self.kind, self.group, self.expects, self._further = kind, group, expects, further
         self._entries: dict[str, Entry] = {}
         self._complete = False
 
-    def add(self, name: str, thing: Thing | str, *, about: str = "", frame: int = 1) -> None:
+    def add(
+        self, name: str, thing: Thing | str, *, about: str = "", frame: int = 1, origin: str = ""
+    ) -> None:
         """Register a thing, or `module:attribute` to import when it is asked for.
 
-        `frame` counts the calls between here and the place that is its origin.
+        `frame` counts the calls between here and the place that is its `origin`, if none is given.
 
         Raises:
             RegistryError: the name is taken.
         """
         caller = sys._getframe(frame)
-        origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        origin = origin or f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._put(Entry(name, about or _first_sentence(thing), origin, thing))
 
     def register(self, name: str) -> Callable[[Thing], Thing]:
@@ -76,8 +86,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         if isinstance(thing, EntryPoint):
             thing = self._load(entry, thing.load)
         elif isinstance(thing, str) and self.expects is not str:
-            module, _, attribute = thing.partition(":")
-            thing = self._load(entry, lambda: getattr(importlib.import_module(module), attribute))
+            thing = self._load(entry, lambda: load_attribute(entry.target))
         if not isinstance(thing, self.expects):
             raise RegistryError(
                 f"{self.kind} '{name}' ({entry.origin}): is a {type(thing).__name__}, and must be "
@@ -138,6 +147,8 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
             package = point.dist.name if point.dist is not None else "a package"
             self._put(Entry(point.name, "", f"{package}: {point.value}", point))
+        for entry in self._further():
+            self._put(entry)
 
     def _load(self, entry: Entry, load: Callable[[], Any]) -> Any:
         try:
@@ -147,6 +158,16 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
                 f"{self.kind} '{entry.name}' ({entry.origin}): cannot be imported: {error}; "
                 "install its package again"
             ) from error
+
+
+def load_attribute(target: str) -> Any:
+    """Import what `module:attribute` names.
+
+    Raises:
+        ImportError, AttributeError: it is not there.
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def suggestion(given: str, valid: list[str]) -> str:
