@@ -83,6 +83,7 @@ declare(
     higher_is_better=True,
     listed=True,
     main=2,
+    quality=0,
     measure="bench.metrics.pixel:image_psnr",
 )
 declare(
@@ -91,6 +92,7 @@ declare(
     higher_is_better=True,
     listed=True,
     compared=4,
+    quality=1,
     measure="bench.metrics.ssim:image_ssim",
 )
 declare(
@@ -99,6 +101,7 @@ declare(
     listed=True,
     main=1,
     compared=0,
+    quality=2,
     measure="bench.metrics.pixel:mse",
 )
 for _name in ("lite0", "lite1", "inception"):
@@ -157,6 +160,7 @@ for _name in ("inception", "lite0", "lite1"):
     declare_all(EXTRACTORS[_name].of_samples(), by=_name)
 declare("nats_per_token", "held-out cross-entropy", "nats per token", listed=True, main=8)
 declare("nats_per_image", "held-out cross-entropy", "nats per image")
+declare("length_nats_per_image", "held-out cross-entropy of lengths", "nats per image")
 declare("unended_share", "sequences without an end", "share", listed=True)
 declare("length_total_variation", "total variation of lengths", "share", listed=True)
 declare("length_wasserstein_1", "Wasserstein-1 of lengths", "tokens", listed=True)
@@ -202,3 +206,4 @@ def _ranked(rank: str) -> tuple[str, ...]:
 LISTED = Names(_listed)
 MAIN = Names(functools.partial(_ranked, "main"))
 COMPARED = Names(functools.partial(_ranked, "compared"))
+QUALITIES = Names(functools.partial(_ranked, "quality"))

@@ -90,12 +90,20 @@ EXTRACTORS.add(
         network="bench.metrics.lite:lite0",
         logits="bench.metrics.lite:lite0_logits",
         packages=("efficientnet-lite-pytorch",),
-        perceptual=Metric(name="perceptual", title="perceptual distance", listed=True, compared=1),
+        perceptual=Metric(
+            name="perceptual", title="perceptual distance", listed=True, compared=1, quality=3
+        ),
         reconstructions=reconstruction_metrics(
             "lite0",
             "Lite0",
             frechet=Metric(
-                name="fd_lite0", title="FD", listed=True, main=4, compared=3, stands_in_for="rfid"
+                name="fd_lite0",
+                title="FD",
+                listed=True,
+                main=4,
+                compared=3,
+                quality=5,
+                stands_in_for="rfid",
             ),
             kernel=Metric(name="kid_lite0", title="KID", listed=True),
         ),
@@ -117,7 +125,9 @@ EXTRACTORS.add(
         network="bench.metrics.lite:lite1",
         logits="bench.metrics.lite:lite1_logits",
         packages=("efficientnet-lite-pytorch",),
-        reconstructions=reconstruction_metrics("lite1", "Lite1"),
+        reconstructions=reconstruction_metrics(
+            "lite1", "Lite1", frechet=Metric(name="fd_lite1", title="FD", listed=True, quality=6)
+        ),
         samples=sample_metrics("lite1", "Lite1", frechet=Metric(name="gfd_lite1", title="gFD")),
     ),
     about="EfficientNet-Lite1, a second opinion on distances",
@@ -130,7 +140,7 @@ EXTRACTORS.add(
         logits="bench.metrics.inception:inception_logits",
         packages=("torch-fidelity",),
         reconstructions=FeatureMetrics(
-            frechet=Metric(name="rfid", title="rFID", listed=True, main=3, compared=2),
+            frechet=Metric(name="rfid", title="rFID", listed=True, main=3, compared=2, quality=4),
             kernel=Metric(name="kid", title="KID", listed=True),
             score="isc",
             precision="precision",

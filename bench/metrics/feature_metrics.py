@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from bench.metrics.metric import Metric
 
+LAST = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureMetrics:
@@ -80,10 +82,11 @@ def reconstruction_metrics(
 ) -> FeatureMetrics:
     """Metrics `fd_NAME`, `kid_NAME`, ... of reconstructions, by an extractor of this name.
 
-    The Fréchet distance is listed; give the distances' declarations where they are to be otherwise.
+    The Fréchet distance is listed, and the last of the qualities. Give a distance's declaration
+    where it is to be otherwise.
     """
     return FeatureMetrics(
-        frechet=frechet or Metric(name=f"fd_{name}", title="FD", listed=True),
+        frechet=frechet or Metric(name=f"fd_{name}", title="FD", listed=True, quality=LAST),
         kernel=kernel or Metric(name=f"kid_{name}", title="KID"),
         score=f"is_{name}",
         precision=f"precision_{name}",

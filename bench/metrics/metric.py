@@ -20,8 +20,9 @@ class Metric:
 
     `higher_is_better` is None where neither direction is better. `listed`: a column of `results`.
     `main`: its place among the metrics that a terminal has room for. `compared`: its place among
-    those that `compare` takes unless told. `stands_in_for`: a better metric, beside which this one
-    is left out.
+    those that `compare` takes unless told. `quality`: its place among the qualities of
+    reconstructions that reports set side by side. `stands_in_for`: a better metric, beside which
+    this one is left out.
 
     `measure` makes it a metric of single images: the `module:function` that gives the values `[B]`
     of the originals and their decodings, both uint8 `[B, 3, H, W]`. It is imported when a bank is
@@ -35,6 +36,7 @@ class Metric:
     listed: bool = False
     main: int | None = None
     compared: int | None = None
+    quality: int | None = None
     stands_in_for: str | None = None
     measure: str | None = None
     packages: tuple[str, ...] = ()

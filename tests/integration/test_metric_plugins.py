@@ -142,15 +142,12 @@ def test_a_metric_and_an_extractor_of_another_package_reach_record_and_tables(
     assert {"gfd_colours", "gfd_colours_reconstructions"} <= {*samples["metrics"]}
     assert "colours" in samples["protocol"]["extractors"]
 
-    shown = json.loads(outside("results", "outside", "--store", store, "--json").stdout)
-    assert {"mae", "fd_colours"} <= {*shown[0]}
-    assert any(row["gfd_colours"] is not None for row in shown)
-
+    shown = outside("results", "outside", "--store", store).stdout.splitlines()
+    assert {"mae", "fd_colours", "gfd_colours"} <= {*shown[0].split()}
     answer = outside("compare", "outside:plain", "outside:other", "--store", store, "--json")
-    compared = json.loads(answer.stdout)
-    print(answer.stdout)
-    rows = [row for row in compared["rows"] if row["metric"] == "mae"]
-    assert rows and all(row["low"] is not None for row in rows)
+    rows = [row for row in json.loads(answer.stdout)["rows"] if row["metric"] == "mae"]
+    assert [row["budget"] for row in rows] == [1, 2]
+    assert all(row["over"] == "30 images" and row["low"] is not None for row in rows)
 
 
 def test_names_that_no_package_registers_are_refused(outside, write_suite):
@@ -162,5 +159,7 @@ def test_names_that_no_package_registers_are_refused(outside, write_suite):
 
 def test_a_package_that_cannot_be_imported_is_told_in_a_line(outside, tmp_path):
     (tmp_path / "site" / "outside" / "__init__.py").write_text("import no_such_package\n")
-    answer = outside("results", "outside", "--store", tmp_path / "store")
+    answer = outside("compare", "a", "b", "--metric", "mae", "--store", tmp_path)
     assert answer.returncode == 2
+    (line,) = outside("list", "metrics").stderr.splitlines()
+    assert line.startswith("error: metric 'mae' (outside: outside:MAE): cannot be imported: No mod")
