@@ -145,9 +145,9 @@ def test_a_metric_and_an_extractor_of_another_package_reach_record_and_tables(
     shown = outside("results", "outside", "--store", store).stdout.splitlines()
     assert {"mae", "fd_colours", "gfd_colours"} <= {*shown[0].split()}
     answer = outside("compare", "outside:plain", "outside:other", "--store", store, "--json")
-    rows = [row for row in json.loads(answer.stdout)["rows"] if row["metric"] == "mae"]
+    rows = [row for row in json.loads(answer.stdout)["differences"] if row["metric"] == "mae"]
     assert [row["budget"] for row in rows] == [1, 2]
-    assert all(row["over"] == "30 images" and row["low"] is not None for row in rows)
+    assert all((row["over"], row["n"]) == ("images", 30) for row in rows)
 
 
 def test_names_that_no_package_registers_are_refused(outside, write_suite):
@@ -159,7 +159,9 @@ def test_names_that_no_package_registers_are_refused(outside, write_suite):
 
 def test_a_package_that_cannot_be_imported_is_told_in_a_line(outside, tmp_path):
     (tmp_path / "site" / "outside" / "__init__.py").write_text("import no_such_package\n")
-    answer = outside("compare", "a", "b", "--metric", "mae", "--store", tmp_path)
+    answer = outside("list", "metrics")
     assert answer.returncode == 2
-    (line,) = outside("list", "metrics").stderr.splitlines()
-    assert line.startswith("error: metric 'mae' (outside: outside:MAE): cannot be imported: No mod")
+    assert answer.stderr == (
+        "error: extractor 'colours' (outside: outside:COLOURS): cannot be imported: "
+        "No module named 'no_such_package'; install its package again\n"
+    )
