@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.artifacts.bank import PER_BUDGET, Bank
+from bench.artifacts.bank import Bank, per_image_names
 from bench.errors import UserError
 
 PREFIX = "own_"
@@ -86,10 +86,10 @@ class OwnBank(Bank):
 
     def rows(self, chosen: np.ndarray) -> pd.DataFrame:
         """One row per image at the target with index `chosen [n]`."""
-        columns = [name for name in PER_BUDGET if name in self.table().columns]
-        table = self.table().drop(columns=columns).iloc[:: len(self.about["budgets"])]
+        of_budgets = per_image_names(self.about)
+        table = self.table().drop(columns=of_budgets, errors="ignore")
+        table = table.iloc[:: len(self.about["budgets"])]
         table = table.assign(budget=self.tokens(chosen)).reset_index(drop=True)
-        for name in PER_BUDGET:
-            if name in self.about["arrays"]:
-                table[name] = self.array(name)[np.arange(len(chosen)), chosen]
+        for name in self.measured:
+            table[name] = self.array(name)[np.arange(len(chosen)), chosen]
         return table

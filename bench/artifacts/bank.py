@@ -1,11 +1,13 @@
-"""Reading a bank: what one frozen tokenizer does to a set of images at every budget.
+"""Reading a bank: a set of images as one frozen tokenizer decodes them at every budget.
 
     bank.json               budgets, codebook size and usage, timings, protocol's parts, `nested`,
-                            `tokenizer_sha256` of the weights, `own_targets`
+                            `tokenizer_sha256` of the weights, `own_targets`, `metrics` that a
+                            suite named
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
     latents.npy             encoder features `[n, N, D]` float16
     ids.npy                 token ids `[n, N]` int32, or int64 above 2^31 codes
     mse.npy, psnr.npy, ssim.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
+    <metric>.npy            each metric of single images that a suite named, likewise
     <extractor>.npy         features of reconstructions `[n, M, d]` float32 (evaluation bank)
     <extractor>_originals.npy   features of the originals `[n, d]`
     own_tokens.npy          tokens a halting tokenizer takes at each of `E` targets `[n, E]`
@@ -26,9 +28,10 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
+from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.per_image import ALWAYS
 
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
-PER_BUDGET = ("mse", "psnr", "ssim", "perceptual")
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,17 @@ class Bank:
         """Names of the metric networks whose features the bank holds."""
         return list(self.about["extractors"])
 
+    @property
+    def measured(self) -> list[str]:
+        """Names of the metrics that the bank holds for each image and budget."""
+        return [name for name in per_image_names(self.about) if name in self.about["arrays"]]
+
     def array(self, name: str) -> np.ndarray:
         """A memory-mapped array by its file's name."""
         return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     def per_budget(self, name: str) -> np.ndarray:
-        """One of `PER_BUDGET`, `[n, M]` float64."""
+        """One of the metrics `measured`, `[n, M]` float64."""
         return np.asarray(self.array(name), dtype=np.float64)
 
     def features(self, extractor: str, chosen: np.ndarray) -> np.ndarray:
@@ -94,6 +102,12 @@ class Bank:
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
         return pd.read_parquet(self.path / "images.parquet")
+
+
+def per_image_names(about: dict[str, Any]) -> list[str]:
+    """Names of metrics of single images that a bank may hold, in the order of its table."""
+    perceptual = (EXTRACTORS[name].perceptual for name in about["extractors"])
+    return [*ALWAYS, *(one.name for one in perceptual if one), *about.get("metrics", ())]
 
 
 def tokenizer_sha256(artifact: Path) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 _STRICT = {"extra": "forbid"}
 LITE0_SMALLEST = 32
+# Lists that leave no trace in keys where they are empty.
+OPTIONAL = ("extractors", "metrics")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankConfig:
-    """What the banks hold.
+    """Settings of the banks.
 
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
     drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
@@ -20,6 +22,8 @@ class BankConfig:
     `extractor_resolution` the side in px to which Lite0's input is resized; `second_extractor`
     whether Lite1 gives distances too; `inception_weights` a path to torch-fidelity's weight file,
     without which there is no rFID, and `inception_sha256` how that file's SHA-256 begins.
+    `extractors` names further metric networks, and `metrics` further metrics of single images, of
+    the bank that results come from.
     """
 
     __pydantic_config__ = _STRICT
@@ -34,6 +38,13 @@ class BankConfig:
     inception_sha256: str = "6726825d"
     batch: int = 64
     shard: int = 1024
+    extractors: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> dict[str, list[str]]:
+        """The lists `OPTIONAL` that are given."""
+        return {key: list(getattr(self, key)) for key in OPTIONAL if getattr(self, key)}
 
     def __post_init__(self):
         for key in ("policy_images", "batch", "shard"):
@@ -44,6 +55,10 @@ class BankConfig:
             raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
         if not re.fullmatch("[0-9a-f]{8,64}", self.inception_sha256):
             raise ValueError("inception_sha256: must be 8 to 64 hexadecimal digits, in lower case")
+        for key in OPTIONAL:
+            names = getattr(self, key)
+            if len({*names}) < len(names):
+                raise ValueError(f"{key}: {list(names)} has a name twice")
         budgets = self.budgets
         if budgets is not None and (not budgets or sorted({*budgets}) != list(budgets)):
             raise ValueError(f"budgets: {list(budgets)} must increase strictly, or be null")

@@ -19,6 +19,8 @@ from bench.config.settings import plain
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
 from bench.graph.nodes import Banks, Node
+from bench.metrics.extractors import require_extractors
+from bench.metrics.per_image import require_measured
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
@@ -100,6 +102,8 @@ class Builder:
         bank = cell.config.bank
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
         weights = bank.inception_weights
+        require_extractors(bank.extractors)
+        require_measured(bank.metrics)
 
         def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
             inputs = {"images": self.data(cell, split), "tokenizer": tokenizer}
@@ -116,6 +120,7 @@ class Builder:
                     "extractor_resolution": bank.extractor_resolution,
                     "second_extractor": bank.second_extractor,
                     "inception": self.inception(bank),
+                    **bank.named,
                 },
                 {"inception_weights": weights},
             ),

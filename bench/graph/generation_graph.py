@@ -31,13 +31,13 @@ def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
         "training": banks.training(),
         **_policy(builder, cell, tokenizer, banks, held_out="bank"),
     }
-    measures = ("extractor_resolution", "second_extractor", "inception")
+    measures = ("extractor_resolution", "second_extractor", "inception", "extractors")
     settings = {
         "sampling": plain(asked.sampling),
         "labels": plain(asked.labels),
         **{key: getattr(asked, key) for key in ("images", "batch", "seed")},
         **{key: getattr(config.evaluation, key) for key in ("kid_subset", "generative")},
-        **{key: validation.config[key] for key in measures},
+        **{key: validation.config[key] for key in measures if key in validation.config},
     }
     weights = {"inception_weights": config.bank.inception_weights}
     return builder.node("samples", settings, inputs=inputs, runtime=weights)

@@ -1,77 +1,193 @@
-"""The metric networks of a bank: features for Fréchet and kernel distances, maps for perception."""
+"""The metric networks, each declared once: what gives features, and what its metrics are called.
+
+Nothing here imports a network; `bench.metrics.extraction` runs them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from adatok_core.registry import Registry, RegistryError, load_attribute
+from bench.errors import UserError
+from bench.metrics.feature_metrics import (
+    FeatureMetrics,
+    reconstruction_metrics,
+    sample_metrics,
+)
+from bench.metrics.metric import Metric
 
-from adatok_core.losses import perceptual_distance
-from bench.metrics.inception import SHA256_PREFIX, InceptionExtractor
-from bench.metrics.lite import Lite0, Lite1, weights_sha256
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
+class WeightFile:
+    """The path of Inception's weights, and how the file's SHA-256 (hex) must begin."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """What a network is made with: the side in px of its input, and Inception's weights."""
+
+    resolution: int
+    weights: WeightFile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Extractor:
-    """A metric network under its name in metrics, with its part of the protocol (`card`)."""
+    """A metric network.
+
+    Args:
+        name: what its arrays in a bank and its part of the protocol are called.
+        network: `module:callable` that makes the network (`extraction.FeatureNetwork`) of
+            `NetworkSettings`.
+        reconstructions: the metrics of its features of reconstructions.
+        samples: those of generated images.
+        packages: packages whose versions the features depend on: part of the protocol.
+        logits: `module:function` of features `[n, d]` and a `WeightFile` or None that gives logits
+            `[n, classes]`; without it there is no inception score.
+        perceptual: the metric of single images that its feature maps give.
+    """
 
     name: str
-    network: nn.Module
-    card: dict[str, Any]
+    network: str
+    reconstructions: FeatureMetrics
+    samples: FeatureMetrics
+    packages: tuple[str, ...] = ()
+    logits: str | None = None
+    perceptual: Metric | None = None
 
-    def features(self, images: Tensor) -> Tensor:
-        """Features `[B, d]` of uint8 images `[B, 3, H, W]`."""
-        if isinstance(self.network, InceptionExtractor):
-            return self.network.features(images)
-        return self.network.forward_features(images)[0]
+    def of_reconstructions(self) -> tuple[Metric, ...]:
+        """Declarations of what it measures of reconstructions."""
+        perceptual = () if self.perceptual is None else (self.perceptual,)
+        return (*perceptual, *self.reconstructions.declarations())
 
-    def compare(
-        self, original: Tensor, decoded: list[Tensor]
-    ) -> tuple[list[Tensor], Tensor | None]:
-        """Features of the original and of each decoded batch, and perceptual distances `[B, M]`.
+    def of_samples(self) -> tuple[Metric, ...]:
+        """Declarations of what it measures of generated images."""
+        return self.samples.declarations()
 
-        Batches are uint8 `[B, 3, H, W]`, features `[B, d]`. Only Lite0 gives distances.
+    def class_logits(self, features: np.ndarray, weights: WeightFile | None) -> np.ndarray | None:
+        """Logits `[n, classes]` of features `[n, d]`; None where the network tells no classes.
+
+        Raises:
+            UserError: its last layer is in a file that is not given, or is not that file.
         """
-        if isinstance(self.network, InceptionExtractor | Lite1):
-            return [self.features(batch) for batch in (original, *decoded)], None
-        reference, reference_maps = self.network.forward_features(original)
-        features, distances = [reference], []
-        for batch in decoded:
-            pooled, maps = self.network.forward_features(batch)
-            features.append(pooled)
-            distances.append(perceptual_distance(reference_maps, maps))
-        return features, torch.stack(distances, 1)
+        return None if self.logits is None else load_attribute(self.logits)(features, weights)
 
 
-def build_extractors(
-    *,
-    resolution: int,
-    device: str,
-    second: bool = False,
-    inception_weights: str | None = None,
-    inception_sha256: str = SHA256_PREFIX,
-) -> list[Extractor]:
-    """Lite0 always; Lite1 as a second one when asked for; Inception when there is a weight file.
+EXTRACTORS: Registry[Extractor] = Registry(
+    "extractor", group="adatok_bench.extractors", expects=Extractor
+)
+EXTRACTORS.add(
+    "lite0",
+    Extractor(
+        name="lite0",
+        network="bench.metrics.lite:lite0",
+        logits="bench.metrics.lite:lite0_logits",
+        packages=("efficientnet-lite-pytorch",),
+        perceptual=Metric(
+            name="perceptual", title="perceptual distance", listed=True, compared=1, quality=3
+        ),
+        reconstructions=reconstruction_metrics(
+            "lite0",
+            "Lite0",
+            frechet=Metric(
+                name="fd_lite0",
+                title="FD",
+                listed=True,
+                main=4,
+                compared=3,
+                quality=5,
+                stands_in_for="rfid",
+            ),
+            kernel=Metric(name="kid_lite0", title="KID", listed=True),
+        ),
+        samples=sample_metrics(
+            "lite0",
+            "Lite0",
+            frechet=Metric(
+                name="gfd_lite0", title="gFD", listed=True, main=7, compared=7, stands_in_for="gfid"
+            ),
+            kernel=Metric(name="gkd_lite0", title="gKD", listed=True, compared=8),
+        ),
+    ),
+    about="EfficientNet-Lite0, whose feature maps give the perceptual distance",
+)
+EXTRACTORS.add(
+    "lite1",
+    Extractor(
+        name="lite1",
+        network="bench.metrics.lite:lite1",
+        logits="bench.metrics.lite:lite1_logits",
+        packages=("efficientnet-lite-pytorch",),
+        reconstructions=reconstruction_metrics(
+            "lite1", "Lite1", frechet=Metric(name="fd_lite1", title="FD", listed=True, quality=6)
+        ),
+        samples=sample_metrics("lite1", "Lite1", frechet=Metric(name="gfd_lite1", title="gFD")),
+    ),
+    about="EfficientNet-Lite1, a second opinion on distances",
+)
+EXTRACTORS.add(
+    "inception",
+    Extractor(
+        name="inception",
+        network="bench.metrics.inception:inception",
+        logits="bench.metrics.inception:inception_logits",
+        packages=("torch-fidelity",),
+        reconstructions=FeatureMetrics(
+            frechet=Metric(name="rfid", title="rFID", listed=True, main=3, compared=2, quality=4),
+            kernel=Metric(name="kid", title="KID", listed=True),
+            score="isc",
+            precision="precision",
+            recall="recall",
+        ),
+        samples=FeatureMetrics(
+            frechet=Metric(name="gfid", title="gFID", listed=True, main=6, compared=6),
+            kernel=Metric(name="gkid", title="gKID"),
+            score="gisc",
+            precision="gprecision",
+            recall="grecall",
+            samples=True,
+        ),
+    ),
+    about="torch-fidelity's Inception, the network of FID, from a weight file",
+)
+# How a bank is asked for those that ship; any other one is named in `bank.extractors`.
+SHIPPED = {
+    "lite0": "every evaluation has it",
+    "lite1": "set bank.second_extractor",
+    "inception": "set bank.inception_weights",
+}
+
+
+def used_extractors(*, second: bool, inception: bool, named: Iterable[str]) -> list[Extractor]:
+    """Lite0 always, Lite1 as a second one, Inception where there are weights, and those named."""
+    asked = {"lite0": True, "lite1": second, "inception": inception}
+    return [
+        EXTRACTORS[name] for name in (*(n for n, is_asked in asked.items() if is_asked), *named)
+    ]
+
+
+def require_extractors(names: Iterable[str]) -> None:
+    """Refuse names in `bank.extractors` that are no extractors, or are asked for in another way.
 
     Raises:
-        UserError: the weight file is missing, has another hash, or is not Inception's.
+        UserError: the first such name, with what to do.
     """
-    extractors = [
-        _lite(kind, resolution, device) for kind in ([Lite0, Lite1] if second else [Lite0])
-    ]
-    if inception_weights is not None:
-        network = InceptionExtractor(inception_weights, sha256=inception_sha256).to(device)
-        card = {"weights_sha256": network.weights_sha256, "layer": "pooled 2048", "input_px": 299}
-        extractors.append(Extractor("inception", network, card))
-    return extractors
-
-
-def _lite(kind: type[Lite0], resolution: int, device: str) -> Extractor:
-    card = {
-        "weights_sha256": weights_sha256(kind.size),
-        "layer": "pooled 1280",
-        "input_px": resolution,
-    }
-    return Extractor(kind.size, kind(resolution).to(device), card)
+    for name in names:
+        if name in SHIPPED:
+            raise UserError(f"bank.extractors: '{name}': {SHIPPED[name]}; remove it here")
+        try:
+            extractor = EXTRACTORS[name]
+        except RegistryError as error:
+            raise UserError(f"bank.extractors: {error}") from None
+        if extractor.name != name:
+            raise UserError(
+                f"bank.extractors: '{name}' ({EXTRACTORS.entry(name).origin}) calls itself "
+                f"'{extractor.name}'; register it under that name"
+            )

@@ -4,12 +4,14 @@ import hashlib
 import io
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from bench.errors import UserError
+from bench.metrics.extractors import NetworkSettings, WeightFile
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 POOLED_DIM = 2048
@@ -48,6 +50,15 @@ class InceptionExtractor(nn.Module):
                 f"{weights_path} is not a weight file of Inception ({reason}); {_HELP}"
             ) from error
 
+    @property
+    def card(self) -> dict[str, Any]:
+        """Its part of the protocol."""
+        return {
+            "weights_sha256": self.weights_sha256,
+            "layer": f"pooled {POOLED_DIM}",
+            "input_px": 299,
+        }
+
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Pooled features `[B, 2048]` float32 of uint8 images `[B, 3, H, W]`, resized to 299 px."""
@@ -67,9 +78,17 @@ def require_hash(path: str | Path, sha256: str, prefix: str) -> None:
         )
 
 
-def inception_logits(
-    weights_path: str | Path, pooled: np.ndarray, *, sha256: str = SHA256_PREFIX
-) -> np.ndarray:
+def inception(settings: NetworkSettings) -> InceptionExtractor:
+    """Make the network of the weight file.
+
+    Raises:
+        UserError: there is no file, or it is not Inception's.
+    """
+    weights = _require(settings.weights)
+    return InceptionExtractor(weights.path, sha256=weights.sha256)
+
+
+def inception_logits(pooled: np.ndarray, weights: WeightFile | None) -> np.ndarray:
     """Logits without bias `[n, 1008]` of pooled features `[n, 2048]`, by the file's last layer.
 
     The inception score is defined on these.
@@ -77,10 +96,20 @@ def inception_logits(
     Raises:
         UserError: the file is missing, unreadable or has another hash.
     """
-    weights = _read(Path(weights_path))
-    require_hash(weights_path, hashlib.sha256(weights).hexdigest(), sha256)
-    state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
+    weights = _require(weights)
+    content = _read(Path(weights.path))
+    require_hash(weights.path, hashlib.sha256(content).hexdigest(), weights.sha256)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return pooled @ state["fc.weight"].float().numpy().T
+
+
+def _require(weights: WeightFile | None) -> WeightFile:
+    if weights is None:
+        raise UserError(
+            "bank.inception_weights: missing, the inception score needs the last layer; give the "
+            "file that the bank's features were made with"
+        )
+    return weights
 
 
 def _read(path: Path) -> bytes:

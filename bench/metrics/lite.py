@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bench.metrics.extractors import NetworkSettings, WeightFile
 
 POOLED_DIM = 1280
 MAP_BLOCKS = (0, 2, 4, 10)
@@ -39,10 +42,14 @@ def weights_sha256(size: str = "lite0") -> str:
     return hashlib.sha256(_weights_path(size).read_bytes()).hexdigest()
 
 
-def lite_logits(size: str, pooled: np.ndarray) -> np.ndarray:
-    """Logits `[n, 1000]` of pooled features `[n, 1280]`, by the network's last layer."""
-    weights = _weights(size)
-    return pooled @ weights["_fc.weight"].numpy().T + weights["_fc.bias"].numpy()
+def lite_logits(size: str, pooled: np.ndarray, weights: WeightFile | None = None) -> np.ndarray:
+    """Logits `[n, 1000]` of pooled features `[n, 1280]`, by the packaged network's last layer."""
+    state = _weights(size)
+    return pooled @ state["_fc.weight"].numpy().T + state["_fc.bias"].numpy()
+
+
+lite0_logits = functools.partial(lite_logits, "lite0")
+lite1_logits = functools.partial(lite_logits, "lite1")
 
 
 class Lite0(nn.Module):
@@ -71,6 +78,15 @@ class Lite0(nn.Module):
         self.stem, self.blocks, self.head = network._conv_stem, network._blocks, network._conv_head
         self.requires_grad_(False)
         self.to(memory_format=torch.channels_last)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Its part of the protocol."""
+        return {
+            "weights_sha256": weights_sha256(self.size),
+            "layer": f"pooled {POOLED_DIM}",
+            "input_px": self.resolution,
+        }
 
     def train(self, mode: bool = True) -> Lite0:
         """Stay in evaluation mode: the metric network is never trained."""
@@ -113,11 +129,25 @@ class Lite0(nn.Module):
         maps = zip(*(maps for _, maps in parts), strict=True)
         return torch.cat([pooled for pooled, _ in parts]), tuple(map(torch.cat, maps))
 
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Pooled features `[B, 1280]` alone; otherwise as `forward_features`."""
+        return self.forward_features(images)[0]
+
 
 class Lite1(Lite0):
     """EfficientNet-Lite1, deeper by a tenth: a second opinion on distances, otherwise as Lite0."""
 
     size = "lite1"
+
+
+def lite0(settings: NetworkSettings) -> Lite0:
+    """Make the first network."""
+    return Lite0(settings.resolution)
+
+
+def lite1(settings: NetworkSettings) -> Lite1:
+    """Make the second network."""
+    return Lite1(settings.resolution)
 
 
 def _fold(network: EfficientNet) -> None:

@@ -32,3 +32,8 @@ def psnr(mse: torch.Tensor) -> torch.Tensor:
     not infinite.
     """
     return -10 * mse.clamp(min=MSE_FLOOR).log10()
+
+
+def image_psnr(original: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+    """PSNR in dB per image of uint8 images `[B, C, H, W]`: `[B]` float64; raises as `mse`."""
+    return psnr(mse(decoded, original))

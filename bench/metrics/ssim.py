@@ -36,6 +36,11 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return similarity.flatten(1).mean(1).reshape(a.shape[:2]).mean(1)
 
 
+def image_ssim(original: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+    """SSIM per image, `[B]`; in the last digit it depends on which of the two comes first."""
+    return ssim(decoded, original)
+
+
 def _blur(images: torch.Tensor) -> torch.Tensor:
     """Gaussian means `[K, H - 10, W - 10]` of `[K, H, W]`.
 

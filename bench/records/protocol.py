@@ -1,4 +1,4 @@
-"""The evaluation protocol: all that fixes the meaning of a metric's value."""
+"""The evaluation protocol: everything that fixes the meaning of a metric's value."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.files import content_key
+from bench.metrics.declared import METRICS
+from bench.metrics.extractors import EXTRACTORS
 from bench.records.record import RecordedProtocol
 from bench.store.provenance import package_versions
 
 ABSENT = "absent"
 PACKAGES = ("torch", "numpy", "scipy", "pillow")
-PACKAGE_OF = {
-    "lite0": "efficientnet-lite-pytorch",
-    "lite1": "efficientnet-lite-pytorch",
-    "inception": "torch-fidelity",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +44,18 @@ class Protocol:
 
     @staticmethod
     def of_bank(about: dict[str, Any], *, estimators: dict[str, Any] | None = None) -> Protocol:
-        """The protocol under which a bank's values are made, and judged by these `estimators`."""
-        versions = package_versions()
-        used = [*PACKAGES, *(PACKAGE_OF[n] for n in about["extractors"] if n in PACKAGE_OF)]
+        """The protocol under which a bank's values are made, and judged by these `estimators`.
+
+        Raises:
+            UserError: a package that an extractor or a metric declares is not installed.
+        """
         return Protocol(
             images_digest=about["images"]["digest"],
             images_count=about["images"]["count"],
             resolution=about["resolution"],
             estimators=estimators or {},
             extractors=about["extractors"],
-            versions={name: versions[name] for name in used},
+            versions=_versions(about),
         )
 
     @property
@@ -86,6 +85,23 @@ class SampleProtocol(Protocol):
             f.name: getattr(paired, f.name) for f in fields(paired) if f.name != "reference"
         }
         return SampleProtocol(**settings, sampling=sampling)
+
+
+def _versions(about: dict[str, Any]) -> dict[str, str]:
+    """Versions of what the values of a bank depend on."""
+    declared = [
+        *(EXTRACTORS[name].packages for name in about["extractors"] if name in EXTRACTORS),
+        *(METRICS[name].packages for name in about.get("metrics", ())),
+    ]
+    used = [*PACKAGES, *(package for packages in declared for package in packages)]
+    versions = package_versions(used)
+    for name in used:
+        if name not in versions:
+            raise UserError(
+                f"package '{name}' is not installed, and its version belongs to the protocol; "
+                "install it, or correct the `packages` of the extractor or metric"
+            )
+    return versions
 
 
 def require_one_protocol(protocols: Sequence[RecordedProtocol]) -> None:

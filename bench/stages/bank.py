@@ -18,14 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
-from bench.artifacts.bank import PER_BUDGET, tokenizer_sha256
+from bench.artifacts.bank import per_image_names, tokenizer_sha256
 from bench.artifacts.networks import load_tokenizer, read_trained_lengths
 from bench.data.image_set import ImageSet, read_image_set
+from bench.errors import UserError
 from bench.files import write_json
-from bench.metrics.extractors import Extractor, build_extractors
+from bench.metrics.extraction import BuiltExtractor, build_extractors
 from bench.metrics.inception import SHA256_PREFIX
-from bench.metrics.pixel import mse, psnr
-from bench.metrics.ssim import ssim
+from bench.metrics.metric import Measure
+from bench.metrics.per_image import load_measures
+from bench.metrics.pixel import mse
 from bench.speed.throughput import measure_throughput
 from bench.store.checkpoints import load_tensors, save_tensors
 from bench.store.enough import require_bank
@@ -58,6 +60,7 @@ def run(context: StageContext) -> dict[str, Any]:
             resolution=config["extractor_resolution"],
             device=device,
             second=config.get("second_extractor", False),
+            named=config.get("extractors", ()),
             inception_weights=context.spec.runtime.get("inception_weights"),
             # The file may have changed since the stage was planned.
             inception_sha256=config.get("inception") or SHA256_PREFIX,
@@ -65,10 +68,12 @@ def run(context: StageContext) -> dict[str, Any]:
         if config["extractor_resolution"]
         else []
     )
+    named = config.get("metrics", [])
     shard = partial(
         _shard,
         tokenizer,
         extractors,
+        load_measures(named),
         {budget: tokenizer.merged_decoder(budget) for budget in budgets},
         images,
         batch=config["batch"],
@@ -103,11 +108,12 @@ def run(context: StageContext) -> dict[str, Any]:
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,
         "parameters": parameter_count(tokenizer),
+        **({"metrics": named} if named else {}),
     }
     if evaluation:
         sample = _pixels(images, 0, config["batch"])
         about["throughput"] = measure_throughput(tokenizer, budgets, sample, device=device)
-    _write_table(images, count, budgets, context.work)
+    _write_table(images, count, budgets, per_image_names(about), context.work)
     write_json(context.work / "bank.json", about)
     for shard in shards:
         shard.unlink()
@@ -117,7 +123,8 @@ def run(context: StageContext) -> dict[str, Any]:
 @torch.inference_mode()
 def _shard(
     tokenizer: ElasticTokenizer,
-    extractors: list[Extractor],
+    extractors: list[BuiltExtractor],
+    measures: dict[str, Measure],
     decoders: dict[int, nn.Module],
     images: ImageSet,
     first: int,
@@ -134,6 +141,9 @@ def _shard(
     def add(name: str, value: Tensor) -> None:
         parts.setdefault(name, []).append(value.cpu())
 
+    def measured(original: Tensor, decoded: list[Tensor]) -> dict[str, Tensor]:
+        return measure(original, decoded, measures, extractors, features=features)
+
     id_type = torch.int32 if tokenizer.quantizer.codebook_size <= 2**31 else torch.int64
     for start in range(first, last, batch):
         original = _pixels(images, start, min(start + batch, last)).to(device)
@@ -147,13 +157,13 @@ def _shard(
                 decoders.values(), prefixes(tokenizer, pixels, ids, decoders), strict=True
             )
         ]
-        for name, value in measure(original, decoded, extractors, features=features).items():
+        for name, value in measured(original, decoded).items():
             add(name, value)
         if own_targets:
             own = [tokenizer.own_allocation(pixels, target) for target in own_targets]
             add("own_tokens", torch.stack([kept for _, kept in own], 1).int())
             decoded = [to_uint8(tokenizer.decode(*allocated)) for allocated in own]
-            for name, value in measure(original, decoded, extractors, features=features).items():
+            for name, value in measured(original, decoded).items():
                 if not name.endswith("_originals"):
                     add(f"own_{name}", value)
     return {name: torch.cat(values) for name, values in parts.items()}
@@ -169,26 +179,37 @@ def prefixes(
 
 
 def measure(
-    original: Tensor, decoded: list[Tensor], extractors: list[Extractor], *, features: bool
+    original: Tensor,
+    decoded: list[Tensor],
+    measures: dict[str, Measure],
+    extractors: list[BuiltExtractor],
+    *,
+    features: bool,
 ) -> dict[str, Tensor]:
-    """Metrics of `M` decoded batches, by the names of a bank's arrays: `[B, M]` each.
+    """Metrics of `M` decoded batches, by the names of a bank's arrays: `[B, M]` float32 each.
 
     With `features`, also those of the networks, `[B, M, d]`, and of the originals, `[B, d]`.
     Batches are uint8 `[B, 3, H, W]`.
+
+    Raises:
+        UserError: a metric does not give one value per image.
     """
-    errors = torch.stack([mse(image, original) for image in decoded], 1)
-    measured = {
-        "mse": errors.float(),
-        "psnr": psnr(errors).float(),
-        "ssim": torch.stack([ssim(image, original) for image in decoded], 1),
-    }
+    measured = {}
+    for name, of_images in measures.items():
+        values = [of_images(original, image) for image in decoded]
+        if any(value.shape != original.shape[:1] for value in values):
+            raise UserError(
+                f"metric '{name}': `measure` gives an array {list(values[0].shape)} for "
+                f"{len(original)} images; it must give one value per image"
+            )
+        measured[name] = torch.stack(values, 1).float()
     for extractor in extractors:
-        values, distances = extractor.compare(original, decoded)
+        found, distances = extractor.compare(original, decoded)
         if features:
-            measured[f"{extractor.name}_originals"] = values[0]
-            measured[extractor.name] = torch.stack(values[1:], 1)
+            measured[f"{extractor.name}_originals"] = found[0]
+            measured[extractor.name] = torch.stack(found[1:], 1)
         if distances is not None:
-            measured["perceptual"] = distances
+            measured[extractor.declared.perceptual.name] = distances
     return measured
 
 
@@ -280,11 +301,13 @@ def _digest(images: ImageSet, count: int) -> str:
     return images.digest if count == len(images.pixels) else f"{images.digest}[:{count}]"
 
 
-def _write_table(images: ImageSet, count: int, budgets: list[int], folder: Path) -> None:
+def _write_table(
+    images: ImageSet, count: int, budgets: list[int], metrics: list[str], folder: Path
+) -> None:
     rows = images.table.iloc[:count]
     table = rows.loc[rows.index.repeat(len(budgets))].reset_index(drop=True)
     table["budget"] = np.tile(budgets, count)
-    for name in PER_BUDGET:
+    for name in metrics:
         if (folder / f"{name}.npy").exists():
             table[name] = np.load(folder / f"{name}.npy").ravel()
     table.to_parquet(folder / "images.parquet", index=False)

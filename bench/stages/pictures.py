@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adatok_core.tokenizer import ElasticTokenizer, to_uint8
-from bench.metrics.extractors import Extractor
+from bench.metrics.extraction import BuiltExtractor
 
 
 @torch.inference_mode()
@@ -35,7 +35,7 @@ def picture_features(
     ids: np.ndarray,
     lengths: np.ndarray,
     *,
-    extractors: Sequence[Extractor],
+    extractors: Sequence[BuiltExtractor],
     batch: int,
     device: str,
 ) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What the samples stage measures on pictures: distances from real images, also by length."""
+"""Measurements of the samples stage on pictures: distances from real images, also by length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from bench.artifacts.networks import TrainedGenerator
 from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
 from bench.judging.sample_judge import Features, SampleJudge
-from bench.metrics.extractors import Extractor, build_extractors
+from bench.metrics.extraction import BuiltExtractor, build_extractors
+from bench.metrics.extractors import WeightFile
 from bench.metrics.inception import SHA256_PREFIX
 from bench.records.protocol import SampleProtocol
 from bench.stages.pictures import picture_features
@@ -33,7 +34,7 @@ class SampleMeasures:
     trained: TrainedGenerator
     sampling: Sampling
     bank: Bank
-    extractors: list[Extractor]
+    extractors: list[BuiltExtractor]
     judge: SampleJudge
 
     @staticmethod
@@ -60,6 +61,7 @@ class SampleMeasures:
             resolution=config["extractor_resolution"],
             device=context.spec.resources.device,
             second=config["second_extractor"],
+            named=config.get("extractors", ()),
             inception_weights=weights,
             inception_sha256=config["inception"] or SHA256_PREFIX,
         )
@@ -70,7 +72,7 @@ class SampleMeasures:
         judge = SampleJudge(
             reference,
             kid_subset=config["kid_subset"],
-            inception_weights=weights and (weights, config["inception"]),
+            weights=WeightFile(weights, config["inception"]) if weights else None,
         )
         return SampleMeasures(context, tokenizer, trained, sampling, bank, extractors, judge)
 

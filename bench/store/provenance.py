@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def package_versions() -> dict[str, str]:
-    """Installed versions of the packages that numbers depend on."""
+def package_versions(names: Iterable[str] | None = None) -> dict[str, str]:
+    """Versions of those packages that are installed, by default of all that numbers depend on."""
     versions = {}
-    for name in PACKAGES:
+    for name in PACKAGES if names is None else names:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.config.bank import OPTIONAL as OF_BANK
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.files import content_key
@@ -35,6 +36,9 @@ class Cell:
         for name in OPTIONAL:
             if settings[name] is None:
                 del settings[name]
+        for name in OF_BANK:
+            if not settings["bank"][name]:
+                del settings["bank"][name]
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UserError
-from bench.judging.judge import NAMES as PAIRED
-from bench.judging.sample_judge import NAMES, SampleJudge
+from bench.judging.sample_judge import SampleJudge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.kernel import kernel_distance
 
@@ -24,14 +23,6 @@ def test_distances_are_those_of_the_features(features):
     assert found["gfd_lite0"] == pytest.approx(expected)
     expected = kernel_distance(reference["lite0"], samples["lite0"])
     assert found["gkd_lite0"] == pytest.approx(expected)
-
-
-def test_no_name_is_shared_with_reconstructions():
-    def all_of(names):
-        return {value for each in names.values() for value in vars(each).values()}
-
-    assert NAMES.keys() == PAIRED.keys()
-    assert not all_of(NAMES) & all_of(PAIRED)
 
 
 def test_the_interval_is_over_as_many_images_as_both_have(features):

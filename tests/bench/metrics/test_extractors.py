@@ -1,84 +1,58 @@
 import pytest
-import torch
 
 from bench.errors import UserError
-from bench.metrics.extractors import build_extractors
-from bench.metrics.lite import weights_sha256
-
-torch.manual_seed(0)
-ORIGINAL = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-DECODED = [ORIGINAL, ORIGINAL.flip(-1), 255 - ORIGINAL]
+from bench.metrics.declared import METRICS
+from bench.metrics.extractors import EXTRACTORS, require_extractors, used_extractors
 
 
-def test_lite0_gives_features_and_perceptual_distances():
-    (extractor,) = build_extractors(resolution=48, device="cpu")
-    assert extractor.name == "lite0"
-    assert extractor.card == {
-        "weights_sha256": weights_sha256(),
-        "layer": "pooled 1280",
-        "input_px": 48,
-    }
-    with torch.inference_mode():
-        features, distances = extractor.compare(ORIGINAL, DECODED)
-    assert [f.shape for f in features] == [(2, 1280)] * 4
-    assert torch.equal(features[0], features[1])
-    assert not torch.equal(features[0], features[2])
-    assert distances.shape == (2, 3)
-    assert distances[:, 0].abs().max() < 1e-5
-    assert distances[:, 1:].min() > 0.01
-
-
-def test_the_resolution_is_of_effect():
-    features = []
-    for resolution in (32, 64):
-        (lite0,) = build_extractors(resolution=resolution, device="cpu")
-        with torch.inference_mode():
-            features.append(lite0.compare(ORIGINAL, DECODED[:1])[0][0])
-    assert not torch.allclose(*features)
-
-
-def test_lite1_gives_other_features_and_no_distances():
-    lite0, lite1 = build_extractors(resolution=32, device="cpu", second=True)
-    assert (lite0.name, lite1.name) == ("lite0", "lite1")
-    assert lite1.card == {**lite0.card, "weights_sha256": weights_sha256("lite1")} != lite0.card
-    with torch.inference_mode():
-        first, _ = lite0.compare(ORIGINAL, DECODED)
-        features, distances = lite1.compare(ORIGINAL, DECODED)
-    assert distances is None
-    assert [f.shape for f in features] == [(2, 1280)] * 4
-    assert torch.equal(features[0], features[1])
-    assert not torch.equal(features[0], features[2])
-    assert not torch.allclose(features[0], first[0])
-
-
-def test_inception_gives_features_only(inception_weights, inception_sha256):
-    lite0, inception = build_extractors(
-        resolution=32,
-        inception_weights=str(inception_weights),
-        inception_sha256=inception_sha256,
-        device="cpu",
+def test_extractors_declare_their_metrics_in_their_place():
+    names = list(METRICS)
+    at = names.index("perceptual")
+    assert names[at : at + 7] == [
+        "perceptual", "fd_lite0", "kid_lite0", "kid_lite0_low", "kid_lite0_high",
+        "fd_lite0_infinite", "fd_lite0_infinite_se",
+    ]  # fmt: skip
+    at = names.index("gfid")
+    assert names[at : at + 9] == [
+        "gfid", "gfid_reconstructions", "gkid", "gkid_low", "gkid_high", "gkid_reconstructions",
+        "gisc", "gprecision", "grecall",
+    ]  # fmt: skip
+    assert METRICS["gkd_lite0_low"].title == "gKD (Lite0), lower end"
+    assert METRICS["rfid_infinite_se"].title == "rFID of infinitely many images, standard error"
+    assert METRICS["gprecision_lite1"].caption == (
+        "precision of samples (Lite1) (share), higher is better"
     )
-    assert (lite0.name, inception.name) == ("lite0", "inception")
-    assert (inception.card["layer"], inception.card["input_px"]) == ("pooled 2048", 299)
-    original, inverse = ORIGINAL[:1], DECODED[2][:1]
-    features, distances = inception.compare(original, [original, inverse])
-    assert [f.shape for f in features] == [(1, 2048)] * 3
-    assert torch.equal(features[0], features[1])
-    assert not torch.equal(features[0], features[2])
-    assert distances is None
+    assert METRICS.entry("fd_lite1").origin == EXTRACTORS.entry("lite1").origin
 
 
-def test_a_weight_file_with_another_hash_is_refused(inception_weights):
-    with pytest.raises(UserError, match="begins with"):
-        build_extractors(resolution=32, inception_weights=str(inception_weights), device="cpu")
+def test_no_name_is_shared_by_reconstructions_and_samples():
+    names = [
+        metric.name
+        for extractor in EXTRACTORS.values()
+        for metric in (*extractor.of_reconstructions(), *extractor.of_samples())
+    ]
+    assert len(names) == len({*names})
 
 
-def test_a_missing_weight_file_is_named():
-    with pytest.raises(UserError, match=r"/nowhere\.pth"):
-        build_extractors(resolution=32, inception_weights="/nowhere.pth", device="cpu")
+def test_a_bank_uses_what_it_is_asked_for():
+    def used(**asked):
+        return [one.name for one in used_extractors(**{**NONE, **asked})]
+
+    NONE = {"second": False, "inception": False, "named": ()}
+    assert used() == ["lite0"]
+    assert used(second=True, inception=True) == ["lite0", "lite1", "inception"]
+    assert used(named=["inception"]) == ["lite0", "inception"]
 
 
-def test_features_alone_are_those_of_a_comparison():
-    for extractor in build_extractors(resolution=32, device="cpu", second=True):
-        (compared, *_), _ = extractor.compare(ORIGINAL, DECODED)
-        assert torch.equal(extractor.features(ORIGINAL), compared)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lite1", "'lite1': set bank.second_extractor; remove it here"),
+        ("lite0", "'lite0': every evaluation has it; remove it here"),
+        ("inceptoin", "unknown extractor 'inceptoin'; did you mean 'inception'?"),
+    ],
+)
+def test_names_that_no_suite_may_give_are_refused(name, said):
+    with pytest.raises(UserError) as error:
+        require_extractors([name])
+    assert str(error.value) == f"bank.extractors: {said}"

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.metrics.inception import POOLED_DIM, InceptionExtractor, inception_logits
+from bench.metrics.extractors import WeightFile
+from bench.metrics.inception import (
+    POOLED_DIM,
+    SHA256_PREFIX,
+    InceptionExtractor,
+    inception_logits,
+)
 from bench.metrics.torchvision_shim import prepare_torchvision
 
 
@@ -49,7 +55,7 @@ def test_logits_are_those_the_inception_score_is_defined_on(network, weights):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "features_list", ["logits_unbiased"])
         (expected,) = network(images)
-    logits = inception_logits(weights, pooled.numpy(), sha256="")
+    logits = inception_logits(pooled.numpy(), WeightFile(str(weights), ""))
     torch.testing.assert_close(torch.from_numpy(logits), expected)
 
 
@@ -59,8 +65,9 @@ def test_weights_with_another_hash_are_refused(weights):
     with pytest.raises(UserError, match=expected) as error:
         InceptionExtractor(weights)
     assert "\n" not in str(error.value)
+    pooled = np.zeros((1, POOLED_DIM), np.float32)
     with pytest.raises(UserError, match=expected):
-        inception_logits(weights, np.zeros((1, POOLED_DIM), np.float32))
+        inception_logits(pooled, WeightFile(str(weights), SHA256_PREFIX))
     assert InceptionExtractor(weights, sha256=sha256[:8]).weights_sha256 == sha256
 
 
