@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 Thing = TypeVar("Thing")
 
@@ -34,7 +36,11 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         kind: the noun for messages, such as `quantizer`.
         group: entry-point group under which other packages register theirs.
         expects: type that every thing must have.
+
+    `revision` grows whenever something is registered in any registry.
     """
+
+    revision: ClassVar[int] = 0
 
     def __init__(self, kind: str, *, group: str, expects: type[Any] = object):
         self.kind, self.group, self.expects = kind, group, expects
@@ -76,8 +82,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         if isinstance(thing, EntryPoint):
             thing = self._load(entry, thing.load)
         elif isinstance(thing, str) and self.expects is not str:
-            module, _, attribute = thing.partition(":")
-            thing = self._load(entry, lambda: getattr(importlib.import_module(module), attribute))
+            thing = self._load(entry, functools.partial(imported, thing))
         if not isinstance(thing, self.expects):
             raise RegistryError(
                 f"{self.kind} '{name}' ({entry.origin}): is a {type(thing).__name__}, and must be "
@@ -122,22 +127,35 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
                 entry = Entry(name, about, entry.origin, entry.target)
             yield entry
 
+    def own(self) -> list[Thing]:
+        """Things that are no plug-ins."""
+        named = list(self._entries.items())
+        return [self[name] for name, one in named if not isinstance(one.target, EntryPoint)]
+
     def _put(self, entry: Entry) -> None:
-        taken = self._entries.get(entry.name)
+        self._require_free(entry, self._entries)
+        self._entries[entry.name] = entry
+        Registry.revision += 1
+
+    def _require_free(self, entry: Entry, among: Mapping[str, Entry]) -> None:
+        taken = among.get(entry.name)
         if taken is not None:
             raise RegistryError(
                 f"{self.kind} '{entry.name}' ({entry.origin}): this name is taken by "
                 f"{taken.origin}; choose another"
             )
-        self._entries[entry.name] = entry
 
     def _find_plugins(self) -> None:
+        """Add all plug-ins or, where one's name is taken, none, and so again at the next call."""
         if self._complete:
             return
-        self._complete = True
+        found = dict(self._entries)
         for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
             package = point.dist.name if point.dist is not None else "a package"
-            self._put(Entry(point.name, "", f"{package}: {point.value}", point))
+            entry = Entry(point.name, "", f"{package}: {point.value}", point)
+            self._require_free(entry, found)
+            found[entry.name] = entry
+        self._entries, self._complete = found, True
 
     def _load(self, entry: Entry, load: Callable[[], Any]) -> Any:
         try:
@@ -157,10 +175,20 @@ def suggestion(given: str, valid: list[str]) -> str:
     return f"; valid: {', '.join(valid)}" if valid else ""
 
 
+def imported(target: str) -> Any:
+    """The attribute that `module:attribute` names.
+
+    Raises:
+        ImportError, AttributeError: there is no such module, or nothing of this name in it.
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def _first_sentence(thing: Any) -> str:
-    """The first sentence of a docstring, on one line, without its full stop."""
+    """The first sentence of a thing's `about` or docstring, on one line, without its full stop."""
     if isinstance(thing, str):
         return ""
-    paragraph = " ".join((thing.__doc__ or "").strip().split("\n\n")[0].split())
-    sentence, _, _ = f"{paragraph} ".partition(". ")
-    return sentence.strip().removesuffix(".").replace("`", "")
+    told = getattr(thing, "about", None) or thing.__doc__ or ""
+    paragraph = " ".join(told.strip().split("\n\n")[0].split())
+    return re.split(r"(?<!et al)\.(?= [A-Z`]|$)", paragraph)[0].replace("`", "")
