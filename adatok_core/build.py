@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adatok_core.config import TokenizerConfig
 from adatok_core.config.encoder import ENCODERS
-from adatok_core.registry import imported
+from adatok_core.registry import load_attribute
 from adatok_core.tokenizer import ElasticTokenizer
 
 
@@ -14,5 +14,5 @@ def build_tokenizer(config: TokenizerConfig, *, image_size: int) -> ElasticToken
     Raises:
         ValueError: patches or tokens do not fit the resolution.
     """
-    kind: type[ElasticTokenizer] = imported(ENCODERS[config.encoding].tokenizer)
+    kind: type[ElasticTokenizer] = load_attribute(ENCODERS[config.encoding].tokenizer)
     return kind(config, image_size=image_size)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adatok_core.registry import Registry, RegistryError, imported
+from adatok_core.registry import Registry, RegistryError, load_attribute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Built:
         if not isinstance(self.build, str):
             return self.build
         try:
-            made: Callable[..., Any] = imported(self.build)
+            made: Callable[..., Any] = load_attribute(self.build)
         except (ImportError, AttributeError) as error:
             raise RegistryError(f"{self.build}: cannot be imported: {error}") from error
         return made

@@ -8,7 +8,7 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -82,7 +82,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         if isinstance(thing, EntryPoint):
             thing = self._load(entry, thing.load)
         elif isinstance(thing, str) and self.expects is not str:
-            thing = self._load(entry, functools.partial(imported, thing))
+            thing = self._load(entry, functools.partial(load_attribute, thing))
         if not isinstance(thing, self.expects):
             raise RegistryError(
                 f"{self.kind} '{name}' ({entry.origin}): is a {type(thing).__name__}, and must be "
@@ -116,16 +116,26 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         return self._entries[name]
 
     def entries(self) -> Iterator[Entry]:
-        """All entries; plug-ins are imported for their first sentence, if they can be."""
+        """All entries; what is not imported yet is, to tell what it is and where, if it can be."""
         for name in self:
             entry = self._entries[name]
-            if isinstance(entry.target, EntryPoint):
-                try:
-                    about = _first_sentence(self[name])
-                except RegistryError as error:
-                    about = f"cannot be used: {error}"
-                entry = Entry(name, about, entry.origin, entry.target)
+            if isinstance(entry.target, EntryPoint | str) and self.expects is not str:
+                entry = self._told(entry)
             yield entry
+
+    def _told(self, entry: Entry) -> Entry:
+        try:
+            thing = self[entry.name]
+        except RegistryError as error:
+            return replace(entry, about=f"cannot be used: {error}")
+        target = entry.target
+        value = target.value if isinstance(target, EntryPoint) else target
+        module = sys.modules[value.partition(":")[0]]
+        return replace(
+            entry,
+            about=entry.about or _first_sentence(thing) or _first_sentence(module),
+            origin=getattr(thing, "origin", entry.origin),
+        )
 
     def own(self) -> list[Thing]:
         """Things that are no plug-ins."""
@@ -160,7 +170,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
     def _load(self, entry: Entry, load: Callable[[], Any]) -> Any:
         try:
             return load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # Whatever another package's module does when it is imported.
             raise RegistryError(
                 f"{self.kind} '{entry.name}' ({entry.origin}): cannot be imported: {error}; "
                 "install its package again"
@@ -175,20 +185,20 @@ def suggestion(given: str, valid: list[str]) -> str:
     return f"; valid: {', '.join(valid)}" if valid else ""
 
 
-def imported(target: str) -> Any:
-    """The attribute that `module:attribute` names.
+def load_attribute(target: str) -> Any:
+    """Import what `module:attribute` names.
 
     Raises:
-        ImportError, AttributeError: there is no such module, or nothing of this name in it.
+        ImportError, AttributeError: it is not there.
     """
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def _first_sentence(thing: Any) -> str:
-    """The first sentence of a thing's `about` or docstring, on one line, without its full stop."""
-    if isinstance(thing, str):
-        return ""
-    told = getattr(thing, "about", None) or thing.__doc__ or ""
+    """The first sentence of a thing's `about` or own docstring, on one line, without full stop."""
+    told = getattr(thing, "about", None) or ""
+    if not told and hasattr(thing, "__name__"):  # A class, function or module; not an instance.
+        told = thing.__doc__ or ""
     paragraph = " ".join(told.strip().split("\n\n")[0].split())
     return re.split(r"(?<!et al)\.(?= [A-Z`]|$)", paragraph)[0].replace("`", "")

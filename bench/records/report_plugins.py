@@ -12,9 +12,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from adatok_core.registry import Registry
 from bench.errors import UserError, suggestion
 
 GROUP = "adatok_bench.reports"
+REPORTS: Registry[Any] = Registry("report", group=GROUP)
 
 
 @dataclass(frozen=True)
