@@ -107,7 +107,10 @@ def _locate(kind: Any, loc: tuple[Any, ...]) -> tuple[list[str], type | None]:
         alternatives = _alternatives(kind)
         choices = next((one for a in alternatives for one in _choices(a)), None)
         if choices is not None:
-            kind = choices.config(step)
+            try:
+                kind = choices.config(step)
+            except RegistryError:  # A plug-in that cannot be used, which is the error itself.
+                kind = None
             continue
         if len(alternatives) > 1 and isinstance(step, str) and "[" in step:
             kind = None
