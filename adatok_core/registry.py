@@ -7,9 +7,9 @@ import functools
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 Thing = TypeVar("Thing")
@@ -21,12 +21,16 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name: `about` says what it is, `origin` (`file:line`) where it is declared."""
+    """One registered name: `about` says what it is, `origin` (`file:line`) where it is declared.
+
+    `target` is the thing, or `module:attribute`; `plugin`: another package's entry point.
+    """
 
     name: str
     about: str
     origin: str
     target: Any
+    plugin: bool = False
 
 
 class Registry(Generic[Thing], Mapping[str, Thing]):
@@ -36,27 +40,37 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         kind: the noun for messages, such as `quantizer`.
         group: entry-point group under which other packages register theirs.
         expects: type that every thing must have.
+        further: gives the entries that plug-ins of another kind bring.
 
     `revision` grows whenever something is registered in any registry.
     """
 
     revision: ClassVar[int] = 0
 
-    def __init__(self, kind: str, *, group: str, expects: type[Any] = object):
-        self.kind, self.group, self.expects = kind, group, expects
+    def __init__(
+        self,
+        kind: str,
+        *,
+        group: str,
+        expects: type[Any] = object,
+        further: Callable[[], Iterable[Entry]] = tuple,
+    ):
+        self.kind, self.group, self.expects, self._further = kind, group, expects, further
         self._entries: dict[str, Entry] = {}
         self._complete = False
 
-    def add(self, name: str, thing: Thing | str, *, about: str = "", frame: int = 1) -> None:
+    def add(
+        self, name: str, thing: Thing | str, *, about: str = "", frame: int = 1, origin: str = ""
+    ) -> None:
         """Register a thing, or `module:attribute` to import when it is asked for.
 
-        `frame` counts the calls between here and the place that is its origin.
+        `frame` counts the calls between here and the place that is its `origin`, if none is given.
 
         Raises:
             RegistryError: the name is taken.
         """
         caller = sys._getframe(frame)
-        origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        origin = origin or f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._put(Entry(name, about or _first_sentence(thing), origin, thing))
 
     def register(self, name: str) -> Callable[[Thing], Thing]:
@@ -79,9 +93,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         """
         entry = self.entry(name)
         thing = entry.target
-        if isinstance(thing, EntryPoint):
-            thing = self._load(entry, thing.load)
-        elif isinstance(thing, str) and self.expects is not str:
+        if isinstance(thing, str) and self.expects is not str:
             thing = self._load(entry, functools.partial(load_attribute, thing))
         if not isinstance(thing, self.expects):
             raise RegistryError(
@@ -119,7 +131,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         """All entries; what is not imported yet is, to tell what it is and where, if it can be."""
         for name in self:
             entry = self._entries[name]
-            if isinstance(entry.target, EntryPoint | str) and self.expects is not str:
+            if isinstance(entry.target, str) and self.expects is not str:
                 entry = self._told(entry)
             yield entry
 
@@ -128,9 +140,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
             thing = self[entry.name]
         except RegistryError as error:
             return replace(entry, about=f"cannot be used: {error}")
-        target = entry.target
-        value = target.value if isinstance(target, EntryPoint) else target
-        module = sys.modules[value.partition(":")[0]]
+        module = sys.modules[entry.target.partition(":")[0]]
         return replace(
             entry,
             about=entry.about or _first_sentence(thing) or _first_sentence(module),
@@ -140,7 +150,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
     def own(self) -> list[Thing]:
         """Things that are no plug-ins."""
         named = list(self._entries.items())
-        return [self[name] for name, one in named if not isinstance(one.target, EntryPoint)]
+        return [self[name] for name, one in named if not one.plugin]
 
     def _put(self, entry: Entry) -> None:
         self._require_free(entry, self._entries)
@@ -160,9 +170,8 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         if self._complete:
             return
         found = dict(self._entries)
-        for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
-            package = point.dist.name if point.dist is not None else "a package"
-            entry = Entry(point.name, "", f"{package}: {point.value}", point)
+        points = sorted(entry_points(group=self.group), key=lambda point: point.name)
+        for entry in (*map(_of_point, points), *self._further()):
             self._require_free(entry, found)
             found[entry.name] = entry
         self._entries, self._complete = found, True
@@ -175,6 +184,13 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
                 f"{self.kind} '{entry.name}' ({entry.origin}): cannot be imported: {error}; "
                 "install its package again"
             ) from error
+
+
+def _of_point(point: Any) -> Entry:
+    """The entry of an entry point, whose class is another one once a backport is imported."""
+    package = point.dist.name if point.dist is not None else "a package"
+    origin = f"{package}: {point.value}"
+    return Entry(point.name, "", origin, f"{point.module}:{point.attr}", plugin=True)
 
 
 def suggestion(given: str, valid: list[str]) -> str:
