@@ -66,21 +66,16 @@ class OneOf:
         """The configuration of a name.
 
         Raises:
-            RegistryError: there is none, it cannot be imported, has another kind, or would take
-                unknown keys.
+            RegistryError: there is none, it cannot be imported, or has another kind.
         """
         choice = self.registry[name]
         found: type[Any] = choice.config
         if choice.kind != name:
-            problem = f"its kind is {choice.kind!r}; register it under that name"
-        elif getattr(found, "__pydantic_config__", {}).get("extra") != "forbid":
-            problem = "takes unknown keys; give it __pydantic_config__ = STRICT"
-        else:
-            return found
-        raise RegistryError(
-            f"{self.registry.kind} '{name}' ({self.registry.entry(name).origin}): "
-            f"{found.__name__}: {problem}"
-        )
+            raise RegistryError(
+                f"{self.registry.kind} '{name}' ({self.registry.entry(name).origin}): the kind of "
+                f"{found.__name__} is {choice.kind!r}; register it under that name"
+            )
+        return found
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> dict[str, Any]:
         """A union that pydantic takes apart by `kind`, in its plain form: it is not needed here."""

@@ -71,11 +71,15 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
     try:
-        return _adapter(kind, Registry.revision).validate_json(text, strict=True)
+        settings = _adapter(kind, Registry.revision).validate_json(text, strict=True)
     except pydantic.ValidationError as error:
         raise UserError(f"{where}: {_one_line(kind, error)}") from None
     except RegistryError as error:
         raise UserError(str(error)) from None
+    unknown = _unknown_key(settings, raw, "")
+    if unknown:
+        raise UserError(f"{where}: {unknown}")
+    return settings
 
 
 @functools.cache
@@ -85,6 +89,18 @@ def _adapter(kind: type[Settings], revision: int) -> pydantic.TypeAdapter[Settin
     Once for each `revision` of the registries, so that what is registered later is known too.
     """
     return pydantic.TypeAdapter(kind)
+
+
+def _unknown_key(settings: Any, raw: Any, path: str) -> str | None:
+    """A key that a dataclass does not have, and does not forbid either as ours do."""
+    if not dataclasses.is_dataclass(settings) or not isinstance(raw, dict):
+        return None
+    names = [field.name for field in dataclasses.fields(settings)]
+    for key in raw:
+        if key not in names:
+            return f"{path}{key}: unknown key{suggestion(key, names)}"
+    found = (_unknown_key(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
+    return next((problem for problem in found if problem), None)
 
 
 def _one_line(kind: Any, error: pydantic.ValidationError) -> str:

@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 
-from adatok_core.config.checks import STRICT
 from bench.allocators.base import Allocation
 from bench.config.allocators import AllocatorChoice
 
@@ -13,8 +12,6 @@ from bench.config.allocators import AllocatorChoice
 @dataclass(frozen=True, kw_only=True)
 class Bright:
     """The largest budget for images brighter than most training images, else the smallest."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["bright"] = "bright"
     candidates: tuple[int, ...] | None = None

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config import KL, OFF, Annealed
-from adatok_core.config.checks import STRICT
 from adatok_core.config.objective import ObjectiveChoice
 from adatok_core.config.weighting import WeightingChoice
 
@@ -12,8 +11,6 @@ from adatok_core.config.weighting import WeightingChoice
 @dataclass(frozen=True, kw_only=True)
 class Expected:
     """The expected reward, without a baseline."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["expected"] = "expected"
     kl: KL = field(default_factory=KL)
@@ -23,8 +20,6 @@ class Expected:
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
     """The efficiency weight grows from 0 to `efficiency` within `steps`."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["ramp"] = "ramp"
     efficiency: float = 0.5

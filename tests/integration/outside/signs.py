@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adatok_core.choices import Choice
-from adatok_core.config.checks import STRICT
 from adatok_core.quantizers.base import (
     Quantized,
     Quantizer,
@@ -17,8 +16,6 @@ from adatok_core.quantizers.base import (
 @dataclass(frozen=True, kw_only=True)
 class Signs:
     """The signs of `bits` numbers, nothing else."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["signs"] = "signs"
     bits: int = 4
