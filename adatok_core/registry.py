@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 Thing = TypeVar("Thing")
@@ -21,12 +21,16 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered name: `about` says what it is, `origin` (`file:line`) where it is declared."""
+    """One registered name: `about` says what it is, `origin` (`file:line`) where it is declared.
+
+    `target` is the thing, or `module:attribute`; `plugin`: another package's entry point.
+    """
 
     name: str
     about: str
     origin: str
     target: Any
+    plugin: bool = False
 
 
 class Registry(Generic[Thing], Mapping[str, Thing]):
@@ -67,7 +71,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         """
         caller = sys._getframe(frame)
         origin = origin or f"{caller.f_code.co_filename}:{caller.f_lineno}"
-        self._put(Entry(name, about or _first_sentence(thing), origin, thing))
+        self._put(Entry(name, about or first_sentence(thing), origin, thing))
 
     def register(self, name: str) -> Callable[[Thing], Thing]:
         """Register what is defined below, as a decorator."""
@@ -75,7 +79,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
 
         def put(thing: Thing) -> Thing:
-            self._put(Entry(name, _first_sentence(thing), origin, thing))
+            self._put(Entry(name, first_sentence(thing), origin, thing))
             return thing
 
         return put
@@ -89,9 +93,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         """
         entry = self.entry(name)
         thing = entry.target
-        if isinstance(thing, EntryPoint):
-            thing = self._load(entry, thing.load)
-        elif isinstance(thing, str) and self.expects is not str:
+        if isinstance(thing, str) and self.expects is not str:
             thing = self._load(entry, functools.partial(load_attribute, thing))
         if not isinstance(thing, self.expects):
             raise RegistryError(
@@ -129,7 +131,7 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         """All entries; what is not imported yet is, to tell what it is and where, if it can be."""
         for name in self:
             entry = self._entries[name]
-            if isinstance(entry.target, EntryPoint | str) and self.expects is not str:
+            if isinstance(entry.target, str) and self.expects is not str:
                 entry = self._told(entry)
             yield entry
 
@@ -138,19 +140,17 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
             thing = self[entry.name]
         except RegistryError as error:
             return replace(entry, about=f"cannot be used: {error}")
-        target = entry.target
-        value = target.value if isinstance(target, EntryPoint) else target
-        module = sys.modules[value.partition(":")[0]]
+        module = sys.modules[entry.target.partition(":")[0]]
         return replace(
             entry,
-            about=entry.about or _first_sentence(thing) or _first_sentence(module),
+            about=entry.about or first_sentence(thing) or first_sentence(module),
             origin=getattr(thing, "origin", entry.origin),
         )
 
     def own(self) -> list[Thing]:
         """Things that are no plug-ins."""
         named = list(self._entries.items())
-        return [self[name] for name, one in named if not isinstance(one.target, EntryPoint)]
+        return [self[name] for name, one in named if not one.plugin]
 
     def _put(self, entry: Entry) -> None:
         self._require_free(entry, self._entries)
@@ -186,9 +186,11 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
             ) from error
 
 
-def _of_point(point: EntryPoint) -> Entry:
+def _of_point(point: Any) -> Entry:
+    """The entry of an entry point, whose class is another one once a backport is imported."""
     package = point.dist.name if point.dist is not None else "a package"
-    return Entry(point.name, "", f"{package}: {point.value}", point)
+    origin = f"{package}: {point.value}"
+    return Entry(point.name, "", origin, f"{point.module}:{point.attr}", plugin=True)
 
 
 def suggestion(given: str, valid: list[str]) -> str:
@@ -209,7 +211,7 @@ def load_attribute(target: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _first_sentence(thing: Any) -> str:
+def first_sentence(thing: Any) -> str:
     """The first sentence of a thing's `about` or own docstring, on one line, without full stop."""
     told = getattr(thing, "about", None) or ""
     if not told and hasattr(thing, "__name__"):  # A class, function or module; not an instance.
