@@ -18,17 +18,11 @@ NARROWEST = 24
 def result_rows(records: Sequence[Record], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
     """One row per record with these `metrics`; without any, the usual ones that any record has."""
     shown = metrics or _usual(records)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for record in sorted(records, key=lambda record: record.label):
-        rows.append(
-            {
-                "key": record.cell_key,
-                "status": record.status,
-                "cell": record.label,
-                **{name: record.metrics.root.get(name) for name in shown},
-                **({"error": record.error} if record.error else {}),
-            }
-        )
+        row = {"key": record.cell_key, "status": record.status, "cell": record.label}
+        values = {name: record.metrics.root.get(name) for name in shown}
+        rows.append({**row, **values, **({"error": record.error} if record.error else {})})
     return rows
 
 
