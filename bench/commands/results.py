@@ -71,12 +71,12 @@ def results(
       adatok-bench results quickstart --format csv > quickstart.csv
     """
     from bench.records.reading import read_records
-    from bench.suite.loading import load_suite
+    from bench.suite.naming import suite_name
 
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
-    suite_name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
-    records = read_records(Path(store_path).expanduser().absolute() / "records" / suite_name)
+    folder = Path(store_path).expanduser().absolute() / "records"
+    records = read_records(folder / suite_name(suite))
     _check_metrics(metrics, records)
     chosen = _chosen(records, wheres, statuses)
     form = "json" if as_json else form or "text"

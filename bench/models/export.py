@@ -10,8 +10,6 @@ SHA256SUMS              for `sha256sum -c`
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,11 +21,12 @@ from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.data.emoji import NOTICE
 from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
+from bench.files import file_sha256, written_aside
 from bench.models.model_card import model_card
 from bench.records.reading import read_records
 from bench.records.record import Record
 from bench.store.store import Store
-from bench.suite.loading import load_suite
+from bench.suite.naming import suite_name
 
 CONFIG = "config.yaml"
 CARD = "README.md"
@@ -49,25 +48,22 @@ def export_cell(name: str, store: Store, folder: Path) -> list[str]:
     if record.kind != "reconstruction":
         raise UserError(f"{name}: is a cell of {record.kind}; name one that trains a tokenizer")
     weights = _weights(record, store)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        aside.mkdir(parents=True)
-        for file, source in weights.items():
-            shutil.copyfile(source, aside / file)
-        (aside / CONFIG).write_text(_config(record), "utf-8")
-        with_images = isinstance(record.config.data, FluentScenes)
-        if with_images:
-            shutil.copyfile(NOTICE, aside / "NOTICE")
-        sums = {path.name: file_sha256(path) for path in aside.iterdir()}
-        (aside / CARD).write_text(model_card(record, store, sums=sums), "utf-8")
-        sums[CARD] = file_sha256(aside / CARD)
-        lines = [f"{sums[file]}  {file}\n" for file in sorted(sums)]
-        (aside / CHECKSUMS).write_text("".join(lines), "utf-8")
-        os.rename(aside, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(folder) as aside:
+            aside.mkdir()
+            for file, source in weights.items():
+                shutil.copyfile(source, aside / file)
+            (aside / CONFIG).write_text(_config(record), "utf-8")
+            if isinstance(record.config.data, FluentScenes):
+                shutil.copyfile(NOTICE, aside / "NOTICE")
+            sums = {path.name: file_sha256(path) for path in aside.iterdir()}
+            (aside / CARD).write_text(model_card(record, store, sums=sums), "utf-8")
+            sums[CARD] = file_sha256(aside / CARD)
+            lines = [f"{sums[file]}  {file}\n" for file in sorted(sums)]
+            (aside / CHECKSUMS).write_text("".join(lines), "utf-8")
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; give another --out") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return sorted((*sums, CHECKSUMS))
 
 
@@ -78,8 +74,7 @@ def find_cells(name: str, store: Store) -> list[Record]:
         UserError: there are none; names what is near.
     """
     suite, colon, selector = name.partition(":")
-    if suite.endswith((".yaml", ".yml")):
-        suite = load_suite(suite).name
+    suite = suite_name(suite)
     folders = {path.name: path for path in sorted((store.root / "records").glob("*"))}
     if not colon:
         for folder in folders.values():
@@ -151,12 +146,6 @@ def _config(record: Record) -> str:
     }
     head = f"# Cell {record.cell_key} of {record.suite}: {record.label}\n"
     return head + yaml.safe_dump(suite, sort_keys=False, allow_unicode=True)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sums(folder: Path) -> dict[str, str]:

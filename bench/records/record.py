@@ -15,6 +15,7 @@ import pydantic
 from bench.config.budget_reference import BudgetReference
 from bench.config.settings import parse
 from bench.errors import UserError
+from bench.files import write_json
 from bench.records.generation import Generation
 from bench.records.parts import (
     Codebook,
@@ -154,6 +155,15 @@ def _least_length(settings: dict[str, Any]) -> int:
     return int(tokenizer["rollouts"] or 1)
 
 
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a record's file, as it ships beside this module."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://adatok-bench.invalid/record-{SCHEMA_VERSION}.json",
+    }
+    return head | Record.model_json_schema()
+
+
 def parse_record(content: bytes | str, *, where: str) -> Record:
     """Check the JSON text of a record.
 
@@ -186,3 +196,7 @@ def _problem(content: bytes | str, error: pydantic.ValidationError) -> str:
     message = message or first["msg"].removeprefix("Value error, ")
     at = f"{key}: " if key else ""
     return f"{at}{message[0].lower()}{message[1:]}; {again}"
+
+
+if __name__ == "__main__":
+    write_json(SCHEMA_FILE, json_schema())

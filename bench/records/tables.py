@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from bench.metrics.declared import LISTED, MAIN, METRICS, declared_metric
+from bench.metrics.declared import FAMILIES, LISTED, MAIN
 from bench.records.record import Record
 
 MOST = 6
@@ -27,10 +27,11 @@ def result_rows(records: Sequence[Record], metrics: Sequence[str] = ()) -> list[
 
 
 def _usual(records: Sequence[Record]) -> list[str]:
-    """The listed metrics that any record has."""
+    """The listed metrics that any record has, those of families last."""
     known = _known(records)
-    families = [name for name in known if name not in METRICS and declared_metric(name).listed]
-    return [name for name in LISTED if name in known] + families
+    families = [prefix for prefix, one in FAMILIES.items() if one.listed]
+    single = [name for name in LISTED if name in known]
+    return single + [n for prefix in families for n in known if n.startswith(prefix)]
 
 
 def _known(records: Sequence[Record]) -> list[str]:

@@ -6,14 +6,13 @@ record has not changed, so mirroring twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.files import canonical_json, content_key
+from bench.files import canonical_json, content_key, file_sha256
 from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
@@ -181,7 +180,7 @@ class _View:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         if not files:
             return
-        digest = content_key([[str(path.relative_to(folder)), _sha256(path)] for path in files])
+        digest = content_key([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
         if self.client.get_run(parent).data.tags.get("reports") != digest:
             self.client.log_artifacts(parent, str(folder), "reports")
             self.client.set_tag(parent, "reports", digest)
@@ -213,8 +212,3 @@ def _digest(record: Record) -> str:
 def _milliseconds(times: list[float | None], pick: Any) -> int | None:
     known = [time for time in times if time is not None]
     return round(1000 * pick(known)) if known else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
