@@ -166,9 +166,8 @@ def test_the_card_of_a_cell_without_a_policy(card, small_run):
     assert "4 tokens for every image" in section(text, "Budgets")
     values = table(section(text, "Metrics"))
     value, interval, over = values["PSNR (dB), higher is better"]
-    assert float(value) == pytest.approx(
-        small_run.record("elastic").metrics.value("psnr"), rel=1e-3
-    )
+    psnr = small_run.record("elastic").metrics.value("psnr")
+    assert float(value) == pytest.approx(psnr, rel=1e-3)
     low, high = map(float, interval.strip("[]").split(", "))
     assert low < float(value) < high
     assert over == "this cell over 24 images (BCa bootstrap)"
