@@ -18,7 +18,6 @@ Arrays are memory-mapped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
+from bench.files import file_sha256
 from bench.metrics.extractors import EXTRACTORS
 from bench.metrics.per_image import ALWAYS
 
@@ -112,5 +112,4 @@ def per_image_names(about: dict[str, Any]) -> list[str]:
 
 def tokenizer_sha256(artifact: Path) -> str:
     """Hash of the weight file of a tokenizer's artifact."""
-    with (artifact / TOKENIZER_WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(artifact / TOKENIZER_WEIGHTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bench.files import file_sha256
 from bench.metrics.extractors import NetworkSettings, WeightFile
 
 POOLED_DIM = 1280
@@ -39,7 +39,7 @@ def _weights(size: str) -> dict[str, torch.Tensor]:
 @functools.cache
 def weights_sha256(size: str = "lite0") -> str:
     """SHA-256 (hex) of the packaged weight file of `lite0` or `lite1`; part of the protocol."""
-    return hashlib.sha256(_weights_path(size).read_bytes()).hexdigest()
+    return file_sha256(_weights_path(size))
 
 
 def lite_logits(size: str, pooled: np.ndarray, weights: WeightFile | None = None) -> np.ndarray:

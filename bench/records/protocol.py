@@ -10,7 +10,7 @@ from bench.errors import UserError
 from bench.files import content_key
 from bench.metrics.declared import METRICS
 from bench.metrics.extractors import EXTRACTORS
-from bench.records.record import RecordedProtocol
+from bench.records.parts import RecordedProtocol
 from bench.store.provenance import package_versions
 
 ABSENT = "absent"
