@@ -90,7 +90,7 @@ def _point(
     tokens = row.value("mean_tokens")
     return Point(
         cell=record.cell_key,
-        name=f"{record['label']}{at}",
+        name=f"{record.label}{at}",
         tokenizer=tokenizer,
         kind=_kind(record, row),
         tokens=float(tokens) if _finite(tokens) else math.nan,

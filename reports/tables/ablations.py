@@ -125,7 +125,7 @@ def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Ro
     for group in group_by_seed(list(records)):
         record = group.records[0]
         if group.label not in shown and record.arm != arm:
-            remark = words(f"{record['status']}: {record['error'] or 'not run'}")
+            remark = words(f"{record.status}: {record.error or 'not run'}")
             values = {"system": words(group.label), "seeds": Value("0", 0), "remark": remark}
             keys = tuple(r.cell_key for r in group.records)
             rows.append(Row(values, keys, status=record.status))
