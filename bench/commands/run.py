@@ -87,5 +87,5 @@ def run(
         raise refused
     if result.failed:
         for record in result.failed:
-            say(f"failed: {record['label']}: {record['error'] or 'not run'}")
+            say(f"failed: {record.label}: {record.error or 'not run'}")
         sys.exit(1)
