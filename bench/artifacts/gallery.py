@@ -21,6 +21,7 @@ import numpy as np
 
 from bench.errors import UserError
 from bench.files import write_json
+from bench.records.record import Record
 
 ORIGINAL = "original"
 FEWEST, MOST = "fewest tokens", "most tokens"
@@ -90,14 +91,13 @@ class Gallery:
         return Gallery(pixels, columns, rows)
 
 
-def gallery_of(record: dict[str, Any], store: Path) -> Gallery | None:
+def gallery_of(record: Record, store: Path) -> Gallery | None:
     """The gallery that a record names, from the store's root; None where it has none.
 
     Raises:
         UserError: it names one that cannot be read.
     """
-    named = record.get("gallery")
-    return None if named is None else Gallery.read(store / named)
+    return None if record.gallery is None else Gallery.read(store / record.gallery)
 
 
 def _row(raw: dict[str, Any]) -> GalleryRow:

@@ -101,9 +101,7 @@ declare("mse", "distortion (MSE)", listed=True, main=1, compared=0, quality=2)
 declare("perceptual", "perceptual distance", listed=True, compared=1, quality=3)
 
 # Distances of feature distributions, by extractor.
-declare(
-    "fd_lite0", "FD (Lite0)", listed=True, main=4, compared=3, quality=5, stands_in_for="rfid"
-)
+declare("fd_lite0", "FD (Lite0)", listed=True, main=4, compared=3, quality=5, stands_in_for="rfid")
 declare("kid_lite0", "KID (Lite0)", listed=True)
 declare("kid_lite0_low", "KID (Lite0), lower end", higher_is_better=None)
 declare("kid_lite0_high", "KID (Lite0), upper end", higher_is_better=None)

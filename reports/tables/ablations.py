@@ -19,8 +19,7 @@ from reports.analysis.groups import (
     repetition_seed,
     with_results,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
