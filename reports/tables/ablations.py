@@ -18,8 +18,7 @@ from reports.analysis.groups import (
     reconstructions,
     with_results,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 from reports.tables.declared import TableReport
