@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from bench.metrics.declared import QUALITIES, without_stand_ins
 from bench.records.groups import repetition_name
-from bench.records.record import CurveRow, Metrics
+from bench.records.parts import CurveRow, Metrics
 from reports.analysis.contenders import Contender, contenders
 from reports.analysis.groups import (
     Record,
