@@ -10,7 +10,7 @@ from typing import Any
 from bench.compare import paired
 from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
-from bench.records.record import Metrics
+from bench.records.parts import Metrics
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import Record, has_collapsed, is_allocation
 

@@ -168,8 +168,9 @@ def _skills(group: Group) -> list[tuple[Any, ...]]:
     for record in group.records:
         kind = COLLAPSED if has_collapsed(record) else "seed"
         tokens = record.metrics.value("mean_tokens")
-        rows.append((kind, record.setting(path), tokens, skill(record), *SINGLE))
-    tokens, over = group.interval("mean_tokens"), group.interval_of(skill)
+        rows.append((kind, record.setting(path), tokens, skill(record) or 0.0, *SINGLE))
+    tokens = group.interval("mean_tokens")
+    over = group.interval_of(lambda record: skill(record) or 0.0)
     return [*rows, ("mean", None, tokens.mean, *ends(over))]
 
 

@@ -62,7 +62,7 @@ def _alt(data: pd.DataFrame) -> str:
     first = data["metric"].iloc[0]
     means = data[(data["metric"] == first) & (data["kind"] == "mean")]
     most = means[means["budget"] == means["budget"].max()]
-    ordered = most.sortvalues_at("value", ascending=not METRICS[first].higher_is_better)
+    ordered = most.sort_values("value", ascending=not METRICS[first].higher_is_better)
     best = ordered.iloc[0]
     return (
         f"Quality of {means['group'].nunique()} tokenizers by tokens kept. With all "
@@ -114,7 +114,7 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_group(axes: Any, shown: pd.DataFrame, style: dict[str, Any], label: str) -> None:
     color = style["color"]
-    means = shown[shown["kind"] == "mean"].sortvalues_at("budget")
+    means = shown[shown["kind"] == "mean"].sort_values("budget")
     line = {**style, "ls": "-" if len(means) > 1 else "", "ms": 3.5}
     axes.plot(means["budget"], means["value"], **line, label=label, zorder=3)
     hollow = means[~means["trained"]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.records.record import Provenance
+from bench.records.parts import Provenance
 from reports.analysis.suites import Part
 from reports.page.cells import cell_id, page_cells
 from reports.page.drawing import Drawn

@@ -18,8 +18,7 @@ from reports.analysis.groups import (
     reconstructions,
     with_results,
 )
-from reports.figures.allocation_skill import skill
-from reports.figures.prefix_curves import mean_over_budgets
+from reports.analysis.measures import mean_over_budgets, skill
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 from reports.tables.declared import TableReport
@@ -125,7 +124,7 @@ def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Ro
     for group in group_by_seed(list(records)):
         record = group.records[0]
         if group.label not in shown and record.arm != arm:
-            remark = words(f"{record['status']}: {record['error'] or 'not run'}")
+            remark = words(f"{record.status}: {record.error or 'not run'}")
             values = {"system": words(group.label), "seeds": Value("0", 0), "remark": remark}
             keys = tuple(r.cell_key for r in group.records)
             rows.append(Row(values, keys, status=record.status))

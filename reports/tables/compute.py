@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.config.cell import CellConfig
-from bench.records.record import Resources, StageCost
+from bench.records.parts import Resources, StageCost
 from reports.analysis.groups import Record
 from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words

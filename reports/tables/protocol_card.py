@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.records.record import Provenance
+from bench.records.parts import Provenance
 from reports.analysis.groups import Record, with_results
 from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, words

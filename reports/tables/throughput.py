@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.records.record import SpeedRow, Spread
+from bench.records.parts import Spread
+from bench.records.speed import SpeedRow
 from reports.analysis.groups import Record, with_results
 from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words

@@ -111,7 +111,7 @@ def test_no_skill_counts_as_collapsed(policy):
 
 
 def test_fine_tuning_makes_another_tokenizer(vary, tokenizer):
-    tuned = vary(tokenizer(), settings={"finetuning": {"trainable": "heads"}})
+    tuned = vary(tokenizer(), settings={"finetuning": {"trainable": "decoder"}})
     assert tokenizer_identity(tuned) != tokenizer_identity(tokenizer())
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.records.record import Metrics
+from bench.records.parts import Metrics
 from reports.analysis.rankings import agreements
 from reports.analysis.systems import System
 
