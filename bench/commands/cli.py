@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from adatok_core.registry import RegistryError
 from bench.commands.compare import compare
 from bench.commands.completion import completion
 from bench.commands.decode import decode
@@ -61,7 +62,7 @@ def main() -> None:
     """The console script: every expected error is one line and exit code 2."""
     try:
         cli.main(standalone_mode=False)
-    except UserError as error:
+    except (UserError, RegistryError) as error:
         say(f"error: {error}")
         sys.exit(2)
     except click.ClickException as error:

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import pydantic
 
+from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.metrics.declared import declared_metric
-from bench.suite.cells import BudgetReference
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")

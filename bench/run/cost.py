@@ -1,7 +1,7 @@
 """What a stage would cost, from what stages like it have cost before.
 
 Like is compared with like: same stage, same device, CPUs and GPUs, and the same choices that decide
-what is computed (`bench.run.work`). Of those, the ones with the same amount of work count if there
+what is computed (`work` of a `Stage`). Of those, the ones with the same amount of work count if there
 are any; else all of them, each scaled by its amount of work. The estimate is their median.
 """
 
@@ -11,8 +11,10 @@ import math
 import statistics
 from dataclasses import asdict, dataclass
 
+from bench.files import canonical_json
 from bench.graph.nodes import Node
-from bench.run.work import Job, measure
+from bench.stages import STAGES
+from bench.stages.work import Job, Work
 from bench.store.store import Store
 
 SAME_WORK = 1.01
@@ -43,12 +45,12 @@ class Costs:
     def estimate(self, node: Node) -> Estimate | None:
         """What computing `node` would cost; None where nothing comparable was ever computed."""
         job = self._planned(node)
-        kind, work, by = measure(job)
+        kind, work, by = _measure(job)
         if work is None:
             return None
         like = []
         for other, seconds in self._computed(job.stage):
-            other_kind, other_work, _ = measure(other)
+            other_kind, other_work, _ = _measure(other)
             if other_kind == kind and other_work:
                 like.append((work / other_work, seconds))
         same = [pair for pair in like if 1 / SAME_WORK <= pair[0] <= SAME_WORK]
@@ -93,6 +95,16 @@ class Costs:
                 described["result"].get("count"),
             )
         return self._jobs[stage, key]
+
+
+def _measure(job: Job) -> Work:
+    """The work of a job; its kind is text, and says on which resources as well."""
+    try:
+        kind, amount, by = STAGES[job.stage].measure(job)
+    except (KeyError, TypeError):  # An input was cleared away, or is of an older version.
+        return Work("", None, "")
+    resources = [job.resources[name] for name in ("device", "cpus", "gpus")]
+    return Work(canonical_json([resources, kind]), amount, by)
 
 
 def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UserError
+from bench.stages import STAGES
 from bench.store.provenance import provenance
 from bench.store.stage import Outcome, Resources, StageSpec, compute
 from bench.store.store import Store
@@ -178,10 +179,8 @@ def compute_with_threads(store: Store, spec: StageSpec) -> Outcome:
     """Compute a stage with as many threads as it asked for CPUs."""
     import torch
 
-    from bench.stages.functions import STAGE_FUNCTIONS
-
     torch.set_num_threads(spec.resources.cpus)
-    return compute(store, spec, STAGE_FUNCTIONS)
+    return compute(store, spec, STAGES[spec.stage].compute)
 
 
 def require_device(requests: Mapping[str, Resources]) -> None:

@@ -25,7 +25,7 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
     `estimated_from` instead, both None where nothing like it was ever computed (`bench.run.cost`).
     """
     cells_of = _cells_of(graph)
-    ends = Counter(map(id, graph.evaluations))
+    ends = Counter(id(stages[-1]) for stages in graph.ends)
     costs = Costs(store)
     rows = []
     for level, nodes in enumerate(graph.levels(), start=1):
@@ -59,8 +59,8 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
 def _cells_of(graph: Graph) -> Counter[int]:
     """How many cells need each node, by its identity."""
     cells: Counter[int] = Counter()
-    for evaluation in graph.evaluations:
-        needed, pending = set(), [evaluation]
+    for stages in graph.ends:
+        needed, pending = set(), [*stages]
         while pending:
             node = pending.pop()
             if id(node) not in needed:

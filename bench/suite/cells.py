@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import functools
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.files import content_key
 from bench.suite.labels import describe_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
-OPTIONAL = ("generation", "throughput")
-
-
-_STRICT = {"extra": "forbid"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BudgetReference:
-    """`budgets: {mean_budget_of: ARM, where: {...}, same: [...]}`: one budget, read from cells.
-
-    The mean budget, averaged and rounded, of the arm's cells whose settings equal `where`, and
-    equal this cell's own at every path of `same`: with `same: [training.seed]` the length goes
-    with the policies of its own seed.
-    """
-
-    __pydantic_config__ = _STRICT
-
-    mean_budget_of: str
-    where: dict[str, Any] = field(default_factory=dict)
-    same: tuple[str, ...] = ()
+OPTIONAL = ("generation", "throughput", "extra")
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class Cell:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Identity of the cell within its suite."""
         return content_key(self.settings)

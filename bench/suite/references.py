@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bench.config.budget_reference import BudgetReference
 from bench.errors import UserError, suggestion
-from bench.suite.cells import BudgetReference, Cell
+from bench.suite.cells import Cell
 
 
 def sources_where(
