@@ -20,7 +20,12 @@ def content_key(value: Any) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file aside, then rename it into place: readers see the old text or the new one."""
+    """Write a file aside, then rename it into place: readers see the old text or the new one.
+
+    A file that has this text already stays as it is.
+    """
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -1,8 +1,8 @@
 """What a stage would cost, from what stages like it have cost before.
 
 Like is compared with like: same stage, same device, CPUs and GPUs, and the same choices that decide
-what is computed (`work` of a `Stage`). Of those, the ones with the same amount of work count if there
-are any; else all of them, each scaled by its amount of work. The estimate is their median.
+what is computed (`work` of a `Stage`). Of those, the ones with the same amount of work count if
+there are any; else all of them, each scaled by its amount of work. The estimate is their median.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.files import write_json
 from bench.graph.nodes import Node
 from bench.records.reading import SCHEMA_VERSION, record_path, refuse_newer
+from bench.run.extra_results import extra_metrics
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -17,8 +19,12 @@ from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 
-def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str, Any]:
-    """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
+def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store) -> dict[str, Any]:
+    """The record of a cell as the store stands now: `done`, `failed` or `pending`.
+
+    `ends` are the cell's last stage and those of other packages that it asks for besides.
+    """
+    node, *extras = ends
     spec = node.spec(store)
     settings = _plain(cell.settings)
     record: dict[str, Any] = {
@@ -38,23 +44,30 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> dict[str
     }
     if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
         record["kind"] = cell.config.kind
-    if spec is None or not store.has(spec.stage, spec.key):
-        error = _first_failure(node, store)
+    if spec is None or not all(_is_there(end, store) for end in ends):
+        error = next(filter(None, (_first_failure(end, store) for end in ends)), None)
         if error is not None:
             record |= {"status": "failed", "error": error}
         return record | {"stages": [], "provenance": provenance()}
     stages = [
         store.description(stage.stage, stage.key)
-        for stage in (upstream.spec(store) for upstream in _upstream(node))
+        for stage in (upstream.spec(store) for upstream in _upstream(*ends))
         if stage is not None
     ]
-    last = stages[-1]
+    last = store.description(spec.stage, spec.key)
+    result = last["result"]
+    if extras:
+        try:
+            result = _with_extras(result, extras, store)
+        except UserError as error:
+            record |= {"status": "failed", "error": str(error)}
+            return record | {"stages": [], "provenance": provenance()}
     budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
     if budgets:
         settings["tokenizer"]["budgets"] = budgets[-1]
     return record | {
         "status": "done",
-        **last["result"],
+        **result,
         "images": _images(spec, store),
         "gallery": _gallery(spec, store),
         "histories": {
@@ -93,16 +106,31 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _upstream(node: Node) -> list[Node]:
-    """A node's inputs, theirs before them, and the node itself last. Budget sources are not."""
+def _is_there(node: Node, store: Store) -> bool:
+    spec = node.spec(store)
+    return spec is not None and store.has(spec.stage, spec.key)
+
+
+def _with_extras(result: dict[str, Any], extras: list[Node], store: Store) -> dict[str, Any]:
+    """The result of a cell's last stage, with the metrics of those that it asks for besides."""
+    metrics = result.get("metrics", {})
+    specs = filter(None, (node.spec(store) for node in extras))
+    described = [store.description(spec.stage, spec.key) for spec in specs]
+    return {**result, "metrics": {**metrics, **extra_metrics(described, metrics)}}
+
+
+def _upstream(*ends: Node) -> list[Node]:
+    """Nodes with their inputs, and theirs, before them. Budget sources are not among them."""
     order: dict[int, Node] = {}
 
     def visit(one: Node) -> None:
-        for need in one.inputs.values():
-            visit(need)
-        order.setdefault(id(one), one)
+        if id(one) not in order:
+            for need in one.inputs.values():
+                visit(need)
+            order[id(one)] = one
 
-    visit(node)
+    for end in ends:
+        visit(end)
     return list(order.values())
 
 

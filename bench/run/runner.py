@@ -87,8 +87,8 @@ def run_suite(
     finally:
         executor.close()
     records = [
-        build_record(suite, cell, node, store)
-        for cell, node in zip(suite.cells, graph.evaluations, strict=True)
+        build_record(suite, cell, ends, store)
+        for cell, ends in zip(suite.cells, graph.ends, strict=True)
     ]
     paths = [write_record(store, record) for record in records]
     _tell_of_unreadable(levels, store, say)

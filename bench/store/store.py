@@ -6,6 +6,7 @@ store/failed/               one JSON file per failed stage, removed when it succ
 store/locks/                one lock file per stage that was ever computed
 store/records/<suite>/      the records of a suite's cells
 store/file_hashes/          what is remembered of image folders; may be removed at any time
+store/views/                what reports and MLflow were made of; may be removed at any time
 """
 
 from __future__ import annotations
