@@ -72,9 +72,9 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
         settings = _adapter(kind).validate_json(text, strict=True)
     except pydantic.ValidationError as error:
         raise UserError(f"{where}: {_one_line(kind, raw, error)}") from None
-    missing = _missing_kind(settings, raw, "")
-    if missing:
-        raise UserError(f"{where}: {missing}: missing; say which kind is meant")
+    problem = _problem(settings, raw, "")
+    if problem:
+        raise UserError(f"{where}: {problem}")
     return settings
 
 
@@ -84,14 +84,18 @@ def _adapter(kind: type) -> pydantic.TypeAdapter:
     return pydantic.TypeAdapter(kind)
 
 
-def _missing_kind(settings: Any, raw: Any, path: str) -> str | None:
-    """Path of a mapping that leaves its `kind` to a default: alternatives must be named."""
+def _problem(settings: Any, raw: Any, path: str) -> str | None:
+    """A key that a dataclass does not have and does not forbid either, or a mapping that leaves
+    its `kind` to a default: alternatives must be named."""
     if not dataclasses.is_dataclass(settings) or not isinstance(raw, dict):
         return None
-    names = {field.name for field in dataclasses.fields(settings)}
+    names = [field.name for field in dataclasses.fields(settings)]
     if "kind" in names and "kind" not in raw:
-        return f"{path}kind"
-    found = (_missing_kind(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
+        return f"{path}kind: missing; say which kind is meant"
+    for key in raw:
+        if key not in names:
+            return f"{path}{key}: unknown key{suggestion(key, names)}"
+    found = (_problem(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
     return next((path for path in found if path), None)
 
 
