@@ -140,7 +140,7 @@ class Builder:
         return self.node("policy", plain(config), inputs=inputs)
 
     def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
-        """What allocators that are not trained are fitted on: their own or the controls'."""
+        """Inputs that allocators are fitted on which are not trained: the cell's or the controls'."""
         config = cell.config
         aside = _has_calibration(config)
         inputs = {}
@@ -155,7 +155,7 @@ class Builder:
         return inputs
 
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
-        """What a cell's reconstructions come to."""
+        """The evaluation of a cell's reconstructions."""
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
         images = self.data(cell, "validation")

@@ -34,7 +34,5 @@ def _count(images: Node, store: Store) -> int | None:
     """How many images a data stage gives; None before it is done, unless the settings say so."""
     if "count" in images.config:
         return images.config["count"]
-    spec = images.spec(store)
-    if spec is None or not store.has(spec.stage, spec.key):
-        return None
-    return store.description(spec.stage, spec.key)["result"]["count"]
+    spec = images.computed(store)
+    return None if spec is None else store.description(spec.stage, spec.key)["result"]["count"]

@@ -57,16 +57,20 @@ class Node:
         version = STAGES[self.stage].version
         return StageSpec(self.stage, version, config, inputs, self.runtime, self.resources)
 
+    def computed(self, store: Store) -> StageSpec | None:
+        """The stage, if its artifact is in the store."""
+        spec = self.spec(store)
+        return spec if spec is not None and store.has(spec.stage, spec.key) else None
+
     def referenced_budget(self, store: Store) -> int | None:
         """The sources' mean budget, averaged and rounded; None until all are evaluated."""
         means = []
         for node in self.budget_sources:
-            spec = node.spec(store)
-            if spec is None or not store.has(spec.stage, spec.key):
+            spec = node.computed(store)
+            if spec is None:
                 return None
-            means.append(
-                store.description(spec.stage, spec.key)["result"]["metrics"]["mean_tokens"]
-            )
+            described = store.description(spec.stage, spec.key)
+            means.append(described["result"]["metrics"]["mean_tokens"])
         return round(sum(means) / len(means))
 
 

@@ -1,4 +1,4 @@
-"""What a stage would cost, from what stages like it have cost before.
+"""The cost of a stage, estimated from what stages like it have cost before.
 
 Like is compared with like: same stage, same device, CPUs and GPUs, and the same choices that decide
 what is computed (`work` of a `Stage`). Of those, the ones with the same amount of work count if
@@ -43,7 +43,7 @@ class Costs:
         self._known: dict[str, list[tuple[Job, float]]] = {}
 
     def estimate(self, node: Node) -> Estimate | None:
-        """What computing `node` would cost; None where nothing comparable was ever computed."""
+        """The cost of computing `node`; None where nothing comparable was ever computed."""
         job = self._planned(node)
         kind, work, by = _measure(job)
         if work is None:
@@ -62,8 +62,8 @@ class Costs:
         return Estimate(seconds, len(used), factor, by)
 
     def _planned(self, node: Node) -> Job:
-        spec = node.spec(self.store)
-        if spec is not None and self.store.has(spec.stage, spec.key):
+        spec = node.computed(self.store)
+        if spec is not None:
             return self._job(spec.stage, spec.key)
         inputs = {name: self._planned(one) for name, one in node.inputs.items()}
         return Job(

@@ -44,7 +44,7 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
     }
     if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
         record["kind"] = cell.config.kind
-    if spec is None or not all(_is_there(end, store) for end in ends):
+    if spec is None or not all(end.computed(store) for end in ends):
         error = next(filter(None, (_first_failure(end, store) for end in ends)), None)
         if error is not None:
             record |= {"status": "failed", "error": error}
@@ -104,11 +104,6 @@ def _history_name(stage: dict[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     """As JSON would give it back: tuples as lists."""
     return json.loads(json.dumps(value))
-
-
-def _is_there(node: Node, store: Store) -> bool:
-    spec = node.spec(store)
-    return spec is not None and store.has(spec.stage, spec.key)
 
 
 def _with_extras(result: dict[str, Any], extras: list[Node], store: Store) -> dict[str, Any]:

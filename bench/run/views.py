@@ -117,7 +117,7 @@ def _memory(store: Store, suite: str, view: str) -> Path:
 
 
 def _read(memory: Path) -> dict[str, Any]:
-    """What is remembered: nothing where the file is missing or torn."""
+    """The content of a memory: nothing where the file is missing or torn."""
     try:
         known = json.loads(memory.read_text("utf-8"))
     except (OSError, ValueError):

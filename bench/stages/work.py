@@ -14,7 +14,7 @@ _NO_WORK = ("seed", "log_every", "checkpoint_every")
 
 @dataclass(frozen=True)
 class Job:
-    """What decides the cost of a stage, computed or not. `count` images are in a split."""
+    """A stage, computed or not, by what decides its cost. `count` images are in a split."""
 
     stage: str
     config: dict[str, Any]

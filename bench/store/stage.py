@@ -23,7 +23,7 @@ from bench.store.store import DISK_ERRORS, Store, disk_error
 
 @dataclass(frozen=True)
 class Resources:
-    """What one stage asks for: CPU threads, a share of a GPU, and where it computes."""
+    """Resources of one stage: CPU threads, a share of a GPU, and where it computes."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -59,7 +59,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage's function may use. It writes its artifact into `work`."""
+    """All that a stage's function may use. It writes its artifact into `work`."""
 
     spec: StageSpec
     inputs: dict[str, Path]
@@ -79,7 +79,7 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
+    """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
 
     name: str
     status: str

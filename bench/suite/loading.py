@@ -160,7 +160,7 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
-    """What a stage asks for; only training and decoding ever use the device."""
+    """Resources that a stage asks for; only training and decoding ever use the device."""
     asked = file.resources.get(stage, StageResources())
     on_device = STAGES[stage].device
     if not on_device or file.device == "cpu":
