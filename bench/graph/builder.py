@@ -128,6 +128,7 @@ class Builder:
     def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
         """The training of the policy, on the bank of the training images."""
         config = cell.config.policy
+        assert config is not None
         inputs = {"bank": banks.training()}
         if config.input == "quantized":
             inputs["tokenizer"] = tokenizer
@@ -140,7 +141,7 @@ class Builder:
         return self.node("policy", plain(config), inputs=inputs)
 
     def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
-        """Inputs that allocators are fitted on which are not trained: the cell's or the controls'."""
+        """Inputs for fitting allocators that are not trained: the cell's own or the controls'."""
         config = cell.config
         aside = _has_calibration(config)
         inputs = {}

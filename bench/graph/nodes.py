@@ -64,7 +64,7 @@ class Node:
 
     def referenced_budget(self, store: Store) -> int | None:
         """The sources' mean budget, averaged and rounded; None until all are evaluated."""
-        means = []
+        means: list[float] = []
         for node in self.budget_sources:
             spec = node.computed(store)
             if spec is None:

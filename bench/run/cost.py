@@ -115,7 +115,8 @@ def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) ->
         cpus: how many there are.
         gpus: how many there are.
     """
-    now, running = 0.0, []
+    now = 0.0
+    running: list[tuple[float, tuple[float, float]]] = []
     for seconds, wants_cpus, wants_gpus in jobs:
         wanted = min(wants_cpus, cpus), min(wants_gpus, gpus)
         while not _fits(wanted, [use for _, use in running], (cpus, gpus)):
@@ -125,7 +126,9 @@ def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) ->
     return max((end for end, _ in running), default=now)
 
 
-def _fits(wanted: tuple, uses: list[tuple], there_is: tuple) -> bool:
+def _fits(
+    wanted: tuple[float, float], uses: list[tuple[float, float]], there_is: tuple[float, float]
+) -> bool:
     return all(
         wanted[i] + math.fsum(use[i] for use in uses) <= there_is[i] + 1e-9
         for i in range(len(there_is))

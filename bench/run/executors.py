@@ -88,7 +88,9 @@ class RayExecutor:
         outcomes: dict[str, Outcome] = {}
 
         class Listener(tune.Callback):
-            def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any):
+            def on_trial_complete(
+                self, iteration: int, trials: list[Any], trial: Any, **info: Any
+            ) -> None:
                 last = trial.last_result
                 if "outcome" in last:
                     outcomes[trial.config["name"]] = Outcome(**last["outcome"])
@@ -120,7 +122,7 @@ class RayExecutor:
             shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
         errors = {
             result.config["name"]: str(result.error).strip().splitlines()[-1]
-            for result in results
+            for result in (results[index] for index in range(len(results)))
             if result.error is not None
         }
         for name, spec in by_name.items():

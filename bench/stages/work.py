@@ -38,27 +38,34 @@ def same_settings(job: Job) -> Work:
 
 def encode(shape: dict[str, Any], images: Job) -> float:
     """Multiplications of encoding an image with a tokenizer of this shape, but for a constant."""
-    rollouts = shape["rollouts"] or 1
-    return rollouts * shape["encoder_depth"] * _layer(shape, images)
+    rollouts: int = shape["rollouts"] or 1
+    depth: int = shape["encoder_depth"]
+    return rollouts * depth * _layer(shape, images)
 
 
 def decode(shape: dict[str, Any], images: Job) -> float:
     """Multiplications of decoding an image once, but for a constant."""
-    return shape["decoder_depth"] * _layer(shape, images)
+    depth: int = shape["decoder_depth"]
+    return depth * _layer(shape, images)
 
 
 def sequence(generator: Job) -> float:
     """Multiplications of a generator over its longest sequence, but for a constant."""
     shape = generator.config["generator"]
-    tokens = generator.inputs["tokenizer"].config["tokenizer"]["budgets"][-1]
-    sequence, width = (generator.config["budget"] or tokens) + 1, shape["width"]
-    return shape["depth"] * sequence * (6 * width**2 + sequence * width)
+    tokens: int = generator.inputs["tokenizer"].config["tokenizer"]["budgets"][-1]
+    length: int = (generator.config["budget"] or tokens) + 1
+    depth: int = shape["depth"]
+    return depth * _multiplications(length, shape["width"])
 
 
 def _layer(shape: dict[str, Any], images: Job) -> float:
-    """Multiplications of a transformer's layer, but for a constant: `S (6 D^2 + S D)`."""
-    sequence = (images.config["resolution"] / shape["patch_size"]) ** 2 + shape["budgets"][-1]
-    return sequence * (6 * shape["width"] ** 2 + sequence * shape["width"])
+    patches: float = (images.config["resolution"] / shape["patch_size"]) ** 2
+    return _multiplications(patches + shape["budgets"][-1], shape["width"])
+
+
+def _multiplications(sequence: float, width: int) -> float:
+    """Those of a transformer's layer, but for a constant: `S (6 D^2 + S D)`."""
+    return sequence * (6 * width**2 + sequence * width)
 
 
 def _of_work(config: Any) -> Any:

@@ -40,7 +40,7 @@ class StageResources:
     cpus: int = 1
     gpus: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.cpus < 1:
             raise ValueError("cpus: must be 1 or more")
         if self.gpus is not None and self.gpus <= 0:
@@ -62,7 +62,7 @@ class SuiteFile:
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.suite.replace("_", "").replace("-", "").isalnum():
             raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
         if not self.arms:
@@ -154,8 +154,9 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise UserError(f"{path}: set: give settings by dotted path, as an arm does")
     merged = {**other, **raw}
     base = merged.get("base")
-    for dotted, value in changes.items() if isinstance(base, dict) else ():
-        _assign(base, str(dotted), value, where=f"{path}: set")
+    if isinstance(base, dict):
+        for dotted, value in changes.items():
+            _assign(base, str(dotted), value, where=f"{path}: set")
     return merged
 
 
@@ -209,7 +210,7 @@ def _cell(
 ) -> Cell:
     tokenizer = raw.get("tokenizer")
     budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
-    if not isinstance(budgets, dict):
+    if not isinstance(tokenizer, dict) or not isinstance(budgets, dict):
         return Cell(arm, _config(raw, where=where), swept)
     at = f"{where}: tokenizer.budgets"
     reference = parse(BudgetReference, budgets, where=at)
