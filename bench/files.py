@@ -54,7 +54,12 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file by `written_aside`, and to the disk before it is renamed."""
+    """Write a file by `written_aside`, and to the disk before it is renamed.
+
+    A file that has this text already stays as it is.
+    """
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
         file.write(text)

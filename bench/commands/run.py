@@ -49,12 +49,11 @@ def run(
     """
     from bench.graph.folder_naming import by_content
     from bench.graph.suite_graph import build_graph
-    from bench.records.report_plugins import render_reports
     from bench.run.executors import RayExecutor, SerialExecutor
     from bench.run.runner import run_suite
+    from bench.run.views import show_in_mlflow, show_reports
     from bench.run.watch import watch_on_stderr
     from bench.tracker.connection import TrackerError, tracking_uri
-    from bench.tracker.mirror import mirror
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
@@ -67,13 +66,12 @@ def run(
     refused: UserError | None = None
     reports: list[Report] = []
     try:
-        folder = store.root / "reports" / suite.name
-        reports = render_reports(suite.reports, result.records, folder, store=store.root)
+        reports = show_reports(suite.name, suite.reports, result, store)
     except UserError as error:
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
     try:
-        mirror(result.records, store, uri=uri or tracking_uri(store))
+        show_in_mlflow(suite.name, result, store, uri=uri or tracking_uri(store))
     except TrackerError as error:
         say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:

@@ -1,4 +1,4 @@
-"""What the subcommands share: options, progress, loading a suite, printing rows."""
+"""Shared by the subcommands: options, progress, loading a suite, printing rows."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from adatok_core.config import (
     FineTuning,
@@ -40,6 +40,7 @@ class CellConfig:
 
     With neither a policy nor an allocator it is the tokenizer's curve over its budgets; with a
     `generation` it ends in images sampled from a generator, with a `throughput` in its speed.
+    `extra` holds the settings of stages that other packages bring.
     """
 
     __pydantic_config__ = _STRICT
@@ -54,6 +55,7 @@ class CellConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     generation: GenerationConfig | None = None
     throughput: ThroughputConfig | None = None
+    extra: dict[str, dict[str, Any]] | None = None
 
     def __post_init__(self):
         for problem in (

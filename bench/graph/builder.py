@@ -133,6 +133,7 @@ class Builder:
     def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
         """The training of the policy, on the bank of the training images."""
         config = cell.config.policy
+        assert config is not None
         inputs = {"bank": banks.training()}
         if config.input == "quantized":
             inputs["tokenizer"] = tokenizer
@@ -159,7 +160,7 @@ class Builder:
         return inputs
 
     def evaluation(self, cell: Cell, evaluated: list[Node]) -> Node:
-        """What a cell's reconstructions come to."""
+        """The evaluation of a cell's reconstructions."""
         config, tokenizer = cell.config, self.tokenizer(cell, evaluated)
         banks = self.banks(cell, tokenizer)
         images = self.data(cell, "validation")

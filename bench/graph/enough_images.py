@@ -6,6 +6,7 @@ How many images a folder gives is known once its data stage is done, not when a 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from bench.graph.nodes import Node
 from bench.store.enough import require_bank, require_batch
@@ -32,9 +33,8 @@ def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
 
 def _count(images: Node, store: Store) -> int | None:
     """How many images a data stage gives; None before it is done, unless the settings say so."""
-    if "count" in images.config:
-        return images.config["count"]
-    spec = images.spec(store)
-    if spec is None or not store.has(spec.stage, spec.key):
-        return None
-    return store.description(spec.stage, spec.key)["result"]["count"]
+    known: dict[str, Any] = images.config
+    if "count" not in known:
+        spec = images.computed(store)
+        known = {} if spec is None else store.description(spec.stage, spec.key)["result"]
+    return known.get("count")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from adatok_core.config import PolicyConfig
 from bench.config.length_distributions import PolicyLengths
 from bench.config.settings import plain
 from bench.graph.builder import Builder
@@ -21,6 +20,7 @@ def last_stage(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
 def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
     """Images sampled from a generator, judged against the validation images."""
     config, asked = cell.config, cell.config.generation
+    assert asked is not None
     tokenizer = builder.tokenizer(cell, evaluated)
     banks = builder.banks(cell, tokenizer)
     validation = banks.validation()
@@ -46,6 +46,7 @@ def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
 def generator(builder: Builder, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
     """The training of the generator, on the ids of the training images' bank."""
     asked = cell.config.generation
+    assert asked is not None
     settings = {
         "generator": plain(asked.generator),
         "training": plain(asked.training),
@@ -65,9 +66,10 @@ def _policy(
     builder: Builder, cell: Cell, tokenizer: Node, banks: Banks, *, held_out: str
 ) -> dict[str, Node]:
     """The policy that gives lengths, and the images it looks at, if it looks at pixels."""
-    if cell.config.generation.budget is not None:
+    policy, asked = cell.config.policy, cell.config.generation
+    assert asked is not None
+    if policy is None or asked.budget is not None:
         return {}
-    policy: PolicyConfig = cell.config.policy
     inputs = {"policy": builder.policy(cell, tokenizer, banks)}
     if policy.input == "pixels":
         inputs["training_images"] = builder.data(cell, "train")
@@ -78,6 +80,7 @@ def _policy(
 def throughput(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
     """The speed of generation; without a policy or a trained generator it needs no other stage."""
     config, asked = cell.config, cell.config.throughput
+    assert asked is not None
     settings: dict[str, Any] = plain(asked)
     inputs: dict[str, Node] = {}
     if isinstance(asked.lengths, PolicyLengths):

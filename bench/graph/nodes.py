@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.stages import STAGE_VERSIONS
+from bench.stages import STAGES
 from bench.store.stage import Resources, StageSpec
 from bench.store.store import Store
 
@@ -24,6 +25,7 @@ class Node:
     runtime: dict[str, Any]
     resources: Resources
     budget_sources: tuple[Node, ...] = ()
+    _specs: dict[Store, StageSpec] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def needs(self) -> tuple[Node, ...]:
@@ -32,6 +34,14 @@ class Node:
 
     def spec(self, store: Store) -> StageSpec | None:
         """The stage to compute; None while a result that decides its key is missing."""
+        if store not in self._specs:
+            spec = self._spec(store)
+            if spec is None:
+                return None
+            self._specs[store] = spec
+        return self._specs[store]
+
+    def _spec(self, store: Store) -> StageSpec | None:
         inputs = {}
         for name, node in self.inputs.items():
             spec = node.spec(store)
@@ -44,19 +54,23 @@ class Node:
             if budget is None:
                 return None
             config = {**config, "tokenizer": {**config["tokenizer"], "budgets": [budget]}}
-        version = STAGE_VERSIONS[self.stage]
+        version = STAGES[self.stage].version
         return StageSpec(self.stage, version, config, inputs, self.runtime, self.resources)
+
+    def computed(self, store: Store) -> StageSpec | None:
+        """The stage, if its artifact is in the store."""
+        spec = self.spec(store)
+        return spec if spec is not None and store.has(spec.stage, spec.key) else None
 
     def referenced_budget(self, store: Store) -> int | None:
         """The sources' mean budget, averaged and rounded; None until all are evaluated."""
-        means = []
+        means: list[float] = []
         for node in self.budget_sources:
-            spec = node.spec(store)
-            if spec is None or not store.has(spec.stage, spec.key):
+            spec = node.computed(store)
+            if spec is None:
                 return None
-            means.append(
-                store.description(spec.stage, spec.key)["result"]["metrics"]["mean_tokens"]
-            )
+            described = store.description(spec.stage, spec.key)
+            means.append(described["result"]["metrics"]["mean_tokens"])
         return round(sum(means) / len(means))
 
 
@@ -72,9 +86,18 @@ class Banks:
 
 @dataclass
 class Graph:
-    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is."""
+    """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is.
+
+    `extras[i]` are the stages of other packages that the cell asks for besides.
+    """
 
     evaluations: list[Node]
+    extras: list[tuple[Node, ...]]
+
+    @property
+    def ends(self) -> list[tuple[Node, ...]]:
+        """For each cell the stages that its record is of."""
+        return [(one, *more) for one, more in zip(self.evaluations, self.extras, strict=True)]
 
     def levels(self) -> list[list[Node]]:
         """Nodes grouped so that each group needs earlier groups only, each as late as possible.
@@ -83,7 +106,7 @@ class Graph:
         beside the one that has to wait for a policy, not alone before it.
         """
         height: dict[int, int] = {}
-        order = _topological(self.evaluations)
+        order = _topological(itertools.chain(*self.ends))
         for node in reversed(order):
             own = height.setdefault(id(node), 0)
             for need in node.needs:

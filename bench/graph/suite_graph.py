@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bench.data.fingerprint import fingerprint
 from bench.errors import UserError
 from bench.graph.builder import Builder
+from bench.graph.extra_stages import extra_stages
 from bench.graph.generation_graph import last_stage
 from bench.graph.nodes import Graph, Node
 from bench.suite.loading import Suite
@@ -24,9 +25,11 @@ def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None
     """
     builder = Builder(suite, name_folder or fingerprint)
     evaluated: list[Node] = []
+    extras: list[tuple[Node, ...]] = []
     for cell in suite.cells:
         try:
+            extras.append(extra_stages(builder, cell, evaluated))
             evaluated.append(last_stage(builder, cell, evaluated))
         except UserError as error:
             raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
-    return Graph(evaluated)
+    return Graph(evaluated, extras)

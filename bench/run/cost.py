@@ -1,8 +1,8 @@
-"""What a stage would cost, from what stages like it have cost before.
+"""The cost of a stage, estimated from what stages like it have cost before.
 
 Like is compared with like: same stage, same device, CPUs and GPUs, and the same choices that decide
-what is computed (`bench.run.work`). Of those, the ones with the same amount of work count if there
-are any; else all of them, each scaled by its amount of work. The estimate is their median.
+what is computed (`work` of a `Stage`). Of those, the ones with the same amount of work count if
+there are any; else all of them, each scaled by its amount of work. The estimate is their median.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import math
 import statistics
 from dataclasses import asdict, dataclass
 
+from bench.files import canonical_json
 from bench.graph.nodes import Node
-from bench.run.work import Job, measure
+from bench.stages import STAGES
+from bench.stages.work import Job, Work
 from bench.store.store import Store
 
 SAME_WORK = 1.01
@@ -41,14 +43,14 @@ class Costs:
         self._known: dict[str, list[tuple[Job, float]]] = {}
 
     def estimate(self, node: Node) -> Estimate | None:
-        """What computing `node` would cost; None where nothing comparable was ever computed."""
+        """The cost of computing `node`; None where nothing comparable was ever computed."""
         job = self._planned(node)
-        kind, work, by = measure(job)
+        kind, work, by = _measure(job)
         if work is None:
             return None
         like = []
         for other, seconds in self._computed(job.stage):
-            other_kind, other_work, _ = measure(other)
+            other_kind, other_work, _ = _measure(other)
             if other_kind == kind and other_work:
                 like.append((work / other_work, seconds))
         same = [pair for pair in like if 1 / SAME_WORK <= pair[0] <= SAME_WORK]
@@ -60,8 +62,8 @@ class Costs:
         return Estimate(seconds, len(used), factor, by)
 
     def _planned(self, node: Node) -> Job:
-        spec = node.spec(self.store)
-        if spec is not None and self.store.has(spec.stage, spec.key):
+        spec = node.computed(self.store)
+        if spec is not None:
             return self._job(spec.stage, spec.key)
         inputs = {name: self._planned(one) for name, one in node.inputs.items()}
         return Job(
@@ -95,6 +97,16 @@ class Costs:
         return self._jobs[stage, key]
 
 
+def _measure(job: Job) -> Work:
+    """The work of a job; its kind is text, and says on which resources as well."""
+    try:
+        kind, amount, by = STAGES[job.stage].measure(job)
+    except (KeyError, TypeError):  # An input was cleared away, or is of an older version.
+        return Work("", None, "")
+    resources = [job.resources[name] for name in ("device", "cpus", "gpus")]
+    return Work(canonical_json([resources, kind]), amount, by)
+
+
 def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) -> float:
     """Seconds until all are done that start in order as soon as there is room for them.
 
@@ -103,7 +115,8 @@ def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) ->
         cpus: how many there are.
         gpus: how many there are.
     """
-    now, running = 0.0, []
+    now = 0.0
+    running: list[tuple[float, tuple[float, float]]] = []
     for seconds, wants_cpus, wants_gpus in jobs:
         wanted = min(wants_cpus, cpus), min(wants_gpus, gpus)
         while not _fits(wanted, [use for _, use in running], (cpus, gpus)):
@@ -113,7 +126,9 @@ def makespan(jobs: list[tuple[float, int, float]], *, cpus: int, gpus: float) ->
     return max((end for end, _ in running), default=now)
 
 
-def _fits(wanted: tuple, uses: list[tuple], there_is: tuple) -> bool:
+def _fits(
+    wanted: tuple[float, float], uses: list[tuple[float, float]], there_is: tuple[float, float]
+) -> bool:
     return all(
         wanted[i] + math.fsum(use[i] for use in uses) <= there_is[i] + 1e-9
         for i in range(len(there_is))

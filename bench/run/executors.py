@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UserError
+from bench.stages import STAGES
 from bench.store.provenance import provenance
 from bench.store.stage import Outcome, Resources, StageSpec, compute
 from bench.store.store import Store
@@ -87,7 +88,9 @@ class RayExecutor:
         outcomes: dict[str, Outcome] = {}
 
         class Listener(tune.Callback):
-            def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any):
+            def on_trial_complete(
+                self, iteration: int, trials: list[Any], trial: Any, **info: Any
+            ) -> None:
                 last = trial.last_result
                 if "outcome" in last:
                     outcomes[trial.config["name"]] = Outcome(**last["outcome"])
@@ -119,7 +122,7 @@ class RayExecutor:
             shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
         errors = {
             result.config["name"]: str(result.error).strip().splitlines()[-1]
-            for result in results
+            for result in (results[index] for index in range(len(results)))
             if result.error is not None
         }
         for name, spec in by_name.items():
@@ -178,10 +181,8 @@ def compute_with_threads(store: Store, spec: StageSpec) -> Outcome:
     """Compute a stage with as many threads as it asked for CPUs."""
     import torch
 
-    from bench.stages.functions import STAGE_FUNCTIONS
-
     torch.set_num_threads(spec.resources.cpus)
-    return compute(store, spec, STAGE_FUNCTIONS)
+    return compute(store, spec, STAGES[spec.stage].compute)
 
 
 def require_device(requests: Mapping[str, Resources]) -> None:

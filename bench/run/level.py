@@ -49,7 +49,7 @@ class Level:
             self.took.add(outcome.name.rsplit("-", 1)[0], outcome.seconds)
 
     def running(self) -> dict[str, Told]:
-        """What the stages that have told something, and have not ended, say by their name."""
+        """Progress by name of the stages that have told something and have not ended."""
         told = {
             spec.name: read_progress(self.store.work(spec.stage, spec.key))
             for spec in self.specs

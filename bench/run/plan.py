@@ -1,4 +1,4 @@
-"""What running a suite would do, from the store as it stands, and what it would cost."""
+"""The stages that running a suite would compute, as the store stands, and their cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
     `estimated_from` instead, both None where nothing like it was ever computed (`bench.run.cost`).
     """
     cells_of = _cells_of(graph)
-    ends = Counter(map(id, graph.evaluations))
+    ends = Counter(id(stages[-1]) for stages in graph.ends)
     costs = Costs(store)
     rows = []
     for level, nodes in enumerate(graph.levels(), start=1):
@@ -42,7 +42,7 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
                 "gpus": node.resources.gpus,
                 "seconds": None,
             }
-            if spec is not None and store.has(spec.stage, spec.key):
+            if spec is not None and node.computed(store):
                 took = store.description(spec.stage, spec.key)["seconds"]
                 rows.append(row | {"state": "cached", "seconds": took})
                 continue
@@ -59,8 +59,8 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
 def _cells_of(graph: Graph) -> Counter[int]:
     """How many cells need each node, by its identity."""
     cells: Counter[int] = Counter()
-    for evaluation in graph.evaluations:
-        needed, pending = set(), [evaluation]
+    for stages in graph.ends:
+        needed, pending = set(), [*stages]
         while pending:
             node = pending.pop()
             if id(node) not in needed:
@@ -71,7 +71,7 @@ def _cells_of(graph: Graph) -> Counter[int]:
 
 
 def plan_totals(rows: list[dict[str, Any]], *, cpus: int, gpus: float) -> dict[str, Any]:
-    """What is left to compute, per level and in all.
+    """Stages left to compute, and their time, per level and in all.
 
     `seconds` is the time until all stages are done whose cost is known, with as many side by side
     as `cpus` and `gpus` allow; `not_known` counts the others.

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.files import write_json
 from bench.graph.nodes import Node
 from bench.records.reading import record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
+from bench.run.extra_results import extra_metrics
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -18,8 +20,11 @@ from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 
-def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> Record:
-    """The record of a cell as the store stands now: `done`, `failed` or `pending`."""
+def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store) -> Record:
+    """The record of a cell as the store stands now: `done`, `failed` or `pending`.
+
+    `ends` are the cell's last stage and those of other packages that it asks for besides.
+    """
     settings = cell.settings
     known = {
         "schema_version": SCHEMA_VERSION,
@@ -36,38 +41,50 @@ def build_record(suite: Suite, cell: Cell, node: Node, store: Store) -> Record:
     }
     if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
         known["kind"] = cell.config.kind
-    spec = node.spec(store)
-    if spec is not None and store.has(spec.stage, spec.key):
-        stages = _described(node, store)
+    error = next(filter(None, (_first_failure(end, store) for end in ends)), None)
+    if all(end.computed(store) for end in ends):
+        stages = _described(ends, store)
         budgets = [s["config"]["tokenizer"]["budgets"] for s in stages if s["stage"] == "tokenizer"]
         if budgets:
             settings["tokenizer"]["budgets"] = budgets[-1]
-        found = known | _results(stages, spec, store)
-    else:
-        error = _first_failure(node, store)
-        status = "pending" if error is None else "failed"
-        found = known | {
-            "status": status,
-            "error": error,
-            "stages": [],
-            "provenance": provenance(),
-        }
-    return parse_record(json.dumps(found), where=f"record of {cell.label}")
+        try:
+            found = known | _results(ends, stages, store)
+            return parse_record(json.dumps(found), where=f"record of {cell.label}")
+        except UserError as refused:
+            error = str(refused)
+    unfinished = {
+        "status": "pending" if error is None else "failed",
+        "error": error,
+        "stages": [],
+        "provenance": provenance(),
+    }
+    return parse_record(json.dumps(known | unfinished), where=f"record of {cell.label}")
 
 
-def _described(node: Node, store: Store) -> list[dict[str, Any]]:
-    """The stages that a finished cell is made of, as the store describes them; its own is last."""
-    specs = [upstream.spec(store) for upstream in _upstream(node)]
+def _described(nodes: tuple[Node, ...], store: Store) -> list[dict[str, Any]]:
+    """The stages that these nodes are made of, as the store describes them."""
+    specs = [upstream.spec(store) for upstream in _upstream(*nodes)]
     return [store.description(spec.stage, spec.key) for spec in specs if spec is not None]
 
 
-def _results(stages: list[dict[str, Any]], spec: StageSpec, store: Store) -> dict[str, Any]:
-    """The results of a finished cell, from its stages."""
-    last = stages[-1]
+def _results(ends: tuple[Node, ...], stages: list[dict[str, Any]], store: Store) -> dict[str, Any]:
+    """The results of a finished cell, from its stages.
+
+    Raises:
+        UserError: a stage of another package has metrics that are not declared.
+    """
+    spec = ends[0].spec(store)
+    assert spec is not None, "the store has it"
+    last = store.description(spec.stage, spec.key)
+    result = last["result"]
+    if len(ends) > 1:
+        extras = [_described((end,), store)[-1] for end in ends[1:]]
+        metrics = result.get("metrics", {})
+        result = {**result, "metrics": {**metrics, **extra_metrics(extras, metrics)}}
     return {
         "status": "done",
         "error": None,
-        **last["result"],
+        **result,
         "images": _images(spec, store),
         "gallery": _gallery(spec, store),
         "histories": {
@@ -101,16 +118,18 @@ def _history_name(stage: dict[str, Any]) -> str:
     return "finetuning" if "start" in stage["inputs"] else stage["stage"]
 
 
-def _upstream(node: Node) -> list[Node]:
-    """A node's inputs, theirs before them, and the node itself last. Budget sources are not."""
+def _upstream(*ends: Node) -> list[Node]:
+    """Nodes with their inputs, and theirs, before them. Budget sources are not among them."""
     order: dict[int, Node] = {}
 
     def visit(one: Node) -> None:
-        for need in one.inputs.values():
-            visit(need)
-        order.setdefault(id(one), one)
+        if id(one) not in order:
+            for need in one.inputs.values():
+                visit(need)
+            order[id(one)] = one
 
-    visit(node)
+    for end in ends:
+        visit(end)
     return list(order.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -69,9 +70,8 @@ def run_suite(
             if not specs:
                 continue
             require_enough_images(itertools.chain(*levels), store)
-            counts = ", ".join(
-                f"{count} x {stage}" for stage, count in _count(spec.stage for spec in specs)
-            )
+            stages = Counter(spec.stage for spec in specs)
+            counts = ", ".join(f"{count} x {stage}" for stage, count in stages.items())
             say(
                 f"level {number} of {len(levels)}: {counts}"
                 + (f" ({blocked} blocked)" * bool(blocked))
@@ -87,8 +87,8 @@ def run_suite(
     finally:
         executor.close()
     records = [
-        build_record(suite, cell, node, store)
-        for cell, node in zip(suite.cells, graph.evaluations, strict=True)
+        build_record(suite, cell, ends, store)
+        for cell, ends in zip(suite.cells, graph.ends, strict=True)
     ]
     paths = [write_record(store, record) for record in records]
     _tell_of_unreadable(levels, store, say)
@@ -98,8 +98,8 @@ def run_suite(
 def _tell_of_unreadable(levels: list[list[Node]], store: Store, say: Say) -> None:
     """Files that are left out are said on every run, also on one that reads nothing."""
     for node in itertools.chain(*levels):
-        spec = node.spec(store) if node.stage == "manifest" else None
-        if spec is not None and store.has(spec.stage, spec.key):
+        spec = node.computed(store) if node.stage == "manifest" else None
+        if spec is not None:
             found = store.description(spec.stage, spec.key)["result"]
             if found["unreadable"]:
                 say(
@@ -111,8 +111,7 @@ def _tell_of_unreadable(levels: list[list[Node]], store: Store, say: Say) -> Non
 def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:
     """Nodes of all levels that are not in the store, those whose inputs are missing included."""
     for node in itertools.chain(*levels):
-        spec = node.spec(store)
-        if spec is None or not store.has(spec.stage, spec.key):
+        if node.computed(store) is None:
             yield node
 
 
@@ -120,33 +119,22 @@ def _missing(level: list[Node], store: Store) -> tuple[list[StageSpec], int]:
     """Stages of a level to compute now, and how many cannot be because an input is missing."""
     specs, blocked = [], 0
     for node in level:
-        spec = node.spec(store)
-        if spec is not None and store.has(spec.stage, spec.key):
+        if node.computed(store):
             continue
+        spec = node.spec(store)
         if spec is None or not all(store.has(*needed) for needed in spec.inputs.values()):
             blocked += 1
         else:
             specs.append(spec)
-    return _distinct(specs), blocked
-
-
-def _distinct(specs: list[StageSpec]) -> list[StageSpec]:
-    return list({spec.name: spec for spec in specs}.values())
-
-
-def _count(names: Iterator[str]) -> list[tuple[str, int]]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return list(counts.items())
+    return list({spec.name: spec for spec in specs}.values()), blocked
 
 
 def _took(levels: list[list[Node]], store: Store) -> Took:
-    """What the stages of this suite took that are in the store already."""
+    """Seconds of this suite's stages that are in the store already."""
     took = Took()
     for node in itertools.chain(*levels):
-        spec = node.spec(store)
-        if spec is not None and store.has(spec.stage, spec.key):
+        spec = node.computed(store)
+        if spec is not None:
             took.add(spec.stage, store.description(spec.stage, spec.key)["seconds"])
     return took
 

@@ -1,17 +1,85 @@
-"""The stages, each a function of a `StageContext` that fills its work folder.
+"""The stages, each declared once: `STAGES` finds ours in `bench.stages.declared`, one module each.
 
-Raise a stage's version when the same configuration means something else than before.
+A declaration needs no torch: what computes is imported where it computes.
 """
 
-STAGE_VERSIONS = {
-    "manifest": 1,
-    "data": 1,
-    "tokenizer": 2,
-    "bank": 3,
-    "policy": 2,
-    "png_sizes": 1,
-    "evaluation": 4,
-    "generator": 1,
-    "samples": 1,
-    "throughput": 1,
-}
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from adatok_core.registry import Registry, RegistryError, suggestion
+from bench.errors import UserError
+from bench.stages.work import Job, Work, same_settings
+from bench.store.stage import StageContext, StageFunction
+
+WorkFunction = Callable[[Job], Work]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage: a pure function of its configuration and its inputs that leaves one artifact.
+
+    Raise `version` when the same configuration means something else than before. `device`: whether
+    it computes on the suite's device, or always on the CPU. `run` fills the work folder of a
+    `StageContext` and gives the result; `work` says how much work it is to do that, by default only
+    that the same settings are the same work. Both may be `module:function`.
+
+    With `inputs` (see `bench.graph.extra_stages`) cells may ask for the stage by `extra`: it gets
+    these, and `settings`, a dataclass, as its configuration. `metrics` of its result enter the
+    cell's.
+    """
+
+    name: str
+    version: int
+    run: StageFunction | str
+    device: bool = False
+    work: WorkFunction | str = same_settings
+    inputs: tuple[str, ...] = ()
+    settings: type[Any] | None = None
+
+    def compute(self, context: StageContext) -> dict[str, Any]:
+        """Import `run` if need be, and call it."""
+        return cast(StageFunction, _imported(self.run))(context)
+
+    def measure(self, job: Job) -> Work:
+        """Import `work` if need be, and call it."""
+        return cast(WorkFunction, _imported(self.work))(job)
+
+
+STAGES: Registry[Stage] = Registry("stage", group="adatok_bench.stages", expects=Stage)
+_DECLARED = Path(__file__).parent / "declared"
+OURS = tuple(module.name for module in pkgutil.iter_modules([str(_DECLARED)]))
+for _name in OURS:
+    STAGES.add(_name, f"bench.stages.declared.{_name}:STAGE")
+
+
+def extra_stage(name: str, *, where: str) -> Stage:
+    """A stage that a cell asks for by its `extra`.
+
+    Raises:
+        UserError: there is none of this name, with the nearest; or it cannot be used.
+    """
+    others = [one for one in STAGES if one not in OURS]
+    if name not in others:
+        hint = suggestion(name, others) or "; none is installed"
+        raise UserError(f"{where}: unknown stage '{name}'{hint}")
+    try:
+        stage = STAGES[name]
+    except RegistryError as error:
+        raise UserError(f"{where}: {error}") from None
+    if stage.name != name or not stage.inputs:
+        reason = "has no inputs" if stage.name == name else f"calls itself '{stage.name}'"
+        raise UserError(f"{where}: {STAGES.entry(name).origin}: {reason}; mend its declaration")
+    return stage
+
+
+def _imported(target: Any) -> Any:
+    if not isinstance(target, str):
+        return target
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

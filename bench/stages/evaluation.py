@@ -216,7 +216,7 @@ def _columns(bank: Bank, candidates: tuple[int, ...] | None) -> np.ndarray:
 
 
 def _fitting(context: StageContext, bank: Bank, candidates: Candidates) -> Fitting:
-    """What the inputs hold for the allocator and the controls."""
+    """The inputs that the allocator and the controls are fitted on."""
     columns, given = candidates.columns, context.inputs
 
     def seen(name: str) -> Seen | None:

@@ -93,7 +93,7 @@ def run(context: StageContext) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is measured: a generator, and the tokenizer whose pixels follow."""
+    """The subject of the measurement: a generator, and the tokenizer whose pixels follow."""
 
     generator: Generator
     vocabulary: Vocabulary

@@ -23,7 +23,7 @@ from bench.store.store import DISK_ERRORS, Store, disk_error
 
 @dataclass(frozen=True)
 class Resources:
-    """What one stage asks for: CPU threads, a share of a GPU, and where it computes."""
+    """Resources of one stage: CPU threads, a share of a GPU, and where it computes."""
 
     cpus: int = 1
     gpus: float = 0.0
@@ -45,7 +45,7 @@ class StageSpec:
     runtime: dict[str, Any]
     resources: Resources
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Hash of the stage's name, version, resolved config and inputs' keys."""
         identity = [self.stage, self.version, self.config, self.inputs]
@@ -59,7 +59,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage's function may use. It writes its artifact into `work`."""
+    """All that a stage's function may use. It writes its artifact into `work`."""
 
     spec: StageSpec
     inputs: dict[str, Path]
@@ -79,7 +79,7 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
+    """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
 
     name: str
     status: str
@@ -95,7 +95,7 @@ class Outcome:
 StageFunction = Callable[[StageContext], dict[str, Any]]
 
 
-def compute(store: Store, spec: StageSpec, functions: dict[str, StageFunction]) -> Outcome:
+def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
     """Compute a stage unless its artifact exists, waiting for whoever is computing it already.
 
     Bad input (`UserError`) and a disk that cannot be written are fatal; any other error fails the
@@ -111,7 +111,7 @@ def compute(store: Store, spec: StageSpec, functions: dict[str, StageFunction]) 
             if store.has(spec.stage, spec.key):
                 return outcome("cached")
             try:
-                _compute(store, spec, functions[spec.stage])
+                _compute(store, spec, function)
             except Exception as error:
                 if isinstance(error, UserError) or _is_disk_error(error):
                     raise

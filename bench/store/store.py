@@ -6,6 +6,7 @@ store/failed/               one JSON file per failed stage, removed when it succ
 store/locks/                one lock file per stage that was ever computed
 store/records/<suite>/      the records of a suite's cells
 store/file_hashes/          what is remembered of image folders; may be removed at any time
+store/views/                what reports and MLflow were made of; may be removed at any time
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Store:
         return self.root / "work" / f"{stage}-{key}"
 
     def file_hashes(self, folder: str | Path) -> Path:
-        """What is remembered of the files of an image folder, whether there is anything or not."""
+        """The file that remembers hashes of an image folder, whether there is one or not."""
         name = content_key(str(Path(folder).absolute()))
         return self.root / "file_hashes" / f"{name}.parquet"
 

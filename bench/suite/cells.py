@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from bench.files import content_key
 from bench.suite.labels import describe_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
-OPTIONAL = ("generation", "throughput")
+OPTIONAL = ("generation", "throughput", "extra")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cell:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Identity of the cell within its suite."""
         return content_key(self.settings)

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import copy
 import itertools
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
-from bench.config.settings import parse, read_yaml
+from bench.config.settings import parse, plain, read_yaml
 from bench.errors import UserError, suggestion
+from bench.stages import OURS, STAGES, extra_stage
 from bench.store.stage import Resources
 from bench.suite.cells import Cell
 from bench.suite.references import sources_same, sources_where
 
-StageName = Literal[
-    "manifest",
-    "data",
-    "tokenizer",
-    "bank",
-    "policy",
-    "png_sizes",
-    "evaluation",
-    "generator",
-    "samples",
-    "throughput",
-]
-STAGES: tuple[StageName, ...] = get_args(StageName)
-DEVICE_STAGES = ("tokenizer", "bank", "generator", "samples", "throughput")
 _STRICT = {"extra": "forbid"}
 
 
@@ -53,7 +40,7 @@ class StageResources:
     cpus: int = 1
     gpus: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.cpus < 1:
             raise ValueError("cpus: must be 1 or more")
         if self.gpus is not None and self.gpus <= 0:
@@ -71,15 +58,19 @@ class SuiteFile:
     base: dict[str, Any]
     arms: list[Arm]
     device: Literal["cpu", "cuda"] = "cpu"
-    resources: dict[StageName, StageResources] = field(default_factory=dict)
+    resources: dict[str, StageResources] = field(default_factory=dict)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.suite.replace("_", "").replace("-", "").isalnum():
             raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
         if not self.arms:
             raise ValueError("arms: a suite needs at least one")
+        for stage in self.resources:
+            if stage not in STAGES:
+                near = suggestion(stage, list(STAGES))
+                raise ValueError(f"resources.{stage}: unknown stage{near}")
         names = [arm.name for arm in self.arms]
         if self.reference_arm is not None and self.reference_arm not in names:
             raise ValueError(
@@ -126,7 +117,11 @@ def load_suite(path: str | Path) -> Suite:
     for arm in file.arms:
         cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
     _refuse_twins(path, cells)
-    resources = {stage: _resources(stage, file, where=str(path)) for stage in STAGES}
+    extras = [stage for cell in cells for stage in cell.config.extra or ()]
+    resources = {
+        stage: _resources(stage, file, where=str(path))
+        for stage in dict.fromkeys([*OURS, *extras, *file.resources])
+    }
     return Suite(
         name=file.suite,
         question=" ".join(file.question.split()),
@@ -159,17 +154,19 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise UserError(f"{path}: set: give settings by dotted path, as an arm does")
     merged = {**other, **raw}
     base = merged.get("base")
-    for dotted, value in changes.items() if isinstance(base, dict) else ():
-        _assign(base, str(dotted), value, where=f"{path}: set")
+    if isinstance(base, dict):
+        for dotted, value in changes.items():
+            _assign(base, str(dotted), value, where=f"{path}: set")
     return merged
 
 
 def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
-    """What a stage asks for; only training and decoding ever use the device."""
+    """Resources that a stage asks for; only training and decoding ever use the device."""
     asked = file.resources.get(stage, StageResources())
-    if stage not in DEVICE_STAGES or file.device == "cpu":
+    on_device = STAGES[stage].device
+    if not on_device or file.device == "cpu":
         if asked.gpus:
-            reason = "device is cpu" if stage in DEVICE_STAGES else "this stage runs on the CPU"
+            reason = "device is cpu" if on_device else "this stage runs on the CPU"
             raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
         return Resources(asked.cpus)
     return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
@@ -213,8 +210,8 @@ def _cell(
 ) -> Cell:
     tokenizer = raw.get("tokenizer")
     budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
-    if not isinstance(budgets, dict):
-        return Cell(arm, parse(CellConfig, raw, where=where), swept)
+    if not isinstance(tokenizer, dict) or not isinstance(budgets, dict):
+        return Cell(arm, _config(raw, where=where), swept)
     at = f"{where}: tokenizer.budgets"
     reference = parse(BudgetReference, budgets, where=at)
     if isinstance(raw.get("bank"), dict) and raw["bank"].get("budgets") is not None:
@@ -227,9 +224,22 @@ def _cell(
     sources = sources_where(reference, earlier, names, where=at)
     largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
     stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}
-    config = parse(CellConfig, stand_in, where=where)
+    config = _config(stand_in, where=where)
     sources = sources_same(reference, sources, earlier, asdict(config), where=at)
     return Cell(arm, config, swept, reference, sources)
+
+
+def _config(raw: dict[str, Any], *, where: str) -> CellConfig:
+    """The settings of a cell, those of the stages of other packages included."""
+    config = parse(CellConfig, raw, where=where)
+    extra = {}
+    for name, settings in (config.extra or {}).items():
+        at = f"{where}: extra.{name}"
+        kind = extra_stage(name, where=at).settings
+        if kind is None and settings:
+            raise UserError(f"{at}: takes no settings; give {{}}")
+        extra[name] = {} if kind is None else plain(parse(kind, settings, where=at))
+    return replace(config, extra=extra or None)
 
 
 def _refuse_twins(path: Path, cells: list[Cell]) -> None:

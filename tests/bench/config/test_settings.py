@@ -198,7 +198,9 @@ def test_keys_of_the_suite_itself():
     assert refusal({**SUITE, "arms": []}, SuiteFile) == "arms: a suite needs at least one"
     assert "names a folder" in refusal({**SUITE, "suite": "../up"}, SuiteFile)
     assert "'cpu' or 'cuda'" in refusal({**SUITE, "device": "gpu"}, SuiteFile)
-    assert refusal({**SUITE, "resources": {"tokeniser": {}}}, SuiteFile).startswith("resources.")
+    assert refusal({**SUITE, "resources": {"tokeniser": {}}}, SuiteFile) == (
+        "resources.tokeniser: unknown stage; did you mean 'tokenizer'?"
+    )
     for cpus, gpus in ((0, 0.0), (1, -0.5)):
         request = {"bank": {"cpus": cpus, "gpus": gpus}}
         assert refusal({**SUITE, "resources": request}, SuiteFile).startswith("resources.bank: ")

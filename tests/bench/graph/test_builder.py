@@ -2,6 +2,7 @@ import hashlib
 import itertools
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -10,7 +11,7 @@ from bench.data.fingerprint import fingerprint
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
 from bench.run.plan import plan_suite
-from bench.stages import STAGE_VERSIONS
+from bench.stages import STAGES
 from bench.store.store import Store
 
 
@@ -238,7 +239,8 @@ def test_networks_input_size_matters_to_a_policys_bank_that_measures_by_them(loa
 def test_a_raised_version_makes_new_keys(load, small, store, monkeypatch):
     suite = load(one_arm(small))
     before = {stage: keys_of(suite, store, stage) for stage in ("data", "tokenizer", "bank")}
-    monkeypatch.setitem(STAGE_VERSIONS, "tokenizer", 99)
+    raised = replace(STAGES["tokenizer"], version=99)
+    monkeypatch.setattr("bench.stages.declared.tokenizer.STAGE", raised)
     assert keys_of(suite, store, "data") == before["data"]
     assert keys_of(suite, store, "tokenizer") != before["tokenizer"]
     assert keys_of(suite, store, "bank") != before["bank"]

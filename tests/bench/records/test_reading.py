@@ -25,7 +25,7 @@ def record(load, small, store):
     graph = build_graph(suite)
 
     def record(index):
-        return build_record(suite, suite.cells[index], graph.evaluations[index], store)
+        return build_record(suite, suite.cells[index], graph.ends[index], store)
 
     record.graph = graph
     return record

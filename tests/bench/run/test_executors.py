@@ -9,7 +9,7 @@ import torch
 
 from bench.errors import UserError
 from bench.run.executors import RayExecutor, SerialExecutor, require_device
-from bench.stages.functions import STAGE_FUNCTIONS
+from bench.stages.data import run as build_data
 from bench.store.stage import Resources, StageSpec, compute
 from bench.store.store import Store
 
@@ -46,7 +46,7 @@ def store(tmp_path):
 def test_serial_runs_all_stages_in_order(store):
     cached, fresh = scenes(2), scenes(3)
     failing = training(cached, learning_rate=1e30, steps=5)
-    compute(store, cached, STAGE_FUNCTIONS)
+    compute(store, cached, build_data)
     told = []
     outcomes = SerialExecutor(store).run([failing, cached, fresh], told.append)
     assert told == outcomes
@@ -65,8 +65,8 @@ def test_serial_stops_after_a_fatal_stage(store):
 
 def test_a_stage_gets_as_many_threads_as_it_asks_for(store, monkeypatch):
     threads = []
-    monkeypatch.setitem(
-        STAGE_FUNCTIONS, "data", lambda context: threads.append(torch.get_num_threads()) or {}
+    monkeypatch.setattr(
+        "bench.stages.data.run", lambda context: threads.append(torch.get_num_threads()) or {}
     )
     before = torch.get_num_threads()
     try:
@@ -112,7 +112,7 @@ def kill_once_training(store, spec):
 
 def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
     cached = scenes(4)
-    compute(store, cached, STAGE_FUNCTIONS)
+    compute(store, cached, build_data)
     fresh = training(cached)
     failing = training(cached, learning_rate=1e30, steps=5)
     long = training(cached, steps=3000, checkpoint_every=1)

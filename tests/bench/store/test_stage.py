@@ -69,8 +69,8 @@ def test_computes_once(store):
         calls.append(context)
         return write(context)
 
-    first = compute(store, SPEC, {"data": function})
-    second = compute(store, SPEC, {"data": function})
+    first = compute(store, SPEC, function)
+    second = compute(store, SPEC, function)
     assert (first.status, second.status) == ("computed", "cached")
     assert first.name == SPEC.name
     assert (first.error, first.fatal) == ("", False)
@@ -91,7 +91,7 @@ def test_the_second_of_two_drivers_waits_for_the_first(store):
         return write(context)
 
     def drive():
-        outcomes.append(compute(store, SPEC, {"data": slow}).status)
+        outcomes.append(compute(store, SPEC, slow).status)
 
     drivers = [threading.Thread(target=drive) for _ in range(2)]
     drivers[0].start()
@@ -107,7 +107,7 @@ def test_the_second_of_two_drivers_waits_for_the_first(store):
 
 
 def test_the_artifact_describes_itself(store):
-    compute(store, SPEC, {"data": write})
+    compute(store, SPEC, write)
     about = store.description("data", SPEC.key)
     assert about["stage"] == "data"
     assert about["key"] == SPEC.key
@@ -128,7 +128,7 @@ def test_the_artifact_describes_itself(store):
 
 
 def test_an_error_fails_the_stage_and_is_remembered_by_type_and_first_line(store):
-    outcome = compute(store, SPEC, {"data": raising(ValueError("no head\nno tail"))})
+    outcome = compute(store, SPEC, raising(ValueError("no head\nno tail")))
     assert (outcome.status, outcome.error, outcome.fatal) == (
         "failed",
         "ValueError: no head",
@@ -148,40 +148,40 @@ def test_a_failed_stage_is_tried_again_and_keeps_its_work(store):
         assert (context.work / "checkpoint").read_text() == "half"
         return write(context)
 
-    assert compute(store, SPEC, {"data": stops_halfway}).status == "failed"
-    assert compute(store, SPEC, {"data": goes_on}).status == "computed"
+    assert compute(store, SPEC, stops_halfway).status == "failed"
+    assert compute(store, SPEC, goes_on).status == "computed"
     assert store.failure("data", SPEC.key) is None
     assert len(store.description("data", SPEC.key)["attempts"]) == 2
 
 
 def test_bad_input_is_fatal_and_not_remembered(store):
-    outcome = compute(store, SPEC, {"data": raising(UserError("folder is missing"))})
+    outcome = compute(store, SPEC, raising(UserError("folder is missing")))
     assert (outcome.status, outcome.error, outcome.fatal) == ("failed", "folder is missing", True)
     assert store.failure("data", SPEC.key) is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_disk_that_cannot_be_written_is_fatal(store, number):
-    outcome = compute(store, SPEC, {"data": raising(OSError(number, "the reason"))})
+    outcome = compute(store, SPEC, raising(OSError(number, "the reason")))
     assert outcome.fatal
     assert outcome.error.startswith(f"cannot write to the store {store.root}: the reason; ")
 
 
 def test_other_os_errors_fail_the_stage_alone(store):
-    outcome = compute(store, SPEC, {"data": raising(FileNotFoundError(errno.ENOENT, "gone"))})
+    outcome = compute(store, SPEC, raising(FileNotFoundError(errno.ENOENT, "gone")))
     assert (outcome.status, outcome.fatal) == ("failed", False)
     assert outcome.error == "FileNotFoundError: [Errno 2] gone"
 
 
 def test_an_interrupt_is_no_failure(store):
     with pytest.raises(KeyboardInterrupt):
-        compute(store, SPEC, {"data": raising(KeyboardInterrupt())})
+        compute(store, SPEC, raising(KeyboardInterrupt()))
     assert store.failure("data", SPEC.key) is None
-    assert compute(store, SPEC, {"data": write}).status == "computed"
+    assert compute(store, SPEC, write).status == "computed"
 
 
 def test_an_outcome_crosses_processes_as_plain_values(store):
-    outcome = compute(store, SPEC, {"data": raising(UserError("no"))})
+    outcome = compute(store, SPEC, raising(UserError("no")))
     assert type(outcome)(**json.loads(json.dumps(outcome.to_json()))) == outcome
 
 
@@ -194,6 +194,6 @@ def test_progress_is_told_while_the_stage_runs_and_gone_afterwards(store):
             told.append(str(read_progress(context.work)))
         return write(context)
 
-    assert compute(store, SPEC, {"data": function}).status == "computed"
+    assert compute(store, SPEC, function).status == "computed"
     assert set(told) == {"1/50 images"}
     assert read_progress(store.artifact("data", SPEC.key)) is None

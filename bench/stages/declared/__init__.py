@@ -1,0 +1,1 @@
+"""Our stages: a module declares the `Stage` of its name, and says how much work it is."""

@@ -1,0 +1,31 @@
+"""The bank stage: images x budgets x metrics of one frozen tokenizer."""
+
+from __future__ import annotations
+
+from bench.stages import Stage
+from bench.stages.work import Job, Work, decode, encode
+
+
+def work(job: Job) -> Work:
+    """Images x budgets, times the networks where nothing but they is computed."""
+    config, images = job.config, job.inputs["images"]
+    shape = job.inputs["tokenizer"].config["tokenizer"]
+    kind = [
+        config["purpose"],
+        shape["encoding"],
+        config["extractor_resolution"],
+        config.get("second_extractor"),
+        config.get("inception") is not None,
+        config.get("own_targets") is not None,
+    ]
+    count = config.get("images") or images.count
+    if count is None:
+        return Work(kind, None, "")
+    budgets = len(config["budgets"] or shape["budgets"])
+    amount = count * (budgets + 1) * (encode(shape, images) + decode(shape, images))
+    if config["extractor_resolution"]:  # The metric networks take most of the time.
+        amount = count * (budgets + 1)
+    return Work(kind, amount, "images x budgets")
+
+
+STAGE = Stage(name="bank", version=3, device=True, run="bench.stages.bank:run", work=work)

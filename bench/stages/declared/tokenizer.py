@@ -1,0 +1,24 @@
+"""The tokenizer stage: its training, or the fine-tuning of a trained one."""
+
+from __future__ import annotations
+
+from bench.stages import Stage
+from bench.stages.work import Job, Work, decode, encode
+
+
+def work(job: Job) -> Work:
+    """Images of the training times both networks."""
+    training, shape = job.config["training"], job.config["tokenizer"]
+    kind = [
+        shape["encoding"],
+        shape["decoders"],
+        training["precision"],
+        training["perceptual"] > 0,
+        training["adversarial"] is not None,
+        job.config.get("trainable"),
+    ]
+    passes = encode(shape, job.inputs["images"]) + decode(shape, job.inputs["images"])
+    return Work(kind, training["steps"] * training["batch"] * passes, "steps x batch x network")
+
+
+STAGE = Stage(name="tokenizer", version=2, device=True, run="bench.stages.tokenizer:run", work=work)
