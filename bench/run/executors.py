@@ -123,7 +123,7 @@ class RayExecutor:
         errors = {
             result.config["name"]: str(result.error).strip().splitlines()[-1]
             for result in (results[index] for index in range(len(results)))
-            if result.error is not None
+            if result.config and result.error is not None
         }
         for name, spec in by_name.items():
             if name not in outcomes:
