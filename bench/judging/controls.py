@@ -68,7 +68,7 @@ class Candidates:
 
 
 def passes(allocation: Allocation) -> dict[str, float]:
-    """What choosing and encoding cost, mean per image."""
+    """Costs of choosing and encoding, mean per image."""
     return {
         "encoder_passes": allocation.encoder_passes,
         "decoder_passes": allocation.decoder_passes,
@@ -84,7 +84,7 @@ def controls(
     heuristics: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What an allocation of `mean_tokens` is shown with, each with its metrics.
+    """Metrics of the controls that an allocation of `mean_tokens` is shown with, by name.
 
     `chosen [n]` are its columns, to be shuffled; null where they are no candidates. `heuristics`
     are calibrated on other images, so their mean tokens may differ. `progress(done, total)` after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -16,16 +16,21 @@ from bench.metrics.inception import SHA256_PREFIX
 
 
 class FeatureNetwork(Protocol):
-    """A module whose `card` is its part of the protocol: weights' hash, layer, input size.
+    """A module that gives features of images."""
 
-    One that gives perceptual distances has `forward_features` too: features and, for
-    `perceptual_distance`, feature maps.
-    """
-
-    card: dict[str, Any]
+    @property
+    def card(self) -> dict[str, Any]:
+        """Its part of the protocol: `weights_sha256`, `layer`, `input_px`."""
 
     def features(self, images: Tensor) -> Tensor:
         """Features `[B, d]` float32 of uint8 images `[B, 3, H, W]`."""
+
+
+class PerceptualNetwork(FeatureNetwork, Protocol):
+    """A network of an extractor that declares a perceptual metric."""
+
+    def forward_features(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Features `[B, d]`, and the maps `[B, C, h, w]` that `perceptual_distance` compares."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,11 @@ class BuiltExtractor:
         """
         if self.declared.perceptual is None:
             return [self.features(batch) for batch in (original, *decoded)], None
-        reference, reference_maps = self.network.forward_features(original)
+        network = cast(PerceptualNetwork, self.network)
+        reference, reference_maps = network.forward_features(original)
         features, distances = [reference], []
         for batch in decoded:
-            pooled, maps = self.network.forward_features(batch)
+            pooled, maps = network.forward_features(batch)
             features.append(pooled)
             distances.append(perceptual_distance(reference_maps, maps))
         return features, torch.stack(distances, 1)

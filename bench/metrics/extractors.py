@@ -32,7 +32,7 @@ class WeightFile:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """What a network is made with: the side in px of its input, and Inception's weights."""
+    """Settings that a network is made with: the side in px of its input, Inception's weights."""
 
     resolution: int
     weights: WeightFile | None = None

@@ -67,4 +67,5 @@ class Metric:
         """
         if self.measure is None:
             raise ValueError(f"{self.name} is not measured image by image")
-        return load_attribute(self.measure)
+        function: Measure = load_attribute(self.measure)
+        return function

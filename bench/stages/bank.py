@@ -115,8 +115,8 @@ def run(context: StageContext) -> dict[str, Any]:
         about["throughput"] = measure_throughput(tokenizer, budgets, sample, device=device)
     _write_table(images, count, budgets, per_image_names(about), context.work)
     write_json(context.work / "bank.json", about)
-    for shard in shards:
-        shard.unlink()
+    for path in shards:
+        path.unlink()
     return {"budgets": budgets, "count": count}
 
 
@@ -208,8 +208,9 @@ def measure(
         if features:
             measured[f"{extractor.name}_originals"] = found[0]
             measured[extractor.name] = torch.stack(found[1:], 1)
-        if distances is not None:
-            measured[extractor.declared.perceptual.name] = distances
+        perceptual = extractor.declared.perceptual
+        if perceptual is not None and distances is not None:
+            measured[perceptual.name] = distances
     return measured
 
 

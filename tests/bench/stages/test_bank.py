@@ -15,7 +15,7 @@ from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.metrics.extractors import build_extractors
+from bench.metrics.extraction import build_extractors
 from bench.metrics.inception import InceptionExtractor
 from bench.metrics.lite import Lite0, Lite1
 from bench.metrics.ssim import ssim
