@@ -1,4 +1,4 @@
-"""Configurations of the generator, of its training, and of how its tokens are drawn."""
+"""Configurations of the generator, and of how its tokens are drawn."""
 
 from __future__ import annotations
 
@@ -50,43 +50,6 @@ class GeneratorConfig:
             self.class_conditional or self.class_dropout == 0,
             "class_dropout: must be 0 without classes (class_conditional: false)",
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorTraining:
-    """How a generator is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
-
-    `batch` counts the sequences of one step; `weight_decay` applies to the matrices of linear
-    layers alone.
-    """
-
-    __pydantic_config__ = STRICT
-
-    steps: int = 2000
-    batch: int = 64
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.05
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.99
-    precision: Literal["fp32", "bf16"] = "fp32"
-    log_every: int = 50
-    checkpoint_every: int = 500
-    seed: int = 0
-
-    def __post_init__(self):
-        for key in ("steps", "batch", "log_every", "checkpoint_every"):
-            require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
-        require(self.learning_rate > 0, "learning_rate: must be positive")
-        require(self.warmup_steps >= 0, "warmup_steps: must not be negative")
-        require(
-            self.warmup_steps < self.steps,
-            f"warmup_steps: {self.warmup_steps} leaves nothing of the {self.steps} steps",
-        )
-        require(self.weight_decay >= 0, "weight_decay: must not be negative")
-        require(self.gradient_clip > 0, "gradient_clip: must be positive")
-        require(0 <= self.ema_decay < 1, "ema_decay: must lie in [0, 1)")
-        require(self.seed >= 0, "seed: must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
