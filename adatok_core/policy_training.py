@@ -312,15 +312,18 @@ class PolicyTrainer(Trainer[PolicyConfig]):
                 policy.logits.bias *= weights[0]
                 policy.logits.bias += weights[1] * self.rewards.efficiency
         if isinstance(self.config.weighting, ConstraintWeighting):
-            self._hold_constraint(policy, calibration or self._training_images())
+            images = calibration or self._training_images()
+            self._hold_constraint(self.config.weighting, policy, images)
         return policy
 
     def _training_images(self) -> CalibrationSet:
         return CalibrationSet(self.load, self.rewards.fidelity[:CALIBRATION_IMAGES])
 
     @torch.no_grad()
-    def _hold_constraint(self, policy: BudgetPolicy, images: CalibrationSet) -> None:
-        constraint, efficiency = self.config.weighting, self.rewards.efficiency
+    def _hold_constraint(
+        self, constraint: ConstraintWeighting, policy: BudgetPolicy, images: CalibrationSet
+    ) -> None:
+        efficiency = self.rewards.efficiency
         rows = torch.arange(len(images.fidelity))
         scores = torch.cat([policy(images.load(part).float()) for part in rows.split(256)])
         overspent = overspending(
@@ -329,7 +332,7 @@ class PolicyTrainer(Trainer[PolicyConfig]):
             mean_budget=constraint.mean_budget,
             quality_drop=constraint.quality_drop,
         )
-        policy.logits.bias += efficiency * price_for(scores, efficiency, overspent)
+        policy.logits.bias.add_(efficiency * price_for(scores, efficiency, overspent))
 
     def state(self) -> TrainingState:
         """A copy of all that `load_state` needs to go on as if nothing had happened."""

@@ -108,7 +108,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         ):
             images = self._images(part, self.device)
             losses = self._losses(images, part_kept.to(self.device), generator)
-            total = sum(self.loss_weights[name] * loss for name, loss in losses.items())
+            weighted = (self.loss_weights[name] * loss for name, loss in losses.items())
+            total = sum(weighted, start=images.new_zeros(()))
             (total / config.accumulate).backward()
             for name, loss in losses.items():
                 means[name] = means.get(name, 0.0) + loss.item() / config.accumulate
@@ -131,13 +132,13 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             "pixel_loss": pixel_distance(output, images, kind=config.pixel_loss),
             **reconstruction.losses,
         }
-        if config.perceptual:
+        if self.feature_maps and config.perceptual:
             with torch.no_grad():
                 target = self.feature_maps(images)
             losses["perceptual_loss"] = perceptual_distance(
                 self.feature_maps(output), target
             ).mean()
-        if adversary and self.step < config.adversarial.start_step:
+        if adversary and self.step < adversary.start_step:
             losses |= dict.fromkeys(
                 ("adversarial_loss", "discriminator_loss"), images.new_zeros(())
             )

@@ -33,7 +33,7 @@ class GeneratorConfig:
     class_conditional: bool = True
     class_dropout: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("width", "depth", "attention_heads"):
             require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
         require(
@@ -68,7 +68,7 @@ class Sampling:
     top_p: float = 1.0
     guidance: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.temperature < math.inf, "temperature: must be finite and not negative")
         require(self.top_k >= 0, "top_k: must not be negative; 0 keeps all tokens")
         require(0 < self.top_p <= 1, "top_p: must lie in (0, 1]")

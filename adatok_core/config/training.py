@@ -24,7 +24,7 @@ class LengthSampling:
     per: Literal["image", "batch"] = "image"
     full_share: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.full_share <= 1, "full_share: must lie in [0, 1]")
 
 
@@ -42,7 +42,7 @@ class Adversarial:
     width: int = 32
     learning_rate: float = 1e-3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.weight > 0, "weight: must be positive; leave adversarial out for none")
         require(self.start_step >= 0, "start_step: must not be negative")
         require(self.width >= 1, "width: must be 1 or more")

@@ -54,8 +54,9 @@ def _logits(
 ) -> Tensor:
     """What comes after `tokens [1, S]`, `[1, size]`."""
     if label is None:
-        return generator(None, tokens)[:, -1]
-    conditional = generator(torch.tensor([label]), tokens)[:, -1]
+        alone: Tensor = generator(None, tokens)[:, -1]
+        return alone
+    conditional: Tensor = generator(torch.tensor([label]), tokens)[:, -1]
     if sampling.guidance == 1:
         return conditional
     unconditional = generator(torch.tensor([vocabulary.classes]), tokens)[:, -1]

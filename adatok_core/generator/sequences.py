@@ -38,7 +38,7 @@ class Vocabulary:
     lengths: Literal["fixed", "end_token", "length_token"] = "fixed"
     classes: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         increasing = list(self.budgets) == sorted({b for b in self.budgets if b >= 1})
         if not self.budgets or not increasing:
             raise ValueError(f"budgets: {list(self.budgets)} must increase strictly from 1 or more")
