@@ -35,7 +35,10 @@ def price_for(scores: Tensor, efficiency: Tensor, overspent: Callable[[Tensor], 
 def overspending(
     *, budgets: Tensor, fidelity: Tensor, mean_budget: float | None, quality_drop: float | None
 ) -> Callable[[Tensor], float]:
-    """What a constraint asks of chosen columns `[n]`, of images with `fidelity [n, M]`."""
+    """The overspending of chosen columns `[n]`, of images with `fidelity [n, M]`.
+
+    Raises `ValueError` for a constraint on neither.
+    """
     if mean_budget is not None:
         return lambda columns: budgets[columns].mean().item() - mean_budget
     if quality_drop is None:

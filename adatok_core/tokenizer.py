@@ -22,7 +22,7 @@ from adatok_core.quantizers import Quantized, build_quantizer
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a training step learns from.
+    """Images, codes and losses that a training step learns from.
 
     Attributes:
         images: `[R * B, 3, H, W]`, the batch reconstructed `R` times, one after the other.

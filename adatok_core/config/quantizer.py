@@ -6,6 +6,7 @@ losses of the size of 1; here it collapsed every learned codebook to a few codes
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import prod
 from typing import Literal

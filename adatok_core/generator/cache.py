@@ -21,7 +21,7 @@ STRIDE = 4
 
 @dataclass(frozen=True)
 class Window:
-    """What the sequences of one step write and read, the same in every layer.
+    """Places that the sequences of one step write and read, the same in every layer.
 
     `block`, `offset`: where each puts its key and value, `[S]`. `reader`, `nth`: who reads each
     block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `bias`: 0 at the

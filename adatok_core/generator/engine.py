@@ -39,7 +39,7 @@ class Flight:
 
     @property
     def entries(self) -> list[int]:
-        """What its rows enter at its position, `[G]`."""
+        """Entries of its rows at its position, `[G]`."""
         return [self.tokens[-1]] * len(self.begins) if self.tokens else self.begins
 
     @property

@@ -52,7 +52,7 @@ def _logits(
     tokens: Tensor,
     sampling: Sampling,
 ) -> Tensor:
-    """What comes after `tokens [1, S]`, `[1, size]`."""
+    """Logits `[1, size]` of the token after `tokens [1, S]`."""
     if label is None:
         alone: Tensor = generator(None, tokens)[:, -1]
         return alone
