@@ -20,9 +20,10 @@ quickstart: $(READY)  ## answer the question for a small case, in a quarter of a
 test: $(READY) lint  ## run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(READY)  ## check style and the direction of dependencies
+lint: $(READY)  ## check style, types and the direction of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 clean:  ## remove the environment, keep the store

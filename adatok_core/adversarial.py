@@ -32,13 +32,15 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores `[B, 1, H / 8, W / 8]` of `images [B, 3, H, W]`, of 8 px or more."""
-        return self.layers(images * 2 - 1).float()
+        scores: Tensor = self.layers(images * 2 - 1).float()
+        return scores
 
 
 class Adversary:
     """A discriminator in training; the losses of either side leave the other's gradients alone."""
 
     def __init__(self, config: Adversarial, *, device: str):
+        self.start_step = config.start_step
         self.discriminator = Discriminator(config.width).to(device)
         self.optimizer = torch.optim.AdamW(
             self.discriminator.parameters(),

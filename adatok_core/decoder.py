@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +109,7 @@ class SeparateDecoders(nn.ModuleList):
 
     def of_head(self, head: int) -> Decoder:
         """A copy of the decoder of `head`."""
-        return copy.deepcopy(self[head])
+        return copy.deepcopy(cast(Decoder, self[head]))
 
 
 class MergedDecoder(nn.Module):
@@ -124,4 +125,5 @@ class MergedDecoder(nn.Module):
             raise ValueError(
                 f"codes: {codes.shape[1]} tokens given to a decoder merged for {self.budget}"
             )
-        return self.decoder(codes)
+        images: Tensor = self.decoder(codes)
+        return images

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adatok_core.budgets import prefix_mask
-from adatok_core.encoders.halting import target_bins
+from adatok_core.encoders.halting import Halting, target_bins
 from adatok_core.tokenizer import ElasticTokenizer, Reconstruction
 
 HALT_ABOVE = 0.75
@@ -19,6 +19,8 @@ class HaltingTokenizer(ElasticTokenizer):
     A target is a mean absolute error on [0, 1]. Budgets that are given from outside are encoded
     with a target near zero.
     """
+
+    encoder: Halting
 
     def forward(
         self, images: Tensor, kept: Tensor, generator: torch.Generator | None = None

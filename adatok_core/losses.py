@@ -29,10 +29,11 @@ def perceptual_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """
     if [m.shape for m in a] != [m.shape for m in b]:
         raise ValueError("the two batches have feature maps of different shapes")
-    return sum(
+    distances = (
         (F.normalize(x, dim=1) - F.normalize(y, dim=1)).square().sum(1).mean((1, 2))
         for x, y in zip(a, b, strict=True)
     )
+    return sum(distances, start=torch.zeros(()))
 
 
 def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:

@@ -46,7 +46,9 @@ def freeze(model: ElasticTokenizer, trainable: Trainable) -> None:
         raise ValueError("trainable: heads, but the tokenizer has no adapters; set lora.rank")
 
 
-def decay_groups(model: nn.Module, *, weight_decay: float) -> list[dict]:
+def decay_groups(
+    model: nn.Module, *, weight_decay: float
+) -> list[dict[str, list[nn.Parameter] | float]]:
     """The optimizer's groups of trainable parameters, with and without decay.
 
     Matrices of linear maps decay: those of linear layers, of adapters, of the quantizer's

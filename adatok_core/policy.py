@@ -49,11 +49,13 @@ class BudgetPolicy(nn.Module):
         values = self.norm(features)
         attention = (values @ self.queries.T).transpose(1, 2) + self.position_bias
         pooled = attention.softmax(-1) @ values
-        return self.logits(F.gelu(self.hidden(pooled.flatten(1))))
+        logits: Tensor = self.logits(F.gelu(self.hidden(pooled.flatten(1))))
+        return logits
 
     def choose(self, features: Tensor) -> Tensor:
         """Index of the most probable candidate budget of each image, `[B]` int64."""
-        return self(features).argmax(-1)
+        logits: Tensor = self(features)
+        return logits.argmax(-1)
 
 
 def patches_of(pixels: Tensor, patch_size: int) -> Tensor:

@@ -1,13 +1,10 @@
-"""Training of the budget policy from tables of rewards: no image is decoded.
-
-Every random draw is a pure function of the seed and the step, so a run resumes bit for bit.
-"""
+"""Training of the budget policy from tables of rewards: no image is decoded."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +22,14 @@ from adatok_core.objectives import (
 from adatok_core.policy import BudgetPolicy
 from adatok_core.price import overspending, price_for
 from adatok_core.rewards import RewardTable
-from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
+from adatok_core.trainer import Trainer
+from adatok_core.training_state import DivergedError, TrainingState
 from adatok_core.weighting import StepView, build_weighting
 
 MONITOR_IMAGES = 1024
 CALIBRATION_IMAGES = 8192
+# Names of a state's tensors that are neither a module's nor an optimizer's.
+WEIGHTING, REWARD_MEAN = "weighting.", "reward_mean"
 
 LoadFeatures = Callable[[Tensor], Tensor]
 
@@ -64,7 +64,7 @@ def build_policy(
         )
 
 
-class PolicyTrainer:
+class PolicyTrainer(Trainer[PolicyConfig]):
     """Trains a policy on images whose features `load(indices [b]) -> [b, T, d]` gives.
 
     `rewards` and the distortion `mse [n, M]`, which is only logged, cover the same `n` images at
@@ -88,27 +88,23 @@ class PolicyTrainer:
             )
         if config.batch > len(mse):
             raise ValueError(f"batch: {config.batch} exceeds the {len(mse)} images")
-        self.config, self.load, self.rewards, self.mse = config, load, rewards, mse
+        self.load, self.rewards, self.mse = load, rewards, mse
         self.budgets = torch.tensor(config.candidates, dtype=torch.float32)
         self.policy = build_policy(config, length=length, width=width)
         self.objective = build_objective(config.objective)
         self.weighting = build_weighting(config.weighting, config.candidates)
-        self.modules: dict[str, nn.Module] = {"policy": self.policy}
+        self._kl = getattr(config.objective, "kl", KL())
+        modules: dict[str, nn.Module] = {"policy": self.policy}
         if self._baseline_kind == "critic":
-            self.modules["critic"] = build_policy(config, length=length, width=width, outputs=1)
+            modules["critic"] = build_policy(config, length=length, width=width, outputs=1)
         if self._kl.reference == "snapshot":
-            self.modules["reference"] = copy.deepcopy(self.policy).requires_grad_(False)
-        trained = [p for module in self.modules.values() for p in module.parameters()]
-        self.optimizer = torch.optim.AdamW(
+            modules["reference"] = copy.deepcopy(self.policy).requires_grad_(False)
+        trained = [p for module in modules.values() for p in module.parameters()]
+        optimizer = torch.optim.AdamW(
             [p for p in trained if p.requires_grad], weight_decay=config.weight_decay, fused=True
         )
         self.reward_mean = torch.zeros((), dtype=torch.float64)
-        self.step = 0
-        self.history: list[dict[str, float]] = []
-
-    @property
-    def _kl(self) -> KL:
-        return getattr(self.config.objective, "kl", KL())
+        super().__init__(config, modules=modules, optimizers={"optimizer": optimizer})
 
     @property
     def _baseline_kind(self) -> str | None:
@@ -121,14 +117,11 @@ class PolicyTrainer:
         """
         if self.step == 0:
             self.weighting.begin(self.point())
-        while self.step < self.config.steps:
-            self._train_step()
-            yield self.step
+        yield from super().run()
 
     def _train_step(self) -> None:
         config, step = self.config, self.step
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * (1 - step / config.steps)
+        self._set_learning_rate(config.learning_rate * (1 - step / config.steps))
         images = batch_indices(step, count=len(self.mse), batch=config.batch, seed=config.seed)
         features = self.load(images).float()
         fidelity, weights = self.rewards.fidelity[images], self.weighting.weights
@@ -137,19 +130,18 @@ class PolicyTrainer:
         else:
             rewards = self.rewards.scalar(images, weights)
             goal, chances = self._improve(self.objective, features, rewards)
-        self.step += 1
         self.weighting.update(
             StepView(
-                step=self.step,
+                step=step + 1,
                 policy=chances,
                 fidelity=fidelity,
                 gradients=lambda: self._gradients(features, fidelity),
                 point=self.point,
             )
         )
-        if self.step % config.log_every == 0 or self.step == config.steps:
-            self._log(goal, chances, weights, features)
-        if self._kl.reference == "snapshot" and self.step % self._kl.refresh_every == 0:
+        if self._row_is_due:
+            self.history.append(self._row(goal, chances, weights, features))
+        if self._kl.reference == "snapshot" and (step + 1) % self._kl.refresh_every == 0:
             self.modules["reference"].load_state_dict(self.policy.state_dict())
 
     def _regress(
@@ -171,7 +163,7 @@ class PolicyTrainer:
         with torch.no_grad():
             old = self.policy(features).log_softmax(-1)
         self._require_finite(old)
-        actions = objective.draw(old, self._generator(self.step))
+        actions = objective.draw(old, self._generator())
         batch = Batch(
             rewards=rewards,
             old_log_policy=old,
@@ -200,17 +192,17 @@ class PolicyTrainer:
 
     def _ascend(self, goal: Tensor) -> None:
         self._require_finite(goal)
-        self.optimizer.zero_grad(set_to_none=True)
+        self._zero_gradients()
         (-goal).backward()
-        self.optimizer.step()
+        self.optimizers["optimizer"].step()
 
     def _require_finite(self, value: Tensor) -> None:
         if not torch.isfinite(value).all():
             raise DivergedError(f"the policy's objective is not finite at step {self.step + 1}")
 
-    def _generator(self, step: int) -> torch.Generator:
-        """The generator of all draws of a step."""
-        return step_generator(self.config.seed, step)
+    def _generator(self) -> torch.Generator:
+        """A fresh generator of the step's draws."""
+        return step_generator(self.config.seed, self.step)
 
     @torch.no_grad()
     def _reference(self, features: Tensor, log_policy: Tensor) -> Tensor:
@@ -235,7 +227,7 @@ class PolicyTrainer:
         if isinstance(objective, Predictor):
             raise ValueError(f"{self.config.objective.kind}: the objective has no policy gradient")
         log_policy = self.policy(features).log_softmax(-1)
-        actions = objective.draw(log_policy.detach(), self._generator(self.step - 1))
+        actions = objective.draw(log_policy.detach(), self._generator())
         rows = []
         for rewards in (fidelity, self.rewards.efficiency.expand_as(fidelity)):
             batch = Batch(
@@ -275,7 +267,10 @@ class PolicyTrainer:
         fidelity = (chances * self.rewards.fidelity[rows]).sum(-1).mean().item()
         return fidelity, (chances @ self.rewards.efficiency).mean().item()
 
-    def _log(self, goal: float, chances: Tensor, weights: Tensor, features: Tensor) -> None:
+    def _row(
+        self, goal: float, chances: Tensor, weights: Tensor, features: Tensor
+    ) -> dict[str, float]:
+        """The step's row of the history."""
         if isinstance(self.objective, Predictor):
             uncertainty, divergence = 0.0, 0.0
         else:
@@ -286,24 +281,22 @@ class PolicyTrainer:
             divergence = (chances * (log_policy - reference)).sum(-1).mean().item()
         shares = torch.bincount(chances.argmax(-1), minlength=len(self.budgets)) / len(chances)
         rows, columns = self._watched()
-        self.history.append(
-            {
-                "step": self.step,
-                "objective": goal,
-                "mean_budget": (chances @ self.budgets).mean().item(),
-                "entropy": uncertainty,
-                "kl_to_reference": divergence,
-                "weight_fidelity": weights[0].item(),
-                "weight_efficiency": weights[1].item(),
-                "advantage_scale": self.weighting.advantage_scale,
-                "monitor_tokens": self.budgets[columns].mean().item(),
-                "monitor_mse": self.mse[rows, columns].mean().item(),
-                **{
-                    f"share_{budget}": share.item()
-                    for budget, share in zip(self.config.candidates, shares, strict=True)
-                },
-            }
-        )
+        return {
+            "step": self.step + 1,
+            "objective": goal,
+            "mean_budget": (chances @ self.budgets).mean().item(),
+            "entropy": uncertainty,
+            "kl_to_reference": divergence,
+            "weight_fidelity": weights[0].item(),
+            "weight_efficiency": weights[1].item(),
+            "advantage_scale": self.weighting.advantage_scale,
+            "monitor_tokens": self.budgets[columns].mean().item(),
+            "monitor_mse": self.mse[rows, columns].mean().item(),
+            **{
+                f"share_{budget}": share.item()
+                for budget, share in zip(self.config.candidates, shares, strict=True)
+            },
+        }
 
     def trained_policy(self, calibration: CalibrationSet | None = None) -> BudgetPolicy:
         """The policy for inference: its arg-max is the choice.
@@ -320,15 +313,18 @@ class PolicyTrainer:
                 policy.logits.bias *= weights[0]
                 policy.logits.bias += weights[1] * self.rewards.efficiency
         if isinstance(self.config.weighting, ConstraintWeighting):
-            self._hold_constraint(policy, calibration or self._training_images())
+            images = calibration or self._training_images()
+            self._hold_constraint(self.config.weighting, policy, images)
         return policy
 
     def _training_images(self) -> CalibrationSet:
         return CalibrationSet(self.load, self.rewards.fidelity[:CALIBRATION_IMAGES])
 
     @torch.no_grad()
-    def _hold_constraint(self, policy: BudgetPolicy, images: CalibrationSet) -> None:
-        constraint, efficiency = self.config.weighting, self.rewards.efficiency
+    def _hold_constraint(
+        self, constraint: ConstraintWeighting, policy: BudgetPolicy, images: CalibrationSet
+    ) -> None:
+        efficiency = self.rewards.efficiency
         rows = torch.arange(len(images.fidelity))
         scores = torch.cat([policy(images.load(part).float()) for part in rows.split(256)])
         overspent = overspending(
@@ -337,14 +333,14 @@ class PolicyTrainer:
             mean_budget=constraint.mean_budget,
             quality_drop=constraint.quality_drop,
         )
-        policy.logits.bias += efficiency * price_for(scores, efficiency, overspent)
+        policy.logits.bias.add_(efficiency * price_for(scores, efficiency, overspent))
 
     def state(self) -> TrainingState:
         """A copy of all that `load_state` needs to go on as if nothing had happened."""
-        tensors = pack({**self.modules, "optimizer": self.optimizer})
-        tensors |= {f"weighting.{k}": v.clone() for k, v in self.weighting.state().items()}
-        tensors["reward_mean"] = self.reward_mean.clone()
-        return TrainingState(tensors, self.step, list(self.history))
+        state = super().state()
+        own = {f"{WEIGHTING}{name}": t.clone() for name, t in self.weighting.state().items()}
+        own[REWARD_MEAN] = self.reward_mean.clone()
+        return replace(state, tensors=state.tensors | own)
 
     def load_state(self, state: TrainingState) -> None:
         """Go on from `state`; raises `RuntimeError` when it belongs to another configuration."""
@@ -352,15 +348,10 @@ class PolicyTrainer:
         # An optimizer has moments only once it has stepped.
         if any(not name.startswith("optimizer.") for name in different):
             raise RuntimeError("the state belongs to a policy of another configuration")
-        own = ("weighting.", "reward_mean")
-        parts = {name: t for name, t in state.tensors.items() if not name.startswith(own)}
-        unpack({**self.modules, "optimizer": self.optimizer}, parts)
-        self.weighting.load_state(
-            {
-                name.removeprefix("weighting."): tensor
-                for name, tensor in state.tensors.items()
-                if name.startswith("weighting.")
-            }
-        )
-        self.reward_mean = state.tensors["reward_mean"].clone()
-        self.step, self.history = state.step, list(state.history)
+        tensors = dict(state.tensors)
+        reward_mean = tensors.pop(REWARD_MEAN).clone()
+        moving = [name for name in tensors if name.startswith(WEIGHTING)]
+        weighting = {name.removeprefix(WEIGHTING): tensors.pop(name) for name in moving}
+        super().load_state(replace(state, tensors=tensors))
+        self.weighting.load_state(weighting)
+        self.reward_mean = reward_mean

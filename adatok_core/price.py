@@ -35,12 +35,13 @@ def price_for(scores: Tensor, efficiency: Tensor, overspent: Callable[[Tensor], 
 def overspending(
     *, budgets: Tensor, fidelity: Tensor, mean_budget: float | None, quality_drop: float | None
 ) -> Callable[[Tensor], float]:
-    """What a constraint asks of chosen columns `[n]`, of images with `fidelity [n, M]`."""
+    """The overspending of chosen columns `[n]`, of images with `fidelity [n, M]`.
+
+    Raises `ValueError` for a constraint on neither.
+    """
+    if mean_budget is not None:
+        return lambda columns: budgets[columns].mean().item() - mean_budget
+    if quality_drop is None:
+        raise ValueError("mean_budget, quality_drop: a constraint needs one of them")
     rows = torch.arange(len(fidelity))
-
-    def excess(columns: Tensor) -> float:
-        if mean_budget is not None:
-            return budgets[columns].mean().item() - mean_budget
-        return quality_drop - (fidelity[:, -1] - fidelity[rows, columns]).mean().item()
-
-    return excess
+    return lambda columns: quality_drop - (fidelity[:, -1] - fidelity[rows, columns]).mean().item()

@@ -1,4 +1,4 @@
-"""What the harness asks of a tokenizer. Letters of shapes are those of `adatok_core.tokenizer`."""
+"""Interface of a tokenizer to the harness; shapes as in `adatok_core.tokenizer`."""
 
 from __future__ import annotations
 

@@ -53,21 +53,23 @@ class RewardTable:
         `ValueError` when the perceptual table is needed and missing, when a table has another
         shape, and when it does not fall on average from the smallest candidate to the largest.
         """
-        share = config.perceptual_share
-        if share > 0 and perceptual is None:
-            raise ValueError(f"perceptual_share: {share:g} needs a table of perceptual distances")
-        shape = (len(mse), len(candidates))
-        parts = (("squared", 1 - share, mse), ("perceptual", share, perceptual))
-        used = [(name, weight, table) for name, weight, table in parts if weight > 0]
+        share, shape = config.perceptual_share, (len(mse), len(candidates))
+        used = [("squared", 1 - share, mse)] if share < 1 else []
+        if share > 0:
+            if perceptual is None:
+                needed = "needs a table of perceptual distances"
+                raise ValueError(f"perceptual_share: {share:g} {needed}")
+            used.append(("perceptual", share, perceptual))
         for name, _, table in used:
             if table.shape != shape:
                 raise ValueError(
                     f"{name} distortion: {tuple(table.shape)} is not images by candidates, {shape}"
                 )
-        distortion = sum(
+        terms = (
             weight * table.float() / _mean_and_gain(table, name, candidates)[1]
             for name, weight, table in used
         )
+        distortion = sum(terms, start=torch.zeros(()))
         efficiency = 1 - torch.tensor(candidates, dtype=torch.float32) / max_tokens
         return RewardTable(_fidelity(distortion, config, candidates), efficiency)
 

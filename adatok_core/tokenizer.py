@@ -22,7 +22,7 @@ from adatok_core.quantizers import Quantized, build_quantizer
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a training step learns from.
+    """Images, codes and losses that a training step learns from.
 
     Attributes:
         images: `[R * B, 3, H, W]`, the batch reconstructed `R` times, one after the other.
@@ -94,7 +94,8 @@ class ElasticTokenizer(nn.Module):
         if int(kept.max()) > codes.shape[1]:
             raise ValueError(f"codes: {codes.shape[1]} tokens given, {int(kept.max())} to be kept")
         groups = HeadGroups.of(heads, count=len(self.budgets))
-        return self.decoder(codes[groups.order], kept[groups.order], groups)[groups.inverse]
+        images: Tensor = self.decoder(codes[groups.order], kept[groups.order], groups)
+        return images[groups.inverse]
 
     def merged_decoder(self, budget: int) -> MergedDecoder:
         """A copy of the decoder for one `budget`: `codes [B, budget, C]` to images.

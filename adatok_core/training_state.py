@@ -24,7 +24,7 @@ class TrainingState:
 
 def pack(parts: Mapping[str, nn.Module | Optimizer]) -> dict[str, Tensor]:
     """Copies of the tensors of modules and of optimizers' moments, as `part.name`."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for part, owner in parts.items():
         if isinstance(owner, nn.Module):
             tensors |= {f"{part}.{name}": value for name, value in owner.state_dict().items()}

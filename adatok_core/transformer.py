@@ -30,7 +30,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x, groups).view(batch, length, 3, self.attention_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(y.transpose(1, 2).reshape(batch, length, width), groups)
+        read: Tensor = self.out(y.transpose(1, 2).reshape(batch, length, width), groups)
+        return read
 
 
 class Block(nn.Module):
@@ -48,7 +49,8 @@ class Block(nn.Module):
         """Map `x [B, S, D]` to `[B, S, D]`."""
         x = x + self.attention(self.norm_attention(x), groups, mask)
         hidden = F.gelu(self.expand(self.norm_mlp(x), groups))
-        return x + self.contract(hidden, groups)
+        x = x + self.contract(hidden, groups)
+        return x
 
 
 class Transformer(nn.Module):
@@ -56,9 +58,10 @@ class Transformer(nn.Module):
 
     def __init__(self, depth: int, width: int, attention_heads: int, linear: LinearFactory):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, attention_heads, linear) for _ in range(depth))
+        blocks = [Block(width, attention_heads, linear) for _ in range(depth)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width)
-        for block in self.blocks:
+        for block in blocks:
             for layer in (block.attention.out, block.contract):
                 # Residual branches start small, so that depth does not blow up the stream.
                 torch.nn.init.normal_(layer.weight, std=(2 * depth * layer.in_features) ** -0.5)
@@ -69,4 +72,5 @@ class Transformer(nn.Module):
         """Map `x [B, S, D]` to `[B, S, D]`."""
         for block in self.blocks:
             x = block(x, groups, mask)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed

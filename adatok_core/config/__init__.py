@@ -1,6 +1,6 @@
 """Frozen configurations of the method. `ValueError`s of `__post_init__` name the offending key."""
 
-from adatok_core.config.generator import GeneratorConfig, GeneratorTraining, Sampling
+from adatok_core.config.generator import GeneratorConfig, Sampling
 from adatok_core.config.objective import (
     KL,
     OFF,
@@ -15,7 +15,13 @@ from adatok_core.config.objective import (
 from adatok_core.config.policy import PolicyConfig, Reward
 from adatok_core.config.quantizer import FSQ, LFQ, VQ, Quantizer, ResidualVQ
 from adatok_core.config.tokenizer import LoRA, TokenizerConfig
-from adatok_core.config.training import Adversarial, FineTuning, LengthSampling, TrainingConfig
+from adatok_core.config.training import (
+    Adversarial,
+    FineTuning,
+    GeneratorTraining,
+    LengthSampling,
+    TrainingConfig,
+)
 from adatok_core.config.weighting import (
     ConstraintWeighting,
     FixedWeighting,

@@ -1,4 +1,4 @@
-"""Configurations of the generator, of its training, and of how its tokens are drawn."""
+"""Configurations of the generator, and of how its tokens are drawn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class GeneratorConfig:
     class_conditional: bool = True
     class_dropout: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("width", "depth", "attention_heads"):
             require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
         require(
@@ -53,43 +53,6 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorTraining:
-    """How a generator is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
-
-    `batch` counts the sequences of one step; `weight_decay` applies to the matrices of linear
-    layers alone.
-    """
-
-    __pydantic_config__ = STRICT
-
-    steps: int = 2000
-    batch: int = 64
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.05
-    gradient_clip: float = 1.0
-    ema_decay: float = 0.99
-    precision: Literal["fp32", "bf16"] = "fp32"
-    log_every: int = 50
-    checkpoint_every: int = 500
-    seed: int = 0
-
-    def __post_init__(self):
-        for key in ("steps", "batch", "log_every", "checkpoint_every"):
-            require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
-        require(self.learning_rate > 0, "learning_rate: must be positive")
-        require(self.warmup_steps >= 0, "warmup_steps: must not be negative")
-        require(
-            self.warmup_steps < self.steps,
-            f"warmup_steps: {self.warmup_steps} leaves nothing of the {self.steps} steps",
-        )
-        require(self.weight_decay >= 0, "weight_decay: must not be negative")
-        require(self.gradient_clip > 0, "gradient_clip: must be positive")
-        require(0 <= self.ema_decay < 1, "ema_decay: must lie in [0, 1)")
-        require(self.seed >= 0, "seed: must not be negative")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How a token is drawn from logits.
 
@@ -105,7 +68,7 @@ class Sampling:
     top_p: float = 1.0
     guidance: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.temperature < math.inf, "temperature: must be finite and not negative")
         require(self.top_k >= 0, "top_k: must not be negative; 0 keeps all tokens")
         require(0 < self.top_p <= 1, "top_p: must lie in (0, 1]")

@@ -19,7 +19,7 @@ class Annealed:
     start: float
     end: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.start >= 0 and self.end >= 0, "start, end: must not be negative")
         require(
             (self.start == 0) == (self.end == 0),
@@ -48,7 +48,7 @@ class KL:
     reference: Literal["uniform", "snapshot"] = "uniform"
     refresh_every: int = 100
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.refresh_every >= 1, "refresh_every: must be 1 or more")
 
 
@@ -80,7 +80,7 @@ class DeterministicGroup:
     kl: KL = field(default_factory=KL)
     entropy: Annealed = field(default_factory=_default_entropy)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_clip(self.clip, self.updates_per_batch)
 
 
@@ -98,7 +98,7 @@ class SampledGroup:
     kl: KL = field(default_factory=KL)
     entropy: Annealed = field(default_factory=_default_entropy)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.draws >= 2, "draws: a group needs 2 or more")
         _check_clip(self.clip, self.updates_per_batch)
 
@@ -114,7 +114,7 @@ class Reinforce:
     kl: KL = field(default_factory=KL)
     entropy: Annealed = field(default_factory=_default_entropy)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.baseline_decay < 1, "baseline_decay: must lie in [0, 1)")
 
 
@@ -134,7 +134,7 @@ class PPO:
     kl: KL = field(default_factory=KL)
     entropy: Annealed = field(default_factory=_default_entropy)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_clip(self.clip, self.updates_per_batch)
         require(self.value_weight > 0, "value_weight: must be positive")
 

@@ -31,7 +31,7 @@ class Reward:
     perceptual_share: float = 0.0
     scale: Literal["absolute", "relative", "per_image"] = "absolute"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.perceptual_share <= 1, "perceptual_share: must lie in [0, 1]")
 
 
@@ -61,7 +61,7 @@ class PolicyConfig:
     checkpoint_every: int = 500
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_budgets("candidates", self.candidates, at_least=2)
         for key in (
             "pooling_queries", "hidden", "steps", "batch", "log_every", "checkpoint_every"

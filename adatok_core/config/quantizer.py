@@ -25,7 +25,7 @@ class FSQ:
     kind: Literal["fsq"] = "fsq"
     levels: tuple[int, ...] = (8, 5, 5, 5)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(len(self.levels) > 0, "levels: needs at least one dimension")
         require(min(self.levels) >= 2, "levels: each dimension needs 2 levels or more")
 
@@ -52,7 +52,7 @@ class LFQ:
     diversity: float = 1.0
     temperature: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(1 <= self.bits <= 48, "bits: must lie in 1..48")
         for key in ("commitment", "entropy_weight", "diversity"):
             require(getattr(self, key) >= 0, f"{key}: must not be negative")
@@ -61,7 +61,7 @@ class LFQ:
     @property
     def codebook_size(self) -> int:
         """Number of codes `V`."""
-        return 2**self.bits
+        return 1 << self.bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class VQ:
     usage_decay: float = 0.99
     revive_below: float = 0.03
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_codebook(self)
 
 
@@ -102,7 +102,7 @@ class ResidualVQ:
     usage_decay: float = 0.99
     revive_below: float = 0.03
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.entries >= 2, "entries: must be 2 or more")
         require(self.depth >= 1, "depth: must be 1 or more")
         require(
@@ -114,7 +114,7 @@ class ResidualVQ:
     @property
     def codebook_size(self) -> int:
         """Number of codes `V` of a token, all depths together."""
-        return self.entries**self.depth
+        return prod([self.entries] * self.depth)
 
 
 def _check_codebook(config: VQ | ResidualVQ) -> None:

@@ -29,7 +29,7 @@ class LoRA:
     adapters: Literal["per_budget", "shared", "shared_same_parameters"] = "per_budget"
     layers: tuple[Layer, ...] = ("embed", "qkv", "out", "expand", "contract", "pixels")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.rank >= 0, "rank: must not be negative")
         require(self.alpha > 0, "alpha: must be positive")
         require(len(set(self.layers)) == len(self.layers), "layers: one is named twice")
@@ -75,7 +75,7 @@ class TokenizerConfig:
     lora: LoRA = field(default_factory=LoRA)
     decoders: Literal["shared", "per_budget"] = "shared"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_budgets("budgets", self.budgets, at_least=1)
         for key in ("patch_size", "width", "encoder_depth", "decoder_depth", "attention_heads"):
             require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
@@ -109,15 +109,13 @@ class TokenizerConfig:
                 f"rollouts: is for the encoding recurrent, not for {self.encoding}; set it to null",
             )
             return
+        rollouts = self.rollouts or 0
+        require(rollouts >= 1, "rollouts: the recurrent encoding needs 1 or more")
         require(
-            self.rollouts is not None and self.rollouts >= 1,
-            "rollouts: the recurrent encoding needs 1 or more",
+            self.max_tokens % rollouts == 0,
+            f"rollouts: {rollouts} must divide the {self.max_tokens} tokens",
         )
-        require(
-            self.max_tokens % self.rollouts == 0,
-            f"rollouts: {self.rollouts} must divide the {self.max_tokens} tokens",
-        )
-        step = self.max_tokens // self.rollouts
+        step = self.max_tokens // rollouts
         require(
             all(budget % step == 0 for budget in self.budgets),
             f"budgets: {list(self.budgets)} must be multiples of {step}, the tokens of a roll-out",

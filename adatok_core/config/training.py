@@ -1,4 +1,4 @@
-"""Configurations of how a tokenizer is trained."""
+"""Configurations of how a tokenizer and a generator are trained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LengthSampling:
     per: Literal["image", "batch"] = "image"
     full_share: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.full_share <= 1, "full_share: must lie in [0, 1]")
 
 
@@ -42,7 +42,7 @@ class Adversarial:
     width: int = 32
     learning_rate: float = 1e-3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(self.weight > 0, "weight: must be positive; leave adversarial out for none")
         require(self.start_step >= 0, "start_step: must not be negative")
         require(self.width >= 1, "width: must be 1 or more")
@@ -77,9 +77,9 @@ class TrainingConfig:
     checkpoint_every: int = 250
     seed: int = 0
 
-    def __post_init__(self):
-        for key in ("steps", "batch", "accumulate", "log_every", "checkpoint_every"):
-            require(getattr(self, key) >= 1, f"{key}: must be 1 or more")
+    def __post_init__(self) -> None:
+        _require_schedule(self)
+        require(self.accumulate >= 1, "accumulate: must be 1 or more")
         require(
             self.batch % self.accumulate == 0,
             f"accumulate: {self.accumulate} must divide the batch {self.batch}",
@@ -89,21 +89,53 @@ class TrainingConfig:
             share == 1 or max(1, round(share * self.batch)) < self.batch or share == 0,
             f"lengths.full_share: {share} of a batch of {self.batch} leaves no image to draw for",
         )
-        require(self.learning_rate > 0, "learning_rate: must be positive")
-        require(self.warmup_steps >= 0, "warmup_steps: must not be negative")
-        require(
-            self.warmup_steps < self.steps,
-            f"warmup_steps: {self.warmup_steps} leaves nothing of the {self.steps} steps",
-        )
-        require(self.weight_decay >= 0, "weight_decay: must not be negative")
-        require(self.gradient_clip > 0, "gradient_clip: must be positive")
-        require(0 <= self.ema_decay < 1, "ema_decay: must lie in [0, 1)")
         require(self.perceptual >= 0, "perceptual: must not be negative")
         require(
             self.adversarial is None or self.adversarial.start_step < self.steps,
             "adversarial.start_step: lies behind the last step",
         )
-        require(self.seed >= 0, "seed: must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorTraining:
+    """How a generator is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
+
+    `batch` counts the sequences of one step; `weight_decay` applies to the matrices of linear
+    layers alone.
+    """
+
+    __pydantic_config__ = STRICT
+
+    steps: int = 2000
+    batch: int = 64
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.99
+    precision: Literal["fp32", "bf16"] = "fp32"
+    log_every: int = 50
+    checkpoint_every: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_schedule(self)
+
+
+def _require_schedule(config: TrainingConfig | GeneratorTraining) -> None:
+    """Check the settings of the optimizer, of its schedule and of the average."""
+    for key in ("steps", "batch", "log_every", "checkpoint_every"):
+        require(getattr(config, key) >= 1, f"{key}: must be 1 or more")
+    require(config.learning_rate > 0, "learning_rate: must be positive")
+    require(config.warmup_steps >= 0, "warmup_steps: must not be negative")
+    require(
+        config.warmup_steps < config.steps,
+        f"warmup_steps: {config.warmup_steps} leaves nothing of the {config.steps} steps",
+    )
+    require(config.weight_decay >= 0, "weight_decay: must not be negative")
+    require(config.gradient_clip > 0, "gradient_clip: must be positive")
+    require(0 <= config.ema_decay < 1, "ema_decay: must lie in [0, 1)")
+    require(config.seed >= 0, "seed: must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ class FixedWeighting:
     kind: Literal["fixed"] = "fixed"
     efficiency: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.efficiency <= 1, "efficiency: must lie in [0, 1]")
 
 
@@ -38,7 +38,7 @@ class ConstraintWeighting:
     quality_drop: float | None = None
     step_size: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(
             (self.mean_budget is None) != (self.quality_drop is None),
             "mean_budget, quality_drop: give exactly one of them",
@@ -66,7 +66,7 @@ class HypervolumeWeighting:
     every: int = 25
     scale: float = 0.01
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 <= self.efficiency <= 1, "efficiency: must lie in [0, 1]")
         require(self.every >= 1, "every: must be 1 or more")
         require(self.scale > 0, "scale: must be positive")
@@ -87,7 +87,7 @@ class GradientWeighting:
     step_size: float = 0.1
     floor: float = 0.05
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require(0 < self.floor < 0.5, "floor: must lie in (0, 0.5)")
         require(
             self.floor <= self.efficiency <= 1 - self.floor,

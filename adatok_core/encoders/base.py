@@ -46,10 +46,11 @@ class Encoder(nn.Module, ABC):
     def patches(self, images: Tensor) -> Tensor:
         """Embedded patches with their positions `[B, P, D]`."""
         patches = F.pixel_unshuffle(images * 2 - 1, self.patch_size).flatten(2).transpose(1, 2)
-        return self.embed(patches) + self.patch_positions
+        embedded: Tensor = self.embed(patches)
+        return embedded + self.patch_positions
 
     def read(self, queries: Tensor, patches: Tensor, mask: Tensor | None = None) -> Tensor:
         """Read `queries [B, K, D]` or `[K, D]` beside `patches [B, P, D]`: outputs `[B, K, D]`."""
         queries = queries.expand(len(patches), -1, -1).to(patches.dtype)
-        x = self.transformer(torch.cat([queries, patches], dim=1), mask=mask)
+        x: Tensor = self.transformer(torch.cat([queries, patches], dim=1), mask=mask)
         return x[:, : queries.shape[1]]

@@ -24,4 +24,5 @@ class Grid(Encoder):
 
     def forward(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
         """Latents `[B, P, D]` of `images [B, 3, H, W]`."""
-        return self.transformer(self.patches(images))
+        latents: Tensor = self.transformer(self.patches(images))
+        return latents

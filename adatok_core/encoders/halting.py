@@ -44,4 +44,5 @@ class Halting(Encoder):
 
     def halting_logits(self, latents: Tensor) -> Tensor:
         """Logits `[B, N]` of each token being one too many."""
-        return self.halt(latents).squeeze(-1)
+        logits: Tensor = self.halt(latents)
+        return logits.squeeze(-1)

@@ -19,6 +19,8 @@ def latents_apart(latents: int, patches: int) -> Tensor:
 class OnePass(Encoder):
     """Patches and `N` learned queries attend to each other; only the queries are kept."""
 
+    mask: Tensor | None
+
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__(config, image_size=image_size, queries=config.max_tokens)
         apart = config.latent_attention == "patches"

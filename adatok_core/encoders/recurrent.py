@@ -19,6 +19,8 @@ class Recurrent(Encoder):
 
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__(config, image_size=image_size, queries=config.max_tokens)
+        if config.rollouts is None:
+            raise ValueError("rollouts: the recurrent encoding needs 1 or more")
         self.added = config.max_tokens // config.rollouts
 
     def forward(self, images: Tensor, kept: Tensor | None = None) -> Tensor:

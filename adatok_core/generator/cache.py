@@ -21,7 +21,7 @@ STRIDE = 4
 
 @dataclass(frozen=True)
 class Window:
-    """What the sequences of one step write and read, the same in every layer.
+    """Places that the sequences of one step write and read, the same in every layer.
 
     `block`, `offset`: where each puts its key and value, `[S]`. `reader`, `nth`: who reads each
     block, and which of the reader's own it is, `[U]`; the reader `S` is nobody. `bias`: 0 at the
@@ -76,19 +76,21 @@ class BlockCache:
         """
         places = []
         for slot, position in zip(slots, positions, strict=True):
-            nth, offset = divmod(position, self.block)
-            if nth == len(self._blocks[slot]):
+            number, place = divmod(position, self.block)
+            if number == len(self._blocks[slot]):
                 self._take(slot)
-            places.append((self._blocks[slot][nth], offset))
+            places.append((self._blocks[slot][number], place))
         reads = round_up(self.used, STRIDE)
         row = np.full(len(self._blocks), len(slots))
         row[list(slots)] = np.arange(len(slots))
         reader, nth = row[self._owner[:reads]], self._nth[:reads].copy()
         reader[self.used :], nth[self.used :] = len(slots), 0
         block, offset = np.array(places).T
-        arrays = (block, offset, reader, nth)
         return Window(
-            *(torch.from_numpy(array).to(self.device) for array in arrays),
+            block=torch.from_numpy(block).to(self.device),
+            offset=torch.from_numpy(offset).to(self.device),
+            reader=torch.from_numpy(reader).to(self.device),
+            nth=torch.from_numpy(nth).to(self.device),
             bias=self._bias(nth, last=np.array([*positions, 0])[reader]),
             width=self.block * max(len(self._blocks[slot]) for slot in slots),
         )

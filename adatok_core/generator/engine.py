@@ -39,7 +39,7 @@ class Flight:
 
     @property
     def entries(self) -> list[int]:
-        """What its rows enter at its position, `[G]`."""
+        """Entries of its rows at its position, `[G]`."""
         return [self.tokens[-1]] * len(self.begins) if self.tokens else self.begins
 
     @property
@@ -141,7 +141,9 @@ class Engine:
         Few shapes occur: those of the window, and of `S` while the last sequences end.
         """
 
-        def attend(layer, queries, keys, values):
+        def attend(
+            layer: tuple[Tensor, Tensor], queries: Tensor, keys: Tensor, values: Tensor
+        ) -> Tensor:
             q, k, v = (x.flatten(1, 2) for x in (queries, keys, values))
             return attend_blocks(q, k, v, layer=layer, window=window).view_as(queries)
 

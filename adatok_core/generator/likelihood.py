@@ -22,7 +22,7 @@ def next_token_logits(
 
     What may not stand there has `-inf`, as in decoding.
     """
-    logits = generator(classes, tokens[:, :-1]).float()
+    logits: Tensor = generator(classes, tokens[:, :-1]).float()
     if vocabulary.lengths == "fixed":
         return logits
     allowed = vocabulary.allowed(torch.arange(tokens.shape[1], device=tokens.device))

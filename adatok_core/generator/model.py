@@ -35,6 +35,8 @@ ENTRY_SCALE = 0.05
 class Generator(nn.Module):
     """Predicts every next id of a sequence. Weights are drawn with torch's current seed."""
 
+    rotation: Tensor
+
     def __init__(
         self, config: GeneratorConfig, *, vocabulary_size: int, classes: int, max_steps: int
     ):
@@ -90,7 +92,8 @@ class Generator(nn.Module):
             rotation = self.rotation[:, positions]
         for block, attend in zip(self.blocks, attends, strict=False):
             x = block(x, rotation, attend)
-        return self.logits(self.norm(x))
+        logits: Tensor = self.logits(self.norm(x))
+        return logits
 
 
 class Block(nn.Module):
@@ -121,7 +124,8 @@ class Block(nn.Module):
         queries, keys = queries_and_keys.unbind(-3)
         x = x + self.out(attend(queries, keys, values).flatten(-2))
         gate, value = self.gate_and_value(self.norm_mlp(x)).chunk(2, dim=-1)
-        return x + self.contract(F.silu(gate) * value)
+        x = x + self.contract(F.silu(gate) * value)
+        return x
 
 
 def hidden_width(config: GeneratorConfig) -> int:
@@ -145,5 +149,5 @@ def rotary_tables(positions: int, head_width: int) -> Tensor:
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
     """Turn each pair `(x[i], x[i + d/2])` of `x [..., d]` by its angle."""
-    cosines, signed_sines = rotation
+    cosines, signed_sines = rotation.unbind(0)
     return x * cosines + x.roll(x.shape[-1] // 2, -1) * signed_sines

@@ -52,10 +52,11 @@ def _logits(
     tokens: Tensor,
     sampling: Sampling,
 ) -> Tensor:
-    """What comes after `tokens [1, S]`, `[1, size]`."""
+    """Logits `[1, size]` of the token after `tokens [1, S]`."""
     if label is None:
-        return generator(None, tokens)[:, -1]
-    conditional = generator(torch.tensor([label]), tokens)[:, -1]
+        alone: Tensor = generator(None, tokens)[:, -1]
+        return alone
+    conditional: Tensor = generator(torch.tensor([label]), tokens)[:, -1]
     if sampling.guidance == 1:
         return conditional
     unconditional = generator(torch.tensor([vocabulary.classes]), tokens)[:, -1]

@@ -1,4 +1,4 @@
-"""What a decoder is asked for, and what it gives back."""
+"""Requests to a decoder, and the images that it gives back."""
 
 from __future__ import annotations
 

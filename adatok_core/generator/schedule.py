@@ -108,7 +108,8 @@ def run(
         raise ValueError(f"mode: {mode} is none of {', '.join(get_args(Mode))}")
     for request in requests:
         engine.require(request)
-    steps, finished, first_image = _Steps(engine, trace=trace), [], None
+    steps, first_image = _Steps(engine, trace=trace), 0.0
+    finished: list[Finished] = []
     engine.cache.peak = 0
     began = time.perf_counter()
     if mode == "bucketed" and engine.vocabulary.lengths == "length_token":
@@ -124,7 +125,7 @@ def run(
             for flight in over:
                 finished.append(engine.result(flight))
                 engine.release(flight)
-        if finished and first_image is None:
+        if finished and not first_image:
             first_image = time.perf_counter() - began
     return Decoded(
         finished=tuple(sorted(finished, key=lambda image: image.index)),

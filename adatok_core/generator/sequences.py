@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """What the tokens of a generator mean, and how a sequence of them tells its length.
+    """Meaning of a generator's tokens, and how a sequence of them tells its length.
 
     Tokens `0..codes-1` are the codebook's ids. `lengths`:
 
@@ -38,7 +38,7 @@ class Vocabulary:
     lengths: Literal["fixed", "end_token", "length_token"] = "fixed"
     classes: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         increasing = list(self.budgets) == sorted({b for b in self.budgets if b >= 1})
         if not self.budgets or not increasing:
             raise ValueError(f"budgets: {list(self.budgets)} must increase strictly from 1 or more")
@@ -138,7 +138,7 @@ class Vocabulary:
         return 1 + length
 
     def steps_after(self, tokens: Tensor, *, steps: Tensor, total: Tensor) -> Tensor:
-        """What `total [B]`, predictions from first to last, is once `tokens [B]` at `steps` told.
+        """Predictions from first to last, `total [B]` until `tokens [B]` at `steps` tell better.
 
         A sequence is over when `steps + 1` reaches it.
         """

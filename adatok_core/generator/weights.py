@@ -49,7 +49,8 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x [..., in]` to `[..., out]`."""
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], "")
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], "")
+        return y
 
 
 def _pack(module: nn.Module) -> None:

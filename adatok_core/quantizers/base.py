@@ -49,7 +49,7 @@ class Projection(nn.Module):
         deviation = points.std(0).square().mean(0).sqrt()
         # Images that are all alike must not blow the weights up.
         gain = spread / deviation.clamp(min=1e-3 * points.std().item())
-        self.weight *= gain[:, None]
+        self.weight.mul_(gain[:, None])
         self.bias.copy_((self.bias - points.mean(0)) * gain)
 
 
@@ -86,7 +86,8 @@ class Quantizer(nn.Module, ABC):
 
     def points(self, latents: Tensor, *, learn: bool = False) -> Tensor:
         """Points `[B, N, C]` that are quantized; `learn` lets running statistics move."""
-        return self.project(latents)
+        points: Tensor = self.project(latents)
+        return points
 
     @abstractmethod
     def quantize(self, points: Tensor, generator: torch.Generator | None) -> Quantized:

@@ -15,6 +15,9 @@ class PositionNorm(nn.Module):
     wherever the module must not change.
     """
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, tokens: int, dimension: int, *, momentum: float = 0.1):
         super().__init__()
         self.momentum = momentum

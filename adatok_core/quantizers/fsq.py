@@ -20,6 +20,7 @@ class FSQ(Quantizer):
 
     # Small, so that training starts where the sigmoid is straight: at 1.75 few codes stayed in use.
     calibrated_spread = 0.5
+    top: Tensor
 
     def __init__(self, width: int, settings: config.FSQ, *, tokens: int):
         super().__init__(width, len(settings.levels), (settings.codebook_size,), tokens=tokens)

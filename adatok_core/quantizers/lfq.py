@@ -57,4 +57,5 @@ class LFQ(Quantizer):
 def bits_entropy(chances: Tensor) -> Tensor:
     """Entropy `[...]` in nats of independent bits that are 1 with `chances [..., C]`."""
     chances = chances.clamp(CERTAIN, 1 - CERTAIN)
-    return (torch.special.entr(chances) + torch.special.entr(1 - chances)).sum(-1)
+    entropies: Tensor = torch.special.entr(chances) + torch.special.entr(1 - chances)
+    return entropies.sum(-1)

@@ -18,6 +18,7 @@ class ResidualVQ(Quantizer):
 
     # Normalised behind the projection: here only the ratios between dimensions count.
     calibrated_spread = 1.0
+    usage: Tensor
 
     def __init__(self, width: int, settings: config.ResidualVQ, *, tokens: int):
         sizes = (settings.entries,) * settings.depth
@@ -25,14 +26,15 @@ class ResidualVQ(Quantizer):
         self.settings = settings
         self.norm = PositionNorm(tokens, settings.dimension)
         # Points of unit norm on average, as those of `VQ`.
-        self.spread = settings.dimension**-0.5
+        self.spread: float = settings.dimension**-0.5
         self.codebooks = nn.ParameterList(initial_codebooks(settings, spread=self.spread))
         # Expected draws per depth, code and step, in units of the uniform share.
         self.register_buffer("usage", torch.ones(settings.depth, settings.entries))
 
     def points(self, latents: Tensor, *, learn: bool = False) -> Tensor:
         """The normalised projection `[B, N, C]`, of unit norm on average."""
-        return self.norm(self.project(latents), learn=learn) * self.spread
+        points: Tensor = self.norm(self.project(latents), learn=learn)
+        return points * self.spread
 
     def quantize(self, points: Tensor, generator: torch.Generator | None) -> Quantized:
         """Quantize `points [B, N, C]` depth by depth; with a `generator`, revive dead codes."""
@@ -55,7 +57,8 @@ class ResidualVQ(Quantizer):
     def decode(self, ids: Tensor) -> Tensor:
         """Codes `[B, N, C]` of `ids [B, N]`: the sum over depths."""
         chosen = self.parts(ids).unbind(-1)
-        return sum(book[part] for book, part in zip(self.codebooks, chosen, strict=True))
+        codes = (book[part] for book, part in zip(self.codebooks, chosen, strict=True))
+        return sum(codes, start=torch.zeros(()))
 
 
 @torch.no_grad()

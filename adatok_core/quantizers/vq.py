@@ -16,6 +16,7 @@ class VQ(Quantizer):
 
     # Points are normalised: only their directions count.
     calibrated_spread = 1.0
+    usage: Tensor
 
     def __init__(self, width: int, settings: config.VQ, *, tokens: int):
         super().__init__(width, settings.dimension, (settings.codebook_size,), tokens=tokens)

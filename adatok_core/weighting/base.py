@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
@@ -20,7 +19,7 @@ class StepView:
     point: Callable[[], tuple[float, float]]  # mean fidelity and efficiency on monitoring images
 
 
-class Weighting(Protocol):
+class Weighting:
     """Weights of fidelity and efficiency that may move after every step.
 
     `weights [2]`, float32, lie on the simplex. `advantage_scale` multiplies the advantages once

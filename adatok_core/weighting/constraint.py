@@ -26,23 +26,23 @@ class Constraint(Weighting):
     def __init__(self, config: ConstraintWeighting, candidates: Sequence[int]):
         self.config = config
         self.budgets = torch.tensor(candidates, dtype=torch.float32)
-        self.log_odds = 0.0
+        self._move(0.0)
 
-    @property
-    def weights(self) -> Tensor:
-        """Weights of fidelity and efficiency, `[2]`."""
-        return torch.tensor([-self.log_odds, self.log_odds]).sigmoid()
+    def _move(self, log_odds: float) -> None:
+        self.log_odds = log_odds
+        self.weights = torch.tensor([-log_odds, log_odds]).sigmoid()
 
     def update(self, view: StepView) -> None:
         """One step of dual ascent from the batch's probabilities and fidelities."""
-        if self.config.mean_budget is not None:
+        target, drop = self.config.mean_budget, self.config.quality_drop
+        if target is not None:
             mean = (view.policy @ self.budgets).mean()
-            slack = (mean - self.config.mean_budget) / (self.budgets[-1] - self.budgets[0])
-        else:
-            drop = (view.fidelity[:, -1] - (view.policy * view.fidelity).sum(-1)).mean()
-            slack = self.config.quality_drop - drop
+            slack = (mean - target) / (self.budgets[-1] - self.budgets[0])
+        elif drop is not None:
+            given_up = (view.fidelity[:, -1] - (view.policy * view.fidelity).sum(-1)).mean()
+            slack = drop - given_up
         moved = self.log_odds + self.config.step_size * float(slack)
-        self.log_odds = max(min(moved, MAX_LOG_ODDS), -MAX_LOG_ODDS)
+        self._move(max(min(moved, MAX_LOG_ODDS), -MAX_LOG_ODDS))
 
     def state(self) -> dict[str, Tensor]:
         """The log-odds of the efficiency weight."""
@@ -50,4 +50,4 @@ class Constraint(Weighting):
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Resume from what `state` returned."""
-        self.log_odds = tensors["log_odds"].item()
+        self._move(tensors["log_odds"].item())

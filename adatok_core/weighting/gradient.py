@@ -31,12 +31,11 @@ class Gradient(Weighting):
 
     def __init__(self, config: GradientWeighting, candidates: Sequence[int] = ()):
         self.config = config
-        self.efficiency = config.efficiency
+        self._move(config.efficiency)
 
-    @property
-    def weights(self) -> Tensor:
-        """Weights of fidelity and efficiency, `[2]`."""
-        return torch.tensor([1 - self.efficiency, self.efficiency])
+    def _move(self, efficiency: float) -> None:
+        self.efficiency = efficiency
+        self.weights = torch.tensor([1 - efficiency, efficiency])
 
     def update(self, view: StepView) -> None:
         """One multiplicative step by the influences of the batch's gradients."""
@@ -44,7 +43,7 @@ class Gradient(Weighting):
         # Softmax of the logarithms is the update, and does not overflow.
         logarithms = weights.log() + self.config.step_size * influence(view.gradients()).cpu()
         efficiency = logarithms.softmax(0)[1]
-        self.efficiency = efficiency.clamp(self.config.floor, 1 - self.config.floor).item()
+        self._move(efficiency.clamp(self.config.floor, 1 - self.config.floor).item())
 
     def state(self) -> dict[str, Tensor]:
         """The efficiency weight."""
@@ -52,4 +51,4 @@ class Gradient(Weighting):
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Resume from what `state` returned."""
-        self.efficiency = tensors["efficiency"].item()
+        self._move(tensors["efficiency"].item())

@@ -83,7 +83,7 @@ def _run_group(command: list[str], environment: dict[str, str]) -> int:
         _end_group(process)
 
 
-def _end_group(process: subprocess.Popen) -> None:
+def _end_group(process: subprocess.Popen[bytes]) -> None:
     """End the group: asked first, then killed, whether its first process is still there or not."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)

@@ -52,7 +52,8 @@ def read_package(package: Path) -> dict[str, bytes]:
         )
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         members = [m for m in tar if m.isfile() and m.name.endswith(".webp")]
-        return {Path(m.name).name: tar.extractfile(m).read() for m in members}
+        files = ((Path(m.name).name, tar.extractfile(m)) for m in members)
+        return {name: file.read() for name, file in files if file}
 
 
 def build_archive(pictures: dict[str, bytes]) -> bytes:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -82,7 +83,7 @@ def build_manifest(root: Path, *, progress: Progress | None = None) -> Manifest:
     )
 
 
-def _dimensions(file) -> tuple[int, int] | str:
+def _dimensions(file: BinaryIO) -> tuple[int, int] | str:
     """Width and height of an image, or why it cannot be decoded."""
     try:
         return decode(file).size

@@ -52,7 +52,7 @@ def length_distances(
     moved = drawn(a / n, n) - drawn(b / m, m) - observed
     by_chance = drawn(pooled, n) - drawn(pooled, m)
     return {
-        name: asdict(_distance(distance(observed), distance(moved), distance(by_chance)))
+        name: asdict(_distance(distance(observed).item(), distance(moved), distance(by_chance)))
         for name, distance in (
             ("total_variation", total_variation),
             ("wasserstein_1", lambda change: wasserstein_1(change, lengths)),
@@ -62,20 +62,22 @@ def length_distances(
 
 def total_variation(change: np.ndarray) -> np.ndarray:
     """Half the absolute sum of differences of shares `[..., M]`: who has to change length."""
-    return np.abs(change).sum(-1) / 2
+    moved: np.ndarray = np.abs(change).sum(-1)
+    return moved / 2
 
 
 def wasserstein_1(change: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Tokens by which an image has to change on average, of differences of shares `[..., M]`."""
-    return np.abs(np.cumsum(change, -1)[..., :-1]) @ np.diff(lengths)
+    tokens: np.ndarray = np.abs(np.cumsum(change, -1)[..., :-1]) @ np.diff(lengths)
+    return tokens
 
 
 def _distance(value: float, moved: np.ndarray, by_chance: np.ndarray) -> LengthDistance:
     reach = float(np.quantile(moved, LEVEL))
     return LengthDistance(
-        value=float(value),
-        low=max(0.0, float(value) - reach),
-        high=float(value) + reach,
+        value=value,
+        low=max(0.0, value - reach),
+        high=value + reach,
         chance=float(by_chance.mean()),
         p=float((by_chance >= value - 1e-12).mean()),
     )

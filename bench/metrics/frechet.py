@@ -51,7 +51,9 @@ class FrechetReference:
         values, vectors = np.linalg.eigh(statistics.covariance)
         # C = R^T R with R triangular: products with it cost a third of those with C^1/2. A
         # Cholesky factor would do where C is not singular.
-        triangle = np.linalg.qr((vectors * np.sqrt(values.clip(min=0))).T, mode="r")
+        scaled = (vectors * np.sqrt(values.clip(min=0))).T
+        # numpy's types know one result for all modes.
+        triangle: np.ndarray = np.linalg.qr(scaled, mode="r")  # type: ignore[assignment]
         self._lower = np.asfortranarray(triangle.T)
 
     def distance(self, other: GaussianStatistics) -> float:

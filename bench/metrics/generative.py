@@ -27,7 +27,9 @@ def inception_score(logits: np.ndarray) -> float:
     prepare_torchvision()
     from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-    return isc_features_to_metric(_tensor(logits), SPLITS, True, _SHUFFLE_SEED)[KEY_METRIC_ISC_MEAN]
+    found = isc_features_to_metric(_tensor(logits), SPLITS, True, _SHUFFLE_SEED)
+    mean: float = found[KEY_METRIC_ISC_MEAN]
+    return mean
 
 
 def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -45,9 +47,10 @@ def precision_recall(features: np.ndarray, reference: np.ndarray) -> tuple[float
     prepare_torchvision()
     from torch_fidelity.metric_prc import calculate_precision_recall_part
 
-    return calculate_precision_recall_part(
+    precision, recall = calculate_precision_recall_part(
         _tensor(features), _tensor(reference), neighborhood=NEIGHBOURS, batch_size=_BATCH
     )
+    return precision, recall
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -22,7 +22,8 @@ def polynomial_kernel(
     base = x @ y.T
     base *= 1 / x.shape[1] if gamma is None else gamma
     base += coef0
-    return base**degree
+    values: np.ndarray = base**degree
+    return values
 
 
 class KernelReference:

@@ -61,4 +61,4 @@ def _estimate(a: np.ndarray, b: np.ndarray) -> float:
     """Mean over pairs of different images i, j of k(a_i, a_j) + k(b_i, b_j) - 2 k(a_i, b_j)."""
     x, y = a.astype(np.float64), b.astype(np.float64)
     kernels = polynomial_kernel(x, x) + polynomial_kernel(y, y) - 2 * polynomial_kernel(x, y)
-    return (kernels.sum() - np.trace(kernels)) / (len(x) * (len(x) - 1))
+    return float((kernels.sum() - np.trace(kernels)) / (len(x) * (len(x) - 1)))

@@ -115,7 +115,11 @@ class ExportedModel:
         """Token ids `[k]` of each image: `k` is the `budget`, or what the policy chooses."""
         images = to_float(torch.from_numpy(pixels).to(self.device))
         ids, latents = self.tokenizer.encode(images)
-        if budget is None:
+        if budget is not None:
+            kept = np.full(len(pixels), budget)
+        elif self.policy is None:
+            raise ValueError("budget: a model without a policy needs one")
+        else:
             # As the bank holds them, on which the policy was trained and judged.
             seen = Seen(
                 count=len(pixels),
@@ -126,14 +130,12 @@ class ExportedModel:
             )
             chosen = self.policy.allocate(seen.only(self.policy.sees)).chosen
             kept = np.array(self.policy.config.candidates)[chosen]
-        else:
-            kept = np.full(len(pixels), budget)
         tokens: list[Any] = [None] * len(pixels)
         for k in np.unique(kept):
             mine = ids if self.tokenizer.nested else self.tokenizer.encode(images, int(k))[0]
-            mine = mine[:, :k].cpu().numpy()
+            rows = mine[:, :k].cpu().numpy()
             for row in np.flatnonzero(kept == k):
-                tokens[row] = mine[row]
+                tokens[row] = rows[row]
         return tokens
 
     @torch.inference_mode()

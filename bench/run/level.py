@@ -68,12 +68,12 @@ class Level:
         for spec in self.specs:
             if spec.name in self.ended:
                 continue
-            told = running.get(spec.name)
-            if told is not None and told.seconds_left is not None:
-                left.append(told.seconds_left)
+            said = running.get(spec.name)
+            if said is not None and said.seconds_left is not None:
+                left.append(said.seconds_left)
                 continue
             expected = self.took.mean(spec.stage, totals.get(spec.stage, ()))
             if expected is None:
                 return None
-            left.append(max(0.0, expected - (told.seconds if told else 0.0)))
+            left.append(max(0.0, expected - (said.seconds if said else 0.0)))
         return max(max(left), sum(left) / max(1, len(running)))

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from bench.run.level import Level
 from bench.store.progress import Told, duration
@@ -61,14 +61,14 @@ def bars(console: Console) -> Watch:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
-        def text(field: str, **options: object) -> TextColumn:
-            column = Column(no_wrap=True, **options)
+        def text(field: str, *, ratio: int | None = None) -> TextColumn:
+            column = Column(no_wrap=True, ratio=ratio)
             return TextColumn("{" + field + "}", markup=False, table_column=column)
 
         progress = Progress(
             text("task.description"),
             BarColumn(bar_width=BAR_WIDTH),
-            text("task.fields[count]", overflow="ellipsis", ratio=1),
+            text("task.fields[count]", ratio=1),
             text("task.fields[left]"),
             console=console,
             auto_refresh=False,
@@ -80,6 +80,15 @@ def bars(console: Console) -> Watch:
             yield
 
     return watch
+
+
+class _Row(TypedDict):
+    """A bar: what `rich` draws, and the fields of its columns."""
+
+    completed: float
+    total: float
+    count: str
+    left: str
 
 
 def _draw(progress: Progress, tasks: dict[str, TaskID], level: Level) -> None:
@@ -96,14 +105,13 @@ def _draw(progress: Progress, tasks: dict[str, TaskID], level: Level) -> None:
     for name in set(tasks) - set(rows):
         progress.remove_task(tasks.pop(name))
     for name, row in rows.items():
-        if name in tasks:
-            progress.update(tasks[name], **row)
-        else:
-            tasks[name] = progress.add_task(name, **row)
+        if name not in tasks:
+            tasks[name] = progress.add_task(name, count=row["count"], left=row["left"])
+        progress.update(tasks[name], **row)
     progress.refresh()
 
 
-def _level_row(level: Level, running: dict[str, Told]) -> dict[str, object]:
+def _level_row(level: Level, running: dict[str, Told]) -> _Row:
     """Stages that are half done count by half."""
     parts = sum(told.done / told.total for told in running.values() if told.total)
     return {

@@ -48,7 +48,7 @@ def together(runs: Sequence[Timed]) -> Timed:
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What a run is set against: all tokens, and its own images at the cost of a step there."""
+    """Runs that a run is set against: all tokens, and its images at the cost of a step there."""
 
     fixed: Timed
     ideal: Timed
@@ -108,10 +108,12 @@ class Arms:
 
 
 def _median(values: Sequence[float | None]) -> float | None:
-    return None if None in values else float(np.median(values))
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if len(known) == len(values) else None
 
 
 def _largest(runs: Sequence[Timed], pixels: bool) -> int | None:
     peaks = [one.peak_memory_bytes for one in runs]
     peaks += [one.pixel_peak_memory_bytes for one in runs if pixels]
-    return None if None in peaks else max(peaks)
+    known = [peak for peak in peaks if peak is not None]
+    return max(known) if len(known) == len(peaks) else None

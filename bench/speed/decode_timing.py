@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from adatok_core.generator.schedule import Decoded
 from bench.store.stage import peak_memory_bytes
@@ -40,7 +41,7 @@ def ideal_seconds(cost: np.ndarray, steps: Sequence[int], *, slots: int) -> floa
     return float(np.cumsum(cost)[np.asarray(steps) - 1].sum() / slots)
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: ArrayLike) -> dict[str, float]:
     """Median and quartiles."""
     low, median, high = np.quantile(np.asarray(values, dtype=np.float64), [0.25, 0.5, 0.75])
     return {"median": float(median), "quartile_low": float(low), "quartile_high": float(high)}

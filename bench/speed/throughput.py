@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ def measure_throughput(
         for budget in budgets:
             decoder = tokenizer.merged_decoder(budget)
             codes = tokenizer.quantizer.decode(tokenizer.encode(pixels, budget)[0])
-            decode[budget] = _rate(lambda d=decoder, c=codes: d(c), len(images), device)
+            decode[budget] = _rate(partial(decoder, codes), len(images), device)
         encode = _rate(lambda: tokenizer.encode(pixels), len(images), device)
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from adatok_core.protocols import SelfHalting
 from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import (
@@ -41,7 +42,7 @@ def curve_gallery(
     budgets = [int(budget) for budget in bank.budgets]
     first = table.iloc[:: len(budgets)]
     score = "complexity" if first["complexity"].notna().all() else "png_bytes"
-    chosen = spread_out(first[score], first["id"])
+    chosen = spread_out(first[score].tolist(), first["id"].tolist())
     decoded = [_decoded(bank, images, tokenizer, chosen, budget) for budget in budgets]
     psnr = table["psnr"].to_numpy().reshape(-1, len(budgets))
     rows = [
@@ -72,7 +73,7 @@ def allocation_gallery(
 
 
 def own_gallery(
-    images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame, target: float
+    images: ImageSet, tokenizer: SelfHalting, table: pd.DataFrame, target: float
 ) -> Gallery:
     """The same of a tokenizer that halts by itself, which has to see the images again."""
 
@@ -85,7 +86,7 @@ def own_gallery(
 
 
 def _extremes(images: ImageSet, table: pd.DataFrame, decoded: Pictures) -> Gallery:
-    fewest, most = extremes(table["budget"], table["id"])
+    fewest, most = extremes(table["budget"].tolist(), table["id"].tolist())
     chosen = np.concatenate([fewest, most])
     groups = [FEWEST] * len(fewest) + [MOST] * len(most)
     rows = []

@@ -103,4 +103,5 @@ def run(context: StageContext) -> dict[str, Any]:
 
 
 def _tensors(images: TokenSet) -> tuple[Tensor, Tensor, Tensor]:
-    return tuple(torch.from_numpy(np.array(x)) for x in (images.ids, images.lengths, images.labels))
+    ids, lengths, labels = (np.array(x) for x in (images.ids, images.lengths, images.labels))
+    return torch.from_numpy(ids), torch.from_numpy(lengths), torch.from_numpy(labels)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from adatok_core.generator.engine import Finished
+from adatok_core.generator.requests import Finished
 from adatok_core.tokenizer import ElasticTokenizer, to_uint8
 
 
@@ -23,7 +23,7 @@ def pixel_seconds(
     lengths, seconds = np.array([image.length for image in images]), 0.0
     for length in np.unique(lengths):
         decoder = tokenizer.merged_decoder(int(length))
-        ids = [torch.from_numpy(images[row].ids) for row in np.flatnonzero(lengths == length)]
+        ids = [torch.from_numpy(image.ids) for image in images if image.length == length]
         _synchronise(device)
         began = time.perf_counter()
         for part in torch.stack(ids).split(batch):

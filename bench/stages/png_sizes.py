@@ -32,4 +32,5 @@ def run(context: StageContext) -> dict[str, Any]:
 
 def read_png_sizes(artifact: Path) -> np.ndarray:
     """Bytes `[n]` of each image of the set."""
-    return np.load(artifact / FILE, allow_pickle=False)
+    sizes: np.ndarray = np.load(artifact / FILE, allow_pickle=False)
+    return sizes

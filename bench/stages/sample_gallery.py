@@ -29,18 +29,15 @@ def write_gallery(
     groups = [samples.names[int(classes[one])] if conditional else "" for one in shown]
 
     taken = samples.rows(chosen.ravel())
-    pixels: np.ndarray | None = None
-    for rows, images in pictures(
+    pixels = np.empty((len(taken.ids), tokenizer.image_size, tokenizer.image_size, 3), np.uint8)
+    for places, images in pictures(
         tokenizer,
         taken.ids,
         taken.lengths,
         batch=context.spec.config["batch"],
         device=context.spec.resources.device,
     ):
-        shaped = images.permute(0, 2, 3, 1).cpu().numpy()
-        if pixels is None:
-            pixels = np.empty((len(taken.ids), *shaped.shape[1:]), np.uint8)
-        pixels[rows] = shaped
+        pixels[places] = images.permute(0, 2, 3, 1).cpu().numpy()
     rows = [
         GalleryRow(
             id=f"sample/{row[0]:06d}",

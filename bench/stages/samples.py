@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from adatok_core.config import Sampling
-from adatok_core.generator.engine import Finished, Request
+from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.schedule import decode
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import TrainedGenerator, load_generator, load_tokenizer

@@ -19,9 +19,10 @@ import torch
 
 from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig
-from adatok_core.generator.engine import Engine, Request
+from adatok_core.generator.engine import Engine
 from adatok_core.generator.model import Generator
-from adatok_core.generator.schedule import Decoded
+from adatok_core.generator.requests import Request
+from adatok_core.generator.schedule import Decoded, Mode
 from adatok_core.generator.schedule import run as decode_all
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count
@@ -54,7 +55,7 @@ def run(context: StageContext) -> dict[str, Any]:
     asked = parse(ThroughputConfig, raw, where="throughput")
     subject = _subject(context, asked)
     requests = _requests(context, asked, subject)
-    rows, costs, lengths = [], [], None
+    rows, costs, lengths = [], [], np.empty(0)
     settings = list(itertools.product(asked.batches, asked.guidance))
     for done, (batch, guidance) in enumerate(settings):
         context.progress(done, len(settings), f"settings, batch {batch}, guidance {guidance:g}")
@@ -124,6 +125,8 @@ def _subject(context: StageContext, asked: ThroughputConfig) -> _Subject:
         budgets=(tokenizer.max_tokens,),
         classes=asked.classes,
     )
+    if asked.generator is None:
+        raise ValueError("generator: random weights need its shape")
     generator = build_generator(asked.generator, vocabulary, seed=asked.seed).eval()
     return _Subject(generator, vocabulary, tokenizer, "random")
 
@@ -215,9 +218,10 @@ class _Measuring:
 
     def _round(
         self, full: Sequence[Request], requests: Sequence[Request], *, backwards: bool
-    ) -> tuple[list[tuple[Timed, Decoded]], dict[str, tuple[Timed, Decoded]]]:
+    ) -> tuple[list[tuple[Timed, Decoded]], dict[Mode, tuple[Timed, Decoded]]]:
         """Every mode once, and the fixed arm before and behind each."""
-        fixed, modes = [self._timed(full, "padded", trace=True)], {}
+        fixed = [self._timed(full, "padded", trace=True)]
+        modes: dict[Mode, tuple[Timed, Decoded]] = {}
         for mode in self.asked.modes[::-1] if backwards else self.asked.modes:
             modes[mode] = self._timed(requests, mode)
             fixed.append(self._timed(full, "padded", trace=True))
@@ -240,7 +244,7 @@ class _Measuring:
             self._pixels(self._timed(requests, mode)[1])
 
     def _timed(
-        self, requests: Sequence[Request], mode: str, *, trace: bool = False
+        self, requests: Sequence[Request], mode: Mode, *, trace: bool = False
     ) -> tuple[Timed, Decoded]:
         memory = PeakMemory.begin(self.device)
         decoded = decode_all(self.engine, requests, mode=mode, trace=trace)
@@ -267,7 +271,9 @@ class _Measuring:
 
 def _cost(fixed: Sequence[tuple[Timed, Decoded]]) -> np.ndarray:
     """Seconds `[P]` of a step at each position, the mean of these runs."""
-    return np.mean([cost_by_position(decoded) for _, decoded in fixed], axis=0)
+    costs = np.array([cost_by_position(decoded) for _, decoded in fixed])
+    mean: np.ndarray = costs.mean(axis=0)
+    return mean
 
 
 def _tokens(decoded: Decoded) -> int:

@@ -52,14 +52,20 @@ class Lengths:
         """All lengths that there may be."""
         if self.budget is not None:
             return (self.budget,)
-        return tuple(load_policy(self.policy)[1].candidates)
+        return load_policy(self._policy)[1].candidates
+
+    @property
+    def _policy(self) -> Path:
+        if self.policy is None:
+            raise ValueError("lengths: neither a budget nor a policy")
+        return self.policy
 
     def of(self, bank: Bank, *, images: Path | None = None) -> np.ndarray:
         """Lengths `[n]` of a bank's images; a policy may have to look at the `images`."""
         bank.require_tokenizer(self.tokenizer)
         if self.budget is not None:
             return np.full(bank.about["images"]["count"], self.budget)
-        policy, config = load_policy(self.policy)
+        policy, config = load_policy(self._policy)
         quantizer = None
         if config.input == "quantized":
             quantizer = load_tokenizer(self.tokenizer).quantizer
@@ -67,7 +73,8 @@ class Lengths:
             policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
         )
         chosen = learned.allocate(seen_of(bank, images=images, parts=learned.sees)).chosen
-        return np.array(config.candidates)[chosen]
+        kept: np.ndarray = np.array(config.candidates)[chosen]
+        return kept
 
 
 def read_token_set(

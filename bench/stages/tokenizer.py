@@ -48,7 +48,7 @@ def run(context: StageContext) -> dict[str, Any]:
         count=len(pixels),
         load=lambda indices: torch.from_numpy(pixels[indices.numpy()]),
         device=device,
-        start=start and load_tensors(start / TOKENIZER_WEIGHTS)[0],
+        start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
         feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )

@@ -91,7 +91,7 @@ def paired_difference(
         ValueError: no seed in common, values that are not finite, or a level outside (0, 1).
     """
     differences = np.array([a[seed] - b[seed] for seed in a if seed in b], dtype=np.float64)
-    interval = student_interval(differences, level=level)
+    interval = student_interval(differences.tolist(), level=level)
     sd = float(differences.std(ddof=1)) if differences.size > 1 else math.nan
     return PairedDifference(
         interval.mean, interval.low, interval.high, interval.n, _two_sided_p(differences), sd
@@ -119,4 +119,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     factors = len(order) - np.arange(len(order))
     adjusted = np.full(p.shape, math.nan)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
-    return adjusted.tolist()
+    return [float(value) for value in adjusted]

@@ -1,4 +1,4 @@
-"""What a comparison over seeds could have seen: power of the paired t-test, two-sided."""
+"""Power of the two-sided paired t-test: differences that a comparison over seeds could see."""
 
 from __future__ import annotations
 

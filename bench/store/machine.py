@@ -1,4 +1,4 @@
-"""The load of a stage on the machine while it runs: samples of this process, few and cheap."""
+"""Samples of what a stage takes of the machine while it runs, few and cheap."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 SECONDS_BETWEEN, MOST_SAMPLES = 5.0, 200
 
@@ -54,7 +58,7 @@ class _Sampler:
             if not self.samples or elapsed - self.samples["seconds"][-1] >= 1:
                 self._add(process, elapsed)
 
-    def _add(self, process: object, seconds: float) -> None:
+    def _add(self, process: psutil.Process, seconds: float) -> None:
         row = {
             "seconds": round(seconds, 1),
             "cpu_percent": process.cpu_percent(),

@@ -69,23 +69,27 @@ class Store:
 
     def description(self, stage: str, key: str) -> dict[str, Any]:
         """The `stage.json` of a complete artifact."""
-        return json.loads((self.artifact(stage, key) / "stage.json").read_text("utf-8"))
+        text = (self.artifact(stage, key) / "stage.json").read_text("utf-8")
+        described: dict[str, Any] = json.loads(text)
+        return described
 
     def work(self, stage: str, key: str) -> Path:
         """Folder of an unfinished stage."""
         return self.root / "work" / f"{stage}-{key}"
 
     def file_hashes(self, folder: str | Path) -> Path:
-        """The file that remembers hashes of an image folder, whether there is one or not."""
+        """File of the remembered hashes of an image folder, whether it exists or not."""
         name = content_key(str(Path(folder).absolute()))
         return self.root / "file_hashes" / f"{name}.parquet"
 
     def failure(self, stage: str, key: str) -> str | None:
         """The error of the last failed attempt at a stage, if it has not succeeded since."""
         try:
-            return json.loads(self._failure(stage, key).read_text("utf-8"))["error"]
+            text = self._failure(stage, key).read_text("utf-8")
         except FileNotFoundError:
             return None
+        error: str = json.loads(text)["error"]
+        return error
 
     def record_failure(self, stage: str, key: str, error: str) -> None:
         """Remember why a stage failed."""

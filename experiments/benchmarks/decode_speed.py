@@ -1,4 +1,4 @@
-"""What a step of the decoding engine costs, and what shorter sequences buy.
+"""Cost of a step of the decoding engine, and gain of shorter sequences.
 
 The defaults are LlamaGen-B's shape (111 M parameters, random weights: only shapes matter), 32
 images at once, no guidance. Sides that are compared take turns, so that a busy machine slows both.

@@ -1,4 +1,4 @@
-"""What Fréchet distances of many allocations over one large bank cost.
+"""Cost of Fréchet distances of many allocations over one large bank.
 
 Writes synthetic features in a temporary folder, then times, in a fresh process: the reference side;
 one allocation; a sweep, the equal-slope allocations of many prices, from nearly all images at the

@@ -1,4 +1,4 @@
-"""What a suite costs on a large folder of images: time and memory of every stage, progress told.
+"""Cost of a suite on a large folder of images: time and memory of each stage, progress told.
 
 Makes a tree of JPEG and PNG files and runs a small suite on it through the command line, twice: the
 second run finds everything done. Run from the repository's root, with `OMP_NUM_THREADS=1`:
@@ -101,7 +101,7 @@ def run(suite: Path, store: Path, executor: str) -> dict[str, object]:
 
 
 def stages_of(store: Path) -> list[dict[str, object]]:
-    """What each stage took, in the order in which they ended."""
+    """Time and memory of each stage, in the order in which they ended."""
     paths = sorted(store.glob("*/*/stage.json"), key=lambda path: path.stat().st_mtime_ns)
     return [
         {

@@ -1,4 +1,4 @@
-"""What LoRA heads cost: training steps and merged decoding, each against a model without heads.
+"""Cost of LoRA heads: training steps and merged decoding, each against a model without heads.
 
 Both models take turns, so that a busy machine slows both; of each pair only the ratio counts.
 Run from the repository's root: `python -m experiments.benchmarks.lora_speed --threads 1`.

@@ -1,4 +1,4 @@
-"""What training one policy costs when its features are a memory-mapped bank.
+"""Cost of training one policy whose features are a memory-mapped bank.
 
 Makes a synthetic bank in a temporary folder and trains policies of the default size from it: one
 alone, then `--workers` at once, each in its own process. Run from the repository's root, with
