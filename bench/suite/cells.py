@@ -11,6 +11,7 @@ from bench.suite.labels import describe_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
 OPTIONAL = ("generation", "throughput")
+OPTIONAL_DATA = ("train_folder", "validation_folder")
 
 
 _STRICT = {"extra": "forbid"}
@@ -53,6 +54,9 @@ class Cell:
         for name in OPTIONAL:
             if settings[name] is None:
                 del settings[name]
+        for name in OPTIONAL_DATA:
+            if settings["data"].get(name, "") is None:
+                del settings["data"][name]
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings

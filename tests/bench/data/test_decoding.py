@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.image_folder import decode, load_image
+from bench.data.decoding import decode, load_image
 
 
 def test_shorter_side_is_resized_bicubically_and_the_centre_kept(tmp_path, picture, save):
@@ -44,7 +44,7 @@ def test_exif_orientation_is_applied(tmp_path, save):
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned a quarter clockwise: the white top becomes the right side
     path = save(image, tmp_path / "a.png", exif=exif)
-    assert decode(path).size == (16, 32)
+    assert decode(path).image.size == (16, 32)
     pixels = load_image(path, resolution=16)
     assert (pixels[:, :, :8] == 0).all()
     assert (pixels[:, :, 8:] == 255).all()
