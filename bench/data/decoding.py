@@ -176,6 +176,8 @@ def _samples(image: Image.Image) -> _Samples:
     Raises RefusedImage where that is not certain, or Pillow would take them for something else.
     """
     layout: Any = image.tile[0].args if getattr(image, "tile", None) else ""
+    if image.mode == "LAB":
+        raise RefusedImage("Lab colours, whose white point is not said; convert the file to RGB")
     if image.format == "TIFF":
         return _tiff_samples(image)
     if image.mode == "CMYK" and "adobe" not in image.info:

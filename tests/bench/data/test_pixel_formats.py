@@ -119,6 +119,8 @@ LEVELS4 = grey([[0, 85], [170, 255]])
 INDEX = [b"\x10", b"\xb0"]  # 2-bit samples 0 1 and 2 3, then padding
 CMYK = np.array([[[0, 255, 255, 0], [255, 0, 0, 50]], [[10, 20, 30, 40], [0, 0, 0, 255]]], np.uint8)
 CMYK_RGB = np.rint((255.0 - CMYK[..., :3]) * (255 - CMYK[..., 3:]) / 255).astype(np.uint8)
+_YCC = np.asarray(Image.fromarray(CMYK[..., :3]).convert("YCbCr"))
+YCCK = np.dstack([255 - _YCC, CMYK[..., 3]])  # Adobe's: the inks as if they were RGB
 RGBA = np.dstack([RGB, ALPHA])
 LA = np.dstack([GREY, ALPHA])
 MADE = over_white(RGB, ALPHA)
@@ -263,10 +265,6 @@ LOSSLESS = {
     ),
     "tiff cmyk": (tiff(CMYK.tobytes(), (2, 2), (8,) * 4, 5), CMYK_RGB),
     "tiff 16-bit cmyk": (deep_tiff(deep(CMYK), 5), CMYK_RGB),
-    "tiff lab": (
-        tiff(bytes([255, 0, 0, 0, 0, 0]), (2, 1), (8,) * 3, 8),
-        np.array([[[255] * 3, [0] * 3]]),
-    ),
     "webp": (saved(Image.fromarray(RGB), "WEBP", lossless=True), RGB),
     "webp, transparent": (saved(Image.fromarray(RGBA), "WEBP", lossless=True, exact=True), MADE),
     "gif": (saved(Image.fromarray(PAL.reshape(2, 2, 3)), "GIF"), PAL.reshape(2, 2, 3)),
@@ -301,6 +299,7 @@ NEAR = {
     "jpeg": (saved(large(RGB), "JPEG", quality=100, subsampling=0), RGB),
     "jpeg grey": (saved(large(GREY), "JPEG", quality=100), grey(GREY)),
     "jpeg cmyk of Adobe": (cmyk_jpeg(CMYK), CMYK_RGB),
+    "jpeg ycck of Adobe": (cmyk_jpeg(YCCK, transform=2), CMYK_RGB),
     "avif": (saved(large(RGB), "AVIF", quality=100, subsampling="4:4:4"), RGB),
     "avif, transparent": (saved(large(RGBA), "AVIF", quality=100, subsampling="4:4:4"), MADE),
     "webp, lossy": (saved(large(grey(GREY)), "WEBP", quality=100), grey(GREY)),
@@ -323,6 +322,7 @@ REFUSED = {
     "tiff signed 8 bits": (tiff(GREY.tobytes(), (2, 2), (8,), 1, t339=2), "signed"),
     "tiff signed 16 bits": (deep_tiff(DEEP, t339=2), "signed"),
     "tiff 32 bits": (tiff(bytes(16), (2, 2), (32,), 1), "32-bit"),
+    "tiff lab": (tiff(bytes([255, 0, 0] * 4), (2, 2), (8,) * 3, 8), "Lab"),
     "tiff float": (saved(Image.new("F", (2, 2), 0.5), "TIFF"), "32-bit"),
     "tiff 16-bit planes": (
         deep_tiff(deep(RGB).transpose(2, 0, 1).reshape(2, 2, 3), 2, t284=2),
