@@ -22,6 +22,8 @@ HIDDEN = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.
 # Links across a tree may multiply its folders without end.
 MOST_REPEATED_FOLDERS = 1000
 
+FolderId = tuple[int, int]  # device and inode, which all links to a folder share
+
 
 @dataclass
 class Walk:
@@ -45,27 +47,33 @@ class Walk:
         Raises UserError when a folder cannot be listed, an image is not a file that is there, or
         links repeat more than `MOST_REPEATED_FOLDERS` folders.
         """
-        pending = [(start, frozenset[Path]())]
-        seen: set[Path] = set()
+        pending = [(start, self._real_parents(start))]
+        seen: set[FolderId] = set()
         repeated = 0
         while pending:
             inner, above = pending.pop()
-            real = (self.root / inner).resolve()
-            if real in above:
+            folder = _folder_id(self.root / inner)
+            if folder in above:
                 self.ignored["links in a circle"] += 1
                 continue
-            repeated += real in seen
+            repeated += folder in seen
             if repeated > MOST_REPEATED_FOLDERS:
                 raise UserError(
                     f"{self.root}: links lead to the same folders more than "
                     f"{MOST_REPEATED_FOLDERS} times, as in {inner}; remove them"
                 )
-            seen.add(real)
-            above |= {real, *real.parents}
-            pending += [(f"{inner}{name}/", above) for name in self._files(inner)]
+            seen.add(folder)
+            for name, is_link in self._folders(inner):
+                below = f"{inner}{name}/"
+                parents = self._real_parents(below) if is_link else frozenset()
+                pending.append((below, above | parents | {folder}))
 
-    def _files(self, inner: str) -> list[str]:
-        """Sort the entries of a folder, and give its sub-folders."""
+    def _real_parents(self, inner: str) -> frozenset[FolderId]:
+        """The folders in which a folder really lies: a link to one of them is a circle."""
+        return frozenset(map(_folder_id, (self.root / inner).resolve().parents))
+
+    def _folders(self, inner: str) -> list[tuple[str, bool]]:
+        """Sub-folders of a folder, and whether each is a link; its files are taken note of."""
         folder = self.root / inner
         folders = []
         try:
@@ -74,7 +82,7 @@ class Walk:
                     if is_hidden(entry.name):
                         self.ignored["hidden"] += 1
                     elif _is(entry.is_dir):
-                        folders.append(entry.name)
+                        folders.append((entry.name, entry.is_symlink()))
                     else:
                         self._file(f"{inner}{entry.name}", is_regular=_is(entry.is_file))
         except OSError as error:
@@ -99,6 +107,14 @@ class Walk:
                 self.foreign.append(path)
             else:
                 self.ignored["other files"] += 1
+
+
+def _folder_id(folder: Path) -> FolderId:
+    try:
+        found = os.stat(folder)
+    except OSError as error:
+        raise UserError(f"cannot list {folder}: {error.strerror}; check its permissions") from error
+    return found.st_dev, found.st_ino
 
 
 def is_hidden(name: str) -> bool:

@@ -328,7 +328,7 @@ def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
 def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, store):
     small["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
     small["base"]["bank"]["policy_images"] = None
-    graph = build_graph(load(small), name_folder=lambda path: f"name of {path}")
+    graph = build_graph(load(small), name_folder=lambda path, folders: f"name of {path}")
     (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
     assert manifest.config == {"fingerprint": f"name of {folder}"}
 
@@ -336,7 +336,7 @@ def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, sto
 def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):
     read = []
 
-    def counted(path):
+    def counted(path, folders):
         read.append(path)
         return "f"
 
