@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 
 def canonical_json(value: Any) -> str:
@@ -50,7 +51,7 @@ def _null_for_nan(value: Any) -> Any:
     return value
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file to read; FIFOs, devices and sockets are refused without being opened.
 
     Raises OSError.

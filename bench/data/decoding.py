@@ -10,6 +10,7 @@
   and the centre is cut out.
 """
 
+import ctypes
 import io
 import warnings
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
 from bench.data.formats import FORMATS, HEADER_BYTES, format_of
 from bench.data.metadata import without_metadata
@@ -66,6 +67,17 @@ class _Samples:
     transparent_scale: int = 1
 
 
+def _silence_libtiff() -> None:
+    """Take away the handler by which libtiff writes of each damaged file to stderr, past Python."""
+    try:
+        silence = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError):  # It is built in another way; its lines do no harm.
+        return
+    silence.argtypes, silence.restype = [ctypes.c_void_p], ctypes.c_void_p
+    silence(None)
+
+
+_silence_libtiff()
 _REFUSALS = (RefusedImage, Image.DecompressionBombWarning, Image.DecompressionBombError)
 
 
@@ -175,7 +187,7 @@ def _samples(image: Image.Image) -> _Samples:
 
     Raises RefusedImage where that is not certain, or Pillow would take them for something else.
     """
-    layout: Any = image.tile[0].args if getattr(image, "tile", None) else ""
+    layout = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     if image.mode == "LAB":
         raise RefusedImage("Lab colours, whose white point is not said; convert the file to RGB")
     if image.format == "TIFF":

@@ -165,4 +165,5 @@ def read_image_set(folder: Path) -> ImageSet:
 
 
 def _open_pixels(folder: Path) -> np.ndarray:
-    return np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    pixels: np.ndarray = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    return pixels

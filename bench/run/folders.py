@@ -34,7 +34,7 @@ def tell_of_files(levels: list[list[Node]], store: Store, say: Say) -> None:
                 f"warning: {found['unreadable']} unreadable image files left out, "
                 f"{found['count']} read: {listed}"
             )
-        if found.get("metadata_damaged"):  # Absent where the first version made it.
+        if "metadata_damaged" in found:
             count = found["metadata_damaged"]
             say(f"warning: {count} images with damaged metadata read without them: {listed}")
         counts = {

@@ -28,8 +28,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "this repeats, remove file_hashes from the store"
         )
     write_manifest(manifest, context.work)
-    return {
-        "count": len(manifest.files),
-        "unreadable": len(manifest.unreadable),
-        "metadata_damaged": len(manifest.metadata_damaged),
-    }
+    result = {"count": len(manifest.files), "unreadable": len(manifest.unreadable)}
+    if manifest.metadata_damaged:
+        result["metadata_damaged"] = len(manifest.metadata_damaged)
+    return result
