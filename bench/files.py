@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,3 +83,14 @@ def _null_for_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_null_for_nan(item) for item in value]
     return value
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file to read; FIFOs, devices and sockets are refused without being opened.
+
+    Raises OSError.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    # Should a pipe have come in its place meanwhile, this waits for nobody.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")

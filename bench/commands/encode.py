@@ -70,6 +70,10 @@ def encode(
         say(f"unreadable: {file.path} ({file.reason})")
     if encoded.unreadable:
         say(f"warning: {len(encoded.unreadable)} unreadable image files left out")
+    for line in encoded.told:
+        say(line)
+    if encoded.metadata_damaged:
+        say(f"warning: {encoded.metadata_damaged} images with damaged metadata read without them")
     count = encoded.budgets.total()
     mean = sum(k * n for k, n in encoded.budgets.items()) / count
     shares = ", ".join(f"{k}: {n}" for k, n in sorted(encoded.budgets.items()))

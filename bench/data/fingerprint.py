@@ -8,15 +8,17 @@ within the last two seconds is not remembered: a second change might bear the sa
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
-from bench.data.image_folder import cannot_open, list_images
-from bench.files import file_sha256, written_aside
+from bench.data.decoding import read_otherwise
+from bench.data.image_folder import AS_FOUND, SplitFolders, list_images
+from bench.data.walk import cannot_open
+from bench.files import open_regular
 
 Progress = Callable[[int, int], None]
 STAMP = ["path", "size", "mtime_ns", "ctime_ns"]
@@ -25,6 +27,7 @@ SETTLED_NS = 2 * 10**9
 
 def fingerprint(
     root: Path | str,
+    folders: SplitFolders = AS_FOUND,
     *,
     memory: Path | None = None,
     remember: bool = True,
@@ -32,42 +35,51 @@ def fingerprint(
 ) -> str:
     """sha256 over the relative paths and the bytes of every image file, decodable or not.
 
-    The same tree at another place has the same fingerprint.
+    The same tree at another place has the same fingerprint. Where splits or pixels are read
+    otherwise than the first version read them, so that stages must not be shared, a mark goes in.
 
     Args:
         root: the tree.
+        folders: which of its folders are splits, where a configuration says so.
         memory: Parquet file of hashes from earlier calls; None to read every file.
         remember: whether to write new hashes to `memory`, also when interrupted.
         progress: told `(done, total)` after each file that had to be read.
 
     Raises:
-        UserError: the folder is missing, has no images, or holds a file that cannot be opened.
+        UserError: `list_images` refuses the folder, or it holds a file that cannot be opened.
     """
     root = Path(root)
-    paths = list_images(root)[1]
+    listing = list_images(root, folders)
+    paths = listing.paths
     now = time.time_ns()
     files = pd.DataFrame([_stamp(root, path) for path in paths], columns=STAMP)
     known = _nothing() if memory is None else _recalled(memory)
-    hashes = files.merge(known, how="left", on=STAMP)["sha256"].astype(object)
+    hashes = files.merge(known, how="left", on=STAMP)["content"].astype(object)
     unknown = hashes.index[hashes.isna()]
     try:
         for done, row in enumerate(unknown, start=1):
-            hashes[row] = _file_sha256(root / paths[row])
+            hashes[row] = _content_of(root / paths[row])
             if progress:
                 progress(done, len(unknown))
     finally:
         if memory and remember and len(unknown):
             settled = hashes.notna() & (files["mtime_ns"] < now - SETTLED_NS)
-            _write(files.assign(sha256=hashes)[settled], memory)
-    return hash_of_tree(hashes, paths)
+            _write(files.assign(content=hashes)[settled], memory)
+    return hash_of_tree(hashes, paths, listing.mark)
 
 
-def hash_of_tree(hashes: Iterable[str], paths: Iterable[str]) -> str:
-    """The fingerprint of files, from each one's sha256 and path, in the order of the paths."""
-    tree = hashlib.sha256()
-    for sha256, path in zip(hashes, paths, strict=True):
-        tree.update(f"{sha256} {path}\n".encode())
+def hash_of_tree(contents: Iterable[str], paths: Iterable[str], mark: str) -> str:
+    """The fingerprint of files, from each one's content and path, in the order of the paths."""
+    tree = hashlib.sha256(mark.encode())
+    for content, path in zip(contents, paths, strict=True):
+        tree.update(f"{content} {path}\n".encode())
     return tree.hexdigest()
+
+
+def content_of(file: BinaryIO, sha256: str) -> str:
+    """The name of a file's content in a fingerprint: its sha256, marked where `read_otherwise`."""
+    file.seek(0)
+    return f"{sha256}:2" if read_otherwise(file) else sha256
 
 
 def _stamp(root: Path, path: str) -> tuple[str, int, int, int]:
@@ -75,33 +87,36 @@ def _stamp(root: Path, path: str) -> tuple[str, int, int, int]:
         found = os.stat(root / path)
     except OSError as error:
         raise cannot_open(root / path, error.strerror) from error
-    if not stat.S_ISREG(found.st_mode):  # Reading a pipe would wait for ever.
-        raise cannot_open(root / path, "not a regular file")
     return path, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _file_sha256(path: Path) -> str:
+def _content_of(path: Path) -> str:
     try:
-        return file_sha256(path)
+        with open_regular(path) as file:
+            return content_of(file, hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
         raise cannot_open(path, error.strerror) from error
 
 
 def _recalled(memory: Path) -> pd.DataFrame:
-    """What an earlier call left; nothing where that is missing or damaged."""
+    """Hashes that an earlier call left; nothing where that is missing or damaged."""
     try:
-        return pd.read_parquet(memory, columns=[*STAMP, "sha256"])
+        return pd.read_parquet(memory, columns=[*STAMP, "content"])
     except (OSError, ValueError):
         return _nothing()
 
 
 def _nothing() -> pd.DataFrame:
-    types = {"path": "str", **dict.fromkeys(STAMP[1:], "int64"), "sha256": "str"}
+    types = {"path": "str", **dict.fromkeys(STAMP[1:], "int64"), "content": "str"}
     return pd.DataFrame(columns=list(types)).astype(types)
 
 
 def _write(hashes: pd.DataFrame, memory: Path) -> None:
-    """Aside: two runs may do so at once."""
+    """Aside, then renamed into place: two runs may do so at once."""
     memory.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(memory) as aside:
+    aside = memory.with_name(f".{memory.name}.{os.getpid()}")
+    try:
         hashes.to_parquet(aside, index=False)
+        os.replace(aside, memory)
+    finally:
+        aside.unlink(missing_ok=True)

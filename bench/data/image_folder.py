@@ -1,154 +1,269 @@
-"""Any tree of images: which files are images, and the one way an image file becomes pixels.
+"""An image folder: which of its files are images, and which folders are its splits.
 
-- An image is a file with a known extension in any case; other files are ignored. Linked folders
-  are followed.
-- With sub-folders `train` and `val` (or `validation`), those are the splits, and whatever lies
-  beside them is not read.
-- Pixels: EXIF orientation applied, transparency composited over white, converted to RGB, shorter
-  side resized to the resolution (bicubic, antialiased; small images are enlarged), centre crop.
-  Of an animation the first frame counts. 16-bit greyscale is scaled to 8 bits.
+- Top folders named `train`, `val`, `valid`, `validation` and `test`, in any case, are splits;
+  `test` is held out, and what lies beside them is not read. A configuration may name the folders
+  instead; it has to where they leave room for doubt.
+- Otherwise first-level folders are classes, and the images are divided by their content.
+- `bench.data.walk` says what is an image, `bench.data.decoding` how it becomes pixels.
 """
 
 import os
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
+from bench.data.formats import SUFFIXES
+from bench.data.walk import Walk, cannot_open, is_hidden
+from bench.errors import UserError, suggestion
 
-from bench.errors import UserError
+SPLIT_OF_NAME = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+NAMED_AT_MOST = 3
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-VALIDATION_NAMES = ("val", "validation")
-# With the shorter side at the resolution, a longer strip would not fit into memory.
-MAX_ELONGATION = 100
+
+@dataclass(frozen=True)
+class SplitFolders:
+    """The top folders that a configuration names for its splits; None leaves one to the folder.
+
+    `train` is "." where all top folders are classes. Where both name the same folder, its images
+    are divided by their content.
+    """
+
+    train: str | None = None
+    validation: str | None = None
+
+    @staticmethod
+    def of(settings: Mapping[str, Any]) -> "SplitFolders":
+        """The keys `train_folder` and `validation_folder`, where there are such."""
+        return SplitFolders(settings.get("train_folder"), settings.get("validation_folder"))
 
 
-def list_images(root: Path) -> tuple[dict[str, str], list[str]]:
-    """The folder's own splits (sub-folder -> split) and the sorted relative POSIX paths of images.
+AS_FOUND = SplitFolders()
 
-    Raises UserError when the folder is missing, has no images, cannot be listed, or holds a name
-    that is not UTF-8.
+
+@dataclass(frozen=True)
+class Listing:
+    """What an image folder holds.
+
+    splits: top folder -> split, "" where its images are divided by content; empty where the folder
+        has no splits of its own.
+    paths: the images to read, sorted.
+    held_out: top folder -> number of images that are for tests, and not read.
+    beside: top folders and images beside the splits, which are not read.
+    foreign: files that look like images, of formats that are not read, sorted.
+    ignored: how many other things there are, by what they are.
+    mark: of splits that the first version found otherwise, where fingerprints were born.
+    """
+
+    root: Path
+    paths: list[str]
+    foreign: list[str]
+    ignored: dict[str, int]
+    splits: dict[str, str]
+    held_out: dict[str, int]
+    beside: list[str]
+    mark: str
+
+    def split_of(self, path: str) -> str:
+        """The split whose folder an image lies in; empty where its content decides."""
+        return self.splits.get(path.split("/", 1)[0], "")
+
+    def class_of(self, path: str) -> str:
+        """The first-level folder, inside the split's where there is one; `.` for the root."""
+        folders = PurePosixPath(path).parts[bool(self.splits) : -1]
+        return folders[0] if folders else "."
+
+    def told(self) -> list[str]:
+        """Splits, classes and counts in one line, and what looks like an image in another."""
+        classes = len({self.class_of(path) for path in self.paths})
+        held_out = [f"{folder}/ {count}, held out" for folder, count in self.held_out.items()]
+        parts = [", ".join([*self._counts(), *held_out]), _count(classes, "class")]
+        if self.beside:
+            parts.append(f"beside them, not read: {_some(self.beside)}")
+        parts += told_ignored(self.ignored)
+        return [f"image folder {self.root}: {'; '.join(parts)}", *told_foreign(self.foreign)]
+
+    def _counts(self) -> list[str]:
+        if not self.splits:
+            return [f"{_count(len(self.paths), 'image')}, divided by content"]
+        number = Counter(path.split("/", 1)[0] for path in self.paths)
+        how = {"": "divided by content", "train": "to train", "validation": "to validate"}
+        return [f"{folder}/ {number[folder]} {how[s]}" for folder, s in self.splits.items()]
+
+
+def told_foreign(foreign: list[str]) -> list[str]:
+    """The line for files that look like images and are not read, if there are any."""
+    if not foreign:
+        return []
+    count = _count(len(foreign), "file")
+    return [f"warning: {count} with the suffix of an image not read: {_some(foreign)}; convert"]
+
+
+def told_ignored(ignored: Mapping[str, int]) -> list[str]:
+    """The words for hidden and other files, if there are any."""
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(ignored.items()))
+    return [f"ignored: {kinds}"] if kinds else []
+
+
+def list_images(root: Path, folders: SplitFolders = AS_FOUND) -> Listing:
+    """What an image folder holds; no file with the suffix of an image is read.
+
+    Raises UserError when the folder is missing, has no images, cannot be listed, holds a name that
+    is not UTF-8 or an image that is no regular file, or when its splits are in doubt.
     """
     if not root.is_dir():
         raise UserError(f"image folder {root} does not exist or is not a folder; check data.path")
-    split_of_folder = _split_folders(root)
-    return split_of_folder, _sorted_images(root, [f"{name}/" for name in split_of_folder] or [""])
+    there, top_images = _top(root)
+    splits = _splits(root, there, folders)
+    walk = Walk(root)
+    for start in [f"{name}/" for name in splits] or [""]:
+        walk.add(start)
+    beside = [name for name in there if name not in splits] if splits else []
+    held_out = [name for name in beside if SPLIT_OF_NAME.get(name.lower()) == "test"]
+    others = [f"{name}/" for name in beside if name not in held_out]
+    return Listing(
+        root=root,
+        paths=_checked(walk),
+        foreign=sorted(walk.foreign),
+        ignored=dict(walk.ignored),
+        splits=splits,
+        held_out={name: _count_images(root, name) for name in held_out},
+        beside=others + (top_images if splits else []),
+        mark="" if splits == _first_rule(there) else f"{sorted(splits.items())}\n",
+    )
 
 
-def all_images(root: Path) -> list[str]:
-    """The sorted relative POSIX paths of all images below a folder, which has no splits.
+def all_images(root: Path) -> Walk:
+    """The images below a folder, which has no splits, sorted.
 
     Raises UserError as `list_images` does.
     """
     if not root.is_dir():
         raise UserError(f"image folder {root} does not exist or is not a folder")
-    return _sorted_images(root, [""])
+    walk = Walk(root)
+    walk.add("")
+    walk.paths = _checked(walk)
+    walk.foreign.sort()
+    return walk
 
 
-def _sorted_images(root: Path, starts: list[str]) -> list[str]:
-    paths = sorted(path for start in starts for path in _images_below(root, start, frozenset()))
-    if not paths:
-        raise UserError(
-            f"image folder {root} has no images; known extensions: {' '.join(sorted(EXTENSIONS))}"
-        )
-    for path in paths:
-        if not _is_utf8(path):
-            raise UserError(f"image folder {root}: the name {path!a} is not UTF-8; rename the file")
-    return paths
-
-
-def require_readable(root: Path | str) -> None:
+def require_readable(root: Path | str, folders: SplitFolders = AS_FOUND) -> Listing:
     """Refuse a folder that `list_images` refuses, or with a file that may not be opened.
 
-    Raises UserError; reads no file.
+    Raises UserError; reads no image.
     """
-    root = Path(root)
-    for path in list_images(root)[1]:
-        if not (root / path).is_file() or not os.access(root / path, os.R_OK):
-            raise cannot_open(root / path, "not a file that may be read")
+    listing = list_images(Path(root), folders)
+    for path in listing.paths:
+        if not os.access(listing.root / path, os.R_OK):
+            raise cannot_open(listing.root / path, "not a file that may be read")
+    return listing
 
 
-def cannot_open(path: Path, reason: str | None) -> UserError:
-    """The one line for an image file that is there, but not to be had."""
-    return UserError(f"cannot open {path}: {reason}; check its permissions or remove it")
+def _checked(walk: Walk) -> list[str]:
+    if not walk.paths:
+        raise UserError(
+            f"image folder {walk.root} has no images"
+            + "".join(f"; {line}" for line in told_foreign(walk.foreign))
+        )
+    for path in walk.paths:
+        if not _is_utf8(path):
+            raise UserError(
+                f"image folder {walk.root}: the name {path!a} is not UTF-8; rename the file"
+            )
+    return sorted(walk.paths)
 
 
-def load_image(file: Path | BinaryIO, *, resolution: int) -> np.ndarray:
-    """An image file as uint8 `[3, R, R]`: shorter side resized to `R`, then the centre.
-
-    Raises whatever `decode` does.
-    """
-    image = decode(file)
-    scale = resolution / min(image.size)
-    width, height = (max(resolution, int(side * scale)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - resolution) // 2, (height - resolution) // 2
-    image = image.crop((left, top, left + resolution, top + resolution))
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
-
-
-def decode(file: Path | BinaryIO) -> Image.Image:
-    """Upright RGB image of an encoded file.
-
-    Raises nearly anything on damaged files, as Pillow's decoders do, and on images that are too
-    large (Pillow's limit, about 89 megapixels) or more than 100 times as long as wide.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image: Image.Image = Image.open(file)
-    with image:
-        if max(image.size) > MAX_ELONGATION * min(image.size):
-            raise ValueError(f"{image.width} x {image.height} pixels: too long a strip")
-        image.load()
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray(np.rint(np.asarray(image, np.float32) / 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("32-bit pixels have no defined white; convert the file to 8 or 16 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def _split_folders(root: Path) -> dict[str, str]:
-    """Name of each split's sub-folder -> split; empty when the folder has no splits of its own."""
-    validation = [name for name in VALIDATION_NAMES if (root / name).is_dir()]
-    if not (root / "train").is_dir() or not validation:
-        return {}
-    if len(validation) > 1:
-        raise UserError(f"image folder {root} has both val and validation; keep one of them")
-    return {"train": "train", validation[0]: "validation"}
-
-
-def _images_below(root: Path, inner: str, above: frozenset[Path]) -> Iterator[str]:
-    """Images in the folder `inner` ("" or ending in a slash); `above` lie on the way to it."""
-    folder = root / inner
-    real = folder.resolve()
-    if real in above:
-        return  # A link to a folder above would be walked for ever.
-    above |= {real, *real.parents}
+def _top(root: Path) -> tuple[list[str], list[str]]:
+    """Folders at the top, and files with the suffix of an image."""
     try:
-        with os.scandir(folder) as entries:
-            names = [(entry.name, _is_folder(entry)) for entry in entries]
+        names = [name for name in sorted(os.listdir(root)) if not is_hidden(name)]
     except OSError as error:
-        raise UserError(f"cannot list {folder}: {error.strerror}; check its permissions") from error
-    for name, is_folder in names:
-        if is_folder:
-            yield from _images_below(root, f"{inner}{name}/", above)
-        elif Path(name).suffix.lower() in EXTENSIONS:
-            yield f"{inner}{name}"
+        raise UserError(f"cannot list {root}: {error.strerror}; check its permissions") from error
+    images = [name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    folders = [name for name in names if os.path.isdir(root / name)]
+    return folders, [name for name in images if name not in folders]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # A link that leads to itself.
-        return False
+def _splits(root: Path, there: list[str], asked: SplitFolders) -> dict[str, str]:
+    """Top folder of each split -> split; empty where the folder has no splits."""
+    _require_there(root, there, asked)
+    if asked.train == ".":
+        return {}
+    found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for name in there:
+        if name.lower() in SPLIT_OF_NAME:
+            found[SPLIT_OF_NAME[name.lower()]].append(name)
+    train = [asked.train] if asked.train else found["train"]
+    validation = [asked.validation] if asked.validation else found["validation"]
+    if asked.train and not validation:
+        validation = train
+    if len(train) == 1 and len(validation) == 1:
+        by_content = train == validation
+        return {train[0]: ""} if by_content else {train[0]: "train", validation[0]: "validation"}
+    if not asked.validation and not any(found.values()):
+        return {}
+    raise UserError(f"image folder {root} {_doubt(train, validation, found['test'])}")
+
+
+def _require_there(root: Path, there: list[str], asked: SplitFolders) -> None:
+    for key, name in (("train_folder", asked.train), ("validation_folder", asked.validation)):
+        if name is not None and name not in there and (key, name) != ("train_folder", "."):
+            raise UserError(
+                f"data.{key}: image folder {root} has no folder {name!r} at its top"
+                + suggestion(name, there)
+            )
+
+
+def _doubt(train: list[str], validation: list[str], test: list[str]) -> str:
+    """Why the splits are in doubt, and the keys that settle it."""
+    as_classes = "data.train_folder: . takes all top folders as classes"
+    for several, key in ((train, "train_folder"), (validation, "validation_folder")):
+        if len(several) > 1:
+            return (
+                f"has both {' and '.join(several)}; name one of them as data.{key} ({as_classes})"
+            )
+    if train:
+        name = train[0]
+        validate = [f"data.validation_folder: {test[0]} validates on it, "] if test else [""]
+        beside = f" and {test[0]}" if test else ""
+        return (
+            f"has {name}{beside}, but no val, valid or validation; {validate[0]}"
+            f"data.train_folder: {name} takes validation images from {name}, {as_classes}"
+        )
+    alone = " and ".join(dict.fromkeys([*validation, *test]))
+    return f"has {alone}, but no train; name a folder as data.train_folder ({as_classes})"
+
+
+def _first_rule(there: list[str]) -> dict[str, str]:
+    """Splits as the first version saw them: a fingerprint without a mark stands for these."""
+    validation = [name for name in ("val", "validation") if name in there]
+    if "train" in there and len(validation) == 1:
+        return {"train": "train", validation[0]: "validation"}
+    return {}
+
+
+def _count_images(root: Path, folder: str) -> int:
+    walk = Walk(root, lenient=True)
+    walk.add(f"{folder}/")
+    return len(walk.paths)
+
+
+def _count(number: int, thing: str) -> str:
+    plural = "es" if thing.endswith("s") else "s"
+    return f"{number} {thing}{plural if number != 1 else ''}"
+
+
+def _some(names: list[str]) -> str:
+    """The first names, made fit for a line."""
+    shown = ", ".join(ascii(n)[1:-1] if not n.isprintable() else n for n in names[:NAMED_AT_MOST])
+    return shown + (f" and {len(names) - NAMED_AT_MOST} more" * (len(names) > NAMED_AT_MOST))
 
 
 def _is_utf8(path: str) -> bool:

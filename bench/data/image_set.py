@@ -17,6 +17,7 @@ import pandas as pd
 from adatok_core.choices import Choice, OneOf
 from adatok_core.registry import Registry
 from bench.data import fluent_scenes
+from bench.data.image_folder import SplitFolders
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
 
@@ -52,7 +53,9 @@ class FluentScenes:
 class ImageFolder:
     """A tree of images at `path`; see `bench.data.manifest` and `image_folder` for what is read.
 
-    `calibration_fraction` of the validation images are set aside for calibration.
+    `train_folder` and `validation_folder` name top folders as splits where the tree leaves room
+    for doubt (`bench.data.image_folder.SplitFolders`). `calibration_fraction` of the validation
+    images are set aside for calibration.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -63,6 +66,8 @@ class ImageFolder:
     validation_fraction: float = 0.2
     calibration_fraction: float = 0.0
     max_unreadable: float = 0.01
+    train_folder: str | None = None
+    validation_folder: str | None = None
 
     def __post_init__(self) -> None:
         _check(self.path != "", "path", "the path of a folder")
@@ -70,6 +75,19 @@ class ImageFolder:
         _check(0 < self.validation_fraction < 1, "validation_fraction", "between 0 and 1")
         _check(0 <= self.calibration_fraction < 1, "calibration_fraction", "from 0 to below 1")
         _check(0 <= self.max_unreadable <= 1, "max_unreadable", "from 0 to 1")
+        for key in ("train_folder", "validation_folder"):
+            name = getattr(self, key)
+            _check(
+                name is None or (name not in ("", "..") and "/" not in name), key, "one top folder"
+            )
+        if self.train_folder == "." or self.validation_folder == ".":
+            _check(self.train_folder == ".", "train_folder", "'.' where validation_folder is")
+            _check(self.validation_folder in (None, "."), "validation_folder", "absent or '.'")
+
+    @property
+    def folders(self) -> SplitFolders:
+        """The splits that the configuration names itself."""
+        return SplitFolders(self.train_folder, self.validation_folder)
 
 
 class Dataset(Protocol):

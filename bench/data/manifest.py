@@ -1,23 +1,26 @@
 """The manifest of an image folder: every image file checked once, and divided into splits.
 
 - A file's class is its first-level folder, `.` for files directly in the root; where the folder has
-  splits of its own, classes are the folders inside them.
+  splits of its own (`bench.data.image_folder`), classes are the folders inside them.
 - Otherwise a hash of the file's content decides its split, so that copies of one file lie on the
   same side. Calibration images are taken from the validation images either way.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 import pandas as pd
 
-from bench.data.fingerprint import hash_of_tree
-from bench.data.image_folder import cannot_open, decode, list_images
+from bench.data.decoding import Decoded, decode, reason_of
+from bench.data.fingerprint import content_of, hash_of_tree
+from bench.data.image_folder import AS_FOUND, SplitFolders, list_images
+from bench.data.walk import cannot_open
 from bench.errors import UserError
-from bench.files import sha256_of
+from bench.files import open_regular
 
 Progress = Callable[[int, int], None]
 COLUMNS = ("path", "own_split", "label_name", "file_sha256", "file_size", "width", "height")
@@ -35,62 +38,72 @@ class UnreadableFile:
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """What a folder holds, in the order of the relative POSIX paths.
+    """The files of a folder, in the order of the relative POSIX paths.
 
     files: one row per readable image: `path` (relative), `own_split` (where the folder has splits,
         else empty), `label_name`, `file_sha256`, `file_size` (bytes), `width` and `height` (pixels,
         as displayed).
     unreadable: the others.
     fingerprint: of all of them, as `bench.data.fingerprint` has it.
+    metadata_damaged: paths of images that were read without their metadata.
+    foreign: paths of files that look like images, of formats that are not read.
+    ignored: how many other things there are, by what they are.
     """
 
     files: pd.DataFrame
     unreadable: tuple[UnreadableFile, ...]
     fingerprint: str
+    metadata_damaged: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    ignored: dict[str, int] = field(default_factory=dict)
 
 
-def build_manifest(root: Path, *, progress: Progress | None = None) -> Manifest:
+def build_manifest(
+    root: Path, folders: SplitFolders = AS_FOUND, *, progress: Progress | None = None
+) -> Manifest:
     """Hash and decode every image under `root`; `progress(done, total)` after each.
 
-    Raises UserError when the folder is missing, has no images, or a file cannot be opened.
+    Raises UserError when `list_images` refuses the folder, or a file cannot be opened.
     """
-    split_of_folder, paths = list_images(root)
-    rows, hashes, unreadable = [], [], []
-    for path in paths:
+    listing = list_images(root, folders)
+    rows, contents, unreadable, damaged = [], [], [], []
+    for path in listing.paths:
         try:
-            with (root / path).open("rb") as file:
-                content = sha256_of(file)
+            with open_regular(root / path) as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
+                contents.append(content_of(file, sha256))
                 file.seek(0)
-                dimensions = _dimensions(file)
+                found = decoded_or_reason(file)
         except OSError as error:
             raise cannot_open(root / path, error.strerror) from error
-        hashes.append(content)
-        if isinstance(dimensions, str):
-            unreadable.append(UnreadableFile(path=path, reason=dimensions))
+        if isinstance(found, str):
+            unreadable.append(UnreadableFile(path=path, reason=found))
         else:
-            first, *inner = PurePosixPath(path).parts
-            folders = inner if split_of_folder else (first, *inner)
-            label_name = folders[0] if len(folders) > 1 else "."
-            own_split = split_of_folder.get(first, "")
-            rows.append((path, own_split, label_name, content, size, *dimensions))
+            split, label_name = listing.split_of(path), listing.class_of(path)
+            rows.append((path, split, label_name, sha256, size, *found.image.size))
+            if found.metadata_damaged:
+                damaged.append(path)
         if progress:
-            progress(len(hashes), len(paths))
+            progress(len(contents), len(listing.paths))
     return Manifest(
         files=pd.DataFrame(rows, columns=list(COLUMNS)),
         unreadable=tuple(unreadable),
-        fingerprint=hash_of_tree(hashes, paths),
+        fingerprint=hash_of_tree(contents, listing.paths, listing.mark),
+        metadata_damaged=tuple(damaged),
+        foreign=tuple(listing.foreign),
+        ignored=listing.ignored,
     )
 
 
-def _dimensions(file: BinaryIO) -> tuple[int, int] | str:
-    """Width and height of an image, or why it cannot be decoded."""
+def decoded_or_reason(file: BinaryIO) -> Decoded | str:
+    """An image, or why it cannot be decoded."""
     try:
-        return decode(file).size
+        return decode(file)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files.
-        return f"{type(error).__name__}: {error}".replace("\n", " ")
+        return reason_of(error)
 
 
 def files_of_split(
@@ -160,6 +173,9 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     about = {
         "fingerprint": manifest.fingerprint,
         "unreadable": [asdict(file) for file in manifest.unreadable],
+        "metadata_damaged": manifest.metadata_damaged,
+        "foreign": manifest.foreign,
+        "ignored": manifest.ignored,
     }
     (folder / "manifest.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
@@ -171,4 +187,8 @@ def read_manifest(folder: Path) -> Manifest:
         files=pd.read_parquet(folder / "manifest.parquet"),
         unreadable=tuple(UnreadableFile(**file) for file in about["unreadable"]),
         fingerprint=about["fingerprint"],
+        # Manifests of the first version have none of these.
+        metadata_damaged=tuple(about.get("metadata_damaged", ())),
+        foreign=tuple(about.get("foreign", ())),
+        ignored=about.get("ignored", {}),
     )

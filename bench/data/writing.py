@@ -9,11 +9,11 @@ import pandas as pd
 
 from bench.data import fluent_scenes
 from bench.data.backgrounds import BACKGROUNDS
-from bench.data.image_folder import load_image
+from bench.data.decoding import load_image
 from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, write_about
 from bench.data.manifest import Manifest, files_of_split
 from bench.errors import UserError
-from bench.files import sha256_of
+from bench.files import open_regular
 
 Progress = Callable[[int, int], None]
 SPLITS = ("train", "validation", "calibration")
@@ -98,8 +98,8 @@ def _known(split: str) -> str:
 def _load_unchanged(root: Path, path: str, sha256: str, resolution: int) -> np.ndarray:
     """Pixels of a file that must still be what the manifest says."""
     try:
-        with (root / path).open("rb") as file:
-            if sha256_of(file) != sha256:
+        with open_regular(root / path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise _changed(root, path, "other content")
             file.seek(0)
             return load_image(file, resolution=resolution)

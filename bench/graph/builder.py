@@ -15,6 +15,7 @@ from adatok_core.config import ConstraintWeighting
 from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import plain
+from bench.data.image_folder import SplitFolders
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
 from bench.files import file_sha256
@@ -28,7 +29,7 @@ from bench.suite.loading import Suite
 class Builder:
     """Makes each distinct stage once."""
 
-    def __init__(self, suite: Suite, name_folder: Callable[[str], str]):
+    def __init__(self, suite: Suite, name_folder: Callable[[str, SplitFolders], str]):
         self.suite = suite
         self.nodes: dict[tuple[Any, ...], Node] = {}
         # Cells share their images and weights, which may take long to read.
@@ -69,8 +70,10 @@ class Builder:
             del config["train"], config["validation"], config["calibration"]
             return self.node("data", config)
         # The tree's content names the stages, not the path it happens to have here.
+        chosen = {key: config.pop(key) for key in ("train_folder", "validation_folder")}
         runtime = {"path": config.pop("path")}
-        content = {"fingerprint": self.fingerprint(data.path)}
+        runtime |= {key: name for key, name in chosen.items() if name is not None}
+        content = {"fingerprint": self.fingerprint(data.path, data.folders)}
         manifest = self.node("manifest", content, runtime=runtime)
         return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
 

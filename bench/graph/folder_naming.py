@@ -6,15 +6,16 @@ import time
 from collections.abc import Callable
 
 from bench.data.fingerprint import fingerprint
-from bench.data.image_folder import require_readable
+from bench.data.image_folder import SplitFolders, require_readable
 from bench.store.store import Store, disk_error
 
 SAY_SECONDS = 5.0
 
 Say = Callable[[str], None]
+NameFolder = Callable[[str, SplitFolders], str]
 
 
-def by_content(store: Store, *, remember: bool, say: Say) -> Callable[[str], str]:
+def by_content(store: Store, *, remember: bool, say: Say) -> NameFolder:
     """Names a folder by its fingerprint, with the help of what the store remembers of its files.
 
     Reading that takes longer than some seconds is told to `say`. What is new goes to the store
@@ -24,7 +25,7 @@ def by_content(store: Store, *, remember: bool, say: Say) -> Callable[[str], str
         UserError: the folder or one of its files cannot be read, or the store not be written.
     """
 
-    def name(folder: str) -> str:
+    def name(folder: str, folders: SplitFolders) -> str:
         told = time.monotonic()
 
         def progress(done: int, total: int) -> None:
@@ -35,18 +36,25 @@ def by_content(store: Store, *, remember: bool, say: Say) -> Callable[[str], str
 
         memory = store.file_hashes(folder)
         try:
-            return fingerprint(folder, memory=memory, remember=remember, progress=progress)
+            return fingerprint(folder, folders, memory=memory, remember=remember, progress=progress)
         except OSError as error:  # Of the memory: what the folder lacks is told by a UserError.
             raise disk_error(store.root, error) from error
 
     return name
 
 
-def without_reading(folder: str) -> str:
-    """Stands in for a folder's name where no key is needed, once its images are seen to be there.
+def without_reading(say: Say) -> NameFolder:
+    """Stands in for a folder's name where no key is needed: its images are seen to be there.
+
+    Splits, classes and counts are told to `say`.
 
     Raises:
         UserError: the folder or one of its files cannot be read.
     """
-    require_readable(folder)
-    return "not read"
+
+    def name(folder: str, folders: SplitFolders) -> str:
+        for line in require_readable(folder, folders).told():
+            say(line)
+        return "not read"
+
+    return name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.data.fingerprint import fingerprint
+from bench.data.image_folder import SplitFolders
 from bench.errors import UserError
 from bench.graph.builder import Builder
 from bench.graph.extra_stages import extra_stages
@@ -13,7 +14,9 @@ from bench.graph.nodes import Graph, Node
 from bench.suite.loading import Suite
 
 
-def build_graph(suite: Suite, *, name_folder: Callable[[str], str] | None = None) -> Graph:
+def build_graph(
+    suite: Suite, *, name_folder: Callable[[str, SplitFolders], str] | None = None
+) -> Graph:
     """All stages of a suite's cells, each once.
 
     `name_folder` gives the name of an image folder's content; by default its fingerprint, for which

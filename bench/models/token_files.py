@@ -193,16 +193,31 @@ def _is_inside(path: str) -> bool:
 def png_names(paths: Sequence[str]) -> list[str]:
     """Paths with the suffix `.png`; it is added to the old one where it would make two the same.
 
+    A folder's name is taken too.
+
     Raises:
         UserError: there are two the same all the same.
     """
     plain = [str(PurePosixPath(path).with_suffix(".png")) for path in paths]
-    claimed = Counter(plain)
+    folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    claimed = Counter([*plain, *folders])
     names = [
         name if claimed[name] == 1 or name == path else f"{path}.png"
         for name, path in zip(plain, paths, strict=True)
     ]
-    for name, count in Counter(names).items():
+    for name, count in Counter([*names, *folders]).items():
         if count > 1:
             raise UserError(f"{name}: is what two images would be called; rename one of them")
     return names
+
+
+def require_decodable(paths: Sequence[str]) -> None:
+    """Refuse paths of images that would be refused when their tokens are decoded.
+
+    Raises:
+        UserError: two images would have the same name, or a name holds a backslash.
+    """
+    for path in paths:
+        if not _is_inside(path):
+            raise UserError(f"{path}: a backslash cannot be written back; rename the file")
+    png_names(paths)

@@ -11,22 +11,31 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.image_folder import all_images, cannot_open, load_image
-from bench.data.manifest import UnreadableFile
+from bench.data.decoding import Decoded, square
+from bench.data.image_folder import all_images, told_foreign, told_ignored
+from bench.data.manifest import UnreadableFile, decoded_or_reason
+from bench.data.walk import cannot_open
 from bench.errors import UserError
-from bench.files import sha256_of, written_aside
+from bench.files import open_regular, sha256_of, written_aside
 from bench.models.exported_model import ExportedModel
-from bench.models.token_files import Row, TokenFile, new_token_file, png_names
+from bench.models.token_files import Row, TokenFile, new_token_file, png_names, require_decodable
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """An encoded folder: images by token budget, and files that could not be read."""
+    """A folder's images by token budget, and what was left out of it.
+
+    unreadable: images that could not be decoded.
+    metadata_damaged: how many images were read without their metadata.
+    told: lines on files that look like images and are not read, and on what is ignored.
+    """
 
     budgets: Counter[int]
     unreadable: tuple[UnreadableFile, ...]
+    metadata_damaged: int = 0
+    told: tuple[str, ...] = ()
 
 
 def encode_folder(
@@ -45,9 +54,13 @@ def encode_folder(
 
     Raises:
         UserError: there is something at `out`; the folder has no images, or a larger share of
-            unreadable ones than `max_unreadable`; a file cannot be opened.
+            unreadable ones than `max_unreadable`; a file cannot be opened; two images would have
+            the same name when they are decoded.
     """
-    paths = all_images(root)
+    walk = all_images(root)
+    paths = walk.paths
+    require_decodable(paths)
+    metadata_damaged = 0
     budgets: Counter[int] = Counter()
     unreadable: list[UnreadableFile] = []
     with new_token_file(out, model.source(budget)) as writer:
@@ -56,11 +69,12 @@ def encode_folder(
             rows: list[tuple[str, str, str]] = []
             pixels: list[np.ndarray] = []
             for path in paths[first : first + batch]:
-                found = _read(root, path, model.tokenizer.image_size)
-                if isinstance(found, UnreadableFile):
-                    unreadable.append(found)
+                found, content = _read(root, path)
+                if isinstance(found, str):
+                    unreadable.append(UnreadableFile(path, found))
                 else:
-                    image, content = found
+                    metadata_damaged += found.metadata_damaged
+                    image = square(found.image, resolution=model.tokenizer.image_size)
                     sha256 = hashlib.sha256(image.tobytes()).hexdigest()
                     rows.append((path, sha256, content))
                     pixels.append(image)
@@ -71,24 +85,20 @@ def encode_folder(
                 budgets.update(map(len, tokens))
                 writer.write([Row(*row, ids) for row, ids in zip(rows, tokens, strict=True)])
         writer.close(unreadable)
-    return Encoded(budgets, tuple(unreadable))
+    told = (*told_foreign(walk.foreign), *told_ignored(walk.ignored))
+    return Encoded(budgets, tuple(unreadable), metadata_damaged, told)
 
 
-def _read(root: Path, path: str, resolution: int) -> tuple[np.ndarray, str] | UnreadableFile:
-    """Pixels of a file and the SHA-256 of its content, or why it cannot be decoded."""
+def _read(root: Path, path: str) -> tuple[Decoded | str, str]:
+    """The image in a file, or why it cannot be decoded, and the SHA-256 of its content."""
     try:
-        file = (root / path).open("rb")
+        file = open_regular(root / path)
     except OSError as error:
         raise cannot_open(root / path, error.strerror) from error
     with file:
         sha256 = sha256_of(file)
         file.seek(0)
-        try:
-            return load_image(file, resolution=resolution), sha256
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files.
-            return UnreadableFile(path, f"{type(error).__name__}: {error}".replace("\n", " "))
+        return decoded_or_reason(file), sha256
 
 
 def _check_unreadable(

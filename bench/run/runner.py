@@ -14,6 +14,7 @@ from bench.graph.enough_images import require_enough_images
 from bench.graph.nodes import Graph, Node
 from bench.records.record import Record
 from bench.run.executors import Executor
+from bench.run.folders import tell_of_files, tell_of_folders
 from bench.run.level import Level, Took
 from bench.run.recording import build_record, require_writable_records, write_record
 from bench.run.watch import Watch, lines
@@ -60,6 +61,7 @@ def run_suite(
     levels = graph.levels()
     watch = watch or lines(say)
     try:
+        tell_of_folders(levels, say)
         require_writable_records(store, suite)
         missing = {node.stage: node.resources for node in _incomplete(levels, store)}
         if missing:
@@ -91,21 +93,8 @@ def run_suite(
         for cell, ends in zip(suite.cells, graph.ends, strict=True)
     ]
     paths = [write_record(store, record) for record in records]
-    _tell_of_unreadable(levels, store, say)
+    tell_of_files(levels, store, say)
     return RunResult(records, paths, computed)
-
-
-def _tell_of_unreadable(levels: list[list[Node]], store: Store, say: Say) -> None:
-    """Files that are left out are said on every run, also on one that reads nothing."""
-    for node in itertools.chain(*levels):
-        spec = node.computed(store) if node.stage == "manifest" else None
-        if spec is not None:
-            found = store.description(spec.stage, spec.key)["result"]
-            if found["unreadable"]:
-                say(
-                    f"warning: {found['unreadable']} unreadable image files left out, "
-                    f"{found['count']} read: {store.artifact(spec.stage, spec.key)}/manifest.json"
-                )
 
 
 def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.data.image_folder import SplitFolders
 from bench.data.manifest import build_manifest, write_manifest
 from bench.errors import UserError
 from bench.store.stage import StageContext
@@ -17,8 +18,9 @@ def run(context: StageContext) -> dict[str, Any]:
         UserError: the folder is missing, or its content is not what it was named after.
     """
     root = Path(context.spec.runtime["path"])
+    folders = SplitFolders.of(context.spec.runtime)
     manifest = build_manifest(
-        root, progress=lambda done, total: context.progress(done, total, "files checked")
+        root, folders, progress=lambda done, total: context.progress(done, total, "files checked")
     )
     if manifest.fingerprint != context.spec.config["fingerprint"]:
         raise UserError(
@@ -26,4 +28,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "this repeats, remove file_hashes from the store"
         )
     write_manifest(manifest, context.work)
-    return {"count": len(manifest.files), "unreadable": len(manifest.unreadable)}
+    result = {"count": len(manifest.files), "unreadable": len(manifest.unreadable)}
+    if manifest.metadata_damaged:
+        result["metadata_damaged"] = len(manifest.metadata_damaged)
+    return result

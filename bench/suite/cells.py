@@ -6,14 +6,16 @@ import functools
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.config.bank import OPTIONAL as OF_BANK
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.files import content_key
 from bench.suite.labels import describe_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
-OPTIONAL = ("generation", "throughput", "extra")
+OPTIONAL = (
+    *("generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
+    *("data.train_folder", "data.validation_folder"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,11 @@ class Cell:
     def settings(self) -> dict[str, Any]:
         """The resolved settings, as plain values."""
         settings = asdict(self.config)
-        for name in OPTIONAL:
-            if settings[name] is None:
-                del settings[name]
-        for name in OF_BANK:
-            if not settings["bank"][name]:
-                del settings["bank"][name]
+        for path in OPTIONAL:
+            part, _, name = path.rpartition(".")
+            owner = settings[part] if part else settings
+            if not owner.get(name, True):
+                del owner[name]
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings

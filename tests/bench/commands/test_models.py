@@ -1,5 +1,7 @@
 """`export`, `encode` and `decode` on the command line."""
 
+import os
+
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
@@ -63,6 +65,54 @@ def test_unreadable_files_are_listed_and_stop_it_above_the_share(adatok, model, 
     assert answer.code == 0
     assert "unreadable: torn.png" in answer.err
     assert "warning: 1 unreadable image files left out" in answer.err
+
+
+def test_what_is_hidden_or_foreign_stops_nothing_and_is_told(adatok, model, folder, tmp_path):
+    (folder / "inner" / "._c.png").write_bytes(b"\0\5\x16\7AppleDouble")
+    (folder / "a.png").rename(folder / "a.jfif")
+    with Image.open(folder / "b.jpg") as image:
+        image.save(folder / "b.avif")
+    (folder / "phone.heic").write_text("not read")
+    (folder / "notes.txt").write_text("no image")
+    answer = adatok("encode", folder, "--model", model, "--out", tmp_path / "t.parquet")
+    assert answer.code == 0, answer.err
+    paths = parquet.read_table(tmp_path / "t.parquet")["path"].to_pylist()
+    assert paths == ["a.jfif", "b.avif", "b.jpg", "inner/c.png"]
+    assert "1 file with the suffix of an image not read: phone.heic" in answer.err
+    assert "ignored: hidden 1, other files 1" in answer.err
+
+
+def test_damaged_metadata_are_told(adatok, model, folder, tmp_path):
+    data = (folder / "a.png").read_bytes()
+    at = data.index(b"IDAT") - 4
+    (folder / "a.png").write_bytes(data[:at] + b"\0\0\0\1tEXtx\0\0\0\0" + data[at:])
+    answer = adatok("encode", folder, "--model", model, "--out", tmp_path / "t.parquet")
+    assert answer.code == 0, answer.err
+    assert "1 images with damaged metadata read without them" in answer.err
+
+
+def test_a_folder_with_the_name_of_an_image_comes_back_beside_it(adatok, model, folder, tmp_path):
+    (folder / "b.png").mkdir()
+    (folder / "a.png").rename(folder / "b.png" / "a.jpg")
+    tokens, out = tmp_path / "t.parquet", tmp_path / "out"
+    assert adatok("encode", folder, "--model", model, "--out", tokens).code == 0
+    answer = adatok("decode", tokens, "--model", model, "--out", out)
+    assert answer.code == 0, answer.err
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert names == ["b.jpg.png", "b.png/a.png", "inner/c.png"]
+
+
+def test_names_that_decode_would_refuse_are_refused(adatok, model, folder, tmp_path):
+    (folder / "a.png").rename(folder / "a\\b.png")
+    command = ("encode", folder, "--model", model, "--out", tmp_path / "t.parquet")
+    answer = adatok(*command)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "rename the file" in answer.err
+    (folder / "a\\b.png").unlink()
+    os.mkfifo(folder / "pipe.png")
+    answer = adatok(*command)
+    assert answer.code == 2
+    assert "pipe.png: not a regular file" in answer.err
 
 
 def test_batches_are_as_large_as_asked(adatok, model, folder, tmp_path, monkeypatch):

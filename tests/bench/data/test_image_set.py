@@ -92,11 +92,22 @@ def test_ranges_of_scenes(key, value):
         ("calibration_fraction", 1.0),
         ("calibration_fraction", -0.1),
         ("max_unreadable", 1.1),
+        ("train_folder", ""),
+        ("train_folder", "a/b"),
+        ("validation_folder", ".."),
     ],
 )
 def test_ranges_of_folder(key, value):
     with pytest.raises(ValueError, match=key):
         ImageFolder(**({"path": "x"} | {key: value}))
+
+
+def test_classes_leave_no_folder_to_validate_on():
+    assert ImageFolder(path="x", train_folder=".").folders.train == "."
+    with pytest.raises(ValueError, match="validation_folder"):
+        ImageFolder(path="x", train_folder=".", validation_folder="val")
+    with pytest.raises(ValueError, match="train_folder"):
+        ImageFolder(path="x", validation_folder=".")
 
 
 def test_configs_are_validated_by_pydantic():

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from functools import partial
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.data.fingerprint import fingerprint
+from bench.data.image_folder import SplitFolders
 from bench.data.manifest import build_manifest, files_of_split, read_manifest, write_manifest
 from bench.errors import UserError
 
@@ -61,6 +63,15 @@ def test_a_written_manifest_reads_back(folder, tmp_path):
     read = read_manifest(tmp_path / "written")
     pd.testing.assert_frame_equal(read.files, manifest.files)
     assert (read.unreadable, read.fingerprint) == (manifest.unreadable, manifest.fingerprint)
+
+
+def test_a_manifest_of_the_first_version_reads_too(folder, tmp_path):
+    write_manifest(build_manifest(folder), tmp_path / "written")
+    path = tmp_path / "written" / "manifest.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({key: about[key] for key in ("fingerprint", "unreadable")}))
+    read = read_manifest(tmp_path / "written")
+    assert (read.metadata_damaged, read.foreign, read.ignored) == ((), (), {})
 
 
 def test_class_is_the_first_level_folder(folder, picture, save):
@@ -234,17 +245,39 @@ def test_own_splits_of_a_folder(tmp_path, picture, save, name):
     }
 
 
-def test_two_validation_folders_are_ambiguous(tmp_path, picture, save):
-    for name in ("train", "val", "validation"):
-        save(picture(0), tmp_path / name / "a.png")
-    with pytest.raises(UserError, match="both val and validation"):
-        build_manifest(tmp_path)
+def test_splits_that_a_configuration_names(tmp_path, picture, save):
+    for index in range(20):
+        save(picture(index), tmp_path / "train" / "cat" / f"{index}.png")
+        save(picture(20 + index), tmp_path / "test" / "cat" / f"{index}.png")
+    named = build_manifest(tmp_path, SplitFolders(validation="test")).files
+    assert set(zip(named["path"].str[:4], named["own_split"], strict=True)) == {
+        ("trai", "train"),
+        ("test", "validation"),
+    }
+    held_out = build_manifest(tmp_path, SplitFolders(train="train"))
+    assert set(held_out.files["path"].str[:10]) == {"train/cat/"}
+    assert set(held_out.files["label_name"]) == {"cat"}
+    settings = {"validation_fraction": 0.3, "calibration_fraction": 0.0, "max_unreadable": 0.5}
+    for name in ("train", "validation"):
+        assert len(files_of_split(held_out, name, root=tmp_path, **settings)) > 1
 
 
-def test_a_folder_named_train_alone_is_a_class(tmp_path, picture, save):
+def test_a_folder_named_train_alone_may_be_a_class(tmp_path, picture, save):
     save(picture(0), tmp_path / "train" / "a.png")
-    row = rows_of(tmp_path).loc["train/a.png"]
-    assert (row["label_name"], row["own_split"]) == ("train", "")
+    files = build_manifest(tmp_path, SplitFolders(train=".")).files
+    assert list(files[["label_name", "own_split"]].iloc[0]) == ["train", ""]
+
+
+def test_damaged_metadata_are_listed(folder, picture, save):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(picture(1), folder / "cat" / "turned.jpg", exif=exif)
+    data = path.read_bytes()
+    at = data.index(b"MM\0*") + 8
+    path.write_bytes(data[:at] + b"\xff" * 8 + data[at + 8 :])
+    manifest = build_manifest(folder)
+    assert (manifest.metadata_damaged, manifest.unreadable) == (("cat/turned.jpg",), ())
+    assert len(manifest.files) == 21
 
 
 def test_linked_folders_are_followed_and_loops_are_not(folder, tmp_path, picture, save):

@@ -327,10 +327,28 @@ def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
     assert len({node.spec(store).key for node in splits}) == 4
 
 
+def test_splits_that_are_not_named_leave_no_trace(load, small, folder, store):
+    def loaded(**data):
+        small["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
+        small["base"]["data"] |= data
+        small["base"]["bank"]["policy_images"] = None
+        suite = load(small)
+        (manifest,) = (n for n in nodes_of(build_graph(suite)) if n.stage == "manifest")
+        return suite.cells[0], manifest.spec(store)
+
+    cell, manifest = loaded()
+    assert not {"train_folder", "validation_folder"} & set(cell.settings["data"])
+    assert manifest.runtime == {"path": str(folder)}
+    named, other = loaded(train_folder=".")
+    assert named.key != cell.key
+    assert other.runtime == {"path": str(folder), "train_folder": "."}
+    assert other.key == manifest.key  # The folder has no splits anyway.
+
+
 def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, store):
     small["base"]["data"] = {"kind": "image_folder", "path": str(folder), "resolution": 32}
     small["base"]["bank"]["policy_images"] = None
-    graph = build_graph(load(small), name_folder=lambda path: f"name of {path}")
+    graph = build_graph(load(small), name_folder=lambda path, folders: f"name of {path}")
     (manifest,) = (node for node in nodes_of(graph) if node.stage == "manifest")
     assert manifest.config == {"fingerprint": f"name of {folder}"}
 
@@ -338,7 +356,7 @@ def test_the_name_of_a_folder_may_be_had_in_another_way(load, small, folder, sto
 def test_a_folder_is_read_once_for_all_cells(load, small, folder, monkeypatch):
     read = []
 
-    def counted(path):
+    def counted(path, folders):
         read.append(path)
         return "f"
 

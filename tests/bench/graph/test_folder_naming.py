@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from bench.data.fingerprint import fingerprint
+from bench.data.image_folder import AS_FOUND
 from bench.errors import UserError
 from bench.graph import folder_naming
 from bench.store.store import Store
@@ -29,19 +30,19 @@ def test_a_name_is_the_fingerprint_and_is_remembered_in_the_store(folder, tmp_pa
     for remember, lines in ((False, 3), (True, 3), (True, 0)):
         said.clear()
         name = folder_naming.by_content(store, remember=remember, say=said.append)
-        assert name(str(folder)) == fingerprint(folder)
+        assert name(str(folder), AS_FOUND) == fingerprint(folder)
         assert len(said) == lines
         assert store.file_hashes(folder).exists() == remember
     said.clear()
     other = Store(tmp_path / "other")
-    folder_naming.by_content(other, remember=True, say=said.append)(str(folder))
+    folder_naming.by_content(other, remember=True, say=said.append)(str(folder), AS_FOUND)
     assert said == [f"reading {folder}: {done} of 3 files" for done in (1, 2, 3)]
 
 
 def test_quick_reading_goes_unmentioned(folder, tmp_path):
     said = []
     name = folder_naming.by_content(Store(tmp_path / "store"), remember=True, say=said.append)
-    name(str(folder))
+    name(str(folder), AS_FOUND)
     assert said == []
 
 
@@ -55,11 +56,14 @@ def test_a_store_that_cannot_be_written_is_named(folder, tmp_path):
     (tmp_path / "file").write_text("")
     name = folder_naming.by_content(Store(tmp_path / "file" / "store"), remember=True, say=print)
     with pytest.raises(UserError, match=r"cannot write to the store .*--store"):
-        name(str(folder))
+        name(str(folder), AS_FOUND)
 
 
 def test_no_file_is_read_where_no_key_is_needed(folder):
-    assert folder_naming.without_reading(str(folder)) != fingerprint(folder)
+    said = []
+    name = folder_naming.without_reading(said.append)
+    assert name(str(folder), AS_FOUND) != fingerprint(folder)
+    assert said == [f"image folder {folder}: 3 images, divided by content; 1 class"]
     (folder / "gone.png").symlink_to(folder / "nothing.png")
     with pytest.raises(UserError, match=r"gone\.png"):
-        folder_naming.without_reading(str(folder))
+        name(str(folder), AS_FOUND)

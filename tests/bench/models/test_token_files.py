@@ -142,6 +142,12 @@ def test_names_of_pngs(paths, names):
     assert png_names(paths) == names
 
 
+def test_names_of_folders_are_taken():
+    assert png_names(["a.jpg", "a.png/b.jpg"]) == ["a.jpg.png", "a.png/b.png"]
+    with pytest.raises(UserError, match="rename one"):
+        png_names(["a.jpg", "a.png/b.jpg", "a.jpg.png/c.jpg"])
+
+
 def test_names_that_collide_all_the_same_are_refused():
     with pytest.raises(UserError, match="rename one"):
         png_names(["a.jpg", "a.png", "a.jpg.png"])

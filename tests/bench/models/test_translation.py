@@ -13,7 +13,7 @@ from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import Bank
-from bench.data.image_folder import load_image
+from bench.data.decoding import load_image
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.models import translation

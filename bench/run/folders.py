@@ -1,0 +1,53 @@
+"""Lines on a suite's image folders: what they hold, and what of it was left out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bench.data.image_folder import SplitFolders, list_images
+from bench.graph.nodes import Node
+from bench.store.stage import StageSpec
+from bench.store.store import Store
+
+Say = Callable[[str], None]
+
+
+def tell_of_folders(levels: list[list[Node]], say: Say) -> None:
+    """Splits, classes and counts of every image folder, before anything is computed."""
+    for node in itertools.chain(*levels):
+        if node.stage == "manifest":
+            folders = SplitFolders.of(node.runtime)
+            for line in list_images(Path(node.runtime["path"]), folders).told():
+                say(line)
+
+
+def tell_of_files(levels: list[list[Node]], store: Store, say: Say) -> None:
+    """Images by split and files that are left out: on every run, also on one that reads nothing."""
+    nodes = list(itertools.chain(*levels))
+    for manifest in _complete(nodes, "manifest", store):
+        found = store.description(manifest.stage, manifest.key)["result"]
+        listed = f"{store.artifact(manifest.stage, manifest.key)}/manifest.json"
+        if found["unreadable"]:
+            say(
+                f"warning: {found['unreadable']} unreadable image files left out, "
+                f"{found['count']} read: {listed}"
+            )
+        if "metadata_damaged" in found:
+            count = found["metadata_damaged"]
+            say(f"warning: {count} images with damaged metadata read without them: {listed}")
+        counts = {
+            f"{data.config['split']} {store.description(data.stage, data.key)['result']['count']}"
+            for data in _complete(nodes, "data", store)
+            if (manifest.stage, manifest.key) in data.inputs.values()
+        }
+        say(f"images of {manifest.runtime['path']}: {', '.join(sorted(counts))}")
+
+
+def _complete(nodes: list[Node], stage: str, store: Store) -> Iterator[StageSpec]:
+    """The nodes of a stage that are in the store."""
+    for node in nodes:
+        spec = node.spec(store) if node.stage == stage else None
+        if spec is not None and store.has(spec.stage, spec.key):
+            yield spec
