@@ -141,10 +141,11 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         except RegistryError as error:
             return replace(entry, about=f"cannot be used: {error}")
         module = sys.modules[entry.target.partition(":")[0]]
+        declared = entry.origin if entry.plugin else f"{module.__file__}:1"
         return replace(
             entry,
             about=entry.about or first_sentence(thing) or first_sentence(module),
-            origin=getattr(thing, "origin", entry.origin),
+            origin=getattr(thing, "origin", declared),
         )
 
     def own(self) -> list[Thing]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 _STRICT = {"extra": "forbid"}
 LITE0_SMALLEST = 32
-# Lists that leave no trace in keys where they are empty.
+# Lists that leave no trace in stage keys where they are empty.
+OPTIONAL = ("extractors", "metrics")
 
 
 @dataclass(frozen=True, kw_only=True)
