@@ -11,7 +11,8 @@ HALVINGS = 100
 
 def choose(curves: np.ndarray, budgets: np.ndarray, price: float) -> np.ndarray:
     """Columns `[n]` that minimise `curves [n, M] + price * budgets [M]`; ties take fewer tokens."""
-    return (curves + price * budgets).argmin(axis=1)
+    chosen: np.ndarray = (curves + price * budgets).argmin(axis=1)
+    return chosen
 
 
 def price_meeting(curves: np.ndarray, budgets: np.ndarray, mean_budget: float) -> float:

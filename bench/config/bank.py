@@ -35,7 +35,7 @@ class BankConfig:
     batch: int = 64
     shard: int = 1024
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("policy_images", "batch", "shard"):
             value = getattr(self, key)
             if value is not None and value < 1:
