@@ -52,8 +52,9 @@ class Choice(Built):
     @property
     def kind(self) -> str | None:
         """The configuration's own name; None where it has no field `kind`."""
-        fields = dataclasses.fields(self.config)
-        return next((field.default for field in fields if field.name == "kind"), None)
+        fields = {field.name: field.default for field in dataclasses.fields(self.config)}
+        kind = fields.get("kind")
+        return kind if isinstance(kind, str) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,6 @@ class PolicyGradient(ABC):
     """
 
     baseline: ClassVar[Literal["running_mean", "critic"] | None] = None
-    draws: int = 1
 
     def __init__(self, settings: Any):
         self.settings = settings
@@ -50,6 +49,11 @@ class PolicyGradient(ABC):
     @abstractmethod
     def surrogate(self, log_policy: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
         """The scalar of each budget `[b, G]`, of log-probabilities `[b, G]` now and before."""
+
+    @property
+    def draws(self) -> int:
+        """Draws per image."""
+        return 1
 
     def draw(self, old_log_policy: Tensor, generator: torch.Generator) -> Tensor | None:
         """Draw indices `[b, draws]` with replacement from `old_log_policy [b, M]`.
@@ -94,7 +98,8 @@ class PolicyGradient(ABC):
         penalty = self.settings.kl.coefficient.at(progress)
         if penalty:  # k3 overflows for a policy that no penalty holds back, and 0 * inf is NaN.
             gain = gain - penalty * k3(log_policy, reference).mean(-1)
-        return gain.mean()
+        mean: Tensor = gain.mean()
+        return mean
 
 
 class Predictor(ABC):

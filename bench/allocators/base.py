@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,7 +33,19 @@ class Seen:
 
     def only(self, parts: frozenset[str]) -> Seen:
         """The same images with all but these parts hidden."""
-        return replace(self, **{part: None for part in PARTS if part not in parts})
+        hidden: dict[str, Any] = {part: None for part in PARTS if part not in parts}
+        return replace(self, **hidden)
+
+    def part(self, name: str) -> np.ndarray:
+        """One of the parts.
+
+        Raises:
+            ValueError: it is hidden.
+        """
+        found: np.ndarray | None = getattr(self, name)
+        if found is None:
+            raise ValueError(f"the images' {name} are hidden; declare what the allocator sees")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +64,24 @@ class Fitting:
     seed: int = 0
 
     @property
+    def teaching(self) -> Seen:
+        """The training images.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if self.training is None:
+            raise ValueError("fitting: there are no images; declare what the allocator needs")
+        return self.training
+
+    @property
     def calibrating(self) -> Seen:
         """Images on which a mean budget is made to hold.
 
         Raises:
             ValueError: there are none.
         """
-        images = self.training if self.calibration is None else self.calibration
-        if images is None:
-            raise ValueError("fitting: no images to calibrate on; declare what the allocator needs")
-        return images
+        return self.teaching if self.calibration is None else self.calibration
 
 
 @dataclass(frozen=True)

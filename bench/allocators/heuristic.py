@@ -75,7 +75,7 @@ class Heuristic:
             UserError: the mean lies outside the budgets.
         """
         scores = score(training.only(sees))
-        curves = ScoreCurves.fitted(scores, training.curves)
+        curves = ScoreCurves.fitted(scores, training.part("curves"))
         if calibration is not None:
             scores = score(calibration.only(sees))
         price = price_meeting(curves(scores), budgets, mean_budget)
@@ -101,7 +101,7 @@ def fit_edge_density(config: EdgeDensityConfig, fitting: Fitting) -> Heuristic:
 
 def fit_codebook_entropy(config: CodebookEntropyConfig, fitting: Fitting) -> Heuristic:
     """Budgets by the surprisal of an image's first tokens."""
-    score = CodeSurprisal.fitted(fitting.training.ids, prefix=config.prefix)
+    score = CodeSurprisal.fitted(fitting.teaching.part("ids"), prefix=config.prefix)
     return _fit(config, score, "ids", fitting)
 
 
@@ -117,6 +117,6 @@ def _fit(
         sees=frozenset({part}),
         budgets=fitting.budgets,
         mean_budget=config.mean_budget,
-        training=fitting.training,
+        training=fitting.teaching,
         calibration=fitting.calibration,
     )

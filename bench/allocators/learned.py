@@ -8,6 +8,7 @@ import torch
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import BudgetPolicy
+from adatok_core.quantizers import Quantizer
 from bench.allocators.base import Allocation, Seen, encoder_passes
 from bench.allocators.policy_features import INPUTS, PolicyFeatures, features_of
 
@@ -23,7 +24,7 @@ class LearnedPolicy:
 
     policy: BudgetPolicy
     config: PolicyConfig
-    quantizer: torch.nn.Module | None
+    quantizer: Quantizer | None
     patch_size: int
     name: str = "policy"
 

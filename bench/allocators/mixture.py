@@ -64,7 +64,7 @@ def fit_agnostic(config: AgnosticConfig, fitting: Fitting) -> Mixture:
     """The agnostic mixture of the judged images, known in hindsight."""
     return agnostic(
         fitting.budgets,
-        mean_curve=fitting.judged.curves.mean(axis=0),
+        mean_curve=fitting.judged.part("curves").mean(axis=0),
         mean_budget=config.mean_budget,
         seed=fitting.seed,
     )

@@ -29,7 +29,7 @@ class Oracle:
         Raises:
             UserError: the mean lies outside the candidates.
         """
-        chosen = oracle_allocation(seen.curves, self.budgets, self.mean_budget)
+        chosen = oracle_allocation(seen.part("curves"), self.budgets, self.mean_budget)
         candidates = float(len(self.budgets))
         return Allocation(chosen, 1.0 if seen.nested else candidates, candidates)
 

@@ -73,7 +73,8 @@ class OwnBank(Bank):
 
     def tokens(self, chosen: np.ndarray) -> np.ndarray:
         """How many tokens `[n]` each image took at the target with index `chosen [n]`."""
-        return self.array("tokens")[np.arange(len(chosen)), chosen]
+        tokens: np.ndarray = self.array("tokens")[np.arange(len(chosen)), chosen]
+        return tokens
 
     def passes(self, chosen: np.ndarray) -> tuple[float, float]:
         """Encoder and decoder passes per image; 1 and 0 where the bank does not count them."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import patches_of
+from adatok_core.quantizers import Quantizer
 from bench.allocators.base import Seen
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
@@ -44,29 +45,30 @@ def policy_features(
     `tokenizer` is the artifact whose quantizer knows the codes (input `quantized`), `images` the
     bank's images (input `pixels`).
     """
-    quantizer = load_tokenizer(tokenizer).quantizer if config.input == "quantized" else None
+    quantizer = None
+    if config.input == "quantized" and tokenizer is not None:
+        quantizer = load_tokenizer(tokenizer).quantizer
     seen = seen_of(bank, images=images, parts=frozenset({INPUTS[config.input]}))
     return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
 
 
 def features_of(
-    config: PolicyConfig, seen: Seen, *, quantizer: torch.nn.Module | None, patch_size: int
+    config: PolicyConfig, seen: Seen, *, quantizer: Quantizer | None, patch_size: int
 ) -> PolicyFeatures:
     """Features of the kind that `config.input` names, from that part of what is `seen`."""
+    part = seen.part(INPUTS[config.input])
     if config.input == "pixels":
-        pixels = seen.pixels
-        return PolicyFeatures.of(lambda rows: patches_of(_read(pixels, rows), patch_size))
+        return PolicyFeatures.of(lambda rows: patches_of(_read(part, rows), patch_size))
     if config.input == "quantized":
-        ids = seen.ids
-        if config.prefix is not None:
-            ids = ids[:, : config.prefix]
+        if quantizer is None:
+            raise ValueError("quantizer: the input quantized needs the tokenizer's")
+        ids = part[:, : config.prefix]
         return PolicyFeatures.of(lambda rows: _codes(quantizer, _read(ids, rows)))
-    latents = seen.latents
-    return PolicyFeatures.of(lambda rows: _read(latents, rows).float())
+    return PolicyFeatures.of(lambda rows: _read(part, rows).float())
 
 
 @torch.no_grad()
-def _codes(quantizer: torch.nn.Module, ids: Tensor) -> Tensor:
+def _codes(quantizer: Quantizer, ids: Tensor) -> Tensor:
     return quantizer.decode(ids.long()).float()
 
 

@@ -17,7 +17,7 @@ BATCH = 256
 
 def png_size(seen: Seen) -> np.ndarray:
     """Bytes `[n]` of each image as a PNG with optimised deflate."""
-    return np.array([png_bytes(image) for image in seen.pixels], dtype=np.float64)
+    return np.array([png_bytes(image) for image in seen.part("pixels")], dtype=np.float64)
 
 
 def png_bytes(image: np.ndarray) -> int:
@@ -32,9 +32,9 @@ def edge_density(seen: Seen) -> np.ndarray:
 
     Differences between neighbouring pixels; luminance by Rec. 601.
     """
-    parts = []
+    parts, images = [], seen.part("pixels")
     for first in range(0, seen.count, BATCH):
-        pixels = np.asarray(seen.pixels[first : first + BATCH], dtype=np.float64)
+        pixels = np.asarray(images[first : first + BATCH], dtype=np.float64)
         grey = np.einsum("nchw,c->nhw", pixels, [0.299, 0.587, 0.114])
         across, down = np.diff(grey, axis=2)[:, 1:], np.diff(grey, axis=1)[:, :, 1:]
         parts.append(np.hypot(across, down).mean(axis=(1, 2)))
@@ -66,9 +66,9 @@ class CodeSurprisal:
 
     def __call__(self, seen: Seen) -> np.ndarray:
         """Bits per token `[n]`."""
-        total = np.zeros(seen.count)
+        total, tokens = np.zeros(seen.count), seen.part("ids")
         for position, (codes, bits) in enumerate(zip(self.codes, self.bits, strict=True)):
-            ids = np.asarray(seen.ids[:, position])
+            ids = np.asarray(tokens[:, position])
             at = np.minimum(np.searchsorted(codes, ids), len(codes) - 1)
             total += bits[np.where(codes[at] == ids, at, len(codes))]
         return total / len(self.codes)

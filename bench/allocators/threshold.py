@@ -105,7 +105,8 @@ class ThresholdSearch:
         Raises:
             UserError: the mean lies outside the budgets.
         """
-        distortion = threshold_meeting(calibration.curves, budgets, mean_budget, search=search)
+        curves = calibration.part("curves")
+        distortion = threshold_meeting(curves, budgets, mean_budget, search=search)
         return ThresholdSearch(budgets=budgets, search=search, distortion=distortion)
 
     def allocate(self, seen: Seen) -> Allocation:
@@ -113,7 +114,7 @@ class ThresholdSearch:
 
         There, an answer that was not probed still has to be encoded.
         """
-        found = SEARCHES[self.search](seen.curves <= self.distortion)
+        found = SEARCHES[self.search](seen.part("curves") <= self.distortion)
         probes = float(found.probes.mean())
         encoded = 1.0 if seen.nested else float((found.probes + ~found.probed).mean())
         return Allocation(found.chosen, encoded, probes, {"threshold": self.distortion})
@@ -121,9 +122,10 @@ class ThresholdSearch:
 
 def fit_threshold(config: ThresholdConfig, fitting: Fitting) -> ThresholdSearch:
     """The search at a given distortion, or at the one that comes to a mean budget."""
-    budgets, search, distortion = fitting.budgets, config.search, config.distortion
-    if distortion is not None:
-        return ThresholdSearch(budgets=budgets, search=search, distortion=distortion)
+    budgets, search = fitting.budgets, config.search
+    if config.distortion is not None:
+        return ThresholdSearch(budgets=budgets, search=search, distortion=config.distortion)
+    assert config.mean_budget is not None  # The configuration has exactly one of the two.
     return ThresholdSearch.fitted(
         fitting.calibrating, budgets=budgets, search=search, mean_budget=config.mean_budget
     )

@@ -22,7 +22,7 @@ class _Candidates:
 
     candidates: tuple[int, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.candidates is None:
             return
         if len(self.candidates) < 2 or self.candidates[0] < 1:
@@ -71,7 +71,7 @@ class CodebookEntropyConfig(_Candidates):
     mean_budget: float
     prefix: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.prefix is not None and self.prefix < 1:
             raise ValueError("prefix: must be 1 or more")
@@ -89,7 +89,7 @@ class ThresholdConfig(_Candidates):
     mean_budget: float | None = None
     distortion: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if (self.mean_budget is None) == (self.distortion is None):
             raise ValueError("mean_budget, distortion: give exactly one of them")

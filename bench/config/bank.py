@@ -46,7 +46,7 @@ class BankConfig:
         """The lists `OPTIONAL` that are given."""
         return {key: list(getattr(self, key)) for key in OPTIONAL if getattr(self, key)}
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("policy_images", "batch", "shard"):
             value = getattr(self, key)
             if value is not None and value < 1:

@@ -15,6 +15,7 @@ from adatok_core.config import (
 from adatok_core.config.encoder import ENCODERS
 from bench.config.allocators import (
     AllocatorConfig,
+    AllocatorSettings,
     Need,
     OwnConfig,
     controls_at,
@@ -57,7 +58,7 @@ class CellConfig:
     throughput: ThroughputConfig | None = None
     extra: dict[str, dict[str, Any]] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for problem in (
             self._data_problem(),
             self._finetuning_problem(),
@@ -91,7 +92,7 @@ class CellConfig:
     @property
     def fitting_needs(self) -> frozenset[Need]:
         """Needs of the cell's allocator, unless it is learned, and of its controls."""
-        fitted = () if self.allocator is None else (self.allocator,)
+        fitted: tuple[AllocatorSettings, ...] = () if self.allocator is None else (self.allocator,)
         if self.allocates and self.evaluation.heuristics:
             fitted += controls_at(self.bank_budgets[-1])
         return frozenset[Need]().union(*map(fitting_needs, fitted))
@@ -255,7 +256,7 @@ def generation_problem(cell: CellConfig) -> str | None:
             f"generation.budget: the bank holds ids of {cell.tokenizer.max_tokens} tokens alone, "
             f"since those of the encoding {cell.tokenizer.encoding} are not nested"
         )
-    return _codes_problem(cell) or _classes_problem(cell)
+    return _codes_problem(cell) or _classes_problem(cell, asked)
 
 
 def _codes_problem(cell: CellConfig) -> str | None:
@@ -265,8 +266,8 @@ def _codes_problem(cell: CellConfig) -> str | None:
     return f"tokenizer.quantizer: a generator predicts {MOST_CODES} codes at most, not {codes}"
 
 
-def _classes_problem(cell: CellConfig) -> str | None:
-    asked, data = cell.generation, cell.data
+def _classes_problem(cell: CellConfig, asked: GenerationConfig) -> str | None:
+    data = cell.data
     if not isinstance(data, FluentScenes):
         if asked.classes != "label":
             return "generation.classes: only scenes have a number of objects; set it to label"
@@ -295,12 +296,13 @@ def throughput_problem(cell: CellConfig) -> str | None:
     asked = cell.throughput
     if asked is None:
         return None
-    if (asked.generator is None) == (cell.generation is None):
+    trained = None if cell.generation is None else cell.generation.generator
+    generator = asked.generator or trained
+    if generator is None or (asked.generator and trained):
         return (
             "throughput.generator: give it for random weights, or else the cell's generation for "
             "a trained generator"
         )
-    generator = asked.generator or cell.generation.generator
     try:
         require_guidance(generator, max(asked.guidance), key="throughput.guidance")
     except ValueError as error:
@@ -310,11 +312,13 @@ def throughput_problem(cell: CellConfig) -> str | None:
         return "throughput.lengths: there is no policy to take lengths from; give the cell one"
     if cell.policy is not None and not policy_lengths and cell.generation is None:
         return "policy: is not asked for throughput.lengths of another kind; remove it"
-    return _codes_problem(cell) or _lengths_problem(cell, generator)
+    return _codes_problem(cell) or _lengths_problem(cell, asked, generator)
 
 
-def _lengths_problem(cell: CellConfig, generator: GeneratorConfig) -> str | None:
-    asked, largest = cell.throughput, cell.tokenizer.max_tokens
+def _lengths_problem(
+    cell: CellConfig, asked: ThroughputConfig, generator: GeneratorConfig
+) -> str | None:
+    largest = cell.tokenizer.max_tokens
     by_model = isinstance(asked.lengths, ModelLengths)
     if by_model == (generator.lengths == "fixed"):
         if by_model:
@@ -328,7 +332,9 @@ def _lengths_problem(cell: CellConfig, generator: GeneratorConfig) -> str | None
             "throughput.modes: bucketed needs lengths that are known before decoding, and an end "
             "token tells them at the end; remove it"
         )
-    longest = cell.generation and (cell.generation.budget or cell.policy.candidates[-1])
+    longest = None if cell.generation is None else cell.generation.budget
+    if cell.generation is not None and longest is None and cell.policy is not None:
+        longest = cell.policy.candidates[-1]
     if longest not in (None, largest):
         return (
             f"throughput: the generator's longest sequences have {longest} tokens, and are "

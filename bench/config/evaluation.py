@@ -26,7 +26,7 @@ class EvaluationConfig:
     kid_subset: int | None = None
     generative: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kid_subset is not None and self.kid_subset < 2:
             raise ValueError("kid_subset: must be 2 or more, or null")
 

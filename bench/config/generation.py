@@ -36,7 +36,7 @@ class GenerationConfig:
     batch: int = 64
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.images < 2:
             raise ValueError("images: must be 2 or more")
         if self.batch < 1:
@@ -90,7 +90,7 @@ class ThroughputConfig:
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for key in ("classes", "images", "repeats"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}: must be 1 or more")

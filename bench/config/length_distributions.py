@@ -46,7 +46,7 @@ class TwoPointLengths:
     high: int
     mean: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.low < self.high:
             raise ValueError(f"low, high: {self.low} and {self.high} must increase from 1 or more")
         _require_mean(self.mean, self.low, self.high)
@@ -76,7 +76,7 @@ class TiltedLengths:
     candidates: tuple[int, ...]
     mean: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = self.candidates
         if len(given) < 2 or given[0] < 1 or sorted({*given}) != list(given):
             raise ValueError(
@@ -106,7 +106,8 @@ class TiltedLengths:
 def _tilted(values: np.ndarray, tilt: float) -> np.ndarray:
     exponents = tilt * values
     weights = np.exp(exponents - exponents.max())
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _require_mean(mean: float, low: int, high: int) -> None:

@@ -7,6 +7,7 @@ import functools
 import json
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,10 @@ Settings = TypeVar("Settings")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UniqueKeyLoader(_Loader):  # type: ignore[misc]
     """`safe_load` that refuses a key given twice instead of keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -40,7 +44,8 @@ class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
                     None, None, f"key '{key}' is given twice", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -71,7 +76,8 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
     try:
-        settings = _adapter(kind, Registry.revision).validate_json(text, strict=True)
+        adapter = _adapter(typing.cast(Any, kind), Registry.revision)
+        settings: Settings = adapter.validate_json(text, strict=True)
     except pydantic.ValidationError as error:
         raise UserError(f"{where}: {_one_line(kind, error)}") from None
     except RegistryError as error:
@@ -83,7 +89,7 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
 
 
 @functools.cache
-def _adapter(kind: type[Settings], revision: int) -> pydantic.TypeAdapter[Settings]:
+def _adapter(kind: Any, revision: int) -> pydantic.TypeAdapter[Any]:
     """Built once: a suite has hundreds of cells, and building takes far longer than checking.
 
     Once for each `revision` of the registries, so that what is registered later is known too.
@@ -112,13 +118,13 @@ def _one_line(kind: Any, error: pydantic.ValidationError) -> str:
     return f"{'.'.join(path)}: {_explain(item, owner)}" if path else _explain(item, owner)
 
 
-def _locate(kind: Any, loc: tuple[Any, ...]) -> tuple[list[str], type | None]:
+def _locate(kind: Any, loc: tuple[Any, ...]) -> tuple[list[str], Any]:
     """Keys on the way to an error, and the dataclass that owns the last of them.
 
     pydantic puts the name of a union's alternative into the location, which is no key.
     """
     path: list[str] = []
-    owner = None
+    owner: Any = None
     for step in loc:
         alternatives = _alternatives(kind)
         choices = next((one for a in alternatives for one in _choices(a)), None)
@@ -156,7 +162,7 @@ def _member(kind: Any, step: Any) -> Any:
     return arguments[0] if isinstance(step, int) and arguments else None
 
 
-def _explain_kind(item: dict[str, Any]) -> str:
+def _explain_kind(item: Mapping[str, Any]) -> str:
     """An alternative that is not named, or by a name that there is not."""
     given = item["input"].get("kind")
     if given is None:
@@ -167,7 +173,7 @@ def _explain_kind(item: dict[str, Any]) -> str:
     return f"input should be {' or '.join(expected)}, not {given!r}{hint}"
 
 
-def _explain(item: dict[str, Any], owner: type | None) -> str:
+def _explain(item: Mapping[str, Any], owner: Any) -> str:
     match item["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             names = [field.name for field in dataclasses.fields(owner)] if owner else []
@@ -175,7 +181,7 @@ def _explain(item: dict[str, Any], owner: type | None) -> str:
         case "missing_argument" | "missing_keyword_only_argument" | "missing":
             return "missing; this key has no default"
         case "value_error":
-            return item["msg"].removeprefix("Value error, ")
+            return str(item["msg"]).removeprefix("Value error, ")
     message = item["msg"][0].lower() + item["msg"][1:]
     given = item["input"]
     hint = ""
@@ -187,7 +193,7 @@ def _explain(item: dict[str, Any], owner: type | None) -> str:
 
 def plain(value: Any) -> Any:
     """Settings as JSON-able values: dataclasses as mappings, tuples as lists."""
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
