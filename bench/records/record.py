@@ -159,7 +159,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of a record's file, as it ships beside this module."""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"https://adatok-bench.invalid/record-{SCHEMA_VERSION}.json",
+        "$id": f"urn:adatok-bench:record:{SCHEMA_VERSION}",
     }
     return head | Record.model_json_schema()
 

@@ -205,4 +205,4 @@ def test_images_of_unknown_licence_and_a_heuristic_are_told(small_run, store, va
     text = model_card(vary_record(record, settings=settings), store, sums={})
     assert "not known" in section(text, "Licence of the images")
     assert "MIT" not in text
-    assert "png_size, mean_budget 2) is not learned and not exported" in text
+    assert "png_size, mean_budget 2.0) is not learned and not exported" in text

@@ -2,7 +2,7 @@ import re
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -13,6 +13,7 @@ from bench.run import watch
 from bench.run.executors import SerialExecutor
 from bench.run.runner import run_suite
 from bench.store.progress import Teller
+from bench.store.provenance import provenance
 from bench.store.stage import Outcome, Resources
 from bench.store.store import Store
 
@@ -141,7 +142,9 @@ def fine(spec):
     return Outcome(spec.name, "cached")
 
 
-def test_nothing_starts_when_all_is_there(load, small, tmp_path):
+def test_nothing_starts_when_all_is_there(small_run, load, small, tmp_path):
+    spec = small_run.spec("elastic")
+    result = small_run.store.description(spec.stage, spec.key)["result"]
     suite = load({**small, "arms": [{"name": "a"}]})
     graph, store = build_graph(suite), Store.open(tmp_path / "store")
     for level in graph.levels():
@@ -156,11 +159,11 @@ def test_nothing_starts_when_all_is_there(load, small, tmp_path):
                     "stage": spec.stage,
                     "key": spec.key,
                     "config": spec.config,
-                    "result": {"metrics": {}},
+                    "result": result,
                     "seconds": 1.0,
                     "peak_memory_bytes": 1,
-                    "resources": {},
-                    "provenance": {},
+                    "resources": asdict(Resources()),
+                    "provenance": provenance(),
                 },
             )
     executor = Recorder()

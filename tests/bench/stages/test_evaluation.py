@@ -315,7 +315,7 @@ METHOD_CELLS = ["policy: input quantized", "policy: input pixels"]
 
 @pytest.mark.parametrize("cell", METHOD_CELLS)
 def test_skill_in_the_perceptual_distance_is_told_beside_that_in_mse(method_run, cell):
-    metrics = method_run.record(cell)["metrics"]
+    metrics = method_run.content(cell)["metrics"]
     bank = Bank.read(method_run.artifact(cell, "bank"))
     table = pd.read_parquet(method_run.artifact(cell) / "images.parquet")
     candidates = np.array([1, 3, 4])
@@ -332,15 +332,15 @@ def test_skill_in_the_perceptual_distance_is_told_beside_that_in_mse(method_run,
 @pytest.mark.parametrize("cell", METHOD_CELLS)
 def test_bits_are_those_of_the_quantizer(method_run, cell):
     """Two codebooks of four entries: four bits per token, and two to tell the length."""
-    metrics = method_run.record(cell)["metrics"]
+    metrics = method_run.content(cell)["metrics"]
     assert metrics["bits_per_token"] == 4
     assert metrics["bits"] == pytest.approx(4 * metrics["mean_tokens"] + math.log2(3))
-    assert method_run.record("plain")["metrics"]["bits"] == 16
+    assert method_run.content("plain")["metrics"]["bits"] == 16
 
 
 @pytest.mark.parametrize("cell", METHOD_CELLS)
 def test_the_cost_is_that_of_the_policy_on_its_own_input(method_run, cell):
-    metrics = method_run.record(cell)["metrics"]
+    metrics = method_run.content(cell)["metrics"]
     policy, _ = load_policy(method_run.artifact(cell, "policy"))
     tokenizer = load_tokenizer(method_run.artifact(cell, "tokenizer"))
     size, whole, encoder = (
