@@ -98,7 +98,7 @@ def decode(file: Path | BinaryIO) -> Image.Image:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image: Image.Image = Image.open(file)
+        image = Image.open(file)
     with image:
         if max(image.size) > MAX_ELONGATION * min(image.size):
             raise ValueError(f"{image.width} x {image.height} pixels: too long a strip")

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import pandas as pd
 
@@ -83,7 +82,7 @@ def build_manifest(root: Path, *, progress: Progress | None = None) -> Manifest:
     )
 
 
-def _dimensions(file: BinaryIO) -> tuple[int, int] | str:
+def _dimensions(file) -> tuple[int, int] | str:
     """Width and height of an image, or why it cannot be decoded."""
     try:
         return decode(file).size
