@@ -1,4 +1,4 @@
-"""Samples of what a stage takes of the machine while it runs, few and cheap."""
+"""The load of a stage on the machine while it runs: samples of this process, few and cheap."""
 
 from __future__ import annotations
 

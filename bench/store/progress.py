@@ -32,7 +32,7 @@ class Told:
 
 
 def read_progress(work: Path) -> Told | None:
-    """The last progress of the stage with this work folder, as of now; None if it told none."""
+    """The last progress of the stage with this work folder, as of now; None when it tells none."""
     try:
         told = json.loads((work / "progress.json").read_text("utf-8"))
         # Clocks of two machines may differ a little.

@@ -78,7 +78,7 @@ class Store:
         return self.root / "work" / f"{stage}-{key}"
 
     def file_hashes(self, folder: str | Path) -> Path:
-        """File of the remembered hashes of an image folder, whether it exists or not."""
+        """The file that remembers hashes of an image folder, whether there is one or not."""
         name = content_key(str(Path(folder).absolute()))
         return self.root / "file_hashes" / f"{name}.parquet"
 
