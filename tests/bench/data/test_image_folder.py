@@ -251,6 +251,17 @@ def test_what_is_held_out_stops_nothing(tree):
     assert list_images(root).held_out == {"test": 1}
 
 
+def test_linked_folders_from_elsewhere_are_read_and_counted(tree, tmp_path_factory, picture):
+    root, elsewhere = tree("cat/a.png"), tmp_path_factory.mktemp("elsewhere")
+    picture(1).save(elsewhere / "b.png")
+    (root / "dog").symlink_to(elsewhere)
+    (root / "cat2").symlink_to(root / "cat")
+    listing = list_images(root)
+    assert listing.paths == ["cat/a.png", "cat2/a.png", "dog/b.png"]
+    assert listing.linked == 1
+    assert "1 linked folder from out of the tree" in listing.told()[0]
+
+
 def test_circles_are_counted(tree):
     root = tree("cat/a.png")
     (root / "cat" / "loop").symlink_to(root)
