@@ -29,6 +29,8 @@ MAX_ELONGATION = 100
 MOST_BYTES_REPAIRED = 2**28
 ROWS = 256
 
+# Depth and colour type of the PNGs whose transparent colour was not understood.
+_SEE_THROUGH = (b"\x02\0", b"\x04\0", b"\x10\0", b"\x10\x02")
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -112,14 +114,14 @@ def decode(file: Path | BinaryIO) -> Decoded:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image, samples, damaged = _loaded(file)
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            turn = _TURNED.get(image.getexif().get(ExifTags.Base.Orientation))
         except MemoryError:
             raise
         except Exception:  # Pillow's parsers raise nearly anything on damaged metadata.
-            orientation, damaged = None, True
+            turn, damaged = None, True
         damaged = damaged or any(issubclass(one.category, UserWarning) for one in caught)
-    if orientation in _TURNED:
-        image = image.transpose(_TURNED[orientation])
+    if turn is not None:
+        image = image.transpose(turn)
     return Decoded(_to_rgb(image, samples), damaged)
 
 
@@ -139,8 +141,8 @@ def read_otherwise(file: BinaryIO) -> bool:
     """
     header = file.read(HEADER_BYTES)
     kind = format_of(header)
-    grey_or_rgb = header[25:26] in (b"\0", b"\2")
-    if kind != "TIFF" and not (kind == "PNG" and header[24:25] != b"\x08" and grey_or_rgb):
+    depth_and_colour = header[24:26]
+    if kind != "TIFF" and not (kind == "PNG" and depth_and_colour in _SEE_THROUGH):
         return False
     file.seek(0)
     try:
@@ -148,7 +150,9 @@ def read_otherwise(file: BinaryIO) -> bool:
             warnings.simplefilter("ignore")
             image = Image.open(file, formats=(kind,))
             if kind == "PNG":
-                return "transparency" in image.info
+                # Black is 0 in all depths, and was understood in less than 16 bits.
+                colour = image.info.get("transparency")
+                return colour is not None and (colour != 0 or depth_and_colour[0] == 16)
             return image.mode == "La" or _samples(image) != _Samples()
     except RefusedImage:
         return True
