@@ -15,10 +15,10 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, _imaging
 
 from bench.data.formats import FORMATS, HEADER_BYTES, format_of
 from bench.data.metadata import without_metadata
@@ -27,7 +27,10 @@ from bench.files import open_regular
 # With the shorter side at the resolution, a longer strip would not fit into memory.
 MAX_ELONGATION = 100
 MOST_BYTES_REPAIRED = 2**28
+ROWS = 256
 
+# Depth and colour type of the PNGs whose transparent colour was not understood.
+_SEE_THROUGH = (b"\x02\0", b"\x04\0", b"\x10\0", b"\x10\x02")
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -111,14 +114,14 @@ def decode(file: Path | BinaryIO) -> Decoded:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image, samples, damaged = _loaded(file)
         try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            turn = _TURNED.get(image.getexif().get(ExifTags.Base.Orientation))
         except MemoryError:
             raise
         except Exception:  # Pillow's parsers raise nearly anything on damaged metadata.
-            orientation, damaged = None, True
+            turn, damaged = None, True
         damaged = damaged or any(issubclass(one.category, UserWarning) for one in caught)
-    if orientation in _TURNED:
-        image = image.transpose(_TURNED[orientation])
+    if turn is not None:
+        image = image.transpose(turn)
     return Decoded(_to_rgb(image, samples), damaged)
 
 
@@ -138,16 +141,19 @@ def read_otherwise(file: BinaryIO) -> bool:
     """
     header = file.read(HEADER_BYTES)
     kind = format_of(header)
-    grey_or_rgb = header[25:26] in (b"\0", b"\2")
-    if kind != "TIFF" and not (kind == "PNG" and header[24:25] != b"\x08" and grey_or_rgb):
+    depth_and_colour = header[24:26]
+    if kind != "TIFF" and not (kind == "PNG" and depth_and_colour in _SEE_THROUGH):
         return False
     file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(file, formats=(kind,))
-            has_colour = "transparency" in image.info
-            return has_colour if kind == "PNG" else _samples(image) != _Samples()
+            if kind == "PNG":
+                # Black is 0 in all depths, and was understood in less than 16 bits.
+                colour = image.info.get("transparency")
+                return colour is not None and (colour != 0 or depth_and_colour[0] == 16)
+            return image.mode == "La" or _samples(image) != _Samples()
     except RefusedImage:
         return True
     except Exception:  # As `decode` will find out.
@@ -190,7 +196,7 @@ def _samples(image: Image.Image) -> _Samples:
     layout = image.tile[0].args if isinstance(image, ImageFile.ImageFile) and image.tile else ""
     if image.mode == "LAB":
         raise RefusedImage("Lab colours, whose white point is not said; convert the file to RGB")
-    if image.format == "TIFF":
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _tiff_samples(image)
     if image.mode == "CMYK" and "adobe" not in image.info:
         raise RefusedImage("CMYK without Adobe's marker: whether 0 means ink is not said")
@@ -199,8 +205,8 @@ def _samples(image: Image.Image) -> _Samples:
     return _Samples(transparent_scale={"L;2": 85, "L;4": 17}.get(str(layout), 1))
 
 
-def _tiff_samples(image: Image.Image) -> _Samples:
-    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+def _tiff_samples(image: TiffImagePlugin.TiffImageFile) -> _Samples:
+    tags = image.tag_v2
     bits = tags.get(_BITS, (1,))
     if _DNG in tags:
         raise RefusedImage("raw pixels of a camera (DNG); develop it first")
@@ -228,10 +234,19 @@ def _to_rgb(image: Image.Image, samples: _Samples) -> Image.Image:
     if image.mode == "L" and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= samples.transparent_scale
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        return _over_white(image)
     return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    """Transparency composited over white, some rows at a time: it takes four copies of them."""
+    made = Image.new("RGB", image.size)
+    for top in range(0, image.height, ROWS):
+        box = (0, top, image.width, min(top + ROWS, image.height))
+        part = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", part.size, "white")
+        made.paste(Image.alpha_composite(white, part).convert("RGB"), box)
+    return made
 
 
 def _from_16_bits(image: Image.Image, samples: _Samples) -> Image.Image:

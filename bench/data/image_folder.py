@@ -50,7 +50,7 @@ AS_FOUND = SplitFolders()
 
 @dataclass(frozen=True)
 class Listing:
-    """What an image folder holds.
+    """The images of a folder, its splits, and what else is there.
 
     splits: top folder -> split, "" where its images are divided by content; empty where the folder
         has no splits of its own.
@@ -59,6 +59,7 @@ class Listing:
     beside: top folders and images beside the splits, which are not read.
     foreign: files that look like images, of formats that are not read, sorted.
     ignored: how many other things there are, by what they are.
+    linked: how many linked folders lie out of the tree.
     mark: of splits that the first version found otherwise, where fingerprints were born.
     """
 
@@ -66,6 +67,7 @@ class Listing:
     paths: list[str]
     foreign: list[str]
     ignored: dict[str, int]
+    linked: int
     splits: dict[str, str]
     held_out: dict[str, int]
     beside: list[str]
@@ -87,6 +89,8 @@ class Listing:
         parts = [", ".join([*self._counts(), *held_out]), _count(classes, "class")]
         if self.beside:
             parts.append(f"beside them, not read: {_some(self.beside)}")
+        if self.linked:
+            parts.append(f"{_count(self.linked, 'linked folder')} from out of the tree")
         parts += told_ignored(self.ignored)
         return [f"image folder {self.root}: {'; '.join(parts)}", *told_foreign(self.foreign)]
 
@@ -113,7 +117,7 @@ def told_ignored(ignored: Mapping[str, int]) -> list[str]:
 
 
 def list_images(root: Path, folders: SplitFolders = AS_FOUND) -> Listing:
-    """What an image folder holds; no file with the suffix of an image is read.
+    """List an image folder; no file with the suffix of an image is read.
 
     Raises UserError when the folder is missing, has no images, cannot be listed, holds a name that
     is not UTF-8 or an image that is no regular file, or when its splits are in doubt.
@@ -133,6 +137,7 @@ def list_images(root: Path, folders: SplitFolders = AS_FOUND) -> Listing:
         paths=_checked(walk),
         foreign=sorted(walk.foreign),
         ignored=dict(walk.ignored),
+        linked=walk.linked,
         splits=splits,
         held_out={name: _count_images(root, name) for name in held_out},
         beside=others + (top_images if splits else []),

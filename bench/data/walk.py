@@ -3,7 +3,7 @@
 - An image is a file with an image's content or suffix. A file whose suffix is that of a format
   which is not read is named; other files are counted.
 - What is hidden (`.name`, `__MACOSX`, `Thumbs.db` ...) is counted, and not looked into.
-- Linked folders are followed, also out of the tree. Links in a circle are counted.
+- Linked folders are followed; those that lie out of the tree, and circles, are counted.
 - FIFOs, devices, sockets and broken links are counted, and never opened; one with the suffix of an
   image stops the walk.
 """
@@ -27,11 +27,12 @@ FolderId = tuple[int, int]  # device and inode, which all links to a folder shar
 
 @dataclass
 class Walk:
-    """What lies in one or more folders below `root`; paths are relative and POSIX.
+    """Images and other things in one or more folders below `root`; paths are relative and POSIX.
 
     paths: images, as they were met.
     foreign: files that are images by their name, of formats that are not read.
     ignored: how many other things there are, by what they are.
+    linked: how many linked folders lie out of the tree.
     lenient: whether an image that cannot be opened is counted, instead of refused.
     """
 
@@ -40,6 +41,7 @@ class Walk:
     paths: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    linked: int = 0
 
     def add(self, start: str) -> None:
         """Walk the folder `start` ("" or ending in a slash).
@@ -47,6 +49,7 @@ class Walk:
         Raises UserError when a folder cannot be listed, an image is not a file that is there, or
         links repeat more than `MOST_REPEATED_FOLDERS` folders.
         """
+        root = _folder_id(self.root)
         pending = [(start, self._real_parents(start))]
         seen: set[FolderId] = set()
         repeated = 0
@@ -66,6 +69,7 @@ class Walk:
             for name, is_link in self._folders(inner):
                 below = f"{inner}{name}/"
                 parents = self._real_parents(below) if is_link else frozenset()
+                self.linked += is_link and root not in parents
                 pending.append((below, above | parents | {folder}))
 
     def _real_parents(self, inner: str) -> frozenset[FolderId]:

@@ -115,7 +115,7 @@ def chunk(kind, data):
 def plain_png(number, bits=8, *extra):
     """One pixel, uncompressed: the same bytes with any zlib."""
     header = struct.pack(">IIBBBBB", 1, 1, bits, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes([0] + [number] * (bits // 8)), 0)
+    pixels = zlib.compress(bytes([0] + [number] * max(bits // 8, 1)), 0)
     chunks = [(b"IHDR", header), *extra, (b"IDAT", pixels), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
 
@@ -158,9 +158,17 @@ def test_a_tree_that_the_first_version_read_otherwise_goes_by_another_name(tmp_p
 
 
 def test_a_file_that_the_first_version_read_otherwise_goes_by_another_name(tmp_path, monkeypatch):
-    deep = plain_png(7, 16)
-    see_through = plain_png(7, 16, (b"tRNS", struct.pack(">H", 7 * 257)))
-    for data, same in ((deep, True), (see_through, False)):
+    def see_through(bits, colour):
+        return plain_png(0, bits, (b"tRNS", struct.pack(">H", colour)))
+
+    for data, same in (
+        (plain_png(7, 16), True),
+        (see_through(16, 0), False),
+        (see_through(8, 3), True),
+        (see_through(4, 0), True),
+        (see_through(4, 3), False),
+        (see_through(1, 1), True),
+    ):
         (tmp_path / "a.png").write_bytes(data)
         today = fingerprint(tmp_path)
         assert build_manifest(tmp_path).fingerprint == today
@@ -249,6 +257,17 @@ def test_what_is_held_out_stops_nothing(tree):
     root = tree("train/a.png", "val/b.png", "test/c.png")
     (root / "test" / "gone.png").symlink_to(root / "nowhere")
     assert list_images(root).held_out == {"test": 1}
+
+
+def test_linked_folders_from_elsewhere_are_read_and_counted(tree, tmp_path_factory, picture):
+    root, elsewhere = tree("cat/a.png"), tmp_path_factory.mktemp("elsewhere")
+    picture(1).save(elsewhere / "b.png")
+    (root / "dog").symlink_to(elsewhere)
+    (root / "cat2").symlink_to(root / "cat")
+    listing = list_images(root)
+    assert listing.paths == ["cat/a.png", "cat2/a.png", "dog/b.png"]
+    assert listing.linked == 1
+    assert "1 linked folder from out of the tree" in listing.told()[0]
 
 
 def test_circles_are_counted(tree):
