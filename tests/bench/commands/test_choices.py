@@ -82,18 +82,12 @@ def test_places_are_where_things_are_defined():
     assert line(found("quantizers")["vq"]) in ("@dataclass(frozen=True, kw_only=True)", "class VQ:")
 
 
-def test_reports_of_other_packages_are_told_as_far_as_they_are_there(monkeypatch):
-    points = [
-        EntryPoint("gone", "bench.no_such_module:report", GROUP),
-        EntryPoint("lost", "no_such_package:report", GROUP),
-        EntryPoint("named", "bench.records.report_plugins:entry_points", GROUP),
-    ]
-    monkeypatch.setattr(listing, "entry_points", lambda group: points)
-    entries = found("reports")
-    assert entries["gone"].about == entries["lost"].about == "not there; install its package again"
-    assert entries["lost"].defined == "no_such_package:report"
-    assert entries["named"].about == "Reports that a suite may name"
-    assert entries["named"].defined.endswith("bench/records/report_plugins.py:1")
+def test_a_report_that_cannot_be_imported_is_told(monkeypatch):
+    registry = Registry("report", group="no.such.group", expects=Declaration)
+    registry.add("gone", "bench.no_such_module:REPORT")
+    monkeypatch.setattr(listing, "REPORTS", registry)
+    (entry,) = found("reports").values()
+    assert entry.about.startswith("cannot be used: report 'gone'")
 
 
 def test_a_sentence_ends_where_it_ends():
