@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from adatok_core.batches import batch_indices, step_generator
-from adatok_core.config import (
-    KL,
-    OFF,
-    PPO,
-    ConstraintWeighting,
-    PolicyConfig,
-    Reinforce,
-    Supervised,
-)
+from adatok_core.config import KL, ConstraintWeighting, PolicyConfig
 from adatok_core.objectives import (
     Batch,
-    draw_actions,
+    PolicyGradient,
+    Predictor,
+    build_objective,
     entropy,
-    policy_objective,
-    reward_of,
     uniform_log_policy,
 )
 from adatok_core.policy import BudgetPolicy
@@ -99,9 +91,10 @@ class PolicyTrainer:
         self.config, self.load, self.rewards, self.mse = config, load, rewards, mse
         self.budgets = torch.tensor(config.candidates, dtype=torch.float32)
         self.policy = build_policy(config, length=length, width=width)
+        self.objective = build_objective(config.objective)
         self.weighting = build_weighting(config.weighting, config.candidates)
         self.modules: dict[str, nn.Module] = {"policy": self.policy}
-        if isinstance(config.objective, PPO):
+        if self._baseline_kind == "critic":
             self.modules["critic"] = build_policy(config, length=length, width=width, outputs=1)
         if self._kl.reference == "snapshot":
             self.modules["reference"] = copy.deepcopy(self.policy).requires_grad_(False)
@@ -116,6 +109,10 @@ class PolicyTrainer:
     @property
     def _kl(self) -> KL:
         return getattr(self.config.objective, "kl", KL())
+
+    @property
+    def _baseline_kind(self) -> str | None:
+        return getattr(self.objective, "baseline", None)
 
     def run(self) -> Iterator[int]:
         """Train to the end, yielding the number of finished steps after each one.
@@ -135,10 +132,11 @@ class PolicyTrainer:
         images = batch_indices(step, count=len(self.mse), batch=config.batch, seed=config.seed)
         features = self.load(images).float()
         fidelity, weights = self.rewards.fidelity[images], self.weighting.weights
-        if isinstance(config.objective, Supervised):
-            goal, chances = self._regress(features, fidelity, weights)
+        if isinstance(self.objective, Predictor):
+            goal, chances = self._regress(self.objective, features, fidelity, weights)
         else:
-            goal, chances = self._improve(features, self.rewards.scalar(images, weights))
+            rewards = self.rewards.scalar(images, weights)
+            goal, chances = self._improve(self.objective, features, rewards)
         self.step += 1
         self.weighting.update(
             StepView(
@@ -154,25 +152,26 @@ class PolicyTrainer:
         if self._kl.reference == "snapshot" and self.step % self._kl.refresh_every == 0:
             self.modules["reference"].load_state_dict(self.policy.state_dict())
 
-    def _regress(self, features: Tensor, fidelity: Tensor, weights: Tensor) -> tuple[float, Tensor]:
+    def _regress(
+        self, objective: Predictor, features: Tensor, fidelity: Tensor, weights: Tensor
+    ) -> tuple[float, Tensor]:
         """One step of regression; the choice under `weights` as one-hot chances `[b, M]`."""
         predicted = self.policy(features)
-        error = predicted - fidelity
-        if self.config.objective.centred:
-            error = error - error.mean(-1, keepdim=True)
-        loss = error.square().mean()
+        loss = objective.loss(predicted, fidelity)
         self._ascend(-loss)
         scores = weights[0] * predicted.detach() + weights[1] * self.rewards.efficiency
         one_hot = nn.functional.one_hot(scores.argmax(-1), len(self.budgets)).float()
         return -loss.item(), one_hot
 
-    def _improve(self, features: Tensor, rewards: Tensor) -> tuple[float, Tensor]:
+    def _improve(
+        self, objective: PolicyGradient, features: Tensor, rewards: Tensor
+    ) -> tuple[float, Tensor]:
         """The updates on one batch; the chances `[b, M]` before them."""
-        objective = self.config.objective
+        settings = objective.settings
         with torch.no_grad():
             old = self.policy(features).log_softmax(-1)
         self._require_finite(old)
-        actions = draw_actions(objective, old, self._generator(self.step))
+        actions = objective.draw(old, self._generator(self.step))
         batch = Batch(
             rewards=rewards,
             old_log_policy=old,
@@ -180,23 +179,23 @@ class PolicyTrainer:
             actions=actions,
             baseline=self._baseline(features),
         )
-        for _ in range(getattr(objective, "updates_per_batch", 1)):
-            goal = policy_objective(
+        drawn = rewards if actions is None else rewards.gather(-1, actions)
+        for _ in range(getattr(settings, "updates_per_batch", 1)):
+            goal = objective.goal(
                 self.policy(features).log_softmax(-1),
                 batch,
-                config=objective,
                 progress=self.step / max(1, self.config.steps - 1),
                 advantage_scale=self.weighting.advantage_scale,
             )
-            if isinstance(objective, PPO):
+            if self._baseline_kind == "critic":
                 value = self.modules["critic"](features).squeeze(-1)
-                error = (value - reward_of(actions, rewards).squeeze(-1)).square().mean()
-                self._ascend(goal - objective.value_weight * error)
+                error = (value - drawn.mean(-1)).square().mean()
+                self._ascend(goal - settings.value_weight * error)
             else:
                 self._ascend(goal)
-        if isinstance(objective, Reinforce):
-            mean = reward_of(actions, rewards).mean().double()
-            self.reward_mean = torch.lerp(mean, self.reward_mean, objective.baseline_decay)
+        if self._baseline_kind == "running_mean":
+            mean = drawn.mean().double()
+            self.reward_mean = torch.lerp(mean, self.reward_mean, settings.baseline_decay)
         return goal.item(), old.exp()
 
     def _ascend(self, goal: Tensor) -> None:
@@ -221,9 +220,9 @@ class PolicyTrainer:
 
     @torch.no_grad()
     def _baseline(self, features: Tensor) -> Tensor | None:
-        if isinstance(self.config.objective, PPO):
+        if self._baseline_kind == "critic":
             return self.modules["critic"](features).squeeze(-1)
-        if isinstance(self.config.objective, Reinforce):
+        if self._baseline_kind == "running_mean":
             return self.reward_mean.float()
         return None
 
@@ -232,9 +231,11 @@ class PolicyTrainer:
 
         Taken after the step, with the step's own draws.
         """
-        objective = replace(self.config.objective, kl=KL(), entropy=OFF)
+        objective = self.objective
+        if isinstance(objective, Predictor):
+            raise ValueError(f"{self.config.objective.kind}: the objective has no policy gradient")
         log_policy = self.policy(features).log_softmax(-1)
-        actions = draw_actions(objective, log_policy.detach(), self._generator(self.step - 1))
+        actions = objective.draw(log_policy.detach(), self._generator(self.step - 1))
         rows = []
         for rewards in (fidelity, self.rewards.efficiency.expand_as(fidelity)):
             batch = Batch(
@@ -244,7 +245,7 @@ class PolicyTrainer:
                 actions=actions,
                 baseline=None if actions is None else rewards.mean(-1),
             )
-            goal = policy_objective(log_policy, batch, config=objective, progress=0.0)
+            goal = objective.goal(log_policy, batch, progress=0.0, penalised=False)
             grads = torch.autograd.grad(goal, list(self.policy.parameters()), retain_graph=True)
             rows.append(torch.cat([g.flatten() for g in grads]))
         return torch.stack(rows)
@@ -256,9 +257,9 @@ class PolicyTrainer:
         return rows, self._scores(rows).argmax(-1)
 
     def _scores(self, images: Tensor) -> Tensor:
-        """What the arg-max is taken of, `[b, M]`."""
+        """Scores `[b, M]`, of which the arg-max is taken."""
         scores = self.policy(self.load(images).float())
-        if isinstance(self.config.objective, Supervised):
+        if isinstance(self.objective, Predictor):
             weights = self.weighting.weights
             scores = weights[0] * scores + weights[1] * self.rewards.efficiency
         return scores
@@ -275,7 +276,7 @@ class PolicyTrainer:
         return fidelity, (chances @ self.rewards.efficiency).mean().item()
 
     def _log(self, goal: float, chances: Tensor, weights: Tensor, features: Tensor) -> None:
-        if isinstance(self.config.objective, Supervised):
+        if isinstance(self.objective, Predictor):
             uncertainty, divergence = 0.0, 0.0
         else:
             # A chance may underflow to 0, whose share of either sum is 0, not NaN.
@@ -313,7 +314,7 @@ class PolicyTrainer:
         """
         policy = copy.deepcopy(self.policy).eval()
         weights = self.weighting.weights
-        if isinstance(self.config.objective, Supervised):
+        if isinstance(self.objective, Predictor):
             with torch.no_grad():
                 policy.logits.weight *= weights[0]
                 policy.logits.bias *= weights[0]

@@ -1,4 +1,4 @@
-"""What all configurations share."""
+"""Checks and strictness that all configurations share."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""Configurations of what a policy is trained to maximise."""
+"""Configurations of the objectives that a policy is trained to maximise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal, Protocol
 
+from adatok_core.choices import Choice, OneOf
 from adatok_core.config.checks import STRICT, require
+from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,4 +153,50 @@ class Supervised:
     centred: bool = False
 
 
-ObjectiveConfig = DeterministicGroup | SampledGroup | Reinforce | PPO | Supervised
+class ObjectiveSettings(Protocol):
+    """A frozen dataclass with the settings of an objective.
+
+    With a policy gradient it has `kl` and `entropy` too, and `updates_per_batch` unless that is 1.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The name that the objective is registered under."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveChoice(Choice):
+    """`build(config)` gives an `adatok_core.objectives.PolicyGradient`, or a `Predictor`.
+
+    `predicts`: it predicts fidelities, and has no policy gradient.
+    """
+
+    predicts: bool = False
+
+
+OBJECTIVES: Registry[ObjectiveChoice] = Registry(
+    "objective", group="adatok_bench.objectives", expects=ObjectiveChoice
+)
+OBJECTIVES.add(
+    "deterministic_group",
+    ObjectiveChoice(
+        config=DeterministicGroup, build="adatok_core.objectives.groups:DeterministicGroup"
+    ),
+)
+OBJECTIVES.add(
+    "sampled_group",
+    ObjectiveChoice(config=SampledGroup, build="adatok_core.objectives.groups:SampledGroup"),
+)
+OBJECTIVES.add(
+    "reinforce",
+    ObjectiveChoice(config=Reinforce, build="adatok_core.objectives.single_draw:Reinforce"),
+)
+OBJECTIVES.add("ppo", ObjectiveChoice(config=PPO, build="adatok_core.objectives.single_draw:PPO"))
+OBJECTIVES.add(
+    "supervised",
+    ObjectiveChoice(
+        config=Supervised, build="adatok_core.objectives.supervised:Supervised", predicts=True
+    ),
+)
+
+ObjectiveConfig = Annotated[ObjectiveSettings, OneOf(OBJECTIVES)]

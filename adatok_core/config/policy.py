@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config.checks import STRICT, require, require_budgets
-from adatok_core.config.objective import DeterministicGroup, ObjectiveConfig, Supervised
+from adatok_core.config.objective import OBJECTIVES, DeterministicGroup, ObjectiveConfig
 from adatok_core.config.weighting import (
+    WEIGHTINGS,
     ConstraintWeighting,
     FixedWeighting,
     HypervolumeWeighting,
@@ -17,7 +18,7 @@ from adatok_core.config.weighting import (
 
 @dataclass(frozen=True, kw_only=True)
 class Reward:
-    """What fidelity means: `q = 0` on average at the smallest budget, `q = 1` at the full one.
+    """Meaning of fidelity: `q = 0` on average at the smallest budget, `q = 1` at the full one.
 
     The distortion is MSE mixed with the share `perceptual_share` of the perceptual distance, each
     in units of its mean gain. `scale`: `absolute`; `relative`, the logarithm of the ratio to the
@@ -77,11 +78,12 @@ class PolicyConfig:
         self._check_weighting()
 
     def _check_weighting(self) -> None:
-        if isinstance(self.objective, Supervised):
+        if OBJECTIVES[self.objective.kind].predicts:
+            others = [name for name, one in WEIGHTINGS.items() if not one.needs_gradient]
             require(
-                isinstance(self.weighting, FixedWeighting | ConstraintWeighting),
+                not WEIGHTINGS[self.weighting.kind].needs_gradient,
                 f"weighting.kind: {self.weighting.kind} needs an objective with a policy gradient; "
-                "supervised works with fixed and constraint",
+                f"{self.objective.kind} works with {' and '.join(others)}",
             )
         if isinstance(self.weighting, ConstraintWeighting):
             target = self.weighting.mean_budget

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal, Protocol
 
+from adatok_core.choices import Choice, OneOf
 from adatok_core.config.checks import STRICT, require
+from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,4 +125,27 @@ def _check_codebook(config: VQ | ResidualVQ) -> None:
     require(0 <= config.revive_below < 1, "revive_below: must lie in [0, 1)")
 
 
-Quantizer = FSQ | LFQ | VQ | ResidualVQ
+class QuantizerConfig(Protocol):
+    """A frozen dataclass with the settings of a quantizer."""
+
+    @property
+    def kind(self) -> str:
+        """The name that the quantizer is registered under."""
+
+    @property
+    def codebook_size(self) -> int:
+        """Number of codes `V`."""
+
+
+# `build(width, config, tokens=N)` gives an `adatok_core.quantizers.Quantizer`.
+QUANTIZERS: Registry[Choice] = Registry(
+    "quantizer", group="adatok_bench.quantizers", expects=Choice
+)
+QUANTIZERS.add("fsq", Choice(config=FSQ, build="adatok_core.quantizers.fsq:FSQ"))
+QUANTIZERS.add("lfq", Choice(config=LFQ, build="adatok_core.quantizers.lfq:LFQ"))
+QUANTIZERS.add("vq", Choice(config=VQ, build="adatok_core.quantizers.vq:VQ"))
+QUANTIZERS.add(
+    "residual_vq", Choice(config=ResidualVQ, build="adatok_core.quantizers.residual_vq:ResidualVQ")
+)
+
+Quantizer = Annotated[QuantizerConfig, OneOf(QUANTIZERS)]

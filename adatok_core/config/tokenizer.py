@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config.checks import STRICT, require, require_budgets
+from adatok_core.config.encoder import Encoding
 from adatok_core.config.quantizer import FSQ, Quantizer
 
 Layer = Literal["embed", "qkv", "out", "expand", "contract", "pixels"]
@@ -66,7 +67,7 @@ class TokenizerConfig:
     encoder_depth: int = 4
     decoder_depth: int = 4
     attention_heads: int = 4
-    encoding: Literal["one_pass", "grid", "told", "recurrent", "halting"] = "one_pass"
+    encoding: Encoding = "one_pass"
     rollouts: int | None = None
     latent_attention: Literal["full", "patches"] = "full"
     quantizer: Quantizer = field(default_factory=FSQ)

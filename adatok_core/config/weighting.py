@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Protocol
 
+from adatok_core.choices import Choice, OneOf
 from adatok_core.config.checks import STRICT, require
+from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,4 +96,51 @@ class GradientWeighting:
         require(self.step_size > 0, "step_size: must be positive")
 
 
-WeightingConfig = FixedWeighting | ConstraintWeighting | HypervolumeWeighting | GradientWeighting
+class WeightingSettings(Protocol):
+    """A frozen dataclass with the settings of a weighting."""
+
+    @property
+    def kind(self) -> str:
+        """The name that the weighting is registered under."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightingChoice(Choice):
+    """`build(config, candidates)` gives an `adatok_core.weighting.Weighting`.
+
+    `needs_gradient`: it works with objectives that have a policy gradient alone.
+    """
+
+    needs_gradient: bool = False
+
+
+WEIGHTINGS: Registry[WeightingChoice] = Registry(
+    "weighting", group="adatok_bench.weightings", expects=WeightingChoice
+)
+WEIGHTINGS.add(
+    "fixed", WeightingChoice(config=FixedWeighting, build="adatok_core.weighting.fixed:Fixed")
+)
+WEIGHTINGS.add(
+    "constraint",
+    WeightingChoice(
+        config=ConstraintWeighting, build="adatok_core.weighting.constraint:Constraint"
+    ),
+)
+WEIGHTINGS.add(
+    "hypervolume",
+    WeightingChoice(
+        config=HypervolumeWeighting,
+        build="adatok_core.weighting.hypervolume:Hypervolume",
+        needs_gradient=True,
+    ),
+)
+WEIGHTINGS.add(
+    "gradient",
+    WeightingChoice(
+        config=GradientWeighting,
+        build="adatok_core.weighting.gradient:Gradient",
+        needs_gradient=True,
+    ),
+)
+
+WeightingConfig = Annotated[WeightingSettings, OneOf(WEIGHTINGS)]

@@ -1,4 +1,4 @@
-"""What all encoders share: embedded patches, learned latent queries, one transformer for both."""
+"""Base of all encoders: embedded patches, learned latent queries, one transformer for both."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Encoder(nn.Module, ABC):
         return self.embed(patches) + self.patch_positions
 
     def read(self, queries: Tensor, patches: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What becomes of `queries [B, K, D]` or `[K, D]` beside `patches [B, P, D]`."""
+        """Read `queries [B, K, D]` or `[K, D]` beside `patches [B, P, D]`: outputs `[B, K, D]`."""
         queries = queries.expand(len(patches), -1, -1).to(patches.dtype)
         x = self.transformer(torch.cat([queries, patches], dim=1), mask=mask)
         return x[:, : queries.shape[1]]

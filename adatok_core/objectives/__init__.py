@@ -1,15 +1,23 @@
-"""What a policy is trained to maximise: group, sampled, REINFORCE and PPO objectives."""
+"""Objectives that a policy is trained to maximise, and what they are made of."""
 
-from adatok_core.objectives.actions import draw_actions, reward_of
-from adatok_core.objectives.objective import Batch, policy_objective
+from __future__ import annotations
+
+from adatok_core.config.objective import OBJECTIVES, ObjectiveSettings
+from adatok_core.objectives.objective import Batch, PolicyGradient, Predictor
 from adatok_core.objectives.penalties import entropy, k3, uniform_log_policy
 
 __all__ = [
     "Batch",
-    "draw_actions",
+    "PolicyGradient",
+    "Predictor",
+    "build_objective",
     "entropy",
     "k3",
-    "policy_objective",
-    "reward_of",
     "uniform_log_policy",
 ]
+
+
+def build_objective(config: ObjectiveSettings) -> PolicyGradient | Predictor:
+    """Build the objective of these settings."""
+    objective: PolicyGradient | Predictor = OBJECTIVES[config.kind].load()(config)
+    return objective

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from adatok_core import config
+from adatok_core.config.quantizer import QUANTIZERS, QuantizerConfig
 from adatok_core.quantizers.base import Projection, Quantized, Quantizer
-from adatok_core.quantizers.fsq import FSQ
-from adatok_core.quantizers.lfq import LFQ
-from adatok_core.quantizers.residual_vq import ResidualVQ
-from adatok_core.quantizers.vq import VQ
 
-__all__ = [
-    "FSQ",
-    "LFQ",
-    "VQ",
-    "Projection",
-    "Quantized",
-    "Quantizer",
-    "ResidualVQ",
-    "build_quantizer",
-]
-
-KINDS: dict[type, type[Quantizer]] = {
-    config.FSQ: FSQ,
-    config.LFQ: LFQ,
-    config.VQ: VQ,
-    config.ResidualVQ: ResidualVQ,
-}
+__all__ = ["Projection", "Quantized", "Quantizer", "build_quantizer"]
 
 
-def build_quantizer(width: int, settings: config.Quantizer, *, tokens: int) -> Quantizer:
-    """The quantizer that `settings` describe, for `tokens` latents of `width` dimensions."""
-    return KINDS[type(settings)](width, settings, tokens=tokens)
+def build_quantizer(width: int, settings: QuantizerConfig, *, tokens: int) -> Quantizer:
+    """Build the quantizer of these settings, for `tokens` latents of `width` dimensions."""
+    quantizer: Quantizer = QUANTIZERS[settings.kind].load()(width, settings, tokens=tokens)
+    return quantizer

@@ -1,4 +1,4 @@
-"""What all quantizers share: their interface, the projection in front, ids in mixed radix."""
+"""Interface of all quantizers, the projection in front of them, ids in mixed radix."""
 
 from __future__ import annotations
 

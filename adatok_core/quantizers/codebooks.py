@@ -1,4 +1,4 @@
-"""What quantizers with learned codebooks share: their loss, usage statistics and revival."""
+"""Loss, usage statistics and revival of learned codebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a weighting is, and what it sees of a step."""
+"""Interface of a weighting, and its view of a step."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ class Gradient(Weighting):
     where it does not bind, the update is the published one. Its `eta / mu` is `step_size`.
     """
 
-    def __init__(self, config: GradientWeighting):
+    def __init__(self, config: GradientWeighting, candidates: Sequence[int] = ()):
         self.config = config
         self.efficiency = config.efficiency
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Hypervolume(Weighting):
     reference before a volume is taken, so that a gain is never negative.
     """
 
-    def __init__(self, config: HypervolumeWeighting):
+    def __init__(self, config: HypervolumeWeighting, candidates: Sequence[int] = ()):
         self.config = config
         self.weights = torch.tensor([1 - config.efficiency, config.efficiency])
         self.advantage_scale = 1.0

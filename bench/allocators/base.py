@@ -17,7 +17,7 @@ PARTS = ("pixels", "latents", "ids", "curves")
 
 @dataclass(frozen=True)
 class Seen:
-    """What there is to see of `count` images; a part that is None is hidden.
+    """Parts of `count` images that can be seen; a part that is None is hidden.
 
     `pixels` uint8 `[n, 3, H, W]`; the encoder's `latents [n, N, D]` and token `ids [n, N]`; `curves
     [n, M]`, the image's own distortion at every candidate budget. `nested` says whether the tokens
@@ -34,6 +34,34 @@ class Seen:
     def only(self, parts: frozenset[str]) -> Seen:
         """The same images with all but these parts hidden."""
         return replace(self, **{part: None for part in PARTS if part not in parts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """Images that allocators over `budgets [M]` are fitted on, all with curves.
+
+    `training` images teach, `calibration` images (the training images, when null) fix the mean
+    budget; `judged` are those that the allocation will be judged on, for what is known in hindsight
+    only. `seed` draws what is random.
+    """
+
+    budgets: np.ndarray
+    judged: Seen
+    training: Seen | None = None
+    calibration: Seen | None = None
+    seed: int = 0
+
+    @property
+    def calibrating(self) -> Seen:
+        """Images on which a mean budget is made to hold.
+
+        Raises:
+            ValueError: there are none.
+        """
+        images = self.training if self.calibration is None else self.calibration
+        if images is None:
+            raise ValueError("fitting: no images to calibrate on; declare what the allocator needs")
+        return images
 
 
 @dataclass(frozen=True)

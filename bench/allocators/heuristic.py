@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.allocators.base import Allocation, Seen, encoder_passes
+from bench.allocators.base import Allocation, Fitting, Seen, encoder_passes
 from bench.allocators.equal_slope import choose, price_meeting
-from bench.allocators.scores import Score
+from bench.allocators.scores import CodeSurprisal, Score, edge_density, png_size
+from bench.config.allocators import CodebookEntropyConfig, EdgeDensityConfig, PngSizeConfig
 
 BINS = 16
 
@@ -86,3 +87,36 @@ class Heuristic:
         """Each image's choice depends on its own score alone."""
         chosen = choose(self.curves(self.score(seen)), self.budgets, self.price)
         return Allocation(chosen, encoder_passes(self.sees, nested=seen.nested))
+
+
+def fit_png_size(config: PngSizeConfig, fitting: Fitting) -> Heuristic:
+    """Budgets by the size of an image as a PNG."""
+    return _fit(config, png_size, "pixels", fitting)
+
+
+def fit_edge_density(config: EdgeDensityConfig, fitting: Fitting) -> Heuristic:
+    """Budgets by the mean gradient of an image."""
+    return _fit(config, edge_density, "pixels", fitting)
+
+
+def fit_codebook_entropy(config: CodebookEntropyConfig, fitting: Fitting) -> Heuristic:
+    """Budgets by the surprisal of an image's first tokens."""
+    score = CodeSurprisal.fitted(fitting.training.ids, prefix=config.prefix)
+    return _fit(config, score, "ids", fitting)
+
+
+def _fit(
+    config: PngSizeConfig | EdgeDensityConfig | CodebookEntropyConfig,
+    score: Score,
+    part: str,
+    fitting: Fitting,
+) -> Heuristic:
+    return Heuristic.fitted(
+        config.kind,
+        score,
+        sees=frozenset({part}),
+        budgets=fitting.budgets,
+        mean_budget=config.mean_budget,
+        training=fitting.training,
+        calibration=fitting.calibration,
+    )

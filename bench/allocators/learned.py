@@ -33,7 +33,7 @@ class LearnedPolicy:
         return frozenset({INPUTS[self.config.input]})
 
     def features(self, seen: Seen) -> PolicyFeatures:
-        """What the policy looks at."""
+        """Features that the policy looks at."""
         return features_of(self.config, seen, quantizer=self.quantizer, patch_size=self.patch_size)
 
     @torch.inference_mode()

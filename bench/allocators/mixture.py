@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.allocators.allocation import fixed_allocation, lower_hull, shuffled_allocation
-from bench.allocators.base import NOTHING, Allocation, Seen, generator
+from bench.allocators.base import NOTHING, Allocation, Fitting, Seen, generator
+from bench.config.allocators import AgnosticConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,16 @@ def agnostic(
         usable=lower_hull(budgets, mean_curve),
         mean_budget=mean_budget,
         seed=seed,
+    )
+
+
+def fit_agnostic(config: AgnosticConfig, fitting: Fitting) -> Mixture:
+    """The agnostic mixture of the judged images, known in hindsight."""
+    return agnostic(
+        fitting.budgets,
+        mean_curve=fitting.judged.curves.mean(axis=0),
+        mean_budget=config.mean_budget,
+        seed=fitting.seed,
     )
 
 

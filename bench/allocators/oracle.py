@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.allocators.allocation import oracle_allocation
-from bench.allocators.base import Allocation, Seen
+from bench.allocators.base import Allocation, Fitting, Seen
+from bench.config.allocators import OracleConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +32,8 @@ class Oracle:
         chosen = oracle_allocation(seen.curves, self.budgets, self.mean_budget)
         candidates = float(len(self.budgets))
         return Allocation(chosen, 1.0 if seen.nested else candidates, candidates)
+
+
+def fit_oracle(config: OracleConfig, fitting: Fitting) -> Oracle:
+    """The oracle at a mean budget."""
+    return Oracle(budgets=fitting.budgets, mean_budget=config.mean_budget)

@@ -50,7 +50,7 @@ class OwnBank(Bank):
 
     @property
     def targets(self) -> list[float]:
-        """What the tokenizer was asked to reach, one per column."""
+        """Errors that the tokenizer was asked to reach, one per column."""
         return list(self.about["own_targets"])
 
     def column(self, target: float) -> int:

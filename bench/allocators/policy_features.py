@@ -1,4 +1,4 @@
-"""What a policy looks at, read batch by batch from memory-mapped arrays: no copy per process."""
+"""Features for a policy, read batch by batch from memory-mapped arrays: no copy per process."""
 
 from __future__ import annotations
 

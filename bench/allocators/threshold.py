@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from bench.allocators.allocation import require_within
-from bench.allocators.base import Allocation, Seen
+from bench.allocators.base import Allocation, Fitting, Seen
+from bench.config.allocators import ThresholdConfig
 
 Search = Literal["scan", "bisection"]
 
@@ -116,3 +117,13 @@ class ThresholdSearch:
         probes = float(found.probes.mean())
         encoded = 1.0 if seen.nested else float((found.probes + ~found.probed).mean())
         return Allocation(found.chosen, encoded, probes, {"threshold": self.distortion})
+
+
+def fit_threshold(config: ThresholdConfig, fitting: Fitting) -> ThresholdSearch:
+    """The search at a given distortion, or at the one that comes to a mean budget."""
+    budgets, search, distortion = fitting.budgets, config.search, config.distortion
+    if distortion is not None:
+        return ThresholdSearch(budgets=budgets, search=search, distortion=distortion)
+    return ThresholdSearch.fitted(
+        fitting.calibrating, budgets=budgets, search=search, mean_budget=config.mean_budget
+    )

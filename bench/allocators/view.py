@@ -1,4 +1,4 @@
-"""What a bank and its images let an allocator see."""
+"""The view of a bank and its images that an allocator gets."""
 
 from __future__ import annotations
 

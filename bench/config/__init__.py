@@ -1,1 +1,1 @@
-"""What may be set."""
+"""Settings that a suite may give."""

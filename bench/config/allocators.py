@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, Literal, Protocol
+
+from adatok_core.choices import Choice, OneOf
+from adatok_core.config import PolicyConfig
+from adatok_core.registry import Registry
 
 _STRICT = {"extra": "forbid"}
 
@@ -103,14 +108,106 @@ class OwnConfig(_Candidates):
     target: float
 
 
-AllocatorConfig = (
-    AgnosticConfig
-    | OracleConfig
-    | PngSizeConfig
-    | EdgeDensityConfig
-    | CodebookEntropyConfig
-    | ThresholdConfig
-    | OwnConfig
+Need = Literal["training", "pixels", "calibration"]
+
+
+class AllocatorSettings(Protocol):
+    """A frozen dataclass with the settings of an allocator.
+
+    Those that spend a mean number of tokens have a `mean_budget` too.
+    """
+
+    @property
+    def kind(self) -> str:
+        """The name that the allocator is registered under."""
+
+    @property
+    def candidates(self) -> tuple[int, ...] | None:
+        """Budgets of the bank to choose from; those that were trained, when null."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocatorChoice(Choice):
+    """`build(config, fitting)` gives a `bench.allocators.base.Allocator`, fitted.
+
+    `needs` is what it is fitted on: `training` images, their `pixels` too; for `calibration`, those
+    set aside for it, or else training images, are what it spends its mean budget on. Each of the
+    `controls` is settings, without the mean budget, with which it stands beside allocations.
+    """
+
+    needs: frozenset[Need] = frozenset()
+    controls: tuple[Mapping[str, Any], ...] = ()
+
+
+ALLOCATORS: Registry[AllocatorChoice] = Registry(
+    "allocator", group="adatok_bench.allocators", expects=AllocatorChoice
 )
-PixelScoreConfig = PngSizeConfig | EdgeDensityConfig
-HeuristicConfig = PixelScoreConfig | CodebookEntropyConfig
+ALLOCATORS.add(
+    "agnostic",
+    AllocatorChoice(config=AgnosticConfig, build="bench.allocators.mixture:fit_agnostic"),
+)
+ALLOCATORS.add(
+    "oracle", AllocatorChoice(config=OracleConfig, build="bench.allocators.oracle:fit_oracle")
+)
+ALLOCATORS.add(
+    "png_size",
+    AllocatorChoice(
+        config=PngSizeConfig,
+        build="bench.allocators.heuristic:fit_png_size",
+        needs=frozenset({"training", "pixels", "calibration"}),
+        controls=({},),
+    ),
+)
+ALLOCATORS.add(
+    "edge_density",
+    AllocatorChoice(
+        config=EdgeDensityConfig,
+        build="bench.allocators.heuristic:fit_edge_density",
+        needs=frozenset({"training", "pixels", "calibration"}),
+        controls=({},),
+    ),
+)
+ALLOCATORS.add(
+    "codebook_entropy",
+    AllocatorChoice(
+        config=CodebookEntropyConfig,
+        build="bench.allocators.heuristic:fit_codebook_entropy",
+        needs=frozenset({"training", "calibration"}),
+        controls=({},),
+    ),
+)
+ALLOCATORS.add(
+    "threshold",
+    AllocatorChoice(
+        config=ThresholdConfig,
+        build="bench.allocators.threshold:fit_threshold",
+        needs=frozenset({"calibration"}),
+        controls=({"search": "scan"}, {"search": "bisection"}),
+    ),
+)
+# It has no candidates to choose from: the evaluation reads its lengths from the bank.
+ALLOCATORS.add("own", AllocatorChoice(config=OwnConfig, build="bench.allocators.own:OwnBank"))
+
+AllocatorConfig = Annotated[AllocatorSettings, OneOf(ALLOCATORS)]
+
+# The learned allocator has settings of its own in a suite, under `policy`.
+LEARNED: Registry[type[PolicyConfig]] = Registry("learned allocator", group="")
+LEARNED.add("policy", PolicyConfig)
+
+
+def fitting_needs(config: AllocatorSettings) -> frozenset[Need]:
+    """Needs of an allocator; without a mean budget there is nothing to calibrate."""
+    needs = ALLOCATORS[config.kind].needs
+    return needs if getattr(config, "mean_budget", None) else needs - {"calibration"}
+
+
+def controls_at(mean_budget: float) -> tuple[AllocatorSettings, ...]:
+    """Controls that need training images and no training, at a mean budget.
+
+    Those of plug-ins are left out: a result must not depend on what else is installed.
+    """
+    return tuple(
+        choice.config(mean_budget=mean_budget, **settings)
+        for choice in ALLOCATORS.own()
+        for settings in choice.controls
+    )

@@ -11,7 +11,7 @@ LITE0_SMALLEST = 32
 
 @dataclass(frozen=True, kw_only=True)
 class BankConfig:
-    """What the banks hold.
+    """Contents of the banks.
 
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
     drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer

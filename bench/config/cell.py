@@ -12,12 +12,13 @@ from adatok_core.config import (
     TokenizerConfig,
     TrainingConfig,
 )
+from adatok_core.config.encoder import ENCODERS
 from bench.config.allocators import (
     AllocatorConfig,
-    HeuristicConfig,
+    Need,
     OwnConfig,
-    PixelScoreConfig,
-    ThresholdConfig,
+    controls_at,
+    fitting_needs,
 )
 from bench.config.bank import LITE0_SMALLEST, BankConfig
 from bench.config.evaluation import EvaluationConfig
@@ -25,11 +26,10 @@ from bench.config.generation import GenerationConfig, ThroughputConfig, require_
 from bench.config.length_distributions import ModelLengths, PolicyLengths
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS
-from bench.data.image_set import FluentScenes, ImageFolder
+from bench.data.image_set import DatasetConfig, FluentScenes
 
 _STRICT = {"extra": "forbid"}
 SSIM_SMALLEST = 11
-NESTED = ("one_pass", "grid")
 MOST_CODES = 2**18  # Logits of all of them, at every step.
 SCENE_CLASSES = {"label": len(BACKGROUNDS), "objects": MAX_OBJECTS + 1}
 
@@ -44,7 +44,7 @@ class CellConfig:
 
     __pydantic_config__ = _STRICT
 
-    data: FluentScenes | ImageFolder
+    data: DatasetConfig
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     finetuning: FineTuning | None = None
@@ -71,7 +71,7 @@ class CellConfig:
 
     @property
     def kind(self) -> Literal["reconstruction", "generation", "throughput"]:
-        """What the cell's record is of."""
+        """Subject of the cell's record."""
         if self.throughput is not None:
             return "throughput"
         return "reconstruction" if self.generation is None else "generation"
@@ -87,24 +87,12 @@ class CellConfig:
         return self.policy is not None or self.allocator is not None
 
     @property
-    def fits_scores(self) -> bool:
-        """Whether a score of the image is fitted, as the cell's allocator or as a control."""
-        return isinstance(self.allocator, HeuristicConfig) or self._with_heuristics
-
-    @property
-    def fits_threshold(self) -> bool:
-        """Whether a threshold is made to meet a mean budget."""
-        searched = isinstance(self.allocator, ThresholdConfig)
-        return (searched and self.allocator.distortion is None) or self._with_heuristics
-
-    @property
-    def fits_pixels(self) -> bool:
-        """Whether something is fitted on pixels."""
-        return isinstance(self.allocator, PixelScoreConfig) or self._with_heuristics
-
-    @property
-    def _with_heuristics(self) -> bool:
-        return self.allocates and self.evaluation.heuristics
+    def fitting_needs(self) -> frozenset[Need]:
+        """Needs of the cell's allocator, unless it is learned, and of its controls."""
+        fitted = () if self.allocator is None else (self.allocator,)
+        if self.allocates and self.evaluation.heuristics:
+            fitted += controls_at(self.bank_budgets[-1])
+        return frozenset[Need]().union(*map(fitting_needs, fitted))
 
     @property
     def final_tokenizer(self) -> TokenizerConfig:
@@ -243,7 +231,7 @@ class CellConfig:
 
 
 def generation_problem(cell: CellConfig) -> str | None:
-    """What of a cell's `generation` does not fit the rest of it."""
+    """The first thing of a cell's `generation` that does not fit the rest of it."""
     asked = cell.generation
     if asked is None:
         return None
@@ -260,7 +248,7 @@ def generation_problem(cell: CellConfig) -> str | None:
             f"generation.budget: {asked.budget} is not among the budgets of the bank "
             f"{list(cell.bank_budgets)}"
         )
-    if cell.tokenizer.encoding not in NESTED and asked.budget != cell.tokenizer.max_tokens:
+    if not ENCODERS[cell.tokenizer.encoding].nested and asked.budget != cell.tokenizer.max_tokens:
         return (
             f"generation.budget: the bank holds ids of {cell.tokenizer.max_tokens} tokens alone, "
             f"since those of the encoding {cell.tokenizer.encoding} are not nested"
@@ -301,7 +289,7 @@ def _classes_problem(cell: CellConfig) -> str | None:
 
 
 def throughput_problem(cell: CellConfig) -> str | None:
-    """What of a cell's `throughput` does not fit the rest of it."""
+    """The first thing of a cell's `throughput` that does not fit the rest of it."""
     asked = cell.throughput
     if asked is None:
         return None

@@ -31,7 +31,7 @@ class EvaluationConfig:
             raise ValueError("kid_subset: must be 2 or more, or null")
 
     def problem(self, images: int) -> str | None:
-        """What cannot be measured on so many validation images."""
+        """Measurement that so many validation images are too few for, if any."""
         if images < 2 * (self.kid_subset or 2):
             remedy = "give more images" if self.kid_subset is None else "lower it"
             blocks = self.kid_subset or 2

@@ -1,4 +1,4 @@
-"""What a cell generates, and how the speed of generation is measured: settings and their checks."""
+"""Settings of what a cell generates, and of how the speed of generation is measured."""
 
 from __future__ import annotations
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+
+from adatok_core.choices import Choice, OneOf
+from adatok_core.registry import Registry
 
 _STRICT = {"extra": "forbid"}
 
@@ -111,7 +114,15 @@ def _require_mean(mean: float, low: int, high: int) -> None:
         raise ValueError(f"mean: {mean:g} must lie between {low} and {high}")
 
 
-LengthsConfig = PolicyLengths | ModelLengths | TwoPointLengths | TiltedLengths
+LENGTHS: Registry[Choice] = Registry("lengths", group="adatok_bench.lengths", expects=Choice)
+LENGTHS.add("policy", Choice(config=PolicyLengths, build=PolicyLengths))
+LENGTHS.add("model", Choice(config=ModelLengths, build=ModelLengths))
+LENGTHS.add("two_point", Choice(config=TwoPointLengths, build=TwoPointLengths))
+LENGTHS.add("tilted", Choice(config=TiltedLengths, build=TiltedLengths))
+
+LengthsConfig = Annotated[
+    PolicyLengths | ModelLengths | TwoPointLengths | TiltedLengths, OneOf(LENGTHS)
+]
 
 
 def draw_lengths(shares: dict[int, float], count: int, *, seed: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from adatok_core.choices import OneOf
+from adatok_core.registry import Registry, RegistryError
 from bench.errors import UserError, suggestion
 
 Settings = TypeVar("Settings")
@@ -69,66 +71,71 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
     try:
-        settings = _adapter(kind).validate_json(text, strict=True)
+        settings = _adapter(kind, Registry.revision).validate_json(text, strict=True)
     except pydantic.ValidationError as error:
-        raise UserError(f"{where}: {_one_line(kind, raw, error)}") from None
-    missing = _missing_kind(settings, raw, "")
-    if missing:
-        raise UserError(f"{where}: {missing}: missing; say which kind is meant")
+        raise UserError(f"{where}: {_one_line(kind, error)}") from None
+    except RegistryError as error:
+        raise UserError(str(error)) from None
+    unknown = _unknown_key(settings, raw, "")
+    if unknown:
+        raise UserError(f"{where}: {unknown}")
     return settings
 
 
 @functools.cache
-def _adapter(kind: type) -> pydantic.TypeAdapter:
-    """Built once: a suite has hundreds of cells, and building takes far longer than checking."""
+def _adapter(kind: type[Settings], revision: int) -> pydantic.TypeAdapter[Settings]:
+    """Built once: a suite has hundreds of cells, and building takes far longer than checking.
+
+    Once for each `revision` of the registries, so that what is registered later is known too.
+    """
     return pydantic.TypeAdapter(kind)
 
 
-def _missing_kind(settings: Any, raw: Any, path: str) -> str | None:
-    """Path of a mapping that leaves its `kind` to a default: alternatives must be named."""
+def _unknown_key(settings: Any, raw: Any, path: str) -> str | None:
+    """A key that a dataclass does not have, and does not forbid either as ours do."""
     if not dataclasses.is_dataclass(settings) or not isinstance(raw, dict):
         return None
-    names = {field.name for field in dataclasses.fields(settings)}
-    if "kind" in names and "kind" not in raw:
-        return f"{path}kind"
-    found = (_missing_kind(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
-    return next((path for path in found if path), None)
+    names = [field.name for field in dataclasses.fields(settings)]
+    for key in raw:
+        if key not in names:
+            return f"{path}{key}: unknown key{suggestion(key, names)}"
+    found = (_unknown_key(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
+    return next((problem for problem in found if problem), None)
 
 
-def _one_line(kind: type, raw: Any, error: pydantic.ValidationError) -> str:
-    """The first error that belongs to the alternative which `raw` names by its `kind`."""
-    located = [(*_locate(kind, raw, e["loc"]), e) for e in error.errors(include_url=False)]
-    path, owner, _, item = next((one for one in located if one[2]), located[0])
-    if item["type"] == "literal_error" and item["loc"][-1] == "kind":  # no alternative is meant
-        valid = " or ".join(e["ctx"]["expected"] for at, _, _, e in located if at == path)
-        return f"{path}: input should be {valid}, not {item['input']!r}"
-    return f"{path}: {_explain(item, owner)}" if path else _explain(item, owner)
+def _one_line(kind: Any, error: pydantic.ValidationError) -> str:
+    """The first error."""
+    item = error.errors(include_url=False)[0]
+    path, owner = _locate(kind, item["loc"])
+    if item["type"].startswith("union_tag_"):
+        return f"{'.'.join([*path, 'kind'])}: {_explain_kind(item)}"
+    return f"{'.'.join(path)}: {_explain(item, owner)}" if path else _explain(item, owner)
 
 
-def _locate(kind: Any, raw: Any, loc: tuple[Any, ...]) -> tuple[str, type | None, bool]:
-    """Dotted path of an error, the dataclass that owns its last key, and whether it is meant.
+def _locate(kind: Any, loc: tuple[Any, ...]) -> tuple[list[str], type | None]:
+    """Keys on the way to an error, and the dataclass that owns the last of them.
 
-    pydantic puts the name of a union's alternative into the location; it is meant when its `kind`
-    is the one that the value gives.
+    pydantic puts the name of a union's alternative into the location, which is no key.
     """
-    path, owner, meant = [], None, True
+    path: list[str] = []
+    owner = None
     for step in loc:
         alternatives = _alternatives(kind)
-        if isinstance(step, str) and len(alternatives) > 1:
-            chosen = [a for a in alternatives if getattr(a, "__name__", str(a)) == step]
-            if chosen or "[" in step:
-                kind = chosen[0] if chosen else None
-                meant = meant and _is_meant(kind, raw)
-                continue
+        choices = next((one for a in alternatives for one in _choices(a)), None)
+        if choices is not None:
+            try:
+                kind = choices.config(step)
+            except RegistryError:  # A plug-in that cannot be used, which is the error itself.
+                kind = None
+            continue
+        if len(alternatives) > 1 and isinstance(step, str) and "[" in step:
+            kind = None
+            continue
         kind = next((a for a in alternatives if dataclasses.is_dataclass(a)), alternatives[0])
         path.append(str(step))
         owner = kind if dataclasses.is_dataclass(kind) else None
         kind = _member(kind, step)
-        if isinstance(raw, dict):
-            raw = raw.get(step)
-        elif isinstance(raw, list) and isinstance(step, int) and step < len(raw):
-            raw = raw[step]
-    return ".".join(path), owner, meant
+    return path, owner
 
 
 def _alternatives(kind: Any) -> list[Any]:
@@ -137,18 +144,27 @@ def _alternatives(kind: Any) -> list[Any]:
     return [kind]
 
 
-def _is_meant(kind: Any, raw: Any) -> bool:
-    if not dataclasses.is_dataclass(kind) or not isinstance(raw, dict):
-        return not dataclasses.is_dataclass(kind) and not isinstance(raw, dict)
-    default = next((f.default for f in dataclasses.fields(kind) if f.name == "kind"), None)
-    return "kind" not in raw or raw["kind"] == default
+def _choices(kind: Any) -> list[OneOf]:
+    """The choices that an annotation leaves open, one at most."""
+    return [one for one in getattr(kind, "__metadata__", ()) if isinstance(one, OneOf)]
 
 
 def _member(kind: Any, step: Any) -> Any:
     if dataclasses.is_dataclass(kind):
-        return typing.get_type_hints(kind).get(step)
+        return typing.get_type_hints(kind, include_extras=True).get(step)
     arguments = typing.get_args(kind)
     return arguments[0] if isinstance(step, int) and arguments else None
+
+
+def _explain_kind(item: dict[str, Any]) -> str:
+    """An alternative that is not named, or by a name that there is not."""
+    given = item["input"].get("kind")
+    if given is None:
+        return "missing; say which kind is meant"
+    expected = item["ctx"]["expected_tags"].split(", ")
+    near = suggestion(str(given), [name.strip("'") for name in expected])
+    hint = near if "did you mean" in near else ""
+    return f"input should be {' or '.join(expected)}, not {given!r}{hint}"
 
 
 def _explain(item: dict[str, Any], owner: type | None) -> str:

@@ -9,11 +9,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
+from adatok_core.choices import Choice, OneOf
+from adatok_core.registry import Registry
 from bench.data import fluent_scenes
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
@@ -68,6 +70,27 @@ class ImageFolder:
         _check(0 < self.validation_fraction < 1, "validation_fraction", "between 0 and 1")
         _check(0 <= self.calibration_fraction < 1, "calibration_fraction", "from 0 to below 1")
         _check(0 <= self.max_unreadable <= 1, "max_unreadable", "from 0 to 1")
+
+
+class Dataset(Protocol):
+    """A frozen dataclass that names images; `resolution` is their side in px."""
+
+    @property
+    def kind(self) -> str:
+        """The name that the dataset is registered under."""
+
+    @property
+    def resolution(self) -> int:
+        """Side of all images in px."""
+
+
+# `build(config, split, folder, progress=...)` writes a split as an `ImageSet`. Apart from folders,
+# datasets have the sizes `train`, `validation` and `calibration`, with defaults.
+DATASETS: Registry[Choice] = Registry("dataset", group="adatok_bench.datasets", expects=Choice)
+DATASETS.add("fluent_scenes", Choice(config=FluentScenes, build="bench.data.writing:write_scenes"))
+DATASETS.add("image_folder", Choice(config=ImageFolder, build="bench.data.writing:write_folder"))
+
+DatasetConfig = Annotated[Dataset, OneOf(DATASETS)]
 
 
 def _check(holds: bool, key: str, expected: str) -> None:

@@ -141,14 +141,13 @@ class Builder:
 
     def fitting(self, cell: Cell, banks: Banks) -> dict[str, Node]:
         """What allocators that are not trained are fitted on: their own or the controls'."""
-        config = cell.config
-        aside = _has_calibration(config)
+        needs, aside = cell.config.fitting_needs, _has_calibration(cell.config)
         inputs = {}
-        if config.fits_scores or (config.fits_threshold and not aside):
+        if "training" in needs or ("calibration" in needs and not aside):
             inputs["training"] = banks.training()
-        if (config.fits_scores or config.fits_threshold) and aside:
+        if "calibration" in needs and aside:
             inputs["calibration"] = banks.calibration()
-        if config.fits_pixels:
+        if "pixels" in needs:
             inputs["training_images"] = self.data(cell, "train")
             if aside:
                 inputs["calibration_images"] = self.data(cell, "calibration")

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from bench.allocators.allocation import budget_shares, skill_at
-from bench.allocators.base import Allocation, Allocator
-from bench.allocators.build import Fitting, build_allocator, heuristics_at
+from bench.allocators.base import Allocation, Allocator, Fitting
+from bench.allocators.build import build_allocator
 from bench.allocators.mixture import Shuffled, agnostic, fixed
 from bench.allocators.oracle import Oracle
+from bench.config.allocators import controls_at
 from bench.judging.judge import Judge
 
 SKILLS = {"mse": "allocation_skill", "perceptual": "allocation_skill_perceptual"}
@@ -115,6 +116,6 @@ def _builders(
     if chosen is not None:
         builders.append(partial(Shuffled, chosen=chosen, seed=seed))
     builders.append(partial(Oracle, budgets=budgets, **target))
-    for config in heuristics_at(mean_tokens) if heuristics else ():
+    for config in controls_at(mean_tokens) if heuristics else ():
         builders.append(partial(build_allocator, config, fitting))
     return builders

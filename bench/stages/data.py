@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.config.settings import parse
-from bench.data.image_set import FluentScenes, ImageFolder
+from bench.data.image_set import DATASETS, ImageFolder
 from bench.data.manifest import read_manifest
-from bench.data.writing import write_folder, write_scenes
+from bench.data.writing import write_folder
 from bench.store.stage import StageContext
 
 
@@ -27,10 +27,11 @@ def run(context: StageContext) -> dict[str, Any]:
     def progress(done: int, total: int) -> None:
         context.progress(done, total, f"{split} images")
 
-    if settings["kind"] == "fluent_scenes":
+    if settings["kind"] != "image_folder":
         settings[split] = settings.pop("count")
-        scenes = parse(FluentScenes, settings, where="data")
-        image_set = write_scenes(scenes, split, context.work, progress=progress)
+        dataset = DATASETS[settings["kind"]]
+        config = parse(dataset.config, settings, where="data")
+        image_set = dataset.load()(config, split, context.work, progress=progress)
     else:
         config = parse(ImageFolder, {**settings, **context.spec.runtime}, where="data")
         image_set = write_folder(

@@ -12,8 +12,8 @@ import torch
 
 from adatok_core.tokenizer import parameter_count
 from bench.allocators import allocation
-from bench.allocators.base import Allocation, Allocator, Seen
-from bench.allocators.build import Fitting, build_allocator
+from bench.allocators.base import Allocation, Allocator, Fitting, Seen
+from bench.allocators.build import build_allocator
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adatok_core.config import OFF, PPO, DeterministicGroup, Reinforce, SampledGroup
-from adatok_core.objectives import Batch, draw_actions, policy_objective
+from adatok_core.objectives import Batch, build_objective
 
 LOGITS = torch.tensor([0.5, -0.3, 0.9, -1.0], dtype=torch.float64)
 REWARDS = torch.tensor([0.2, 1.0, -0.4, 0.6], dtype=torch.float64)
@@ -21,10 +21,10 @@ def gradients(config, *, draws, seed=0, baseline=None, offset=0.0):
         rewards=REWARDS.repeat(draws, 1) + offset,
         old_log_policy=old,
         reference_log_policy=old,
-        actions=draw_actions(config, old, torch.Generator().manual_seed(seed)),
+        actions=build_objective(config).draw(old, torch.Generator().manual_seed(seed)),
         baseline=baseline,
     )
-    policy_objective(log_policy, batch, config=config, progress=0.0).backward()
+    build_objective(config).goal(log_policy, batch, progress=0.0).backward()
     return draws * logits.grad
 
 

@@ -14,14 +14,12 @@ from adatok_core.config import (
     DeterministicGroup,
     Reinforce,
     SampledGroup,
-    Supervised,
 )
 from adatok_core.objectives import (
     Batch,
-    draw_actions,
+    build_objective,
     entropy,
     k3,
-    policy_objective,
     uniform_log_policy,
 )
 
@@ -61,14 +59,14 @@ def batch_of(config, logits, rewards, *, seed=0):
         rewards=rewards,
         old_log_policy=old,
         reference_log_policy=normal(2, *logits.shape).log_softmax(-1),
-        actions=draw_actions(config, old, torch.Generator().manual_seed(seed)),
+        actions=build_objective(config).draw(old, torch.Generator().manual_seed(seed)),
         baseline=baselines.get(config.kind),
     )
 
 
 def objective(config, logits, batch, *, progress=0.5, scale=1.0):
-    return policy_objective(
-        logits.log_softmax(-1), batch, config=config, progress=progress, advantage_scale=scale
+    return build_objective(config).goal(
+        logits.log_softmax(-1), batch, progress=progress, advantage_scale=scale
     )
 
 
@@ -166,7 +164,7 @@ def test_nothing_is_gained_beyond_the_clip(name, clip):
         baseline=torch.zeros(1) if config.kind == "ppo" else None,
     )
     log_policy = (old + ratios.log()).requires_grad_()
-    value = policy_objective(log_policy, batch, config=config, progress=0.0)
+    value = build_objective(config).goal(log_policy, batch, progress=0.0)
     value.backward()
     expected = torch.tensor([[0.0, 0.0, -1.5, 0.5]], dtype=torch.float64) / 4
     torch.testing.assert_close(log_policy.grad, expected, rtol=1e-5, atol=0)
@@ -182,7 +180,7 @@ def test_the_clip_matters_only_beyond_its_interval(name):
         assert torch.allclose(a, b) is not binds
 
 
-# Options of the training loop, and of `draw_actions`.
+# Options of the training loop, and of `draw`.
 ELSEWHERE = {"kind", "draws", "updates_per_batch", "baseline_decay", "value_weight"}
 ANOTHER = {
     "group_baseline": "uniform",
@@ -309,12 +307,6 @@ def test_the_objective_is_a_mean_over_images(name):
 
     mean = torch.stack([part(i) for i in range(3)]).mean()
     torch.testing.assert_close(objective(config, logits, batch), mean)
-
-
-def test_a_supervised_objective_is_refused():
-    logits, batch = case(POLICY)
-    with pytest.raises(ValueError, match="supervised"):
-        objective(Supervised(), logits, batch)
 
 
 def test_the_deterministic_group_climbs_to_the_best_budget():

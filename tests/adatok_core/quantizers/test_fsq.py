@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from adatok_core import config
-from adatok_core.quantizers import FSQ
+from adatok_core.quantizers.fsq import FSQ
 
 WIDTH, TOKENS = 8, 10
 deterministic = settings(deadline=None, derandomize=True, max_examples=25)

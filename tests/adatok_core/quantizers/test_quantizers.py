@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from adatok_core import config
-from adatok_core.quantizers import FSQ, LFQ, VQ, ResidualVQ
+from adatok_core.quantizers.fsq import FSQ
+from adatok_core.quantizers.lfq import LFQ
+from adatok_core.quantizers.residual_vq import ResidualVQ
+from adatok_core.quantizers.vq import VQ
 
 WIDTH, TOKENS = 8, 10
 deterministic = settings(

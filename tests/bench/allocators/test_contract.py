@@ -10,8 +10,8 @@ from adatok_core.config import FSQ, PolicyConfig
 from adatok_core.policy_training import build_policy
 from adatok_core.quantizers import build_quantizer
 from bench.allocators.allocation import allocation_skill, budget_shares
-from bench.allocators.base import NOTHING, PARTS
-from bench.allocators.build import Fitting, build_allocator
+from bench.allocators.base import NOTHING, PARTS, Fitting
+from bench.allocators.build import build_allocator
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.mixture import Shuffled, fixed
 from bench.config.allocators import (

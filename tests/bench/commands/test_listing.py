@@ -1,11 +1,11 @@
 import json
 
-from adatok_core.quantizers import KINDS
+from adatok_core.config.quantizer import QUANTIZERS
 
 
 def test_a_pipe_gets_a_line_each_and_json_the_same(adatok):
     lines = [line.split("\t") for line in adatok("list", "quantizers").out.splitlines()]
-    assert len(lines) == len(KINDS)
+    assert len(lines) == len(QUANTIZERS)
     rows = json.loads(adatok("list", "quantizers", "--json").out)
     assert [[row["kind"], row["name"], row["defined"], row["about"]] for row in rows] == lines
 

@@ -71,7 +71,7 @@ def test_builds_nested_settings_and_fills_in_defaults():
             "data.patth: unknown key; did you mean 'path'?",
         ),
         (
-            cell(policy={**POLICY, "objective": {"entropy": {"start": 1}}}),
+            cell(policy={**POLICY, "objective": {"kind": "ppo", "entropy": {"start": 1}}}),
             "policy.objective.entropy.end: missing; this key has no default",
         ),
     ],
@@ -114,6 +114,7 @@ def test_numbers_that_yaml_reads_as_text_come_with_the_remedy():
         (cell(data={"train": 10}), "data.kind"),
         (cell(tokenizer={"quantizer": {"levels": [3]}}), "tokenizer.quantizer.kind"),
         (weighting(efficiency=0.5), "policy.weighting.kind"),
+        (weighting(kind=None), "policy.weighting.kind"),
     ],
 )
 def test_alternatives_must_be_named(raw, path):
@@ -122,10 +123,15 @@ def test_alternatives_must_be_named(raw, path):
 
 def test_an_unknown_kind_comes_with_all_that_there_are():
     message = refusal(cell(data={"kind": "imagenet"}))
-    assert message == "data.kind: input should be 'fluent_scenes' or 'image_folder', not 'imagenet'"
+    assert message == (
+        "data.kind: input should be 'fluent_scenes' or 'image_folder', not 'imagenet'; "
+        "did you mean 'image_folder'?"
+    )
+    message = refusal(cell(data={"kind": 3}))
+    assert message == "data.kind: input should be 'fluent_scenes' or 'image_folder', not 3"
     message = refusal(cell(tokenizer={"quantizer": {"kind": "fsqq", "levels": [1]}}))
     assert message == "tokenizer.quantizer.kind: input should be " + (
-        "'fsq' or 'lfq' or 'vq' or 'residual_vq', not 'fsqq'"
+        "'fsq' or 'lfq' or 'vq' or 'residual_vq', not 'fsqq'; did you mean 'fsq'?"
     )
 
 

@@ -55,7 +55,7 @@ def test_reports_are_made_in_the_order_they_are_named(tmp_path):
 @pytest.mark.usefixtures("registered")
 def test_a_package_that_is_gone_is_told(tmp_path):
     check_reports(("broken",), where="suite.yaml")
-    with pytest.raises(UserError, match="report 'broken' .* install its package again"):
+    with pytest.raises(UserError, match=r"report 'broken' .* install its package again"):
         render_reports(("broken",), [], tmp_path, store=tmp_path)
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from adatok_core.config import PPO, DeterministicGroup, Reinforce, SampledGroup, Supervised
-from adatok_core.objectives import draw_actions, reward_of
+from adatok_core.objectives import Predictor, build_objective
 
 POLICY = torch.tensor([[0.7, 0.2, 0.1, 0.0], [0.1, 0.1, 0.2, 0.6]], dtype=torch.float64)
 
@@ -16,7 +16,7 @@ def seeded(seed):
     [(SampledGroup(draws=2), 2), (SampledGroup(draws=9), 9), (Reinforce(), 1), (PPO(), 1)],
 )
 def test_every_image_has_its_number_of_draws(config, draws):
-    actions = draw_actions(config, POLICY.log(), seeded(0))
+    actions = build_objective(config).draw(POLICY.log(), seeded(0))
     assert actions.shape == (2, draws)
     assert actions.dtype == torch.int64
 
@@ -24,19 +24,18 @@ def test_every_image_has_its_number_of_draws(config, draws):
 def test_the_deterministic_group_draws_nothing():
     generator = seeded(0)
     before = generator.get_state()
-    assert draw_actions(DeterministicGroup(), POLICY.log(), generator) is None
+    assert build_objective(DeterministicGroup()).draw(POLICY.log(), generator) is None
     assert torch.equal(generator.get_state(), before)
 
 
-def test_a_supervised_objective_is_refused():
-    with pytest.raises(ValueError, match="supervised"):
-        draw_actions(Supervised(), POLICY.log(), seeded(0))
+def test_a_supervised_objective_draws_nothing_it_predicts():
+    assert isinstance(build_objective(Supervised()), Predictor)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_draws_follow_the_probabilities(seed):
     draws = 20_000
-    actions = draw_actions(SampledGroup(draws=draws), POLICY.log(), seeded(seed))
+    actions = build_objective(SampledGroup(draws=draws)).draw(POLICY.log(), seeded(seed))
     for row, probabilities in zip(actions, POLICY, strict=True):
         frequencies = torch.bincount(row, minlength=4) / draws
         error = (probabilities * (1 - probabilities) / draws).sqrt()
@@ -45,7 +44,7 @@ def test_draws_follow_the_probabilities(seed):
 
 def test_draws_depend_on_the_generator_alone():
     def draw(seed):
-        return draw_actions(SampledGroup(draws=50), POLICY.log(), seeded(seed))
+        return build_objective(SampledGroup(draws=50)).draw(POLICY.log(), seeded(seed))
 
     first, state = draw(0), torch.random.get_rng_state()
     torch.rand(1)  # moves the global generator
@@ -59,11 +58,5 @@ def test_draws_depend_on_the_generator_alone():
 def test_successive_draws_of_a_generator_differ():
     generator = seeded(0)
     config = SampledGroup(draws=50)
-    first, second = (draw_actions(config, POLICY.log(), generator) for _ in range(2))
+    first, second = (build_objective(config).draw(POLICY.log(), generator) for _ in range(2))
     assert not torch.equal(first, second)
-
-
-def test_the_rewards_of_actions_are_their_images_own():
-    rewards = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    actions = torch.tensor([[2, 0, 2, 1], [0, 0, 1, 2]])
-    assert reward_of(actions, rewards).tolist() == [[3, 1, 3, 2], [4, 4, 5, 6]]
