@@ -97,6 +97,10 @@ class SmallRun:
         (record,) = (r for r in self.result.records if r.label == label)
         return record
 
+    def content(self, label):
+        """The plain values in the file of a cell's record."""
+        return self.record(label).plain()
+
     def spec(self, label, path=""):
         """A cell's evaluation, or what it is made from: `bank/tokenizer`, `policy/bank`, ..."""
         labels = [cell.label for cell in self.suite.cells]

@@ -16,7 +16,6 @@ Arrays are memory-mapped.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from bench.errors import UserError
+from bench.files import file_sha256
 
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
 PER_BUDGET = ("mse", "psnr", "ssim", "perceptual")
@@ -98,5 +98,4 @@ class Bank:
 
 def tokenizer_sha256(artifact: Path) -> str:
     """Hash of the weight file of a tokenizer's artifact."""
-    with (artifact / TOKENIZER_WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(artifact / TOKENIZER_WEIGHTS)

@@ -13,18 +13,18 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from adatok_core.config import PolicyConfig
 from adatok_core.config.objective import ObjectiveConfig
 from adatok_core.config.quantizer import Quantizer
 from adatok_core.config.weighting import WeightingConfig
+from adatok_core.registry import RegistryError
 from bench.config.allocators import AllocatorConfig
 from bench.config.cell import CellConfig
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import GROUP
+from bench.records.report_plugins import REPORTS
 from bench.suite.loading import read_suite_file
 
 
@@ -95,16 +95,14 @@ def _datasets(_: Path) -> Iterator[Entry]:
 
 
 def _reports(_: Path) -> Iterator[Entry]:
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for name in sorted(REPORTS):
         try:
-            path, tree = _source(point.module)
-        except (OSError, AttributeError):  # Entry points outlive a package that was moved.
-            yield Entry("reports", point.name, "not there; install its package again", point.value)
+            report = REPORTS[name]
+        except RegistryError as error:  # Entry points outlive a package that was moved.
+            yield Entry("reports", name, f"cannot be used: {error}", REPORTS.entry(name).origin)
             continue
-        found = _definition(tree, point.attr)
-        told = ast.get_docstring(tree) or (found and ast.get_docstring(found))
-        line = found.lineno if found else 1  # Made elsewhere, and only named here.
-        yield Entry("reports", point.name, _first_sentence(told), _place(path, line))
+        path, _, line = report.origin.rpartition(":")
+        yield Entry("reports", name, _first_sentence(report.about), _place(path, int(line)))
 
 
 def _suites(folder: Path) -> Iterator[Entry]:

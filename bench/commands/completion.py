@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from bench.commands.shared import STORE
+from bench.errors import UserError
 
 PROGRAM = "adatok-bench"
 VARIABLE = "_ADATOK_BENCH_COMPLETE"
@@ -61,9 +61,11 @@ def _records(context: click.Context) -> Path:
 
 
 def _arm(path: Path) -> str:
+    from bench.records.record import parse_record
+
     try:
-        return json.loads(path.read_text("utf-8"))["arm"]
-    except (OSError, ValueError, KeyError):
+        return parse_record(path.read_bytes(), where=str(path)).arm
+    except (OSError, UserError):
         return ""  # Torn: whoever reads it will say so.
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.commands.completion import complete_suite
 from bench.commands.shared import print_json, say, store_option, terminal_width
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.records.record import Record
 
 JSON_FIELDS = (
     *("cell_key", "label", "status", "error", "settings"),
@@ -68,12 +71,12 @@ def results(
       adatok-bench results quickstart --format csv > quickstart.csv
     """
     from bench.records.reading import read_records
-    from bench.suite.loading import load_suite
+    from bench.suite.naming import suite_name
 
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
-    suite_name = load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
-    records = read_records(Path(store_path).expanduser().absolute() / "records" / suite_name)
+    folder = Path(store_path).expanduser().absolute() / "records"
+    records = read_records(folder / suite_name(suite))
     _check_metrics(metrics, records)
     chosen = _chosen(records, wheres, statuses)
     form = "json" if as_json else form or "text"
@@ -85,18 +88,18 @@ def results(
         _print_table(chosen, metrics, form)
 
 
-def _check_metrics(metrics: tuple[str, ...], records: list[dict[str, Any]]) -> None:
+def _check_metrics(metrics: tuple[str, ...], records: list[Record]) -> None:
     from bench.errors import suggestion
 
-    known = list(dict.fromkeys(name for one in records for name in one.get("metrics", {})))
+    known = list(dict.fromkeys(name for one in records for name in one.metrics))
     for name in metrics:
         if name not in known:
             raise UserError(f"--metric {name}: no cell has it{suggestion(name, known)}")
 
 
 def _chosen(
-    records: list[dict[str, Any]], wheres: tuple[str, ...], statuses: tuple[str, ...]
-) -> list[dict[str, Any]]:
+    records: list[Record], wheres: tuple[str, ...], statuses: tuple[str, ...]
+) -> list[Record]:
     """Records that fulfil everything asked; where none does, what there is instead is said."""
     from bench.records.filters import conditions, values_of
 
@@ -104,43 +107,43 @@ def _chosen(
     chosen = [
         record
         for record in records
-        if all(one.holds(record) for one in asked)
-        and (not statuses or record["status"] in statuses)
+        if all(one.holds(record) for one in asked) and (not statuses or record.status in statuses)
     ]
     if not chosen:
         there = [
             f"{one.path}: {', '.join(map(str, values_of(one.path, records)))}" for one in asked
         ]
         if statuses:
-            there.append(f"status: {', '.join(sorted({record['status'] for record in records}))}")
+            there.append(f"status: {', '.join(sorted({record.status for record in records}))}")
         say(f"none of the {len(records)} cells is like this; there are {'; '.join(there)}")
     return chosen
 
 
-def _json_row(record: dict[str, Any], metrics: tuple[str, ...]) -> dict[str, Any]:
-    row = {name: record.get(name) for name in JSON_FIELDS}
+def _json_row(record: Record, metrics: tuple[str, ...]) -> dict[str, Any]:
+    held = record.plain()
+    row = {name: held.get(name) for name in JSON_FIELDS}
     if metrics and row["metrics"] is not None:
         row["metrics"] = {name: row["metrics"].get(name) for name in metrics}
     return row
 
 
-def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
+def _csv(records: list[Record], metrics: tuple[str, ...]) -> str:
     """Keys, swept settings by dotted path, and metrics, in full; empty where there is no value."""
     from bench.records.tables import columns_of
 
     rows = [
         {
-            "key": record["cell_key"],
-            "status": record["status"],
-            "arm": record["arm"],
-            "cell": record["label"],
-            **record["swept"],
+            "key": record.cell_key,
+            "status": record.status,
+            "arm": record.arm,
+            "cell": record.label,
+            **record.swept,
             **{
                 name: value
-                for name, value in record.get("metrics", {}).items()
+                for name, value in record.metrics.root.items()
                 if not metrics or name in metrics
             },
-            "error": record["error"],
+            "error": record.error,
         }
         for record in records
     ]
@@ -152,7 +155,7 @@ def _csv(records: list[dict[str, Any]], metrics: tuple[str, ...]) -> str:
     return text.getvalue()
 
 
-def _print_table(records: list[dict[str, Any]], metrics: tuple[str, ...], form: str) -> None:
+def _print_table(records: list[Record], metrics: tuple[str, ...], form: str) -> None:
     from bench.records.tables import as_markdown, as_text, main_metrics, result_rows, result_text
 
     width = terminal_width()

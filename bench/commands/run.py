@@ -67,7 +67,8 @@ def run(
     refused: UserError | None = None
     reports: list[Report] = []
     try:
-        reports = render_reports(suite.reports, result.records, store.root / "reports" / suite.name)
+        folder = store.root / "reports" / suite.name
+        reports = render_reports(suite.reports, result.records, folder, store=store.root)
     except UserError as error:
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
@@ -86,5 +87,5 @@ def run(
         raise refused
     if result.failed:
         for record in result.failed:
-            say(f"failed: {record['label']}: {record['error'] or 'not run'}")
+            say(f"failed: {record.label}: {record.error or 'not run'}")
         sys.exit(1)

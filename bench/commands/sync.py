@@ -29,11 +29,12 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
       adatok-bench sync --tracking-uri http://127.0.0.1:5000
     """
     from bench.records.reading import read_records
+    from bench.suite.naming import suite_name
     from bench.tracker.connection import tracking_uri
     from bench.tracker.mirror import mirror
 
     root = Path(store_path).expanduser().absolute()
-    names = [_name(suite) for suite in suites] or _stored(root)
+    names = [suite_name(suite) for suite in suites] or _stored(root)
     # All are read before anything is written: a torn record stops the command, not half of it.
     records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
     store = Store.open(root)
@@ -42,12 +43,6 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
         mirror(found, store, uri=uri)
         click.echo(f"{name}: {len(found)} cells")
     click.echo(f"MLflow: {uri}")
-
-
-def _name(suite: str) -> str:
-    from bench.suite.loading import load_suite
-
-    return load_suite(suite).name if suite.endswith((".yaml", ".yml")) else suite
 
 
 def _stored(root: Path) -> list[str]:

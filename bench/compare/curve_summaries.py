@@ -26,7 +26,7 @@ class Curve:
     rates: tuple[float, ...]
     quality: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.rates) != len(self.quality) or not self.rates:
             raise ValueError("a curve needs a quality for each of its rates, and at least one")
         if not np.isfinite([*self.rates, *self.quality]).all() or min(self.rates) <= 0:

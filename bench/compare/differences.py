@@ -124,19 +124,19 @@ def _unmatched(a: Side, b: Side, matches: list[tuple[Group, Group]]) -> list[str
 
 def _places(ours: Group, theirs: Group) -> list[int | None]:
     """Budgets at which both have a curve; None, once, where one of the two has none."""
-    budgets = [
+    budgets: list[list[set[int | None]]] = [
         [{row.budget for row in record.curve} for record in group.records]
         for group in (ours, theirs)
     ]
     if not all(any(side) for side in budgets):
         return [None]
-    return sorted(set.intersection(*budgets[0], *budgets[1]))
+    return sorted(set.intersection(*budgets[0], *budgets[1]), key=lambda budget: budget or 0)
 
 
 def _tokens_note(ours: Group, theirs: Group) -> list[str]:
     """Says where two allocations do not spend the same."""
     first, second = (
-        fmean(record.metrics.root["mean_tokens"] for record in group.records)
+        fmean(record.metrics.number("mean_tokens") for record in group.records)
         for group in (ours, theirs)
     )
     if abs(second / first - 1) <= TOKENS_TOLERANCE:

@@ -90,4 +90,5 @@ class Measured:
 
 def _candidates(group: Group) -> list[tuple[int, ...] | None]:
     config = group.records[0].config
-    return [part and part.candidates for part in (config.policy, config.allocator)]
+    parts = (config.policy, config.allocator)
+    return [None if part is None else part.candidates for part in parts]

@@ -60,10 +60,10 @@ class Difference:
     @property
     def share(self) -> StudentInterval | None:
         """The mean difference and its interval as shares; None where there is no interval."""
-        one = self.interval
+        one, whole = self.interval, self.whole
         if one is None:
             return None
-        return StudentInterval(*(v / self.whole for v in (one.mean, one.low, one.high)), one.n)
+        return StudentInterval(one.mean / whole, one.low / whole, one.high / whole, one.n)
 
     @property
     def direction(self) -> int:

@@ -9,9 +9,7 @@ from bench.errors import UserError, suggestion
 from bench.records.groups import Group, group_by_seed
 from bench.records.reading import read_records
 from bench.records.record import Record
-from bench.suite.loading import load_suite
-
-_YAML = (".yaml", ".yml")
+from bench.suite.naming import is_suite_file, suite_name
 
 
 @dataclass(frozen=True)
@@ -73,8 +71,8 @@ def read_side(text: str, store: Path) -> Side:
 
 
 def _folder(name: str, store: Path) -> Path | None:
-    if name.endswith(_YAML):
-        return store / "records" / load_suite(name).name
+    if is_suite_file(name):
+        return store / "records" / suite_name(name)
     if not name:
         return None
     return next((f for f in (store / "records" / name, Path(name)) if f.is_dir()), None)

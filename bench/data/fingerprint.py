@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.data.image_folder import cannot_open, list_images
+from bench.files import file_sha256, written_aside
 
 Progress = Callable[[int, int], None]
 STAMP = ["path", "size", "mtime_ns", "ctime_ns"]
@@ -81,8 +82,7 @@ def _stamp(root: Path, path: str) -> tuple[str, int, int, int]:
 
 def _file_sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise cannot_open(path, error.strerror) from error
 
@@ -101,11 +101,7 @@ def _nothing() -> pd.DataFrame:
 
 
 def _write(hashes: pd.DataFrame, memory: Path) -> None:
-    """Aside, then renamed into place: two runs may do so at once."""
+    """Aside: two runs may do so at once."""
     memory.parent.mkdir(parents=True, exist_ok=True)
-    aside = memory.with_name(f".{memory.name}.{os.getpid()}")
-    try:
+    with written_aside(memory) as aside:
         hashes.to_parquet(aside, index=False)
-        os.replace(aside, memory)
-    finally:
-        aside.unlink(missing_ok=True)

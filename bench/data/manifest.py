@@ -6,7 +6,6 @@
   same side. Calibration images are taken from the validation images either way.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import pandas as pd
 from bench.data.fingerprint import hash_of_tree
 from bench.data.image_folder import cannot_open, decode, list_images
 from bench.errors import UserError
+from bench.files import sha256_of
 
 Progress = Callable[[int, int], None]
 COLUMNS = ("path", "own_split", "label_name", "file_sha256", "file_size", "width", "height")
@@ -58,7 +58,7 @@ def build_manifest(root: Path, *, progress: Progress | None = None) -> Manifest:
     for path in paths:
         try:
             with (root / path).open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+                content = sha256_of(file)
                 size = file.tell()
                 file.seek(0)
                 dimensions = _dimensions(file)

@@ -13,6 +13,7 @@ from bench.data.image_folder import load_image
 from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, write_about
 from bench.data.manifest import Manifest, files_of_split
 from bench.errors import UserError
+from bench.files import sha256_of
 
 Progress = Callable[[int, int], None]
 SPLITS = ("train", "validation", "calibration")
@@ -98,7 +99,7 @@ def _load_unchanged(root: Path, path: str, sha256: str, resolution: int) -> np.n
     """Pixels of a file that must still be what the manifest says."""
     try:
         with (root / path).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            if sha256_of(file) != sha256:
                 raise _changed(root, path, "other content")
             file.seek(0)
             return load_image(file, resolution=resolution)

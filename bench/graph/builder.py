@@ -8,7 +8,6 @@ its key is known once those evaluations are in the store.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from bench.config.cell import CellConfig
 from bench.config.settings import plain
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
+from bench.files import file_sha256
 from bench.graph.nodes import Banks, Node
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
@@ -201,8 +201,7 @@ def _has_calibration(config: CellConfig) -> bool:
 
 def _file_sha256(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UserError(
             f"bank.inception_weights: cannot read {path}: {error.strerror}; give the path of "

@@ -215,14 +215,15 @@ declare("gprecision_lite1", "precision of samples (Lite1)", "share", higher_is_b
 declare("grecall_lite1", "recall of samples (Lite1)", "share", higher_is_better=True)
 declare("nats_per_token", "held-out cross-entropy", "nats per token", listed=True, main=8)
 declare("nats_per_image", "held-out cross-entropy", "nats per image")
+declare("length_nats_per_image", "held-out cross-entropy of lengths", "nats per image")
 declare("unended_share", "sequences without an end", "share", listed=True)
 declare("length_total_variation", "total variation of lengths", "share", listed=True)
 declare("length_wasserstein_1", "Wasserstein-1 of lengths", "tokens", listed=True)
 
 # A throughput names what it measured.
-declare_family(
-    "images_per_second/", "throughput", "images per second", higher_is_better=True, listed=True
-)
+RATE = {"title": "throughput", "unit": "images per second", "higher_is_better": True}
+declare_family("images_per_second/fixed/", **RATE, listed=True)
+declare_family("images_per_second/", **RATE)
 declare_family("ratio/", "speed against fixed lengths", higher_is_better=True, listed=True)
 declare_family("of_ideal/", "speed against the ideal", "share", higher_is_better=True)
 

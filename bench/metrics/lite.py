@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from bench.files import file_sha256
 
 POOLED_DIM = 1280
 MAP_BLOCKS = (0, 2, 4, 10)
@@ -36,7 +37,7 @@ def _weights(size: str) -> dict[str, torch.Tensor]:
 @functools.cache
 def weights_sha256(size: str = "lite0") -> str:
     """SHA-256 (hex) of the packaged weight file of `lite0` or `lite1`; part of the protocol."""
-    return hashlib.sha256(_weights_path(size).read_bytes()).hexdigest()
+    return file_sha256(_weights_path(size))
 
 
 def lite_logits(size: str, pooled: np.ndarray) -> np.ndarray:

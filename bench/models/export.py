@@ -10,8 +10,6 @@ SHA256SUMS              for `sha256sum -c`
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,14 @@ import yaml
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.data.emoji import NOTICE
+from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
+from bench.files import file_sha256, written_aside
 from bench.models.model_card import model_card
-from bench.records.groups import Record
 from bench.records.reading import read_records
+from bench.records.record import Record
 from bench.store.store import Store
-from bench.suite.loading import load_suite
+from bench.suite.naming import suite_name
 
 CONFIG = "config.yaml"
 CARD = "README.md"
@@ -45,28 +45,25 @@ def export_cell(name: str, store: Store, folder: Path) -> list[str]:
         raise UserError(f"--out {folder}: is there already; name a new folder")
     records = find_cells(name, store)
     record = _only(records, name)
-    if "kind" in record:
-        raise UserError(f"{name}: is a cell of {record['kind']}; name one that trains a tokenizer")
+    if record.kind != "reconstruction":
+        raise UserError(f"{name}: is a cell of {record.kind}; name one that trains a tokenizer")
     weights = _weights(record, store)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        aside.mkdir(parents=True)
-        for file, source in weights.items():
-            shutil.copyfile(source, aside / file)
-        (aside / CONFIG).write_text(_config(record), "utf-8")
-        with_images = record["settings"]["data"]["kind"] == "fluent_scenes"
-        if with_images:
-            shutil.copyfile(NOTICE, aside / "NOTICE")
-        sums = {path.name: file_sha256(path) for path in aside.iterdir()}
-        (aside / CARD).write_text(model_card(record, store, sums=sums), "utf-8")
-        sums[CARD] = file_sha256(aside / CARD)
-        lines = [f"{sums[file]}  {file}\n" for file in sorted(sums)]
-        (aside / CHECKSUMS).write_text("".join(lines), "utf-8")
-        os.rename(aside, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(folder) as aside:
+            aside.mkdir()
+            for file, source in weights.items():
+                shutil.copyfile(source, aside / file)
+            (aside / CONFIG).write_text(_config(record), "utf-8")
+            if isinstance(record.config.data, FluentScenes):
+                shutil.copyfile(NOTICE, aside / "NOTICE")
+            sums = {path.name: file_sha256(path) for path in aside.iterdir()}
+            (aside / CARD).write_text(model_card(record, store, sums=sums), "utf-8")
+            sums[CARD] = file_sha256(aside / CARD)
+            lines = [f"{sums[file]}  {file}\n" for file in sorted(sums)]
+            (aside / CHECKSUMS).write_text("".join(lines), "utf-8")
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; give another --out") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return sorted((*sums, CHECKSUMS))
 
 
@@ -77,13 +74,12 @@ def find_cells(name: str, store: Store) -> list[Record]:
         UserError: there are none; names what is near.
     """
     suite, colon, selector = name.partition(":")
-    if suite.endswith((".yaml", ".yml")):
-        suite = load_suite(suite).name
+    suite = suite_name(suite)
     folders = {path.name: path for path in sorted((store.root / "records").glob("*"))}
     if not colon:
         for folder in folders.values():
             if (folder / f"{name}.json").is_file():
-                return [one for one in read_records(folder) if one["cell_key"] == name]
+                return [one for one in read_records(folder) if one.cell_key == name]
         known = sorted(path.stem for folder in folders.values() for path in folder.glob("*.json"))
         remedy = suggestion(name, known) if name not in folders and known else ""
         raise UserError(
@@ -96,25 +92,29 @@ def find_cells(name: str, store: Store) -> list[Record]:
             f"{suggestion(suite, list(folders)) or '; run it first, or give --store'}"
         )
     records, selector = read_records(folders[suite]), selector.strip()
-    for field in ("label", "cell_key", "group", "arm"):
-        found = [record for record in records if record[field] == selector]
+    for found in (
+        [record for record in records if record.label == selector],
+        [record for record in records if record.cell_key == selector],
+        [record for record in records if record.group == selector],
+        [record for record in records if record.arm == selector],
+    ):
         if found:
             return found
-    known = sorted({record[field] for record in records for field in ("arm", "label")})
+    known = sorted({name for record in records for name in (record.arm, record.label)})
     raise UserError(f"{name}: no arm, label or key is called so{suggestion(selector, known)}")
 
 
 def _only(records: list[Record], name: str) -> Record:
     if len(records) > 1:
-        labels = [f"'{record['label']}'" for record in records]
+        labels = [f"'{record.label}'" for record in records]
         more = f" and {len(labels) - NAMED} more" * (len(labels) > NAMED)
         raise UserError(
             f"{name}: means {len(records)} cells; name one by its label or key: "
             f"{', '.join(labels[:NAMED])}{more}"
         )
     (record,) = records
-    if record["status"] != "done":
-        reason = record["error"] or "it was not run"
+    if not record.done:
+        reason = record.error or "it was not run"
         raise UserError(f"{name}: the cell has no result ({reason}); run its suite again")
     return record
 
@@ -123,11 +123,11 @@ def _weights(record: Record, store: Store) -> dict[str, Path]:
     """Weight files of the cell's last tokenizer and its policy, by the names they are to have."""
     files = {}
     for stage, file in (("tokenizer", TOKENIZER_WEIGHTS), ("policy", POLICY_WEIGHTS)):
-        keys = [one["key"] for one in record["stages"] if one["stage"] == stage]
+        keys = [one.key for one in record.stages if one.stage == stage]
         if keys:
             files[file] = store.artifact(stage, keys[-1]) / file
     if TOKENIZER_WEIGHTS not in files:
-        raise UserError(f"{record['label']}: the cell has no tokenizer to export; name another")
+        raise UserError(f"{record.label}: the cell has no tokenizer to export; name another")
     for path in files.values():
         if not path.is_file():
             raise UserError(
@@ -139,19 +139,13 @@ def _weights(record: Record, store: Store) -> dict[str, Path]:
 
 def _config(record: Record) -> str:
     suite = {
-        "suite": f"{record['suite']}-{record['cell_key'][:8]}",
-        "question": record["question"],
-        "base": record["settings"],
-        "arms": [{"name": record["arm"]}],
+        "suite": f"{record.suite}-{record.cell_key[:8]}",
+        "question": record.question,
+        "base": record.settings,
+        "arms": [{"name": record.arm}],
     }
-    head = f"# Cell {record['cell_key']} of {record['suite']}: {record['label']}\n"
+    head = f"# Cell {record.cell_key} of {record.suite}: {record.label}\n"
     return head + yaml.safe_dump(suite, sort_keys=False, allow_unicode=True)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sums(folder: Path) -> dict[str, str]:

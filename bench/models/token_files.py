@@ -10,7 +10,6 @@ tokens        their ids, list<int32>, or list<int64> above 2^31 codes
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import pyarrow.parquet as parquet
 
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
+from bench.files import written_aside
 
 METADATA = b"adatok_bench"
 FORMAT = 1
@@ -110,19 +110,16 @@ def new_token_file(path: Path, source: TokenSource) -> Iterator[TokenWriter]:
     """
     if path.exists() or path.is_symlink():
         raise UserError(f"--out {path}: is there already; name a new file")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        writer = TokenWriter(aside, source)
-        try:
-            yield writer
-        finally:
-            writer.abandon()
-        os.replace(aside, path)
+        with written_aside(path) as aside:
+            writer = TokenWriter(aside, source)
+            try:
+                yield writer
+            finally:
+                writer.abandon()
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from PIL import Image
 from bench.data.image_folder import all_images, cannot_open, load_image
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
+from bench.files import sha256_of, written_aside
 from bench.models.exported_model import ExportedModel
 from bench.models.token_files import Row, TokenFile, new_token_file, png_names
 
@@ -24,7 +23,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a folder: images by token budget, and files that could not be read."""
+    """An encoded folder: images by token budget, and files that could not be read."""
 
     budgets: Counter[int]
     unreadable: tuple[UnreadableFile, ...]
@@ -82,7 +81,7 @@ def _read(root: Path, path: str, resolution: int) -> tuple[np.ndarray, str] | Un
     except OSError as error:
         raise cannot_open(root / path, error.strerror) from error
     with file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(file)
         file.seek(0)
         try:
             return load_image(file, resolution=resolution), sha256
@@ -122,20 +121,18 @@ def decode_file(
     if out.exists() or out.is_symlink():
         raise UserError(f"--out {out}: is there already; name a new folder")
     file.check()
-    aside = out.with_name(f".{out.name}.{os.getpid()}")
     names = png_names([row.path for row in file.rows()])
     progress = started(file.count)
     try:
-        aside.mkdir(parents=True)
-        named = ((name, row.tokens) for name, row in zip(names, file.rows(), strict=True))
-        for name, pixels in model.decode(named, batch=batch):
-            target = aside / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels.transpose(1, 2, 0)).save(target, format="PNG")
-            progress(1)
-        os.rename(aside, out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(out) as aside:
+            aside.mkdir()
+            named = ((name, row.tokens) for name, row in zip(names, file.rows(), strict=True))
+            for name, pixels in model.decode(named, batch=batch):
+                target = aside / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels.transpose(1, 2, 0)).save(target, format="PNG")
+                progress(1)
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; give another --out") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return file.count

@@ -93,7 +93,7 @@ def _same(setting: Any, value: Any) -> bool:
         return setting is value
     if isinstance(setting, int | float) and isinstance(value, str):
         try:
-            return setting == float(value)
+            return bool(setting == float(value))
         except ValueError:
             return False
-    return setting == value
+    return bool(setting == value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.files import content_key
-from bench.records.record import RecordedProtocol
+from bench.records.parts import RecordedProtocol
 from bench.store.provenance import package_versions
 
 ABSENT = "absent"

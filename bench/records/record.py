@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from bench.config.budget_reference import BudgetReference
 from bench.config.settings import parse
-from bench.errors import UserError, suggestion
-from bench.metrics.declared import declared_metric
+from bench.errors import UserError
+from bench.files import write_json
+from bench.records.generation import Generation
+from bench.records.parts import (
+    Codebook,
+    CurveRow,
+    HistoryRow,
+    Metrics,
+    Part,
+    Provenance,
+    RecordedProtocol,
+    StageCost,
+)
+from bench.records.speed import GenerationSpeed, Speed, TokenizerSpeed
 
 if TYPE_CHECKING:
     from bench.config.cell import CellConfig
@@ -24,7 +35,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 
-Value = float | int | bool | str | None
 Kind = Literal["reconstruction", "generation", "throughput"]
 
 # Results that a record of this kind has when it is done; a cell without a result has none of them.
@@ -37,284 +47,10 @@ RESULTS: dict[Kind, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-class _Part(pydantic.BaseModel):
-    """A frozen part of a record that knows all its keys."""
+_NONE: Any = pydantic.Field(default_factory=dict)
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-class _Row(pydantic.BaseModel):
-    """A frozen row: what it is of, and beside that values by name."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="allow", strict=True)
-    __pydantic_extra__: dict[str, Value]
-
-    @property
-    def values(self) -> dict[str, Value]:
-        """All that was measured at this row, by name."""
-        return self.__pydantic_extra__
-
-
-def _value(values: Mapping[str, Value], name: str) -> float | None:
-    declared_metric(name)
-    found = values.get(name)
-    return found if isinstance(found, int | float) else None
-
-
-class Metrics(pydantic.RootModel[dict[str, Value]]):
-    """Values by the names of metrics; to ask for a name that is not declared is an error."""
-
-    model_config = pydantic.ConfigDict(frozen=True, strict=True)
-
-    def value(self, name: str) -> float | None:
-        """A metric's value; None where it was not measured.
-
-        Raises:
-            UserError: there is no such metric.
-        """
-        return _value(self.root, name)
-
-    def __contains__(self, name: object) -> bool:
-        """Whether the metric was measured, if only as null."""
-        return name in self.root
-
-    def __iter__(self) -> Iterator[str]:  # type: ignore[override]
-        """Names of all that was measured."""
-        return iter(self.root)
-
-
-class CurveRow(_Row):
-    """Metrics at one fixed budget; `trained` says whether training ever drew this length."""
-
-    budget: int
-    trained: bool
-
-    def value(self, name: str) -> float | None:
-        """A metric's value at this budget, as `Metrics.value` gives it."""
-        return _value(self.values, name)
-
-
-class HistoryRow(_Row):
-    """Values of a training at one step, by the names under which it logs them."""
-
-    step: int
-
-    def value(self, name: str) -> float | None:
-        """A logged value.
-
-        Raises:
-            UserError: nothing is logged under this name.
-        """
-        if name not in self.values:
-            raise UserError(f"history: nothing is called '{name}'{suggestion(name, self.values)}")
-        found = self.values[name]
-        return found if isinstance(found, int | float) else None
-
-    def __contains__(self, name: object) -> bool:
-        """Whether a value is logged under this name."""
-        return name in self.values
-
-
-class Resources(_Part):
-    """The resources of a stage: CPU threads, a share of a GPU, the device."""
-
-    cpus: int
-    gpus: float
-    device: str
-
-
-class StageCost(_Part):
-    """One stage that the cell needed, and what it took; bytes are its process's peak."""
-
-    stage: str
-    key: str
-    seconds: float
-    peak_memory_bytes: int | None
-    resources: Resources
-
-
-class Provenance(_Part):
-    """Code, packages and machine; null where they could not be told."""
-
-    git_commit: str | None
-    git_dirty: bool | None
-    packages: dict[str, str | None]
-    python: str
-    platform: str
-    host: str
-    cpus: int | None
-
-
-class Spread(_Part):
-    """The median of repeated measurements and their quartiles."""
-
-    median: float | None
-    quartile_low: float | None
-    quartile_high: float | None
-
-
-class Codebook(_Part):
-    """How the codes are used, over all tokens and by position: shares and bits."""
-
-    usage: float
-    entropy_bits: float
-    usage_by_position: tuple[float, ...]
-    entropy_bits_by_position: tuple[float, ...]
-
-
-class TokenizerSpeed(_Part):
-    """Images per second of the tokenizer: encoding, and decoding by budget."""
-
-    device: str
-    threads: int
-    batch: int
-    repeats: int
-    encode_images_per_second: Spread
-    decode_images_per_second: dict[str, Spread]
-
-
-class LengthDistance(_Part):
-    """A distance of two distributions of lengths, its interval, and what chance would give."""
-
-    value: float
-    low: float
-    high: float
-    chance: float
-    p: float
-
-
-class LengthRow(_Row):
-    """Distances of generated images of up to `tokens` tokens; `n` and `n_reference` images."""
-
-    tokens: int
-    n: int
-    n_reference: int
-
-    def value(self, name: str) -> float | None:
-        """A metric's value, as `Metrics.value` gives it."""
-        return _value(self.values, name)
-
-
-class ClassRow(_Part):
-    """Mean tokens of the samples of a class, and of its real images."""
-
-    label: int
-    name: str
-    n: int
-    mean_tokens: float
-    n_data: int
-    mean_tokens_data: float
-
-
-class Generation(_Part):
-    """Qualities of a generator's samples: shares and distances by length, rows by length and class.
-
-    `lengths` are shares of images by tokens, of the data, the samples and the training images.
-    """
-
-    lengths: dict[Literal["data", "generated", "training"], dict[str, float]]
-    unended: int
-    distance: dict[Literal["total_variation", "wasserstein_1"], LengthDistance]
-    by_length: tuple[LengthRow, ...]
-    by_group: tuple[LengthRow, ...]
-    by_class: tuple[ClassRow, ...]
-    sampling: dict[str, Any]
-
-
-class SpeedRow(_Part):
-    """How fast an arm decodes in one mode; `ratio` is to the fixed arm, `of_ideal` to the ideal."""
-
-    batch: int
-    guidance: bool
-    guidance_scale: float
-    arm: Literal["fixed", "adaptive"]
-    mode: str
-    pixels: bool
-    images: int
-    images_per_second: Spread
-    tokens_per_second: Spread
-    ratio: float
-    ratio_quartiles: tuple[float, float]
-    of_ideal: float | None
-    occupancy: float | None
-    first_image_seconds: float | None
-    peak_memory_bytes: int | None
-
-
-class StepCost(_Part):
-    """Seconds of one decoding step at a position."""
-
-    batch: int
-    guidance: bool
-    guidance_scale: float
-    position: int
-    seconds: float
-
-
-class MeasuredLengths(_Part):
-    """The lengths that a throughput was measured with; `token_ratio` is fixed over mean."""
-
-    kind: str
-    fixed: int
-    mean: float
-    shares: dict[str, float]
-    token_ratio: float
-
-
-class GenerationSpeed(_Part):
-    """Speed of generation: a row per arm, mode and setting, and the cost of a step by position."""
-
-    weights: Literal["trained", "random"]
-    device: str
-    threads: int
-    load_average: tuple[float, float]
-    precision: str
-    parameters: int
-    vocabulary_size: int
-    repeats: int
-    rows: tuple[SpeedRow, ...]
-    cost_by_position: tuple[StepCost, ...]
-    lengths: MeasuredLengths
-
-
-class RecordedProtocol(_Part):
-    """The evaluation protocol of a cell's values, as `bench.records.protocol` describes it."""
-
-    images_digest: str
-    images_count: int
-    resolution: int
-    crop: str
-    resize_filter: str
-    uint8_rule: str
-    reference: str
-    feature_dtype: str
-    error_dtype: str
-    perceptual: str
-    weights: str
-    estimators: dict[str, Any]
-    extractors: dict[str, dict[str, Any]]
-    versions: dict[str, str]
-    sampling: dict[str, Any] | None = None
-
-    def plain(self) -> dict[str, Any]:
-        """The protocol by field; `sampling` is there for generated images only."""
-        return self.model_dump(exclude_unset=True)
-
-
-def _speed_of(value: Any) -> str:
-    """Which of the two speeds it is: a generator's has rows."""
-    generator = "rows" in value if isinstance(value, dict) else hasattr(value, "rows")
-    return "generator" if generator else "tokenizer"
-
-
-Speed = Annotated[
-    Annotated[TokenizerSpeed, pydantic.Tag("tokenizer")]
-    | Annotated[GenerationSpeed, pydantic.Tag("generator")],
-    pydantic.Discriminator(_speed_of),
-]
-
-
-class Record(_Part):
+class Record(Part):
     """The result of a cell, or that it has none yet: its settings, its status, its values.
 
     `label` names the cell, `group` the cells that differ from it in seeds only. `length_from` says
@@ -342,8 +78,8 @@ class Record(_Part):
     allocator: str | None = None
     metrics: Metrics = Metrics({})
     curve: tuple[CurveRow, ...] = ()
-    trade_offs: dict[Literal["agnostic", "oracle"], tuple[tuple[float, float], ...]] = {}
-    controls: dict[str, Metrics] = {}
+    trade_offs: dict[Literal["agnostic", "oracle"], tuple[tuple[float, float], ...]] = _NONE
+    controls: dict[str, Metrics] = _NONE
     generation: Generation | None = None
     codebook: Codebook | None = None
     throughput: Speed | None = None
@@ -352,7 +88,7 @@ class Record(_Part):
     protocol_hash: str | None = None
     images: str | None = None
     gallery: str | None = None
-    histories: dict[str, tuple[HistoryRow, ...]] = {}
+    histories: dict[str, tuple[HistoryRow, ...]] = _NONE
     stages: tuple[StageCost, ...]
     provenance: Provenance
 
@@ -406,10 +142,6 @@ class Record(_Part):
             value = value.get(name) if isinstance(value, dict) else None
         return value
 
-    def plain(self) -> dict[str, Any]:
-        """The record as its file holds it, without the keys that it does not have yet."""
-        return self.model_dump(exclude_unset=True)
-
 
 _FIELDS = tuple(Record.model_fields)
 _RESULT_FIELDS = _FIELDS[_FIELDS.index("allocator") : _FIELDS.index("histories") + 1]
@@ -419,8 +151,17 @@ def _least_length(settings: dict[str, Any]) -> int:
     """The fewest tokens that a tokenizer of these settings can have."""
     tokenizer = settings["tokenizer"]
     if tokenizer["encoding"] == "grid":
-        return (settings["data"]["resolution"] // tokenizer["patch_size"]) ** 2
-    return tokenizer["rollouts"] or 1
+        return int(settings["data"]["resolution"] // tokenizer["patch_size"]) ** 2
+    return int(tokenizer["rollouts"] or 1)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a record's file, as it ships beside this module."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://adatok-bench.invalid/record-{SCHEMA_VERSION}.json",
+    }
+    return head | Record.model_json_schema()
 
 
 def parse_record(content: bytes | str, *, where: str) -> Record:
@@ -455,3 +196,7 @@ def _problem(content: bytes | str, error: pydantic.ValidationError) -> str:
     message = message or first["msg"].removeprefix("Value error, ")
     at = f"{key}: " if key else ""
     return f"{at}{message[0].lower()}{message[1:]}; {again}"
+
+
+if __name__ == "__main__":
+    write_json(SCHEMA_FILE, json_schema())

@@ -1,20 +1,21 @@
-"""Reports that a suite may name. They live above the harness and are found by entry point.
+"""Reports: the figures and tables that records can be made into. They live above the harness.
 
-A report is a function `(records, folder) -> Report` under the entry-point group
-`adatok_bench.reports`.
+One registry, `REPORTS`, holds all that suites may name and all that a page shows. A report is
+declared once, at the end of its module, and found by the entry-point group `adatok_bench.reports`.
 """
 
 from __future__ import annotations
 
+import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any, TypeVar
 
-from bench.errors import UserError, suggestion
+from adatok_core.registry import Registry, RegistryError, suggestion
+from bench.errors import UserError
 from bench.records.record import Record
-
-GROUP = "adatok_bench.reports"
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,114 @@ class Report:
     alt: str = ""
 
 
-ReportFunction = Callable[[list[Record], Path], Report]
+@dataclass(frozen=True, kw_only=True)
+class Declaration(ABC):
+    """A report as its module declares it: `REPORT = Figure(...)` or `TableReport(...)`.
+
+    `place` orders a page: small numbers come first, then names.
+    """
+
+    title: str
+    place: int = 1000
+
+    @property
+    @abstractmethod
+    def function(self) -> Callable[..., Any]:
+        """The function that makes it; its module's docstring says what the report is about."""
+
+    @abstractmethod
+    def make(
+        self, records: list[Record], folder: Path, *, store: Path, published: Path | None = None
+    ) -> Report:
+        """Write the report's files to `folder`.
+
+        Args:
+            records: of the cells of one suite, with results or without.
+            folder: for the files.
+            store: folder that paths in the records start from.
+            published: results of others, a YAML; see `reports.analysis.published`.
+
+        Raises:
+            UserError: the records cannot stand in one report, as where their protocols differ.
+        """
+
+    @property
+    def about(self) -> str:
+        """What the report is about, for a listing."""
+        return inspect.getdoc(inspect.getmodule(self.function)) or self.title
+
+    @property
+    def origin(self) -> str:
+        """`file:line` of the function that makes it."""
+        code = inspect.unwrap(self.function).__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure(Declaration):
+    """A figure, or words: `draw(records, folder)` gives a `Report`.
+
+    `alt` stands in where the report does not say what it shows. `takes` names what `draw` is given
+    by keyword beside the records: `store`, `published`, see `make`. `photographs` keep all their
+    colours on a page.
+    """
+
+    draw: Callable[..., Report]
+    alt: str = ""
+    takes: tuple[str, ...] = ()
+    photographs: bool = False
+
+    @property
+    def function(self) -> Callable[..., Report]:
+        """`draw`."""
+        return self.draw
+
+    def make(
+        self, records: list[Record], folder: Path, *, store: Path, published: Path | None = None
+    ) -> Report:
+        """Draw the figure, or say in words why there is none; see `Declaration.make`."""
+        given = {"store": store, "published": published}
+        return self.draw(records, folder, **{name: given[name] for name in self.takes})
+
+
+REPORTS: Registry[Declaration] = Registry(
+    "report", group="adatok_bench.reports", expects=Declaration
+)
+Kind = TypeVar("Kind", bound=Declaration)
+
+
+def declared(kind: type[Kind]) -> dict[str, Kind]:
+    """All reports of a kind by name, in the order of a page.
+
+    Raises:
+        UserError: the package of one cannot be used.
+    """
+    found = {name: _declaration(name) for name in REPORTS}
+    mine = {name: one for name, one in found.items() if isinstance(one, kind)}
+    return dict(sorted(mine.items(), key=lambda item: (item[1].place, item[0])))
 
 
 def check_reports(names: tuple[str, ...], *, where: str) -> None:
-    """Refuse names of reports that are not installed.
+    """Refuse names of reports that are not installed; nothing is imported.
 
     Raises:
         UserError: with the nearest valid name.
     """
-    valid = sorted(entry_points(group=GROUP).names)
     for name in names:
-        if name not in valid:
-            raise UserError(f"{where}: reports: unknown report '{name}'{suggestion(name, valid)}")
+        if name not in REPORTS:
+            near = suggestion(name, sorted(REPORTS))
+            raise UserError(f"{where}: reports: unknown report '{name}'{near}")
 
 
-def render_reports(names: tuple[str, ...], records: list[Record], folder: Path) -> list[Report]:
-    """Make the named reports from the records, in order."""
-    functions = {point.name: point for point in entry_points(group=GROUP)}
-    return [functions[name].load()(records, folder) for name in names]
+def render_reports(
+    names: tuple[str, ...], records: list[Record], folder: Path, *, store: Path
+) -> list[Report]:
+    """Make the named reports from the records, in order; see `Declaration.make`."""
+    return [_declaration(name).make(records, folder, store=store) for name in names]
+
+
+def _declaration(name: str) -> Declaration:
+    try:
+        return REPORTS[name]
+    except RegistryError as error:
+        raise UserError(str(error)) from None

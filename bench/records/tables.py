@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from bench.metrics.declared import LISTED, MAIN, METRICS, declared_metric
+from bench.metrics.declared import FAMILIES, LISTED, MAIN
 from bench.records.record import Record
 
 MOST = 6
@@ -18,25 +18,20 @@ NARROWEST = 24
 def result_rows(records: Sequence[Record], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
     """One row per record with these `metrics`; without any, the usual ones that any record has."""
     shown = metrics or _usual(records)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for record in sorted(records, key=lambda record: record.label):
-        rows.append(
-            {
-                "key": record.cell_key,
-                "status": record.status,
-                "cell": record.label,
-                **{name: record.metrics.root.get(name) for name in shown},
-                **({"error": record.error} if record.error else {}),
-            }
-        )
+        row = {"key": record.cell_key, "status": record.status, "cell": record.label}
+        values = {name: record.metrics.root.get(name) for name in shown}
+        rows.append({**row, **values, **({"error": record.error} if record.error else {})})
     return rows
 
 
 def _usual(records: Sequence[Record]) -> list[str]:
-    """The listed metrics that any record has."""
+    """The listed metrics that any record has, those of families last."""
     known = _known(records)
-    families = [name for name in known if name not in METRICS and declared_metric(name).listed]
-    return [name for name in LISTED if name in known] + families
+    families = [prefix for prefix, one in FAMILIES.items() if one.listed]
+    single = [name for name in LISTED if name in known]
+    return single + [n for prefix in families for n in known if n.startswith(prefix)]
 
 
 def _known(records: Sequence[Record]) -> list[str]:

@@ -120,7 +120,9 @@ def _first_failure(node: Node, store: Store) -> str | None:
         if error is not None:
             return error
     spec = node.spec(store)
-    error = store.failure(spec.stage, spec.key) if spec is not None else None
+    if spec is None:
+        return None
+    error = store.failure(spec.stage, spec.key)
     return None if error is None else f"{spec.stage}: {error}"
 
 

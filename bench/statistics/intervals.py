@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit  # All of scipy.stats takes long to import.
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def student_interval(values: Sequence[float], *, level: float = 0.95) -> Student
     mean = float(x.mean())
     if x.size == 1:
         return StudentInterval(mean, math.nan, math.nan, 1)
-    half = stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
+    half = stdtrit(x.size - 1, (1 + level) / 2) * x.std(ddof=1) / math.sqrt(x.size)
     return StudentInterval(mean, float(mean - half), float(mean + half), int(x.size))
 
 
@@ -105,7 +105,7 @@ def _two_sided_p(differences: np.ndarray) -> float:
     error = differences.std(ddof=1) / math.sqrt(differences.size)
     if error == 0:
         return float(differences.mean() == 0)
-    return float(2 * stats.t.sf(abs(differences.mean()) / error, differences.size - 1))
+    return float(2 * stdtr(differences.size - 1, -abs(differences.mean()) / error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -6,7 +6,7 @@ import functools
 import math
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import special
 
 _NODES = 400
 
@@ -19,7 +19,7 @@ def t_test_power(effect: float, n: int, *, level: float = 0.95) -> float:
     """
     if n < 2:
         return math.nan
-    quantile = float(stats.t.ppf((1 + level) / 2, n - 1))
+    quantile = float(special.stdtrit(n - 1, (1 + level) / 2))
     spread, weights = _estimates_of_one(n - 1)
     shift = effect * math.sqrt(n)
     tails = special.ndtr(shift - quantile * spread) + special.ndtr(-shift - quantile * spread)
@@ -30,7 +30,7 @@ def t_test_power(effect: float, n: int, *, level: float = 0.95) -> float:
 def _estimates_of_one(freedom: int) -> tuple[np.ndarray, np.ndarray]:
     """Estimates of a standard deviation of 1 at Gauss-Legendre points of their distribution."""
     points, weights = np.polynomial.legendre.leggauss(_NODES)
-    return np.sqrt(stats.chi2.ppf((points + 1) / 2, freedom) / freedom), weights / 2
+    return np.sqrt(2 * special.gammaincinv(freedom / 2, (points + 1) / 2) / freedom), weights / 2
 
 
 def minimum_detectable_effect(
@@ -55,6 +55,8 @@ def minimum_detectable_effect(
 @functools.cache
 def _detectable(n: int, level: float, power: float) -> float:
     """The minimum detectable effect in standard deviations."""
+    from scipy import optimize  # It takes long to import.
+
     above = 1.0
     while t_test_power(above, n, level=level) < power:
         above *= 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from adatok_core.training_state import TrainingState
+from bench.files import written_aside
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any]) -> None:
     """Write tensors and JSON-able facts about them aside, then rename into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with written_aside(path) as aside:
         save_file(contiguous, aside, metadata={"about": json.dumps(about)})
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

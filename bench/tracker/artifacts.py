@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.gallery import read_gallery
 from bench.tracker.parameters import flatten
@@ -13,31 +14,31 @@ from bench.tracker.parameters import flatten
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-Record = dict[str, Any]
-
 
 def log_artifacts(client: MlflowClient, run_id: str, record: Record, store: Store) -> None:
     """Log them; a record or a store that lacks something has that file less."""
-    client.log_dict(run_id, record, "record.json")
-    client.log_dict(run_id, record["settings"], "settings.yaml")
+    client.log_dict(run_id, record.plain(), "record.json")
+    client.log_dict(run_id, record.settings, "settings.yaml")
     for name, rows in _tables(record).items():
         if rows:
             client.log_table(run_id, _frame(rows), f"{name}.json")
-    sheet = read_gallery(store.root / record["gallery"]) if record.get("gallery") else None
+    sheet = read_gallery(store.root / record.gallery) if record.gallery else None
     if sheet is not None:
         client.log_image(run_id, sheet, "gallery.png")
 
 
-def _tables(record: Record) -> dict[str, list[Record]]:
-    return {
-        "by_budget": record.get("curve", []),
-        "by_length": record.get("generation", {}).get("by_length", []),
-        "by_class": record.get("generation", {}).get("by_class", []),
-        "throughput": record.get("throughput", {}).get("rows", []),
+def _tables(record: Record) -> dict[str, list[dict[str, Any]]]:
+    generation, speed = record.generation, record.generation_speed
+    tables = {
+        "by_budget": record.curve,
+        "by_length": generation.by_length if generation else (),
+        "by_class": generation.by_class if generation else (),
+        "throughput": speed.rows if speed else (),
     }
+    return {name: [row.plain() for row in rows] for name, rows in tables.items()}
 
 
-def _frame(rows: list[Record]) -> pd.DataFrame:
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a table; a mapping in a row becomes columns of its own."""
     flat = [dict(flatten(row)) for row in rows]
     table = pd.DataFrame(flat)

@@ -6,14 +6,14 @@ record has not changed, so mirroring twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.files import canonical_json, content_key
+from bench.files import canonical_json, content_key, file_sha256
+from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected
@@ -24,8 +24,6 @@ from bench.tracker.stages import StageRun, stages_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-Record = dict[str, Any]
 
 # Raise it when a run shows more or other things of the same record.
 VIEW_VERSION = 2
@@ -39,17 +37,17 @@ def mirror(records: list[Record], store: Store, *, uri: str) -> None:
         TrackerError: the tracker is down, refuses, or is none.
     """
     with store.locked("mlflow"), connected(uri) as client:
-        view = _View(client, _experiment(client, records[0]["suite"], store, uri), store)
+        view = _View(client, _experiment(client, records[0].suite, store, uri), store)
         runs = list(_runs(client, view.experiment))
         parent = view.parent(records, runs)
         cells = [run for run in runs if "cell_key" in run.data.tags]
         shown = varying(records)
         for record in records:
-            known = [run for run in cells if run.data.tags["cell_key"] == record["cell_key"]]
+            known = [run for run in cells if run.data.tags["cell_key"] == record.cell_key]
             view.cell(record, known, parent=parent, shown=parameters(record, shown))
-        view.tidy(runs, parent=parent, keys={record["cell_key"] for record in records})
-        view.reports(parent, store.root / "reports" / records[0]["suite"])
-        failed = any(record["status"] != "done" for record in records)
+        view.tidy(runs, parent=parent, keys={record.cell_key for record in records})
+        view.reports(parent, store.root / "reports" / records[0].suite)
+        failed = any(not record.done for record in records)
         client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
 
 
@@ -85,12 +83,12 @@ class _View:
     def parent(self, records: list[Record], runs: list[Run]) -> str:
         """The run of the suite, reopened: a resumed or edited suite goes on in the one it has."""
         tags = {
-            "suite": records[0]["suite"],
+            "suite": records[0].suite,
             "kind": "suite",
-            "suite_key": content_key(sorted(record["cell_key"] for record in records)),
-            "mlflow.note.content": records[0].get("question", ""),
+            "suite_key": content_key(sorted(record.cell_key for record in records)),
+            "mlflow.note.content": records[0].question,
             "cells": str(len(records)),
-            "failed": str(sum(record["status"] != "done" for record in records)),
+            "failed": str(sum(not record.done for record in records)),
             "store": self.place,
         }
         found = [run for run in runs if "suite_key" in run.data.tags]
@@ -134,14 +132,14 @@ class _View:
             self.experiment,
             start_time=began,
             tags={"mlflow.parentRunId": parent, "store": self.place, **_tags(record)},
-            run_name=record["label"][:250],
+            run_name=record.label[:250],
         )
         run_id = run.info.run_id
         self.log_parameters(run_id, shown)
         self.log_metrics(run_id, record, stages, timestamp=ended or run.info.start_time)
         log_artifacts(self.client, run_id, record, self.store)
         self.client.set_tag(run_id, "record", digest)
-        status = "FINISHED" if record["status"] == "done" else "FAILED"
+        status = "FINISHED" if record.done else "FAILED"
         self.client.set_terminated(run_id, status=status, end_time=ended)
 
     def log_parameters(self, run_id: str, values: dict[str, str]) -> None:
@@ -182,7 +180,7 @@ class _View:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         if not files:
             return
-        digest = content_key([[str(path.relative_to(folder)), _sha256(path)] for path in files])
+        digest = content_key([[str(path.relative_to(folder)), file_sha256(path)] for path in files])
         if self.client.get_run(parent).data.tags.get("reports") != digest:
             self.client.log_artifacts(parent, str(folder), "reports")
             self.client.set_tag(parent, "reports", digest)
@@ -190,32 +188,27 @@ class _View:
 
 def _tags(record: Record) -> dict[str, str]:
     return {
-        "suite": record["suite"],
-        "cell_key": record["cell_key"],
-        "label": record["label"],
-        "arm": record["arm"],
-        "group": record["group"],
+        "suite": record.suite,
+        "cell_key": record.cell_key,
+        "label": record.label,
+        "arm": record.arm,
+        "group": record.group,
         "seed": repetition(record),
-        "kind": record.get("kind", "reconstruction"),
-        "status": record["status"],
-        "error": record["error"] or "",
-        "protocol": record.get("protocol_hash", ""),
-        "git_commit": record["provenance"].get("git_commit") or "",
-        "git_dirty": canonical_json(record["provenance"].get("git_dirty")),
+        "kind": record.kind,
+        "status": record.status,
+        "error": record.error or "",
+        "protocol": record.protocol_hash or "",
+        "git_commit": record.provenance.git_commit or "",
+        "git_dirty": canonical_json(record.provenance.git_dirty),
     }
 
 
 def _digest(record: Record) -> str:
     """Of what a run shows, but for provenance: a rerun without new results is the same record."""
-    shown = {name: value for name, value in record.items() if name != "provenance"}
+    shown = {name: value for name, value in record.plain().items() if name != "provenance"}
     return content_key([VIEW_VERSION, shown])
 
 
 def _milliseconds(times: list[float | None], pick: Any) -> int | None:
     known = [time for time in times if time is not None]
     return round(1000 * pick(known)) if known else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

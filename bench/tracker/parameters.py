@@ -1,4 +1,4 @@
-"""Which settings of a cell are parameters of its run: those that name it or set it apart.
+"""The settings of a cell that are parameters of its run: those that name it or set it apart.
 
 All the others, and lists that are too long to filter on, are in the artifact `settings.yaml`.
 """
@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.files import canonical_json
-
-Record = dict[str, Any]
+from bench.records.record import Record
 
 LONGEST = 250
 # A path names a setting and all below it.
@@ -36,16 +35,16 @@ def varying(records: Sequence[Record]) -> set[str]:
     """Paths of the settings that are not the same in all records that have them."""
     seen: dict[str, set[str]] = {}
     for record in records:
-        for path, value in flatten(record["settings"]):
+        for path, value in flatten(record.settings):
             seen.setdefault(path, set()).add(canonical_json(value))
     return {path for path, values in seen.items() if len(values) > 1}
 
 
 def parameters(record: Record, varying: set[str]) -> dict[str, str]:
     """Parameters by name: arm, group, and settings by dotted path, written as YAML writes them."""
-    wanted = (*NAMING, *record["swept"])
-    chosen = {"arm": record["arm"], "group": record["group"]}
-    for path, value in flatten(record["settings"]):
+    wanted = (*NAMING, *record.swept)
+    chosen = {"arm": record.arm, "group": record.group}
+    for path, value in flatten(record.settings):
         named = any(path == name or path.startswith(f"{name}.") for name in wanted)
         if path in varying or _is_seed(path) or (named and value is not None):
             chosen[path] = value if isinstance(value, str) else canonical_json(value)
@@ -57,8 +56,8 @@ def repetition(record: Record) -> str:
 
     Where none is swept there are no repetitions, and it is the seed of the training.
     """
-    flat = dict(flatten(record["settings"]))
-    swept = [path for path in record["swept"] if _is_seed(path)]
+    flat = dict(flatten(record.settings))
+    swept = [path for path in record.swept if _is_seed(path)]
     return str(flat.get((swept or ["training.seed"])[0], ""))
 
 

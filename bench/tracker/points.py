@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bench.records.generation import Generation
+from bench.records.record import Record
+from bench.records.speed import GenerationSpeed, SpeedRow, StepCost
 from bench.tracker.parameters import flatten
 from bench.tracker.stages import StageRun
 
-Record = dict[str, Any]
-
 # Samples of the machine by the name that their metric gets.
 SAMPLES = ("cpu_percent", "resident_memory_bytes", "gpu_memory_bytes", "gpu_percent")
-# What says which row of a throughput it is, rather than what was measured.
+# These say which row of a throughput it is; all else was measured.
 _PLACE = ("arm", "mode", "batch", "guidance", "guidance_scale", "pixels")
 
 
@@ -37,62 +38,59 @@ def points(record: Record, stages: list[StageRun]) -> Iterator[Point]:
 
 
 def _all_points(record: Record, stages: list[StageRun]) -> Iterator[Point]:
-    yield from _numbers(record.get("metrics", {}))
-    for control, metrics in record.get("controls", {}).items():
-        yield from _numbers(metrics, f"control/{control}/")
-    for row in record.get("curve", []):
-        yield from _numbers(row, "by_budget/", step=row["budget"])
-    for stage, history in record.get("histories", {}).items():
-        for row in history:
-            rest = {name: value for name, value in row.items() if name != "step"}
-            yield from _numbers(rest, f"training/{stage}/", step=row["step"])
-    yield from _generation(record.get("generation", {}))
-    yield from _throughput(record.get("throughput", {}))
+    yield from _numbers(record.metrics.root)
+    for control, metrics in record.controls.items():
+        yield from _numbers(metrics.root, f"control/{control}/")
+    for row in record.curve:
+        yield from _numbers(row.plain(), "by_budget/", step=row.budget)
+    for training, history in record.histories.items():
+        for logged in history:
+            yield from _numbers(logged.values, f"training/{training}/", step=logged.step)
+    if record.generation is not None:
+        yield from _generation(record.generation)
+    if record.generation_speed is not None:
+        yield from _throughput(record.generation_speed)
     for stage in stages:
         yield from _machine(stage)
 
 
-def _numbers(values: dict[str, Any], prefix: str = "", *, step: int = 0) -> Iterator[Point]:
+def _numbers(values: Mapping[str, Any], prefix: str = "", *, step: int = 0) -> Iterator[Point]:
     """The numbers among the values; truth counts as 1."""
     for name, value in values.items():
         if isinstance(value, int | float):
             yield Point(f"{prefix}{name}", float(value), step)
 
 
-def _generation(generation: Record) -> Iterator[Point]:
+def _generation(generation: Generation) -> Iterator[Point]:
     """Lengths of what was generated: shares and distances by length."""
-    for which, shares in generation.get("lengths", {}).items():
+    for which, shares in generation.lengths.items():
         for tokens, share in shares.items():
-            yield Point(f"length_share/{which}", float(share), int(tokens))
-    for row in generation.get("by_length", []):
-        yield from _numbers(row, "by_length/", step=row["tokens"])
-    for path, value in flatten(generation.get("distance", {})):
-        yield from _numbers({path.replace(".", "/"): value}, "length_distance/")
-    yield from _numbers({"unended": generation.get("unended")})
+            yield Point(f"length_share/{which}", share, int(tokens))
+    for row in generation.by_length:
+        yield from _numbers(row.plain(), "by_length/", step=row.tokens)
+    for name, distance in generation.distance.items():
+        yield from _numbers(distance.plain(), f"length_distance/{name}/")
+    yield Point("unended", generation.unended)
 
 
-def _throughput(throughput: Record) -> Iterator[Point]:
-    """Measured speeds of a throughput cell by batch size, and the cost of each position.
-
-    A reconstruction's record gives its speeds as metrics.
-    """
-    for row in throughput.get("rows", []):
-        pixels = ["pixels"] * bool(row.get("pixels"))
-        prefix = "/".join(["throughput", row["arm"], row["mode"], *_guidance(row), *pixels, ""])
-        measured = {name: value for name, value in row.items() if name not in _PLACE}
+def _throughput(speed: GenerationSpeed) -> Iterator[Point]:
+    """Measured speeds of a throughput cell by batch size, and the cost of each position."""
+    for row in speed.rows:
+        pixels = ["pixels"] * row.pixels
+        prefix = "/".join(["throughput", row.arm, row.mode, *_guidance(row), *pixels, ""])
+        measured = {name: value for name, value in row.plain().items() if name not in _PLACE}
         for path, value in flatten(measured):
             name = path.removesuffix(".median").replace(".", "/")
-            yield from _numbers({name: value}, prefix, step=row["batch"])
-    for row in throughput.get("cost_by_position", []):
-        batch = [f"batch_{row['batch']}"] if "batch" in row else []
-        name = "/".join(["throughput", "seconds_by_position", *batch, *_guidance(row)])
-        yield Point(name, float(row["seconds"]), row["position"])
+            yield from _numbers({name: value}, prefix, step=row.batch)
+    for cost in speed.cost_by_position:
+        name = "/".join(
+            ["throughput", "seconds_by_position", f"batch_{cost.batch}", *_guidance(cost)]
+        )
+        yield Point(name, cost.seconds, cost.position)
 
 
-def _guidance(row: Record) -> list[str]:
-    if not row.get("guidance"):
-        return []
-    return [f"guidance_{row['guidance_scale']:g}" if "guidance_scale" in row else "guidance"]
+def _guidance(row: SpeedRow | StepCost) -> list[str]:
+    return [f"guidance_{row.guidance_scale:g}"] if row.guidance else []
 
 
 def _machine(stage: StageRun) -> Iterator[Point]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bench.records.parts import StageCost
+from bench.records.record import Record
 from bench.store.store import Store
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StageRun:
 
     label: str
     seconds: float
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     began: float | None = None
     ended: float | None = None
     samples: dict[str, list[float]] = field(default_factory=dict)
@@ -31,9 +31,9 @@ class StageRun:
 def stages_of(record: Record, store: Store) -> list[StageRun]:
     """The stages in the order of the record; where labels would repeat, they are numbered."""
     found: dict[str, StageRun] = {}
-    for stage in record["stages"]:
+    for stage in record.stages:
         about = _description(stage, store)
-        label = first = _label(stage["stage"], about)
+        label = first = _label(stage.stage, about)
         number = 1
         while label in found:
             number += 1
@@ -41,18 +41,18 @@ def stages_of(record: Record, store: Store) -> list[StageRun]:
         times = [datetime.fromisoformat(text).timestamp() for text in about.get("attempts", [])]
         found[label] = StageRun(
             label=label,
-            seconds=stage["seconds"],
-            peak_memory_bytes=stage["peak_memory_bytes"],
+            seconds=stage.seconds,
+            peak_memory_bytes=stage.peak_memory_bytes,
             began=times[0] if times else None,
-            ended=times[-1] + stage["seconds"] if times else None,
+            ended=times[-1] + stage.seconds if times else None,
             samples=about.get("system", {}),
         )
     return list(found.values())
 
 
-def _description(stage: Record, store: Store) -> dict[str, Any]:
+def _description(stage: StageCost, store: Store) -> dict[str, Any]:
     try:
-        return store.description(stage["stage"], stage["key"])
+        return store.description(stage.stage, stage.key)
     except (OSError, ValueError):  # Removed since, or records without their store.
         return {}
 

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.statistics.intervals import PairedDifference, holm, paired_difference
+from bench.compare.paired import Difference, corrected, difference
 from reports.analysis.groups import Group, Record, repetition_seed
 from reports.paper.shares import show_p
 from reports.paper.text import show_interval
 
-LEVEL = 0.05
+NO_COUNTERPART = "no counterpart"
+SHOWN = ("better", "worse", "no difference shown")
 Measure = Callable[[Group, Group], Callable[[Record], float | None]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A group minus its counterpart in the reference arm; `p` is corrected for all comparisons.
+    """A group minus its counterpart in the reference arm, if it has one."""
 
-    Without a counterpart, or a seed in common with it, there is no difference. `by_seed` has the
-    differences that its mean is of.
-    """
-
-    label: str
-    reference: str | None
-    difference: PairedDifference | None
-    p: float = math.nan
-    by_seed: Mapping[Any, float] = field(default_factory=dict)
+    group: Group
+    reference: Group | None
+    difference: Difference
 
     @property
-    def verdict(self) -> str:
-        """`better`, `worse` or `no difference shown` at 5 % (larger is better), or why neither."""
-        if self.reference is None:
-            return "no counterpart"
-        if self.difference is None:
-            return "no seed in common with a value"
-        if self.difference.n == 1:
-            return "one training each: no interval"
-        if self.p > LEVEL:
-            return "no difference shown"
-        return "better" if self.difference.mean > 0 else "worse"
+    def label(self) -> str:
+        """Name of the group."""
+        return self.group.label
+
+    @property
+    def against(self) -> str:
+        """Name of its counterpart; a dash where there is none."""
+        return self.reference.label if self.reference else "-"
 
 
 def reference_arm(records: list[Record]) -> str | None:
@@ -49,26 +40,28 @@ def reference_arm(records: list[Record]) -> str | None:
     return records[0].reference_arm if records else None
 
 
-def compare(groups: list[Group], arm: str, measure: Measure) -> list[Comparison]:
+def compare(
+    groups: list[Group], arm: str, measure: Measure, *, higher_is_better: bool = True
+) -> list[Comparison]:
     """Every group of the other arms against its counterpart in the reference arm.
 
     Args:
         groups: all groups.
         arm: name of the reference arm.
-        measure: of a group and its counterpart, what is compared of a record; larger is better.
+        measure: of a group and its counterpart, what is compared of a record.
+        higher_is_better: says what the verdicts call better.
     """
     references = [group for group in groups if group.records[0].arm == arm]
     found = []
     for group in groups:
-        if group.records[0].arm == arm:
-            continue
-        reference = counterpart(group, references)
-        pairs = _pairs(group, reference, measure) if reference else {}
-        difference = paired_difference(pairs, dict.fromkeys(pairs, 0.0)) if pairs else None
-        name = reference and reference.label
-        found.append(Comparison(group.label, name, difference, by_seed=pairs))
-    adjusted = holm([math.nan if c.difference is None else c.difference.p for c in found])
-    return [replace(c, p=p) for c, p in zip(found, adjusted, strict=True)]
+        if group.records[0].arm != arm:
+            reference, one = counterpart(group, references), Difference(reason=NO_COUNTERPART)
+            if reference is not None:
+                sides = _sides(group, reference, measure)
+                one = difference(*sides, higher_is_better=higher_is_better)
+            found.append(Comparison(group, reference, one))
+    adjusted = corrected([one.difference for one in found])
+    return [replace(one, difference=p) for one, p in zip(found, adjusted, strict=True)]
 
 
 def counterpart(group: Group, references: list[Group]) -> Group | None:
@@ -81,14 +74,13 @@ def counterpart(group: Group, references: list[Group]) -> Group | None:
     return None
 
 
-def _pairs(group: Group, reference: Group, measure: Measure) -> dict[Any, float]:
-    """Group minus reference by seed; empty where a record of either has no value."""
+def _sides(
+    group: Group, reference: Group, measure: Measure
+) -> tuple[Mapping[Any, float], Mapping[Any, float]]:
+    """Values of both by seed; empty where a record of it has no value."""
     path = repetition_seed([*group.records, *reference.records])
     value = measure(group, reference)
-    ours, theirs = group.by_seed(value, path=path), reference.by_seed(value, path=path)
-    if ours is None or theirs is None:
-        return {}
-    return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
+    return group.by_seed(value, path=path) or {}, reference.by_seed(value, path=path) or {}
 
 
 def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[dict[str, Any]]:
@@ -96,11 +88,11 @@ def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[d
     return [
         {
             "system": one.label,
-            "against": one.reference or "-",
-            "seeds": one.difference.n if one.difference else 0,
-            "difference": show_interval(one.difference, digits=digits),
-            "p (Holm)": show_p(one.p),
-            "verdict": one.verdict,
+            "against": one.against,
+            "seeds": len(one.difference.seeds),
+            "difference": show_interval(one.difference.interval, digits=digits),
+            "p (Holm)": show_p(one.difference.p),
+            "verdict": one.difference.verdict,
         }
         for one in comparisons
     ]
@@ -108,7 +100,6 @@ def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[d
 
 def count_verdicts(comparisons: list[Comparison]) -> str:
     """`2 better, 1 worse, 3 no difference shown`, and the rest."""
-    words = [one.verdict for one in comparisons]
-    always = ("better", "worse", "no difference shown")
-    others = sorted(set(words) - set(always))
-    return ", ".join(f"{words.count(word)} {word}" for word in (*always, *others))
+    words = [one.difference.verdict for one in comparisons]
+    others = sorted(set(words) - set(SHOWN))
+    return ", ".join(f"{words.count(word)} {word}" for word in (*SHOWN, *others))

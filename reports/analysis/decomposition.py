@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bench.compare.paired import Difference
 from reports.analysis.contests import Contest
-from reports.analysis.systems import PRIMARY, Difference, difference
+from reports.analysis.systems import PRIMARY, difference
 from reports.paper.shares import show_share
 
 
@@ -28,9 +29,9 @@ def parts(contest: Contest, metric: str = PRIMARY) -> dict[str, Difference]:
 def decomposition(contest: Contest) -> list[str]:
     """In words; nothing where the controls or the fixed-length tokenizers are missing."""
     of = parts(contest)
-    if any(part.paired is None for part in of.values()):
+    if any(part.interval is None for part in of.values()):
         return []
-    shown = {name: show_share(part.share()) for name, part in of.items()}
+    shown = {name: show_share(part.share) for name, part in of.items()}
     return [
         f"Where it comes from (distortion): being elastic {shown['elastic']} (agnostic mixture "
         f"minus the fixed-length tokenizer), choosing by image {shown['gain']}, of "
@@ -41,7 +42,7 @@ def decomposition(contest: Contest) -> list[str]:
 
 
 def _can_close(oracle: Difference) -> str:
-    if oracle.paired.n == 1:
+    if oracle.interval.n == 1:
         return "one training seed, so whether choosing could win is open."
     if oracle.direction < 0:
         return "choosing by image can beat it, with an allocator close enough to the oracle."

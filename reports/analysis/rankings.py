@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.systems import System
 
@@ -32,6 +30,8 @@ def agreements(systems: Sequence[System], metrics: Sequence[str]) -> list[Agreem
 
 
 def _agreement(systems: Sequence[System], metrics: tuple[str, str]) -> Agreement | None:
+    from scipy import stats  # It takes long to import.
+
     first, second = ([system.values(name) for system in systems] for name in metrics)
     points: dict[Any, list[tuple[float, float]]] = {}
     for one, other in zip(first, second, strict=True):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.compare.paired import Difference, corrected
 from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
@@ -14,9 +15,7 @@ from reports.analysis.contests import Contest
 from reports.analysis.decomposition import decomposition
 from reports.analysis.systems import (
     PRIMARY,
-    Difference,
     System,
-    corrected,
     difference,
     shown_distances,
 )
@@ -24,9 +23,8 @@ from reports.paper.shares import show_p, show_share, show_significant
 from reports.paper.text import show_interval, show_percent
 
 WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
-
-
 POWER = 0.8
+Differences = dict[str, Difference]  # By metric.
 
 
 def contest_blocks(contest: Contest) -> list[str | list[str]]:
@@ -41,7 +39,7 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
         [
             "Adaptive minus fixed length, paired by training seed; lower is better in all; p "
             "corrected by Holm over the metrics",
-            as_text([*map(difference_row, as_run), *(equal_row(one) for one in equal)]),
+            as_text([*difference_rows(as_run, "as run"), *difference_rows(equal, "made equal")]),
             "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
             "the best mixture of its own tokenizer's fixed budgets changes between the two (exact "
             "for means over images; for a Frechet distance an approximation)",
@@ -56,54 +54,57 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
     ]
 
 
-def differences(contest: Contest) -> tuple[list[Difference], list[Difference]]:
+def differences(contest: Contest) -> tuple[Differences, Differences]:
     """Adaptive minus fixed length in every metric: as run, and at exactly equal tokens."""
     metrics = shown_distances([contest.adaptive, contest.fixed])
     as_run = [difference(contest.adaptive, contest.fixed, metric) for metric in metrics]
     equal = [difference(contest.equal_tokens(m), contest.fixed, m) for m in metrics]
-    return corrected(as_run), corrected(equal)
+    return _by_metric(metrics, as_run), _by_metric(metrics, equal)
+
+
+def _by_metric(metrics: list[str], family: list[Difference]) -> Differences:
+    return dict(zip(metrics, corrected(family), strict=True))
 
 
 def verdict_words(one: Difference) -> str:
     """`adaptive better`, `fixed better` or `not distinguishable at this n`, or why neither."""
-    if one.paired is None:
+    if one.interval is None:
         return "no value of both"
-    if one.paired.n == 1:
+    if one.interval.n == 1:
         return "one seed: no verdict"
     return WORDS[one.direction]
 
 
-def verdict(contest: Contest, as_run: list[Difference], equal: list[Difference]) -> list[str]:
+def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[str]:
     """The verdict on distortion, which was declared primary, and what the seeds could have seen."""
-    primary = next((one for one in as_run if one.metric == PRIMARY), None)
-    if primary is None or primary.paired is None:
+    primary = as_run.get(PRIMARY)
+    if primary is None or primary.interval is None:
         return ["No verdict: no training seed has the distortion of both sides."]
-    if primary.paired.n == 1:
+    if primary.interval.n == 1:
         return [
-            f"One training seed ({show_share(primary.share())} distortion): no interval and no "
+            f"One training seed ({show_share(primary.share)} distortion): no interval and no "
             "verdict."
         ]
-    share = primary.share()
+    share = primary.share
     lines = [
         f"Verdict (distortion, declared primary): {verdict_words(primary)}. Adaptive has "
         f"{show_share(share)} distortion against a tokenizer trained for the same mean length, "
         f"n = {share.n} training seeds, p = {show_p(primary.p)} after Holm over "
-        f"{sum(one.paired is not None for one in as_run)} metrics.",
-        _sensitivity(equal),
+        f"{sum(one.interval is not None for one in as_run.values())} metrics.",
+        _sensitivity(equal[PRIMARY]),
         *_power(primary),
     ]
     return [line for line in lines if line]
 
 
-def _sensitivity(equal: list[Difference]) -> str:
-    primary = next(one for one in equal if one.metric == PRIMARY)
-    if primary.paired is None:
+def _sensitivity(primary: Difference) -> str:
+    if primary.interval is None:
         return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
-    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share())}."
+    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share)}."
 
 
 def _power(primary: Difference) -> list[str]:
-    values = list(primary.shares().values())
+    values = list(primary.shares.values())
     mean, n = sum(values) / len(values), len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
     least = minimum_detectable_effect(deviation, n)
@@ -137,7 +138,7 @@ def _warnings(contest: Contest) -> list[str]:
     return lines
 
 
-def seed_rows(contest: Contest, as_run: list[Difference]) -> list[dict[str, Any]]:
+def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
     """A row per training seed: tokens of both sides, and the difference in each metric."""
     tokens = contest.adaptive.values("mean_tokens")
     return [
@@ -146,37 +147,30 @@ def seed_rows(contest: Contest, as_run: list[Difference]) -> list[dict[str, Any]
             "adaptive tokens": round(tokens[seed], 2),
             "fixed tokens": contest.lengths[seed],
             **{
-                METRICS[one.metric].title: show_percent(one.shares().get(seed), digits=2, sign=True)
-                for one in as_run
+                METRICS[metric].title: show_percent(one.shares.get(seed), digits=2, sign=True)
+                for metric, one in as_run.items()
             },
         }
         for seed in contest.paired
     ]
 
 
-def difference_row(one: Difference, *, tokens: str = "as run") -> dict[str, Any]:
-    """A metric's means, difference, `p` and verdict."""
-    common = one.seeds
-
-    def mean(values: dict[Any, float]) -> float | None:
-        return sum(values[seed] for seed in common) / len(common) if common else None
-
-    return {
-        "metric": METRICS[one.metric].title,
-        "tokens": tokens,
-        "seeds": len(common),
-        "adaptive": mean(one.ours),
-        "fixed length": mean(one.theirs),
-        "difference": show_significant(one.paired, digits=3),
-        "in %": show_share(one.share()),
-        "p (Holm)": show_p(one.p),
-        "verdict": verdict_words(one),
-    }
-
-
-def equal_row(one: Difference) -> dict[str, Any]:
-    """The same at exactly equal tokens."""
-    return difference_row(one, tokens="made equal")
+def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any]]:
+    """Means, difference, `p` and verdict of each metric, at these `tokens`."""
+    return [
+        {
+            "metric": METRICS[metric].title,
+            "tokens": tokens,
+            "seeds": len(one.seeds),
+            "adaptive": one.means and one.means[0],
+            "fixed length": one.means and one.means[1],
+            "difference": show_significant(one.interval, digits=3),
+            "in %": show_share(one.share),
+            "p (Holm)": show_p(one.p),
+            "verdict": verdict_words(one),
+        }
+        for metric, one in differences.items()
+    ]
 
 
 def compared(contest: Contest) -> list[System]:
@@ -190,7 +184,7 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
     metrics = shown_distances(systems)
     rows = []
     for system in systems:
-        against = difference(system, contest.fixed, PRIMARY).share()
+        against = difference(system, contest.fixed, PRIMARY).share
         rows.append(
             {
                 "system": system.label,

@@ -1,26 +1,21 @@
-"""What is compared over training seeds: a system's metrics, and its differences to another's."""
+"""Systems that are compared over training seeds: their metrics, and differences between them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from bench.compare import paired
+from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
-from bench.records.record import Metrics
-from bench.statistics.intervals import (
-    PairedDifference,
-    StudentInterval,
-    holm,
-    paired_difference,
-    student_interval,
-)
+from bench.records.parts import Metrics
+from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import Record, has_collapsed, is_allocation
 
 PRIMARY = "mse"
 DISTANCES = tuple(name for name in QUALITIES if not METRICS[name].higher_is_better)
-LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -85,62 +80,13 @@ def shown_distances(systems: Sequence[System]) -> list[str]:
     return measured_by(systems, DISTANCES)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """`ours` minus `theirs` in one metric, paired by seed; `p` is corrected by Holm.
-
-    `paired` is None where no seed has a value of both. Shares are of `whole`.
-    """
-
-    metric: str
-    ours: dict[Any, float]
-    theirs: dict[Any, float]
-    paired: PairedDifference | None
-    whole: float
-    p: float
-
-    @property
-    def seeds(self) -> list[Any]:
-        """Seeds that have a value of both."""
-        return [seed for seed in self.ours if seed in self.theirs]
-
-    def share(self) -> StudentInterval | None:
-        """The difference and its interval as shares."""
-        if self.paired is None:
-            return None
-        values = (self.paired.mean, self.paired.low, self.paired.high)
-        return StudentInterval(*(value / self.whole for value in values), self.paired.n)
-
-    def shares(self) -> dict[Any, float]:
-        """The difference of each seed as a share."""
-        return {seed: (self.ours[seed] - self.theirs[seed]) / self.whole for seed in self.seeds}
-
-    @property
-    def direction(self) -> int:
-        """-1 or 1 where the difference is significant, and its sign; else 0."""
-        if self.paired is None or not self.p <= LEVEL:
-            return 0
-        return int(math.copysign(1, self.paired.mean))
-
-
 def difference(
     ours: System, theirs: System, metric: str, *, whole: float | None = None
 ) -> Difference:
-    """One difference, its `p` not corrected; `whole` is the mean of `theirs` unless given."""
+    """Ours minus theirs in one metric, its `p` not corrected; see `bench.compare.paired`."""
+    better = bool(METRICS[metric].higher_is_better)
     a, b = ours.values(metric), theirs.values(metric)
-    common = [seed for seed in a if seed in b]
-    if not common:
-        return Difference(metric, a, b, None, math.nan, math.nan)
-    paired = paired_difference(a, b)
-    if whole is None:
-        whole = sum(b[seed] for seed in common) / len(common)
-    return Difference(metric, a, b, paired, whole, paired.p)
-
-
-def corrected(differences: Sequence[Difference]) -> list[Difference]:
-    """A family of differences with Holm's `p`."""
-    adjusted = holm([one.p for one in differences])
-    return [replace(one, p=p) for one, p in zip(differences, adjusted, strict=True)]
+    return paired.difference(a, b, higher_is_better=better, whole=whole)
 
 
 def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -> System:
@@ -165,12 +111,10 @@ def tied_with_best(family: Sequence[System], metric: str) -> list[System]:
     sign = -1 if METRICS[metric].higher_is_better else 1
     best = min(known, key=lambda system: sign * system.interval(metric).mean)
     others = [system for system in known if system is not best]
-    differences = corrected([difference(other, best, metric) for other in others])
+    differences = paired.corrected([difference(other, best, metric) for other in others])
     tested = [
-        (system, one)
-        for system, one in zip(others, differences, strict=True)
-        if one.paired is not None and one.paired.n > 1
+        (system, one) for system, one in zip(others, differences, strict=True) if not one.reason
     ]
     if not tested:
         return []
-    return [best, *(system for system, one in tested if one.p > LEVEL)]
+    return [best, *(system for system, one in tested if one.p > paired.LEVEL)]

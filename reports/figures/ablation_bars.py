@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from bench.compare.paired import LEVEL
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.comparisons import LEVEL, Comparison, Measure, compare, reference_arm
+from reports.analysis.comparisons import Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
-    Group,
     Record,
     done_records,
     group_by_seed,
@@ -87,25 +87,10 @@ def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
     for of, members in ((TOKENIZERS, tokenizers), (POLICIES, policies)):
         groups = sorted(group_by_seed(members), key=lambda group: natural(group.label))
         for metric in METRICS_OF[of]:
-            for one in _improvements(groups, arm, of, metric):
+            better = bool(METRICS[metric].higher_is_better)
+            for one in compare(groups, arm, _measure(of, metric), higher_is_better=better):
                 rows += _rows(of, metric, one)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _improvements(groups: list[Group], arm: str, of: str, metric: str) -> list[Comparison]:
-    """Comparisons in which larger is better, as verdicts need it."""
-    sign = _sign(metric)
-
-    def measure(group: Group, reference: Group) -> Any:
-        value = _measure(of, metric)(group, reference)
-
-        def improvement(record: Record) -> float | None:
-            known = value(record)
-            return None if known is None else sign * known
-
-        return improvement
-
-    return compare(groups, arm, measure)
 
 
 def _measure(of: str, metric: str) -> Measure:
@@ -116,22 +101,16 @@ def _measure(of: str, metric: str) -> Measure:
     return lambda group, reference: lambda record: record.metrics.value(metric)
 
 
-def _sign(metric: str) -> int:
-    return 1 if METRICS[metric].higher_is_better else -1
-
-
 def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
-    over = one.difference
+    found, over = one.difference, one.difference.interval
     if over is None:
         return []
-    sign, point = _sign(metric), (of, metric, one.label, one.reference)
-    nothing = (math.nan, math.nan, 1, math.nan, "")
-    rows = [("seed", seed, sign * value, *nothing) for seed, value in one.by_seed.items()]
-    low, high = sorted((sign * over.low, sign * over.high))
-    verdict = one.verdict
+    point, nothing = (of, metric, one.label, one.against), (math.nan, math.nan, 1, math.nan, "")
+    rows = [("seed", seed, value, *nothing) for seed, value in found.by_seed.items()]
+    verdict = found.verdict
     if metric == TOKENS:
         verdict = {"better": "fewer", "worse": "more"}.get(verdict, verdict)
-    rows.append(("mean", None, sign * over.mean, low, high, over.n, one.p, verdict))
+    rows.append(("mean", None, over.mean, over.low, over.high, over.n, found.p, verdict))
     return [(*point, *row) for row in rows]
 
 
@@ -202,3 +181,11 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     test = f"{caption(PairedDifference)}, paired; verdicts at {LEVEL:.0%} after Holm"
     title = f"differences to {against}\n" + (f"lines: {test}" if several else "one seed each")
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Differences to the reference arm",
+    alt="Differences of every arm to the reference arm, paired by seed, with intervals.",
+    place=40,
+    draw=report,
+)

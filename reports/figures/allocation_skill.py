@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, StudentInterval
 from bench.suite.labels import describe_sweep
@@ -168,8 +168,9 @@ def _skills(group: Group) -> list[tuple[Any, ...]]:
     for record in group.records:
         kind = COLLAPSED if has_collapsed(record) else "seed"
         tokens = record.metrics.value("mean_tokens")
-        rows.append((kind, record.setting(path), tokens, skill(record), *SINGLE))
-    tokens, over = group.interval("mean_tokens"), group.interval_of(skill)
+        rows.append((kind, record.setting(path), tokens, skill(record) or 0.0, *SINGLE))
+    tokens = group.interval("mean_tokens")
+    over = group.interval_of(lambda record: skill(record) or 0.0)
     return [*rows, ("mean", None, tokens.mean, *ends(over))]
 
 
@@ -254,3 +255,11 @@ def _legend(
         lines.append(sample(label, color=INK, marker="x", ls="", ms=6))
     title = "means over seeds; bars: 95 % Student t over seeds"
     legend_below(figure, handles=[*lines, *marks], title=title)
+
+
+REPORT = Figure(
+    title="How well policies choose by image",
+    alt="Allocation skill of each policy, and its training.",
+    place=70,
+    draw=report,
+)

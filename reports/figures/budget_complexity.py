@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as parquet
-from scipy import stats
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import Allocated, allocations, claim_colours
@@ -183,6 +182,8 @@ def _spearman(table: pd.DataFrame, measure: str) -> float:
     """NaN where budget or measure is the same for all images."""
     if table["budget"].nunique() < 2 or table[measure].nunique() < 2:
         return math.nan
+    from scipy import stats  # It takes long to import.
+
     return float(stats.spearmanr(table["budget"], table[measure]).statistic)
 
 
@@ -259,3 +260,12 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         kinds.append(f"{caption(BootstrapInterval)} (correlations: {SpearmanInterval.method})")
     title = f"bars: {'; one seed: '.join(kinds)}" if kinds else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Budgets against complexity",
+    alt="Chosen budget against the known complexity of an image and its PNG size.",
+    place=90,
+    draw=report,
+    takes=("store",),
+)

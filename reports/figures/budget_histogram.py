@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import Allocated, allocations, claim_colours
 from reports.analysis.groups import Record, done_records, has_collapsed, repetition_seed
@@ -136,3 +136,11 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     several = (data["n"] > 1).any()
     title = f"bars: means; points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Shares of the budgets chosen",
+    alt="Share of the images that got each budget, by allocation.",
+    place=80,
+    draw=report,
+)

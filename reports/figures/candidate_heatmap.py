@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval
 from bench.suite.labels import describe
 from reports.analysis.allocations import Allocated, allocations
@@ -165,3 +165,11 @@ def _draw_cells(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+REPORT = Figure(
+    title="Sensitivity to the candidate sets",
+    alt="What policies come to by their set of candidate budgets, with intervals.",
+    place=110,
+    draw=report,
+)

@@ -11,7 +11,7 @@ import pandas as pd
 from bench.compare.curve_summaries import LEAST_OVERLAP, LEAST_POINTS, METHOD
 from bench.files import write_text
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import PairedDifference, StudentInterval, holm, student_interval
 from bench.statistics.power import minimum_detectable_effect
@@ -141,3 +141,11 @@ def _show(over: StudentInterval | None, unit: str = "") -> str:
     if over.n == 1:
         return f"{format_value(over.mean)}{unit} (one seed)"
     return f"{format_value(over.mean)}{unit} [{format_value(over.low)}, {format_value(over.high)}]"
+
+
+REPORT = Figure(
+    title="Curves in one number each",
+    alt="BD-rate, area and hypervolume of each tokenizer's curve against the reference arm.",
+    place=60,
+    draw=report,
+)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.artifacts.gallery import FEWEST, MOST, Gallery, gallery_of
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.allocations import Allocated, allocations
 from reports.analysis.groups import Record, has_collapsed, is_policy, reconstructions
 from reports.analysis.names import natural
@@ -132,3 +132,13 @@ def _below(cells: pd.DataFrame) -> str:
     last = cells.iloc[-1]
     psnr = "-" if pd.isna(last["psnr"]) else f"{last['psnr']:.1f}"
     return f"{last['tokens']:g}\n{psnr}"
+
+
+REPORT = Figure(
+    title="Images with the fewest and the most tokens",
+    alt="The images that an allocation gave the fewest tokens, and those that it gave the most.",
+    place=160,
+    draw=report,
+    takes=("store",),
+    photographs=True,
+)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.artifacts.gallery import ORIGINAL, Gallery, gallery_of
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import Group, Record, group_by_seed, is_allocation, is_reconstruction
 from reports.analysis.names import natural
 from reports.paper.drawing import render, wrapped
@@ -142,3 +142,13 @@ def _about(first: Any) -> str:
     if pd.notna(first["png_bytes"]):
         lines.append(f"{first['png_bytes']:g} B PNG")
     return "\n".join(lines)
+
+
+REPORT = Figure(
+    title="Images by number of tokens",
+    alt="The same images decoded from more and more tokens.",
+    place=150,
+    draw=report,
+    takes=("store",),
+    photographs=True,
+)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.metrics.declared import METRICS, without_stand_ins
 from bench.records.protocol import require_one_protocol
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import claim_colours
 from reports.analysis.groups import Group, Record, group_by_seed
@@ -195,3 +195,11 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     several = (data["n"] > 1).any()
     title = f"points: seeds; lines: {caption(StudentInterval)}" if several else None
     legend_below(figure, handles=handles, title=title)
+
+
+REPORT = Figure(
+    title="Generated images",
+    alt="Lengths of generated images beside the data's, and their distance by length.",
+    place=140,
+    draw=report,
+)

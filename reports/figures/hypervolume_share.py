@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import Record, done_records, repetition_seed
@@ -253,3 +253,11 @@ def _draw_axes(axes: Any, shown: pd.DataFrame) -> None:
                 path["tokens"], path["mse"], **style, lw=0.7, ms=2, alpha=0.8, label=name, zorder=4
             )
             axes.plot(path["tokens"].iloc[-1:], path["mse"].iloc[-1:], **style, ms=6, zorder=5)
+
+
+REPORT = Figure(
+    title="Dynamic weightings against a sweep",
+    alt="Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
+    place=120,
+    draw=report,
+)

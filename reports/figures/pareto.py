@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import (
     Record,
@@ -240,3 +240,12 @@ def _draw_means(axes: Any, shown: pd.DataFrame, series: str, style: dict[str, An
         draw_intervals(axes, means["tokens"], means["value"], means, **line)
         mark = {**style, "ls": "", "ms": 6, "mfc": "none", "mew": 0.8, "label": f"_{series}"}
         axes.plot(means["tokens"], means["value"], **mark, zorder=3)
+
+
+REPORT = Figure(
+    title="Quality against mean tokens",
+    alt="Quality against mean tokens per image, with the agnostic line and the oracle.",
+    place=10,
+    draw=report,
+    takes=("published",),
+)

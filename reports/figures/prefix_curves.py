@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.metrics.declared import METRICS, without_stand_ins
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval
 from reports.analysis.comparisons import compare, comparison_rows, reference_arm
@@ -182,3 +182,11 @@ def _cost_row(group: Group) -> dict[str, Any]:
         "parameters": None if parameters is None else round(parameters),
         "training (s)": round(mean(training_seconds)),
     }
+
+
+REPORT = Figure(
+    title="Quality by tokens kept",
+    alt="Quality of each tokenizer against the number of leading tokens kept.",
+    place=50,
+    draw=report,
+)

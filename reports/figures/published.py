@@ -69,10 +69,10 @@ def published_data(published: Published, records: list[Record]) -> pd.DataFrame:
                 if (value := row.value(name)) is not None
             ]  # fmt: skip
         elif is_allocation(record) and record.metrics.value(name) is not None:
-            metrics = record["metrics"]
+            value = record.metrics.value
             rows.append(
                 ("allocation", None, allocation_label(record), record.setting("policy.seed"),
-                 metrics["mean_tokens"], name, metrics[name], *about)
+                 value("mean_tokens"), name, value(name), *about)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.contests import Contest, contests
 from reports.analysis.groups import Record, done_records, protocol_line
 from reports.analysis.settling import (
@@ -18,7 +19,6 @@ from reports.analysis.settling import (
     verdict,
 )
 from reports.analysis.systems import (
-    Difference,
     System,
     difference,
     shown_distances,
@@ -90,10 +90,10 @@ def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
 
 
 def _points(one: Difference) -> list[tuple[Any, ...]]:
-    over = one.share()
+    over = one.share
     if over is None:
         return []
-    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares().items()]
+    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares.items()]
     return [*seeds, ("mean", None, *ends(over, times=100))]
 
 
@@ -146,3 +146,12 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     mean = sample(label, color=INK, marker="o", mfc="white", ms=4.5, lw=1)
     title = "difference to a tokenizer trained for that length, lower is better"
     legend_below(figure, handles=[seed, mean], title=title)
+
+
+REPORT = Figure(
+    title="Adaptive lengths against tokenizers trained for one length",
+    alt="Differences of the adaptive side and its controls to a tokenizer trained for its mean "
+    "length, per metric, with intervals over training seeds.",
+    place=20,
+    draw=report,
+)

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import student_interval
 from reports.analysis.groups import (
@@ -166,3 +166,11 @@ def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, st
         return over.mean, interval
     change = 100 * (fmean(ours.values()) / fmean(theirs.values()) - 1)
     return change, "one training each: no interval over trainings"
+
+
+REPORT = Figure(
+    title="All systems in words",
+    alt="The table and the words that a run ends with.",
+    place=170,
+    draw=report,
+)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import Record
 from reports.analysis.names import natural
 from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
@@ -135,3 +135,11 @@ def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
         axes.plot(points["x"], points["y"], **style, lw=0.9, label=label, zorder=2)
     axes.set_ylim(bottom=0)
     axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")
+
+
+REPORT = Figure(
+    title="Throughput of generation",
+    alt="Images per second of adaptive and fixed lengths, by how batches are decoded.",
+    place=130,
+    draw=report,
+)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records.report_plugins import Report
+from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import (
     Group,
     Record,
@@ -164,3 +164,11 @@ def _legend(
     if several:
         handles.append(sample("one seed", color=INK, lw=0.4, alpha=0.6))
     legend_below(figure, handles=handles, title="thick: means over seeds" if several else None)
+
+
+REPORT = Figure(
+    title="Training",
+    alt="Entropy, weights and mean budget of policies over training, or losses of tokenizers.",
+    place=100,
+    draw=report,
+)

@@ -7,19 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.files import write_text
+from bench.records.report_plugins import Figure, declared
 from reports.analysis.suites import Part
-from reports.page.catalogue import FIGURES, TABLES, Drawn, draw, make_table
+from reports.page.drawing import Drawn, draw
 from reports.page.output import FIGURES as FIGURE_FOLDER
 from reports.page.output import PAGE, new_report
 from reports.page.output import TABLES as TABLE_FOLDER
 from reports.page.page import Chapter, page_text
 from reports.paper.style import Size, paper_style
-from reports.tables.data import as_csv
-from reports.tables.latex import as_latex
-from reports.tables.markdown import as_markdown
+from reports.tables.declared import TableReport, write_table
 from reports.tables.table import Table
-
-WRITERS = {"tex": as_latex, "md": as_markdown, "csv": as_csv}
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,12 @@ def build_report(
 
 def _figures(part: Part, folder: Path, store: Path, published: Path | None) -> list[Drawn]:
     records = list(part.records)
-    return [draw(entry, records, folder, store=store, published=published) for entry in FIGURES]
+    figures = declared(Figure).values()
+    return [draw(one, records, folder, store=store, published=published) for one in figures]
 
 
 def _tables(part: Part, folder: Path) -> list[Table]:
-    tables = [make_table(name, list(part.records)) for name in TABLES]
+    tables = [one.build(list(part.records)) for one in declared(TableReport).values()]
     for table in tables:
-        if table.rows:
-            for ending, write in WRITERS.items():
-                write_text(folder / f"{table.name}.{ending}", write(table))
+        write_table(table, folder)
     return tables

@@ -9,7 +9,7 @@ from typing import Any
 from bench.artifacts.gallery import gallery_of
 from bench.errors import UserError
 from bench.metrics.declared import LISTED, METRICS
-from bench.records.record import StageCost
+from bench.records.parts import StageCost
 from bench.records.tables import format_value
 from bench.suite.labels import describe
 from reports.analysis.groups import Record

@@ -12,10 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.records.record import Provenance
+from bench.records.parts import Provenance
 from reports.analysis.suites import Part
-from reports.page.catalogue import Drawn
 from reports.page.cells import cell_id, page_cells
+from reports.page.drawing import Drawn
 from reports.page.output import SIGN
 from reports.page.pictures import figure_uri, photograph_uri
 from reports.page.plot import HEIGHT, LEFT, SHAPES, WIDTH, Plot, make_plot
@@ -25,7 +25,6 @@ from reports.paper.style import PALETTE
 from reports.tables.table import NUMBER, Table, Value
 
 HERE = Path(__file__).parent
-PHOTOGRAPHS = ("gallery", "extremes")
 
 
 @dataclass(frozen=True)
@@ -157,8 +156,7 @@ def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[st
 
 
 def _figure(one: Drawn, part: Part) -> dict[str, Any]:
-    photographs = one.entry.name in PHOTOGRAPHS
-    embed = photograph_uri if photographs else figure_uri
+    embed = photograph_uri if one.figure.photographs else figure_uri
     files = sorted(path.name for path in one.report.files)
     return {
         "title": one.title,

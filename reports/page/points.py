@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 from bench.metrics.declared import QUALITIES, without_stand_ins
 from bench.records.groups import repetition_name
-from bench.records.record import CurveRow, Metrics
+from bench.records.parts import CurveRow, Metrics
 from reports.analysis.contenders import Contender, contenders
 from reports.analysis.groups import (
     Record,
@@ -90,7 +90,7 @@ def _point(
     tokens = row.value("mean_tokens")
     return Point(
         cell=record.cell_key,
-        name=f"{record['label']}{at}",
+        name=f"{record.label}{at}",
         tokenizer=tokenizer,
         kind=_kind(record, row),
         tokens=float(tokens) if _finite(tokens) else math.nan,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
 
+from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
-from bench.statistics.intervals import PairedDifference, holm, paired_difference
-from reports.analysis.comparisons import LEVEL, Measure, counterpart, reference_arm
+from bench.statistics.intervals import PairedDifference
+from reports.analysis.comparisons import Comparison, Measure, compare, reference_arm
 from reports.analysis.groups import (
     Group,
     Record,
@@ -16,26 +16,16 @@ from reports.analysis.groups import (
     is_allocation,
     protocol_line,
     reconstructions,
-    repetition_seed,
     with_results,
 )
 from reports.analysis.measures import mean_over_budgets, skill
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
+from reports.tables.declared import TableReport
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
 
 NAME, TITLE = "ablations", "Ablations"
 MEASURES = (*QUALITIES, "mean_tokens", "allocation_skill")
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A group of another arm, its counterpart, and their differences and p by metric."""
-
-    group: Group
-    reference: Group | None
-    differences: dict[str, PairedDifference | None]
-    p: dict[str, float] = field(default_factory=dict)
 
 
 def table(records: list[Record]) -> Table:
@@ -48,10 +38,8 @@ def table(records: list[Record]) -> Table:
         return Table(NAME, TITLE, notes=(f"Not made: arm '{arm}' has no result to compare with.",))
     groups = group_by_seed(done)
     metrics = _metrics(done)
-    found = [
-        one for kind in (False, True) for one in _of_kind(groups, arm, metrics, allocates=kind)
-    ]
-    rows = [_row(one) for one in found] + _unfinished(records, {g.label for g in groups}, arm)
+    curves, allocations = (_rows(groups, arm, metrics, allocates=kind) for kind in (False, True))
+    rows = [*curves, *allocations, *_unfinished(records, {g.label for g in groups}, arm)]
     if not rows:
         return Table(NAME, TITLE, notes=(f"Not made: no other arm than '{arm}' has a cell.",))
     columns = (
@@ -73,32 +61,17 @@ def _metrics(done: Sequence[Record]) -> list[str]:
     return without_stand_ins(m for m in names if any(r.metrics.value(m) is not None for r in done))
 
 
-def _of_kind(
+def _rows(
     groups: Sequence[Group], arm: str, metrics: Sequence[str], *, allocates: bool
-) -> list[_Compared]:
+) -> list[Row]:
     """Curves against curves, or allocations against allocations; p by metric, over all of them."""
     same = [group for group in groups if is_allocation(group.records[0]) == allocates]
-    references = [group for group in same if group.records[0].arm == arm]
     names = metrics if allocates else [name for name in metrics if name in QUALITIES]
-    found = [
-        _compared(group, counterpart(group, references), names)
-        for group in same
-        if group not in references
+    by_metric = [
+        compare(same, arm, _measure(m), higher_is_better=bool(METRICS[m].higher_is_better))
+        for m in names
     ]
-    return _corrected(found, names)
-
-
-def _compared(group: Group, reference: Group | None, metrics: Sequence[str]) -> _Compared:
-    if reference is None:
-        return _Compared(group, None, {})
-    path = repetition_seed([*group.records, *reference.records])
-    differences: dict[str, PairedDifference | None] = {}
-    for name in metrics:
-        value = _measure(name)(group, reference)
-        a, b = group.by_seed(value, path=path), reference.by_seed(value, path=path)
-        known = a is not None and b is not None and a.keys() & b.keys()
-        differences[name] = paired_difference(a, b) if known else None
-    return _Compared(group, reference, differences)
+    return [_row(dict(zip(names, each, strict=True))) for each in zip(*by_metric, strict=True)]
 
 
 def _measure(name: str) -> Measure:
@@ -112,52 +85,36 @@ def _measure(name: str) -> Measure:
     return measure
 
 
-def _corrected(found: Sequence[_Compared], metrics: Sequence[str]) -> list[_Compared]:
-    """With Holm's p, over the systems of a metric."""
-    p: dict[tuple[int, str], float] = {}
-    for name in metrics:
-        known = [one for one in found if one.differences.get(name)]
-        adjusted = holm([one.differences[name].p for one in known])
-        p |= {(id(one), name): value for one, value in zip(known, adjusted, strict=True)}
-    return [
-        replace(one, p={name: p[id(one), name] for name in one.differences if (id(one), name) in p})
-        for one in found
-    ]
-
-
-def _row(one: _Compared) -> Row:
-    known = [difference.n for difference in one.differences.values() if difference]
-    remark = "no counterpart in the reference arm" if one.reference is None else ""
-    if one.reference is not None and not known:
+def _row(by_metric: Mapping[str, Comparison]) -> Row:
+    one = next(iter(by_metric.values()))
+    seeds = max(len(each.difference.seeds) for each in by_metric.values())
+    remark = "one training each: no interval" if seeds == 1 else ""
+    if seeds == 0:
         remark = "no seed or no length in common with the reference arm"
-    seeds = max(known, default=0)
-    remark = remark or ("one training each: no interval" if seeds == 1 else "")
+    if one.reference is None:
+        remark = "no counterpart in the reference arm"
     values = {
-        "system": words(one.group.label),
-        "against": words(one.reference.label if one.reference else "-"),
+        "system": words(one.label),
+        "against": words(one.against),
         "seeds": Value(str(seeds), seeds),
         "remark": words(remark),
     }
-    for name, difference in one.differences.items():
-        if difference is None:
-            values[name] = Value(NOT_MEASURED)
-        else:
-            values[name] = _difference(name, difference, one.p[name])
+    if one.reference is not None:
+        values |= {name: _value(name, each.difference) for name, each in by_metric.items()}
     of = [*one.group.records, *(one.reference.records if one.reference else ())]
     return Row(values, tuple(record.cell_key for record in of))
 
 
-def _difference(name: str, over: PairedDifference, p: float) -> Value:
-    text = show_significant(over, digits=3).removesuffix(" (one seed)")
-    verdict = ""
-    if not math.isnan(p) and p <= LEVEL and name != "mean_tokens":
-        verdict = "better" if (over.mean > 0) == METRICS[name].higher_is_better else "worse"
+def _value(name: str, one: Difference) -> Value:
+    if one.interval is None:
+        return Value(NOT_MEASURED)
+    text = show_significant(one.interval, digits=3).removesuffix(" (one seed)")
     return Value(
         text if text.startswith("-") else f"+{text}",
-        over.mean,
-        over,
-        verdict=verdict,
-        more={"p_holm": "" if math.isnan(p) else p},
+        one.interval.mean,
+        one.interval,
+        verdict=one.verdict if one.direction and name != "mean_tokens" else "",
+        more={"p_holm": "" if math.isnan(one.p) else one.p},
     )
 
 
@@ -167,7 +124,7 @@ def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Ro
     for group in group_by_seed(list(records)):
         record = group.records[0]
         if group.label not in shown and record.arm != arm:
-            remark = words(f"{record['status']}: {record['error'] or 'not run'}")
+            remark = words(f"{record.status}: {record.error or 'not run'}")
             values = {"system": words(group.label), "seeds": Value("0", 0), "remark": remark}
             keys = tuple(r.cell_key for r in group.records)
             rows.append(Row(values, keys, status=record.status))
@@ -182,3 +139,6 @@ def _notes(arm: str, records: list[Record]) -> tuple[str, ...]:
         "better, worse: significant at 5 % with p corrected by Holm over the systems of a "
         "metric; no word: no difference shown",
     )
+
+
+REPORT = TableReport(title=TITLE, place=20, build=table)

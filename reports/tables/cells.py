@@ -8,6 +8,7 @@ from typing import Any
 from bench.metrics.declared import LISTED, METRICS
 from bench.records.groups import SEEDS
 from reports.analysis.groups import Record
+from reports.tables.declared import TableReport
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "cells", "Cells"
@@ -56,3 +57,6 @@ def _row(record: Record, metrics: list[str]) -> Row:
 
 def _error(record: Record) -> str:
     return "" if record.done else record.error or "not run"
+
+
+REPORT = TableReport(title=TITLE, place=70, build=table)

@@ -10,6 +10,7 @@ from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens
 from reports.analysis.groups import Record, protocol_line, reconstructions
 from reports.analysis.systems import System, measured_by, tied_with_best
 from reports.paper.text import caption
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
 
 NAME, TITLE = "comparison", "Main comparison"
@@ -122,3 +123,6 @@ def _notes(records: list[Record]) -> tuple[str, ...]:
         "oracle, which sees the result, does not take part",
         "allocation skill: 0 ignores the image, 1 is the oracle of the same candidates",
     )
+
+
+REPORT = TableReport(title=TITLE, place=10, build=table)

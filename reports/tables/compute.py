@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.config.cell import CellConfig
-from bench.records.record import Resources, StageCost
+from bench.records.parts import Resources, StageCost
 from reports.analysis.groups import Record
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "compute", "Compute"
@@ -104,3 +105,6 @@ def _device(resources: Resources) -> str:
 
 def _several(values: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(values))
+
+
+REPORT = TableReport(title=TITLE, place=60, build=table)

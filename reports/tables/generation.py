@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.metrics.declared import METRICS
-from bench.records.record import LengthDistance
+from bench.records.generation import LengthDistance
 from reports.analysis.groups import Group, Record, group_by_seed, with_results
+from reports.tables.declared import TableReport
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, measured, words
 
 NAME, TITLE = "generation", "Generated images"
@@ -67,3 +68,6 @@ def _distance(group: Group, name: str, seeds: int) -> Value:
         return Value(NOT_MEASURED)
     text = f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
     return Value(text, one.value, more={"low": one.low, "high": one.high})
+
+
+REPORT = TableReport(title=TITLE, place=30, build=table)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.records.record import Provenance
+from bench.records.parts import Provenance
 from reports.analysis.groups import Record, with_results
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, words
 
 NAME, TITLE = "protocol", "Protocol card"
@@ -73,3 +74,6 @@ def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
         for name, inner in value.items()
         for leaf in _leaves(inner, f"{path}.{name}" if path else name)
     ]
+
+
+REPORT = TableReport(title=TITLE, place=50, build=table)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from bench.records.record import SpeedRow, Spread
+from bench.records.parts import Spread
+from bench.records.speed import SpeedRow
 from reports.analysis.groups import Record, with_results
+from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "throughput", "Throughput"
@@ -69,3 +71,6 @@ def _with_quartiles(median: float | None, low: float | None, high: float | None)
         return number(None)
     text = f"{median:.4g}" + (f" [{low:.4g}, {high:.4g}]" if low < high else "")
     return Value(text, median, more={"quartile_low": low, "quartile_high": high})
+
+
+REPORT = TableReport(title=TITLE, place=40, build=table)

@@ -1,12 +1,19 @@
 import copy
 import hashlib
+import json
+from dataclasses import asdict
 
 import pytest
 import torch
 from mlflow import MlflowClient
 
+from bench.config.cell import CellConfig
+from bench.data.image_set import FluentScenes
 from bench.errors import UserError
 from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.records.protocol import Protocol
+from bench.records.record import SCHEMA_VERSION, parse_record
+from bench.suite.cells import Cell
 
 TRAINING = {
     "steps": 40,
@@ -63,6 +70,66 @@ METHOD = {
         },
     ],
 }
+
+
+MADE = {
+    "schema_version": SCHEMA_VERSION,
+    "suite": "made",
+    "question": "Which?",
+    "cell_key": "0" * 16,
+    "arm": "arm",
+    "label": "arm",
+    "group": "arm",
+    "swept": {},
+    "reference_arm": None,
+    "length_from": None,
+    "settings": Cell("arm", CellConfig(data=FluentScenes(train=8, validation=8)), {}).settings,
+    "status": "done",
+    "error": None,
+    "stages": [],
+    "provenance": {
+        **{"git_commit": None, "git_dirty": None, "packages": {}, "python": "3.11"},
+        **{"platform": "Linux", "host": "made", "cpus": 2},
+    },
+}
+RESULTS = {
+    "metrics": {},
+    "curve": [],
+    "controls": {},
+    "histories": {},
+    "protocol": asdict(
+        Protocol(
+            **{"images_digest": "d", "images_count": 8, "resolution": 32},
+            **{"estimators": {}, "extractors": {}, "versions": {}},
+        )
+    ),
+    "protocol_hash": "0" * 16,
+}
+
+
+@pytest.fixture(scope="session")
+def made_record():
+    """`made_record(**keys)`: a made-up record with these keys; empty results where it is done."""
+
+    def made_record(**keys):
+        done = keys.get("status", "done") == "done"
+        content = {**MADE, **(RESULTS if done else {}), **keys}
+        return parse_record(json.dumps(content), where="made-up record")
+
+    return made_record
+
+
+@pytest.fixture(scope="session")
+def vary_record():
+    """`vary_record(record, **keys)`: the record with other keys; its `metrics` are added to."""
+
+    def vary_record(record, *, metrics=None, **keys):
+        content = {**record.plain(), **keys}
+        if metrics:
+            content["metrics"] = {**content["metrics"], **metrics}
+        return parse_record(json.dumps(content), where="made-up record")
+
+    return vary_record
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.records.reading import SCHEMA_VERSION
+from bench.records.record import SCHEMA_VERSION
 from bench.suite.loading import load_suite
 
 

@@ -1,49 +1,78 @@
 """The command on record folders written by hand: every exit code, and every reason."""
 
-import copy
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.records.reading import SCHEMA_VERSION
+from adatok_core.config import PolicyConfig, TrainingConfig
+from bench.config.cell import CellConfig
+from bench.data.image_set import FluentScenes
+from bench.records.protocol import Protocol
+from bench.records.record import SCHEMA_VERSION
 from bench.statistics.intervals import holm, paired_difference
+from bench.suite.cells import Cell
 
 IMAGES = 60
-PROTOCOL = {
-    "images_digest": "d",
-    "images_count": IMAGES,
-    "extractors": {"lite0": {"weights_sha256": "w", "input_px": 64}},
+PROTOCOL = asdict(
+    Protocol(
+        images_digest="d",
+        images_count=IMAGES,
+        resolution=32,
+        estimators={},
+        extractors={"lite0": {"weights_sha256": "w", "input_px": 64}},
+        versions={},
+    )
+)
+PROVENANCE = {
+    **{"git_commit": None, "git_dirty": None, "packages": {}, "python": "3.11"},
+    **{"platform": "Linux", "host": "made", "cpus": 2},
 }
 MSE = {0: 0.0100, 1: 0.0120, 2: 0.0110}
+
+
+def settings(seed, policy):
+    config = CellConfig(
+        data=FluentScenes(train=8, validation=8),
+        training=TrainingConfig(seed=seed),
+        policy=policy and PolicyConfig(candidates=tuple(policy)),
+    )
+    return Cell("arm", config, {}).settings
 
 
 def record(arm="arm", *, seed=0, metrics=None, curve=(), swept=(), policy=None, **changes):
     swept = dict(swept)
     named = ", ".join(f"{path} {value}" for path, value in swept.items())
     group = f"{arm}: {named}" if named else arm
-    return {
+    known = {
         "schema_version": SCHEMA_VERSION,
         "suite": "made",
+        "question": "Which?",
         "cell_key": f"{group}, seed {seed}".replace(" ", "_").replace(":", ""),
         "arm": arm,
         "label": f"{group}, seed {seed}",
         "group": group,
         "swept": {**swept, "training.seed": seed},
-        "settings": {
-            "data": {"seed": 0},
-            "training": {"seed": seed},
-            "policy": policy,
-            "evaluation": {"seed": 0},
-        },
+        "reference_arm": None,
+        "length_from": None,
+        "settings": settings(seed, policy),
         "status": "done",
         "error": None,
-        "protocol": copy.deepcopy(PROTOCOL),
+        "stages": [],
+        "provenance": PROVENANCE,
+    }
+    results = {
         "metrics": {"mean_tokens": 4.0, **(metrics or {})},
         "curve": list(curve),
-        **changes,
+        "controls": {},
+        "histories": {},
+        "protocol": PROTOCOL,
+        "protocol_hash": "0" * 16,
     }
+    done = changes.get("status", "done") == "done"
+    return {**known, **(results if done else {}), **changes}
 
 
 def arm(name, mse=MSE, **options):
@@ -185,7 +214,7 @@ def test_single_groups_match_whatever_they_are_called(write, compare):
 
 def curve(values, **more):
     return [
-        {"budget": budget, "mean_tokens": budget, "mse": value, **more}
+        {"budget": budget, "trained": True, "mean_tokens": budget, "mse": value, **more}
         for budget, value in values.items()
     ]
 
@@ -208,8 +237,7 @@ def test_curves_are_compared_at_the_budgets_that_both_have(write, compare):
 
 def test_an_allocation_is_compared_with_a_curve_as_a_whole_and_its_tokens_are_told(write, compare):
     write("curve", [record(metrics={"mse": 0.02}, curve=curve({4: 0.02}))])
-    policy = {"candidates": [2, 4], "seed": 0}
-    write("policy", [record("p", metrics={"mse": 0.01, "mean_tokens": 3.0}, policy=policy)])
+    write("policy", [record("p", metrics={"mse": 0.01, "mean_tokens": 3.0}, policy=[2, 4])])
     answer = compare("curve", "policy", "--json")
     (row,) = rows_of(answer)
     assert (row["budget"], row["a"], row["b"]) == (None, 0.02, 0.01)
@@ -232,10 +260,7 @@ def test_the_default_metrics_are_those_that_both_have(write, compare):
 def test_skills_of_other_candidates_are_not_compared_and_collapse_counts_as_none(write, compare):
     def side(candidates, skill, collapsed):
         metrics = {"mse": 0.1, "allocation_skill": skill, "collapsed": collapsed}
-        return [
-            record(seed=s, metrics=metrics, policy={"candidates": candidates, "seed": 0})
-            for s in range(2)
-        ]
+        return [record(seed=s, metrics=metrics, policy=candidates) for s in range(2)]
 
     write("old", side([2, 4], 0.5, False))
     write("new", side([2, 4], None, True))
@@ -370,7 +395,7 @@ def test_a_suites_file_names_it(write, compare, tiny, write_suite):
 
 
 def test_cells_without_a_result_are_listed(write, compare):
-    lost = {**record(seed=3), "status": "failed", "error": "tokenizer: diverged"}
+    lost = record(seed=3, status="failed", error="tokenizer: diverged")
     write("old", arm("arm"))
     write("new", [*arm("arm"), lost])
     answer = compare("old", "new")

@@ -78,7 +78,7 @@ def test_mlflow_shows_the_suite_with_its_cells_below_it(address, small_run):
             has=page.get_by_role("link", name=small_run.suite.name, exact=True)
         )
         parent.get_by_role("button").first.click()  # It unfolds.
-        names = {record["label"] for record in small_run.result.records}
+        names = {record.label for record in small_run.result.records}
         for name in names:
             page.get_by_role("link", name=re.compile(f"^{re.escape(name)}$")).first.wait_for()
         assert page.get_by_text(f"{len(names) + 1} matching runs").is_visible()

@@ -3,7 +3,6 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from pydantic_core import to_jsonable_python
 
 from bench.artifacts.gallery import Gallery, GalleryRow
@@ -11,6 +10,7 @@ from bench.config.cell import CellConfig
 from bench.config.settings import parse
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
+from bench.records.report_plugins import Figure, declared
 from bench.suite.cells import Cell
 
 BUDGETS = (2, 4, 8, 16)
@@ -204,6 +204,41 @@ def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0,
                  allocator=allocator["kind"])  # fmt: skip
 
 
+def _generated(arm="end token", *, seed=0, generation=(), settings=(), **metrics):
+    record = _tokenizer(arm, seed=seed)
+    found = {
+        "lengths": {}, "unended": 0, "distance": {}, "by_length": [], "by_group": [],
+        "by_class": [], "sampling": {}, **dict(generation),
+    }  # fmt: skip
+    return _vary(
+        record, kind="generation", curve=[], trade_offs={}, generation=found, settings=settings,
+        metrics={"mean_tokens": 4.0, **metrics},
+        protocol={**PROTOCOL, "reference": "unpaired originals", "sampling": {}},
+    )  # fmt: skip
+
+
+def _speed_row(arm, mode, *, ratio=1.0, **values):
+    speed = {"median": 100.0 * ratio, "quartile_low": 90.0 * ratio, "quartile_high": 110.0 * ratio}
+    return {
+        "arm": arm, "mode": mode, "batch": 8, "guidance": False, "guidance_scale": 1.0,
+        "pixels": False, "images": 16, "images_per_second": speed, "tokens_per_second": speed,
+        "ratio": ratio, "ratio_quartiles": [ratio, ratio], "of_ideal": None, "occupancy": None,
+        "first_image_seconds": 0.5, "peak_memory_bytes": 100 << 20, **values,
+    }  # fmt: skip
+
+
+def _timed(arm="policy lengths", *, rows, cost=(), lengths=()):
+    steps = [{"batch": 8, "guidance": False, "guidance_scale": 1.0, **step} for step in cost]
+    speed = {
+        "weights": "random", "device": "cpu", "threads": 2, "load_average": [0.0, 0.0],
+        "precision": "float32", "parameters": 1000, "vocabulary_size": 64, "repeats": 3,
+        "rows": [_speed_row(**row) for row in rows], "cost_by_position": steps,
+        "lengths": {"kind": "policy", "fixed": 256, "mean": 118.0, "shares": {},
+                    "token_ratio": 2.2, **dict(lengths)},
+    }  # fmt: skip
+    return _vary(_tokenizer(arm), kind="throughput", curve=[], trade_offs={}, throughput=speed)
+
+
 def _failed(record, error="tokenizer: DivergedError: loss is not finite"):
     raw = {name: value for name, value in record.plain().items() if name not in RESULTS}
     return _parsed(raw | {"status": "failed", "error": error, "stages": []})
@@ -216,6 +251,17 @@ def tokenizer():
 
 
 @pytest.fixture
+def one_length():
+    """`one_length(psnr=20.0, length=6, seed=0)`: a made-up record of a tokenizer of one length."""
+
+    def one_length(*, psnr=20.0, length=6, seed=0, **changes):
+        record = _tokenizer("fixed", psnr=(psnr,), budgets=(length,), seed=seed)
+        return _vary(record, settings={"tokenizer.budgets": [length]}, **changes)
+
+    return one_length
+
+
+@pytest.fixture
 def policy():
     """`policy(arm, skill=..., seed=...)`: a made-up record of a policy on `tokenizer()`."""
     return _policy
@@ -225,6 +271,24 @@ def policy():
 def allocator():
     """`allocator(arm, allocator=..., skill=...)`: a made-up record of one that is no policy."""
     return _allocator
+
+
+@pytest.fixture
+def generated():
+    """`generated(arm, seed=0, generation=..., **metrics)`: a made-up record of samples.
+
+    `generation` are fields of `Generation`, the others are empty.
+    """
+    return _generated
+
+
+@pytest.fixture
+def timed():
+    """`timed(arm, rows=..., cost=..., lengths=...)`: a made-up record of a throughput.
+
+    A row needs `arm` and `mode`, a cost `position` and `seconds`; the others have a value.
+    """
+    return _timed
 
 
 @pytest.fixture
@@ -261,12 +325,20 @@ def two_arms(tokenizer):
     ]
 
 
+def few_figures(*names):
+    """`declared`, of these figures alone and of all tables."""
+
+    def few(kind):
+        return {n: one for n, one in declared(kind).items() if kind is not Figure or n in names}
+
+    return few
+
+
 @pytest.fixture(scope="session")
 def page(tmp_path_factory):
     """The page of a made-up suite: tokenizer, two policies with images, a failed cell, and arms."""
     from reports.analysis.suites import read_parts
     from reports.page import building
-    from reports.page.catalogue import FIGURES
 
     folder = tmp_path_factory.mktemp("page")
     records = [
@@ -294,8 +366,7 @@ def page(tmp_path_factory):
         record = _vary(record, cell_key=f"{place:016x}")
         (there / f"{record.cell_key}.json").write_text(record.model_dump_json(exclude_unset=True))
     with pytest.MonkeyPatch.context() as patch:
-        shown = tuple(one for one in FIGURES if one.name in ("pareto", "prefix_curves", "settle"))
-        patch.setattr(building, "FIGURES", shown)
+        patch.setattr(building, "declared", few_figures("pareto", "prefix_curves", "settle"))
         parts = read_parts(["made"], folder / "store")
         built = building.build_report(parts, folder / "report", store=folder / "store")
     assert built.broken == ()
@@ -311,4 +382,15 @@ def unrendered(monkeypatch):
             figure.draw_without_rendering()
         path.write_bytes(b"figure")
 
-    monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+
+
+@pytest.fixture
+def only_figures(monkeypatch):
+    """`only_figures("pareto")`: a page tries these alone, beside all tables."""
+    from reports.page import building
+
+    def only(*names):
+        monkeypatch.setattr(building, "declared", few_figures(*names))
+
+    return only

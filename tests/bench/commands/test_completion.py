@@ -9,12 +9,12 @@ from bench.commands.cli import cli
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, made_record):
     for suite, arms in {"first": ["elastic", "policy"], "second": ["elastic"]}.items():
         folder = tmp_path / "store" / "records" / suite
         folder.mkdir(parents=True)
         for n, arm in enumerate(arms):
-            (folder / f"{suite[0]}{n}abc.json").write_text(json.dumps({"arm": arm}))
+            (folder / f"{suite[0]}{n}abc.json").write_text(json.dumps(made_record(arm=arm).plain()))
     (folder / "torn.json").write_text("{")
     return tmp_path / "store"
 

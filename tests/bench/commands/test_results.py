@@ -61,11 +61,11 @@ def test_csv_is_in_full_with_the_swept_settings(results, small_run):
     rows = {row["cell"]: row for row in table(results("--format", "csv"))}
     assert len(rows) == 6
     for record in small_run.result.records:
-        row = rows[record["label"]]
-        assert row["status"] == record["status"]
-        for name, value in record.get("metrics", {}).items():
+        row = rows[record.label]
+        assert row["status"] == record.status
+        for name, value in record.metrics.root.items():
             assert row[name] == ("" if value is None else str(value))
-        for path, value in record["swept"].items():
+        for path, value in record.swept.items():
             assert row[path] == str(value)
     assert "DivergedError" in next(r["error"] for r in rows.values() if r["status"] == "failed")
 

@@ -43,7 +43,7 @@ def test_rebuilds_all_suites_from_nothing_and_twice_changes_nothing(stored, sync
     first = runs(uri)
     assert len(first) == 7
     cells = {data.tags["cell_key"] for data in first.values() if "cell_key" in data.tags}
-    assert cells == {record["cell_key"] for record in small_run.result.records}
+    assert cells == {record.cell_key for record in small_run.result.records}
     assert sync("small")[0] == 0
     assert {run: data.to_dictionary() for run, data in runs(uri).items()} == {
         run: data.to_dictionary() for run, data in first.items()

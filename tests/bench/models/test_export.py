@@ -69,7 +69,7 @@ def test_the_configuration_is_a_suite_of_the_very_same_stages(small_run, store, 
     export_cell(f"small:{LEARNED}", store, tmp_path / "out")
     suite = load_suite(tmp_path / "out" / "config.yaml")
     (cell,) = suite.cells
-    assert cell.key == small_run.record(LEARNED)["cell_key"]
+    assert cell.key == small_run.record(LEARNED).cell_key
     (node,) = build_graph(suite).evaluations
     assert node.spec(store).key == small_run.spec(LEARNED).key
 
@@ -83,10 +83,10 @@ def test_a_length_taken_from_policies_is_a_number_in_the_configuration(store, tm
 
 def test_a_cell_by_each_of_its_names(small_run, store):
     record = small_run.record(LEARNED)
-    for name in (record["cell_key"], f"small:{record['cell_key']}", f"small: {LEARNED}"):
-        assert [one["cell_key"] for one in find_cells(name, store)] == [record["cell_key"]]
+    for name in (record.cell_key, f"small:{record.cell_key}", f"small: {LEARNED}"):
+        assert [one.cell_key for one in find_cells(name, store)] == [record.cell_key]
     by_file = f"{small_run.suite.path}:{LEARNED}"
-    assert find_cells(by_file, store)[0]["cell_key"] == record["cell_key"]
+    assert find_cells(by_file, store)[0].cell_key == record.cell_key
     assert len(find_cells("small:policy", store)) == 2
 
 
@@ -133,7 +133,7 @@ def test_artifacts_that_were_cleared_away_are_told(small_run, store, tmp_path):
 
 
 def test_a_cell_of_another_kind_is_refused(small_run, store, tmp_path):
-    key = small_run.record("elastic")["cell_key"]
+    key = small_run.record("elastic").cell_key
     path = store.root / "records" / "small" / f"{key}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "throughput"}))
     with pytest.raises(UserError, match="is a cell of throughput"):
@@ -147,13 +147,13 @@ def test_the_card_says_what_it_is_and_how_it_was_made(card, small_run):
     assert "candidate budgets 1, 2, 4" in text
     assert "A policy gives each image its token budget" in text
     training = section(text, "How it was trained")
-    assert record["protocol"]["images_digest"] in training
+    assert record.protocol.images_digest in training
     described = small_run.store.description("data", small_run.spec("elastic", "bank/images").key)
     assert described["result"]["digest"] in training
     assert "steps 40" in training
     assert "constraint, mean_budget 2" in training
-    assert str(record["provenance"]["git_commit"]) in training
-    assert record["protocol_hash"] in section(text, "Protocol")
+    assert str(record.provenance.git_commit) in training
+    assert record.protocol_hash in section(text, "Protocol")
     assert "32 x 32 px" in section(text, "Limits")
     assert "MIT" in section(text, "Licence of the images")
     assert "b" * 64 in section(text, "Files")
@@ -166,7 +166,8 @@ def test_the_card_of_a_cell_without_a_policy(card, small_run):
     assert "4 tokens for every image" in section(text, "Budgets")
     values = table(section(text, "Metrics"))
     value, interval, over = values["PSNR (dB), higher is better"]
-    assert float(value) == pytest.approx(small_run.record("elastic")["metrics"]["psnr"], rel=1e-3)
+    psnr = small_run.record("elastic").metrics.value("psnr")
+    assert float(value) == pytest.approx(psnr, rel=1e-3)
     low, high = map(float, interval.strip("[]").split(", "))
     assert low < float(value) < high
     assert over == "this cell over 24 images (BCa bootstrap)"
@@ -174,7 +175,7 @@ def test_the_card_of_a_cell_without_a_policy(card, small_run):
 
 def test_intervals_are_over_seeds_where_there_are_some(card, small_run):
     values = table(section(card(LEARNED), "Metrics"))
-    both = [small_run.record(f"policy: seed {seed}")["metrics"]["fd_lite0"] for seed in (0, 1)]
+    both = [small_run.record(f"policy: seed {seed}").metrics.value("fd_lite0") for seed in (0, 1)]
     value, interval, over = values["FD (Lite0), lower is better"]
     assert float(value) == pytest.approx(both[0], rel=1e-3)
     if both[0] != both[1]:
@@ -182,25 +183,26 @@ def test_intervals_are_over_seeds_where_there_are_some(card, small_run):
         assert (low + high) / 2 == pytest.approx(sum(both) / 2, rel=1e-2)
         assert over == "the mean over 2 policy seeds (Student t)"
     _, interval, over = values["KID (Lite0), lower is better"]
-    metrics = small_run.record(LEARNED)["metrics"]
+    metrics = small_run.record(LEARNED).metrics.root
     assert [float(one) for one in interval.strip("[]").split(", ")] == pytest.approx(
         [metrics["kid_lite0_low"], metrics["kid_lite0_high"]], rel=1e-3
     )
 
 
 def test_the_shares_of_budgets_are_the_records(card, small_run):
-    metrics = small_run.record(LEARNED)["metrics"]
+    metrics = small_run.record(LEARNED).metrics.root
     shares = table(section(card(LEARNED), "Budgets"))
     assert {int(k): float(v[0]) for k, v in shares.items()} == pytest.approx(
         {k: metrics[f"share/tokens_{k}"] for k in (1, 2, 4)}, abs=1e-3
     )
 
 
-def test_images_of_unknown_licence_and_a_heuristic_are_told(small_run, store):
-    record = json.loads(json.dumps(small_run.record("elastic")))
-    record["settings"]["data"]["kind"] = "image_folder"
-    record["settings"]["allocator"] = {"kind": "png_size", "mean_budget": 2}
-    text = model_card(record, store, sums={})
+def test_images_of_unknown_licence_and_a_heuristic_are_told(small_run, store, vary_record):
+    record = small_run.record("elastic")
+    folder = {"kind": "image_folder", "path": "photos", "resolution": 32}
+    heuristic = {"kind": "png_size", "mean_budget": 2}
+    settings = {**record.settings, "data": folder, "allocator": heuristic}
+    text = model_card(vary_record(record, settings=settings), store, sums={})
     assert "not known" in section(text, "Licence of the images")
     assert "MIT" not in text
     assert "png_size, mean_budget 2) is not learned and not exported" in text

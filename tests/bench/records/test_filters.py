@@ -4,25 +4,22 @@ from bench.errors import UserError
 from bench.records.filters import conditions, values_of
 
 
-def record(arm, policy=None, rank=0, seed=0):
-    settings = {
+def settings(policy=None, rank=0, seed=0):
+    return {
         "tokenizer": {"budgets": [1, 2], "lora": {"rank": rank}, "tail": "hidden"},
         "training": {"seed": seed, "learning_rate": 0.001, "on": True},
         "policy": policy,
     }
-    return {"arm": arm, "settings": settings}
 
 
-RECORDS = [
-    record("elastic"),
-    record("elastic", rank=8),
-    record("chosen", policy={"seed": 1, "weighting": {"kind": "fixed"}, "prefix": None}),
-]
-
-
-def chosen(*texts):
-    asked = conditions(texts, RECORDS)
-    return [n for n, one in enumerate(RECORDS) if all(c.holds(one) for c in asked)]
+@pytest.fixture
+def records(made_record):
+    policy = {"seed": 1, "weighting": {"kind": "fixed"}, "prefix": None}
+    return [
+        made_record(arm="elastic", settings=settings()),
+        made_record(arm="elastic", settings=settings(rank=8)),
+        made_record(arm="chosen", settings=settings(policy=policy)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +44,10 @@ def chosen(*texts):
         (("lora={rank: 8}",), [1]),
     ],
 )
-def test_what_holds(texts, expected):
-    assert chosen(*texts) == expected
+def test_what_holds(records, texts, expected):
+    asked = conditions(texts, records)
+    found = [n for n, one in enumerate(records) if all(c.holds(one) for c in asked)]
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -63,18 +62,18 @@ def test_what_holds(texts, expected):
         ("rank=[8", "not YAML"),
     ],
 )
-def test_what_is_refused(text, expected):
+def test_what_is_refused(records, text, expected):
     with pytest.raises(UserError) as error:
-        conditions([text], RECORDS)
+        conditions([text], records)
     assert expected in str(error.value)
 
 
-def test_a_whole_path_is_itself_though_others_end_so():
-    records = [{"arm": "a", "settings": {"rank": 1, "lora": {"rank": 2}}}]
-    (condition,) = conditions(["rank=1"], records)
+def test_a_whole_path_is_itself_though_others_end_so(made_record):
+    one = made_record(settings={"rank": 1, "lora": {"rank": 2}})
+    (condition,) = conditions(["rank=1"], [one])
     assert condition.path == "rank"
 
 
-def test_values_are_told_once_each():
-    assert values_of("tokenizer.lora.rank", RECORDS) == [0, 8]
-    assert values_of("policy.seed", RECORDS) == [1]
+def test_values_are_told_once_each(records):
+    assert values_of("tokenizer.lora.rank", records) == [0, 8]
+    assert values_of("policy.seed", records) == [1]

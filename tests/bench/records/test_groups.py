@@ -1,14 +1,32 @@
 import pytest
 
+from adatok_core.config import PolicyConfig
+from bench.config.cell import CellConfig
+from bench.config.settings import plain
+from bench.data.image_set import FluentScenes
 from bench.records.groups import group_by_seed, is_reconstruction, repetition_name, repetition_seed
 
+SETTINGS = plain(CellConfig(data=FluentScenes(train=8, validation=8)))
+POLICY = plain(PolicyConfig(candidates=(2, 4)))
 
-def record(*, training=0, policy=0, value=1.0, group="a"):
-    settings = {
-        "training": {"seed": training},
-        "policy": None if policy is None else {"seed": policy},
-    }
-    return {"group": group, "settings": settings, "metrics": {"mse": value}}
+
+@pytest.fixture
+def record(made_record):
+    """`record(training=.., policy=.., value=.., group=..)`: with these seeds, and this mse."""
+
+    def record(*, training=0, policy=0, value=1.0, group="a", **keys):
+        return made_record(
+            group=group,
+            settings={
+                **SETTINGS,
+                "training": {**SETTINGS["training"], "seed": training},
+                "policy": None if policy is None else {**POLICY, "seed": policy},
+            },
+            metrics={"mse": value},
+            **keys,
+        )
+
+    return record
 
 
 @pytest.mark.parametrize(
@@ -25,7 +43,7 @@ def record(*, training=0, policy=0, value=1.0, group="a"):
         ([(0, None), (0, 0)], "training.seed"),
     ],
 )
-def test_repetitions_are_told_apart_by_the_earliest_seed_that_all_have(seeds, expected):
+def test_repetitions_are_told_apart_by_the_earliest_seed_that_all_have(record, seeds, expected):
     assert repetition_seed([record(training=t, policy=p) for t, p in seeds]) == expected
 
 
@@ -34,21 +52,20 @@ def test_seeds_have_names():
     assert repetition_name("policy.seed") == "policy seeds"
 
 
-def test_groups_keep_their_order_and_average_what_shares_a_seed():
+def test_groups_keep_their_order_and_average_what_shares_a_seed(record):
     records = [record(group=g, training=t, value=t + len(g)) for t in (0, 1) for g in ("b", "aa")]
     first, second = group_by_seed(records)
     assert (first.label, second.label) == ("b", "aa")
-    assert first.by_seed(lambda r: r["metrics"]["mse"]) == {0: 1, 1: 2}
-    assert first.by_seed(lambda r: r["metrics"]["mse"], path="policy.seed") == {0: 1.5}
+    assert first.by_seed(lambda r: r.metrics.value("mse")) == {0: 1, 1: 2}
+    assert first.by_seed(lambda r: r.metrics.value("mse"), path="policy.seed") == {0: 1.5}
     assert first.by_seed(lambda r: None) is None
     assert first.interval("mse").n == first.repetitions == 2
 
 
-def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_samples():
+def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_samples(made_record):
     def cell(training, samples):
-        made = record()
-        made["settings"]["generation"] = {"training": {"seed": training}, "seed": samples}
-        return made
+        generation = {"training": {"seed": training}, "seed": samples}
+        return made_record(settings={**SETTINGS, "generation": generation})
 
     assert repetition_seed([cell(0, 0), cell(1, 0)]) == "generation.training.seed"
     assert repetition_seed([cell(0, 0), cell(0, 1)]) == "generation.seed"
@@ -56,6 +73,6 @@ def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_sam
     assert repetition_name("generation.seed") == "generator seeds"
 
 
-def test_records_without_a_kind_are_of_reconstructions():
+def test_records_without_a_kind_are_of_reconstructions(record, generation_run):
     assert is_reconstruction(record())
-    assert not is_reconstruction({**record(), "kind": "generation"})
+    assert not is_reconstruction(generation_run.record("adaptive"))

@@ -10,9 +10,15 @@ from bench.records.tables import (
 )
 
 
-def record(label, metrics=None, **changes):
-    base = {"cell_key": f"key of {label}", "label": label, "status": "done", "error": None}
-    return {**base, **({} if metrics is None else {"metrics": metrics}), **changes}
+@pytest.fixture
+def record(made_record):
+    """`record(label, metrics)`: without metrics where it is not done."""
+
+    def record(label, metrics=None, **keys):
+        values = {} if metrics is None else {"metrics": metrics}
+        return made_record(cell_key=f"key of {label}", label=label, **values, **keys)
+
+    return record
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_values(value, expected):
     assert format_value(value) == expected
 
 
-def test_a_row_per_record_by_label_with_the_metrics_that_any_has():
+def test_a_row_per_record_by_label_with_the_metrics_that_any_has(record):
     records = [
         record("b", {"mse": 0.5, "unknown": 3}),
         record("a", {"mean_tokens": 4.0, "mse": None}),
@@ -130,7 +136,7 @@ def test_markdown():
     ]
 
 
-def test_a_terminal_shows_the_main_metrics_without_keys():
+def test_a_terminal_shows_the_main_metrics_without_keys(record):
     records = [record("a", {"psnr": 20.0, "odd": 1.0, "mse": 0.5})]
     assert main_metrics(records) == (["mse", "psnr"], ["odd"])
     assert result_text(records, ["psnr"], width=80).splitlines() == ["cell  psnr", "a       20"]
@@ -140,19 +146,19 @@ def test_a_terminal_shows_the_main_metrics_without_keys():
     assert lines[2].split() == ["failed", "b", "-", "no"]
 
 
-def test_metrics_of_another_kind_are_shown_where_no_main_one_is_known():
+def test_metrics_of_another_kind_are_shown_where_no_main_one_is_known(record):
     records = [record("a", {f"rate{n}": 1.0 for n in range(9)})]
     main, others = main_metrics(records)
     assert main == [f"rate{n}" for n in range(6)]
     assert len(others) == 3
 
 
-def test_only_the_metrics_asked_for():
+def test_only_the_metrics_asked_for(record):
     (row,) = result_rows([record("a", {"mse": 0.5, "odd": 3.0})], ["odd"])
     assert row == {"key": "key of a", "status": "done", "cell": "a", "odd": 3.0}
 
 
-def test_a_throughput_shows_its_ratios_and_the_rate_they_are_of():
+def test_a_throughput_shows_its_ratios_and_the_rate_they_are_of(record):
     metrics = {
         "ratio/refilled/batch_8": 2.0,
         "images_per_second/fixed/batch_8": 5.0,

@@ -39,11 +39,11 @@ def again(small_run):
 
 
 def results(records):
-    """What the records say, without what is measured anew: speeds."""
+    """The metrics of the records, without what is measured anew: speeds."""
     return {
-        record["cell_key"]: {
+        record.cell_key: {
             name: value
-            for name, value in record.get("metrics", {}).items()
+            for name, value in record.metrics.root.items()
             if not name.endswith("per_second")
         }
         for record in records
@@ -74,7 +74,7 @@ class Recorder:
 
 
 def test_a_failed_tokenizer_fails_exactly_its_cells(small_run):
-    states = {record["label"]: record["status"] for record in small_run.result.records}
+    states = {record.label: record.status for record in small_run.result.records}
     assert states == {
         "elastic": "done",
         "policy: seed 0": "done",
@@ -84,10 +84,10 @@ def test_a_failed_tokenizer_fails_exactly_its_cells(small_run):
         "fixed_at_mean": "done",
     }
     failed = small_run.result.failed
-    assert [record["label"] for record in failed] == ["diverged: seed 0", "diverged: seed 1"]
+    assert [record.label for record in failed] == ["diverged: seed 0", "diverged: seed 1"]
     for record in failed:
-        assert record["error"].startswith("tokenizer: DivergedError: ")
-        assert "step 2" in record["error"]
+        assert record.error.startswith("tokenizer: DivergedError: ")
+        assert "step 2" in record.error
 
 
 def test_every_distinct_stage_is_computed_once(small_run):
@@ -98,7 +98,7 @@ def test_every_distinct_stage_is_computed_once(small_run):
 
 
 def test_a_record_for_every_cell(small_run):
-    assert [r["cell_key"] for r in small_run.result.records] == [
+    assert [r.cell_key for r in small_run.result.records] == [
         cell.key for cell in small_run.suite.cells
     ]
     assert [path.stem for path in small_run.result.paths] == [
@@ -112,7 +112,7 @@ def test_the_second_run_computes_nothing_but_tries_again_what_failed(small_run, 
     assert result.computed == 0
     for now, before in zip(result.records, small_run.result.records, strict=True):
         # A failed cell has no artifact to tell its provenance: it is that of the last attempt.
-        assert {**now, "provenance": 0} == {**before, "provenance": 0}
+        assert {**now.plain(), "provenance": 0} == {**before.plain(), "provenance": 0}
     assert [line.split()[0] for line in said if " after " in line] == [
         small_run.spec("diverged: seed 0", "bank/tokenizer").name
     ]
@@ -203,7 +203,7 @@ def test_stages_whose_inputs_are_missing_are_not_run(load, small, tmp_path):
     result = run_suite(suite, build_graph(suite), Store.open(tmp_path / "s"), executor, say=print)
     assert {spec.stage for spec in executor.ran} == {"data"}
     assert len(result.failed) == 6
-    assert {record["status"] for record in result.records} == {"pending"}
+    assert {record.status for record in result.records} == {"pending"}
 
 
 def test_a_long_level_tells_how_far_it_is(small_run, tmp_path, monkeypatch):

@@ -47,7 +47,7 @@ def at(table, chosen):
 
 
 def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
-    metrics = small_run.record(CELL)["metrics"]
+    metrics = small_run.content(CELL)["metrics"]
     tokens = BUDGETS[chosen]
     assert metrics["mean_tokens"] == tokens.mean()
     assert (metrics["min_tokens"], metrics["max_tokens"]) == (tokens.min(), tokens.max())
@@ -66,7 +66,7 @@ def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
 
 
 def test_what_else_is_told_of_a_policy(small_run, bank, chosen):
-    metrics = small_run.record(CELL)["metrics"]
+    metrics = small_run.content(CELL)["metrics"]
     shares = [metrics[f"share/tokens_{budget}"] for budget in BUDGETS]
     assert shares == pytest.approx(np.bincount(chosen, minlength=3) / 24)
     assert sum(shares) == pytest.approx(1)
@@ -90,7 +90,7 @@ def test_what_else_is_told_of_a_policy(small_run, bank, chosen):
 
 
 def test_speed_is_averaged_over_seconds_per_image(small_run, bank, chosen):
-    record = small_run.record(CELL)
+    record = small_run.content(CELL)
     rates = bank.about["throughput"]["decode_images_per_second"]
     seconds = [1 / rates[str(budget)]["median"] for budget in BUDGETS[chosen]]
     assert record["metrics"]["decode_images_per_second"] == pytest.approx(1 / np.mean(seconds))
@@ -99,7 +99,7 @@ def test_speed_is_averaged_over_seconds_per_image(small_run, bank, chosen):
 
 @pytest.mark.parametrize("name", ["fixed", "agnostic", "shuffled", "oracle"])
 def test_controls_spend_the_policys_tokens(small_run, name):
-    record = small_run.record(CELL)
+    record = small_run.content(CELL)
     control = record["controls"][name]
     short = record["metrics"]["mean_tokens"] - control["mean_tokens"]
     if name == "shuffled":
@@ -112,7 +112,7 @@ def test_controls_spend_the_policys_tokens(small_run, name):
 
 
 def test_skill_lies_between_ignoring_the_image_and_the_oracle(small_run, bank, chosen):
-    record = small_run.record(CELL)
+    record = small_run.content(CELL)
     mse, tokens = bank.per_budget("mse"), BUDGETS[chosen].mean()
     agnostic = agnostic_curve(mse, BUDGETS).at(tokens)
     oracle = oracle_curve(mse, BUDGETS).at(tokens)
@@ -127,22 +127,20 @@ def test_a_row_per_image_at_its_budget(small_run, bank, chosen):
     assert len(table) == 24
     assert table["budget"].tolist() == BUDGETS[chosen].tolist()
     assert table["id"].tolist() == bank.table()["id"].unique().tolist()
-    assert table["mse"].mean() == pytest.approx(small_run.record(CELL)["metrics"]["mse"], rel=1e-6)
+    assert table["mse"].mean() == pytest.approx(small_run.content(CELL)["metrics"]["mse"], rel=1e-6)
 
 
 def test_the_protocol_is_part_of_the_result(small_run, bank):
-    record = small_run.record(CELL)
+    record = small_run.content(CELL)
     protocol = Protocol.of_bank(bank.about, estimators=Judge(bank).estimators)
     assert protocol.estimators["kid_interval"] == {"images_per_block": 2, "level": 0.95}
     assert record["protocol"] == json.loads(json.dumps(asdict(protocol)))
     assert record["protocol_hash"] == protocol.hash
-    assert {r["protocol_hash"] for r in small_run.result.records if r["status"] == "done"} == {
-        protocol.hash
-    }
+    assert {r.protocol_hash for r in small_run.result.records if r.done} == {protocol.hash}
 
 
 def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
-    record = small_run.record("elastic")
+    record = small_run.content("elastic")
     assert record["allocator"] == "fixed"
     assert record["controls"] == {}
     assert [row["budget"] for row in record["curve"]] == [1, 2, 4]
@@ -173,14 +171,14 @@ def test_a_tokenizer_alone_has_a_row_per_image_and_budget(small_run, bank):
 
 
 def test_curves_of_what_ignoring_and_knowing_the_image_reach(small_run, bank):
-    curves = small_run.record("elastic")["trade_offs"]
+    curves = small_run.content("elastic")["trade_offs"]
     mse = bank.per_budget("mse")
     for name, curve in (("agnostic", agnostic_curve), ("oracle", oracle_curve)):
         tokens, distortion = np.array(curves[name]).T
         assert (tokens[0], tokens[-1]) == pytest.approx((1, 4))
         expected = [curve(mse, BUDGETS).at(t) for t in tokens]
         np.testing.assert_allclose(distortion, expected, rtol=1e-12)
-    one_length = small_run.record("fixed_at_mean")
+    one_length = small_run.content("fixed_at_mean")
     assert one_length["trade_offs"] == {}
     assert len(one_length["curve"]) == 1
 

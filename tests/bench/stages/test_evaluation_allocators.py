@@ -104,17 +104,17 @@ def lean(bank, tmp_path):
 
 
 def labels(finished):
-    return [record["label"] for record in finished.result.records]
+    return [record.label for record in finished.result.records]
 
 
 def picked_of(finished, label, candidates=BUDGETS):
-    table = pd.read_parquet(finished.store.root / finished.record(label)["images"])
+    table = pd.read_parquet(finished.store.root / finished.record(label).images)
     return np.searchsorted(candidates, table["budget"])
 
 
 def test_all_of_them_run(finished):
     assert finished.result.failed == []
-    kinds = [record["allocator"] for record in finished.result.records]
+    kinds = [record.allocator for record in finished.result.records]
     assert kinds == [
         *("agnostic", "oracle", "png_size", "codebook_entropy"),
         *("threshold", "threshold", "png_size", "policy"),
@@ -122,7 +122,7 @@ def test_all_of_them_run(finished):
 
 
 def test_each_is_judged_on_its_own_budgets(finished, bank):
-    for record in finished.result.records:
+    for record in (one.plain() for one in finished.result.records):
         table = pd.read_parquet(finished.store.root / record["images"])
         assert len(table) == 32
         assert record["images"] == f"evaluation/{record['stages'][-1]['key']}/images.parquet"
@@ -136,17 +136,17 @@ def test_each_is_judged_on_its_own_budgets(finished, bank):
 
 
 def test_candidates_default_to_what_was_trained(finished):
-    shares = [k for k in finished.record(PNG)["metrics"] if k.startswith("share/")]
+    shares = [k for k in finished.content(PNG)["metrics"] if k.startswith("share/")]
     assert shares == ["share/tokens_1", "share/tokens_2", "share/tokens_4"]
     (other,) = (label for label in labels(finished) if "candidates" in label)
-    shares = [k for k in finished.record(other)["metrics"] if k.startswith("share/")]
+    shares = [k for k in finished.content(other)["metrics"] if k.startswith("share/")]
     assert shares == ["share/tokens_1", "share/tokens_3", "share/tokens_4"]
 
 
 def test_the_oracle_has_skill_one_and_the_mixture_none(finished, mse):
-    agnostic = finished.record("by: agnostic mean_budget 2.5")
+    agnostic = finished.content("by: agnostic mean_budget 2.5")
     assert agnostic["metrics"]["allocation_skill"] == pytest.approx(0, abs=1e-9)
-    oracle = finished.record(ORACLE)
+    oracle = finished.content(ORACLE)
     picked = picked_of(finished, ORACLE)
     assert oracle["metrics"]["mse"] == pytest.approx(
         oracle_curve(mse, BUDGETS).at(BUDGETS[picked].mean()), rel=1e-6
@@ -155,7 +155,7 @@ def test_the_oracle_has_skill_one_and_the_mixture_none(finished, mse):
 
 
 def test_every_allocation_is_shown_with_its_controls(finished, mse):
-    for record in finished.result.records:
+    for record in (one.plain() for one in finished.result.records):
         controls, metrics = record["controls"], record["metrics"]
         assert list(controls)[:4] == ["fixed", "agnostic", "shuffled", "oracle"]
         assert controls["shuffled"]["mean_tokens"] == metrics["mean_tokens"]
@@ -168,7 +168,7 @@ def test_every_allocation_is_shown_with_its_controls(finished, mse):
 
 
 def test_the_shuffled_controls_skill_is_in_expectation(finished, mse):
-    record = finished.record(PNG)
+    record = finished.content(PNG)
     shuffled = record["controls"]["shuffled"]
     expected = expected_skill(mse, BUDGETS, picked_of(finished, PNG))
     assert shuffled["allocation_skill"] == pytest.approx(expected, rel=1e-5)
@@ -189,9 +189,9 @@ HEURISTICS = [
 
 
 def test_heuristics_are_controls_where_asked_for(finished, bank):
-    record = finished.record("with heuristics")
+    record = finished.content("with heuristics")
     assert list(record["controls"])[4:] == HEURISTICS
-    assert len(finished.record(PNG)["controls"]) == 4
+    assert len(finished.content(PNG)["controls"]) == 4
     for name in HEURISTICS:
         control = record["controls"][name]
         assert 1 <= control["mean_tokens"] <= 4
@@ -226,7 +226,7 @@ def _measured(bank, like, finished):
 
 def test_a_threshold_that_is_given_is_kept(finished, mse):
     (label,) = (label for label in labels(finished) if "distortion 0.044" in label)
-    record = finished.record(label)
+    record = finished.content(label)
     assert record["metrics"]["threshold"] == 0.044
     picked = picked_of(finished, label)
     assert {*picked} == {0, 2}
@@ -326,5 +326,5 @@ def test_too_few_trained_budgets_are_refused(finished, context, lean):
 def test_skill_is_that_of_the_budgets_given(finished, mse):
     for label in (PNG, "by: codebook_entropy mean_budget 2.5 prefix 2"):
         expected = allocation_skill(mse, BUDGETS, picked_of(finished, label))
-        found = finished.record(label)["metrics"]["allocation_skill"]
+        found = finished.content(label)["metrics"]["allocation_skill"]
         assert found == pytest.approx(expected, rel=1e-5)

@@ -95,7 +95,7 @@ def test_sizes_do_not_depend_on_the_threads(context, small_run):
 
 def test_the_record_names_the_gallery(small_run):
     for label in ("elastic", "policy: seed 1", "fixed_at_mean"):
-        folder = small_run.store.root / small_run.record(label)["gallery"]
+        folder = small_run.store.root / small_run.record(label).gallery
         assert folder == small_run.artifact(label)
         assert (folder / "gallery.npy").is_file()
 

@@ -23,7 +23,7 @@ KEYS = {"gfd_lite0", "gkd_lite0", "gfd_lite0_reconstructions", "gkd_lite0_recons
 
 @pytest.fixture
 def record(generation_run):
-    return generation_run.record
+    return generation_run.content
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_the_protocol_is_one_of_its_own(generation_run, record, small_run):
     assert protocol["sampling"]["guidance"] == 1.5
     assert protocol["sampling"]["images"] == 20
     assert found["protocol_hash"] != record("fixed")["protocol_hash"]
-    assert found["protocol_hash"] != small_run.record("elastic")["protocol_hash"]
+    assert found["protocol_hash"] != small_run.record("elastic").protocol_hash
 
 
 def test_the_gallery_has_a_row_per_class(generation_run, record, table):

@@ -126,7 +126,7 @@ def test_lengths_are_in_the_policys_shares(measured, tmp_path):
 
 
 def test_a_trained_generator_decides_its_lengths(generation_run):
-    record = generation_run.record("trained speed")
+    record = generation_run.content("trained speed")
     found = record["throughput"]
     assert (record["kind"], found["weights"]) == ("throughput", "trained")
     assert found["lengths"]["kind"] == "model"

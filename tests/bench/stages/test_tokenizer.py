@@ -101,7 +101,7 @@ def test_the_tokenizer_that_is_loaded_decodes_as_the_one_that_was_trained(small_
     with torch.inference_mode():
         ids, _ = loaded.encode(images)
         error = (loaded.decode(ids, torch.full((24,), 4)) - images).square().mean().item()
-    assert error == pytest.approx(small_run.record("elastic")["metrics"]["mse"], rel=0.01)
+    assert error == pytest.approx(small_run.record("elastic").metrics.value("mse"), rel=0.01)
 
 
 HEADS = ("heads", PATH)
@@ -123,7 +123,7 @@ def test_finetuned_heads_leave_all_else_as_it_was(method_run):
     heads = [tensor for name, tensor in tuned.items() if is_head(name)]
     assert heads
     assert any(tensor.abs().max() > 0 for tensor in heads)
-    mse = [method_run.record(label)["metrics"]["mse"] for label in ("plain", "heads")]
+    mse = [method_run.record(label).metrics.value("mse") for label in ("plain", "heads")]
     assert mse[0] != mse[1]
 
 

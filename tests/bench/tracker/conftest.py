@@ -1,4 +1,3 @@
-import copy
 import shutil
 from collections import Counter
 
@@ -21,7 +20,7 @@ def store(tmp_path, template):
 
 @pytest.fixture
 def records(small_run):
-    return copy.deepcopy([small_run.record(label) for label in LABELS])
+    return [small_run.record(label) for label in LABELS]
 
 
 @pytest.fixture
@@ -38,9 +37,9 @@ def mirrored(store):
 class View:
     """What a reader of the tracking database sees."""
 
-    def __init__(self, store):
+    def __init__(self, store, suite="small"):
         self.client = MlflowClient(tracking_uri=tracking_uri(store))
-        experiment = self.client.get_experiment_by_name("small")
+        experiment = self.client.get_experiment_by_name(suite)
         runs = self.client.search_runs([experiment.experiment_id])
         self.cells = {run.data.tags["cell_key"]: run for run in runs if "cell_key" in run.data.tags}
         self.parents = [run for run in runs if "cell_key" not in run.data.tags]
@@ -70,5 +69,5 @@ class View:
 
 @pytest.fixture
 def view(store):
-    """`view()`: what a reader sees now."""
-    return lambda: View(store)
+    """`view()`, `view(suite)`: what a reader sees now."""
+    return lambda *suite: View(store, *suite)

@@ -10,15 +10,15 @@ from bench.tracker.stages import stages_of
 def test_no_two_points_of_a_metric_are_at_one_step(generation_run):
     kinds = set()
     for record in generation_run.result.records:
-        assert record["status"] == "done", record["error"]
+        assert record.done, record.error
         found = list(points(record, stages_of(record, generation_run.store)))
         times = Counter((point.name, point.step) for point in found)
         assert [place for place, count in times.items() if count > 1] == []
         names = {point.name.split("/")[0] for point in found}
-        kinds.add(record["kind"])
-        if record["kind"] == "generation":
+        kinds.add(record.kind)
+        if record.kind == "generation":
             assert {"length_share", "by_length", "length_distance", "unended"} <= names
-        if record["kind"] == "throughput":
+        if record.kind == "throughput":
             assert "throughput" in names
     assert {"generation", "throughput"} <= kinds
 

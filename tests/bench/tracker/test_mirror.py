@@ -1,4 +1,3 @@
-import copy
 import json
 import shutil
 import sqlite3
@@ -19,31 +18,31 @@ from bench.tracker.mirror import mirror
 def test_a_run_per_cell_under_one_parent(records, mirrored):
     view = mirrored(records)
     (parent,) = view.parents
-    assert set(view.cells) == {record["cell_key"] for record in records}
+    assert set(view.cells) == {record.cell_key for record in records}
     for record in records:
-        run = view.cells[record["cell_key"]]
-        assert run.info.run_name == record["label"]
+        run = view.cells[record.cell_key]
+        assert run.info.run_name == record.label
         tags = run.data.tags
         assert tags["mlflow.parentRunId"] == parent.info.run_id
-        assert (tags["suite"], tags["arm"]) == ("small", record["arm"])
-        assert (tags["label"], tags["group"]) == (record["label"], record["group"])
+        assert (tags["suite"], tags["arm"]) == ("small", record.arm)
+        assert (tags["label"], tags["group"]) == (record.label, record.group)
         assert (tags["seed"], tags["kind"]) == ("0", "reconstruction")
-        assert (tags["status"], tags["error"]) == (record["status"], record["error"] or "")
-        assert tags["protocol"] == record.get("protocol_hash", "")
-        assert tags["git_commit"] == (record["provenance"]["git_commit"] or "")
+        assert (tags["status"], tags["error"]) == (record.status, record.error or "")
+        assert tags["protocol"] == (record.protocol_hash or "")
+        assert tags["git_commit"] == (record.provenance.git_commit or "")
     assert parent.info.run_name == "small"
     tags = parent.data.tags
     assert (tags["suite"], tags["kind"]) == ("small", "suite")
     assert (tags["cells"], tags["failed"]) == ("3", "1")
-    assert tags["mlflow.note.content"] == records[0]["question"]
+    assert tags["mlflow.note.content"] == records[0].question
 
 
 def test_failed_cells_are_failed_and_nothing_is_left_running(records, mirrored):
     view = mirrored(records)
     assert view.states == {"FINISHED": 2, "FAILED": 2}
     assert view.parents[0].info.status == "FAILED"
-    assert view.cells[records[2]["cell_key"]].info.status == "FAILED"
-    assert "DivergedError" in view.cells[records[2]["cell_key"]].data.tags["error"]
+    assert view.cells[records[2].cell_key].info.status == "FAILED"
+    assert "DivergedError" in view.cells[records[2].cell_key].data.tags["error"]
 
 
 def test_a_suite_without_failures_is_finished(records, mirrored):
@@ -53,32 +52,30 @@ def test_a_suite_without_failures_is_finished(records, mirrored):
 def test_every_number_of_a_record_is_a_metric(records, mirrored):
     view = mirrored(records)
     record = records[1]
-    run = view.cells[record["cell_key"]]
+    run = view.cells[record.cell_key]
     metrics = run.data.metrics
-    for name, value in record["metrics"].items():
+    for name, value in record.metrics.root.items():
         assert metrics[name] == pytest.approx(float(value))
-    for control, values in record["controls"].items():
-        for name, value in values.items():
+    for control, values in record.controls.items():
+        for name, value in values.root.items():
             assert metrics[f"control/{control}/{name}"] == pytest.approx(value)
     for stage in ("tokenizer", "policy"):
-        history = record["histories"][stage]
-        for name in history[0]:
-            if name != "step":
-                points = view.points(run, f"training/{stage}/{name}")
-                assert [step for step, _ in points] == [row["step"] for row in history]
-                assert [value for _, value in points] == pytest.approx(
-                    [row[name] for row in history]
-                )
-    elastic = view.cells[records[0]["cell_key"]]
+        history = record.histories[stage]
+        for name in history[0].values:
+            points = view.points(run, f"training/{stage}/{name}")
+            assert [step for step, _ in points] == [row.step for row in history]
+            values = [row.value(name) for row in history]
+            assert [value for _, value in points] == pytest.approx(values)
+    elastic = view.cells[records[0].cell_key]
     points = view.points(elastic, "by_budget/mse")
-    assert points == [(row["budget"], pytest.approx(row["mse"])) for row in records[0]["curve"]]
+    assert points == [(row.budget, pytest.approx(row.value("mse"))) for row in records[0].curve]
 
 
 def test_the_record_and_its_settings_are_kept(records, mirrored, tmp_path):
     view = mirrored(records)
-    run = view.cells[records[1]["cell_key"]]
+    run = view.cells[records[1].cell_key]
     assert view.artifacts(run) == ["record.json", "settings.yaml"]
-    plain = json.loads(json.dumps(records[1]))
+    plain = records[1].plain()
     for name, expected in (("record.json", plain), ("settings.yaml", plain["settings"])):
         with open(view.artifact(run, name, tmp_path)) as file:
             assert yaml.safe_load(file) == expected
@@ -86,7 +83,7 @@ def test_the_record_and_its_settings_are_kept(records, mirrored, tmp_path):
 
 def test_parameters_name_the_cell_and_what_sets_it_apart(records, mirrored):
     view = mirrored(records)
-    parameters = view.cells[records[1]["cell_key"]].data.params
+    parameters = view.cells[records[1].cell_key].data.params
     assert parameters["arm"] == "policy"
     assert parameters["group"] == "policy"
     assert parameters["policy.weighting.mean_budget"] == "2.0"
@@ -98,13 +95,13 @@ def test_parameters_name_the_cell_and_what_sets_it_apart(records, mirrored):
 
 def test_a_table_by_budget(records, mirrored, tmp_path):
     view = mirrored(records)
-    run = view.cells[records[0]["cell_key"]]
+    run = view.cells[records[0].cell_key]
     with open(view.artifact(run, "by_budget.json", tmp_path)) as file:
         table = json.load(file)
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["budget"] for row in rows] == [1, 2, 4]
     assert [row["mse"] for row in rows] == pytest.approx(
-        [row["mse"] for row in records[0]["curve"]]
+        [row.value("mse") for row in records[0].curve]
     )
 
 
@@ -118,20 +115,17 @@ def test_mirroring_twice_changes_nothing(records, mirrored):
     assert second.states == first.states
 
 
-def test_a_rerun_on_another_commit_changes_nothing(records, mirrored):
+def test_a_rerun_on_another_commit_changes_nothing(records, mirrored, vary_record):
     """A record without new results is the same record, whoever wrote it."""
     before = mirrored(records).ids()
-    for record in records:
-        record["provenance"] = {**record["provenance"], "git_commit": "another"}
-    assert mirrored(records).ids() == before
+    elsewhere = {**records[0].provenance.plain(), "git_commit": "another"}
+    assert mirrored([vary_record(one, provenance=elsewhere) for one in records]).ids() == before
 
 
-def test_a_changed_record_replaces_its_run_alone(records, mirrored):
+def test_a_changed_record_replaces_its_run_alone(records, mirrored, vary_record):
     before = mirrored(records).ids()
-    changed = records[0]
-    changed["metrics"]["mse"] = 0.125
-    view = mirrored(records)
-    key = changed["cell_key"]
+    view = mirrored([vary_record(records[0], metrics={"mse": 0.125}), *records[1:]])
+    key = records[0].cell_key
     assert view.ids()[key] != before[key]
     assert {k: v for k, v in view.ids().items() if k != key} == {
         k: v for k, v in before.items() if k != key
@@ -139,20 +133,20 @@ def test_a_changed_record_replaces_its_run_alone(records, mirrored):
     assert view.points(view.cells[key], "mse") == [(0, 0.125)]
 
 
-def test_a_cell_that_succeeds_at_last_is_finished(records, mirrored):
+def test_a_cell_that_succeeds_at_last_is_finished(records, mirrored, vary_record):
     mirrored(records)
     failed = records[2]
-    records[2] = {**records[0], "cell_key": failed["cell_key"], "label": failed["label"]}
-    view = mirrored(records)
+    done = vary_record(records[0], cell_key=failed.cell_key, label=failed.label)
+    view = mirrored([*records[:2], done])
     assert view.states == {"FINISHED": 4}
-    assert view.cells[failed["cell_key"]].data.tags["error"] == ""
+    assert view.cells[failed.cell_key].data.tags["error"] == ""
 
 
 def test_a_suite_that_grows_keeps_the_runs_it_has(records, mirrored):
     before = mirrored(records[:2])
     view = mirrored(records)
     assert {k: view.ids()[k] for k in before.ids()} == before.ids()
-    newest = view.cells[records[2]["cell_key"]].data.tags["mlflow.parentRunId"]
+    newest = view.cells[records[2].cell_key].data.tags["mlflow.parentRunId"]
     for run in view.cells.values():
         assert run.data.tags["mlflow.parentRunId"] == newest
     assert "RUNNING" not in view.states
@@ -179,12 +173,12 @@ def test_a_half_written_run_is_replaced(records, mirrored, store, view, monkeypa
             mirror(records, store, uri=tracking_uri(store))
     assert view().states["RUNNING"] == 2  # the cell's and the parent's
     seen = mirrored(records)
-    assert set(seen.cells) == {record["cell_key"] for record in records}
+    assert set(seen.cells) == {record.cell_key for record in records}
     assert "RUNNING" not in seen.states
     assert len(seen.parents) == 1
     for record in records[:2]:
-        run = seen.cells[record["cell_key"]]
-        assert seen.points(run, "mse") == [(0, pytest.approx(record["metrics"]["mse"]))]
+        run = seen.cells[record.cell_key]
+        assert seen.points(run, "mse") == [(0, pytest.approx(record.metrics.value("mse")))]
         steps = [step for step, _ in seen.points(run, "training/tokenizer/pixel_loss")]
         assert steps == [10, 20, 30, 40]
 
@@ -199,19 +193,19 @@ def test_an_edited_suite_leaves_nothing_running_of_the_cells_it_lost(
         patch.setattr(MlflowClient, "log_dict", dies)
         with pytest.raises(Killed):
             mirror(records, store, uri=tracking_uri(store))
-    assert set(view().cells) == {records[0]["cell_key"]}
+    assert set(view().cells) == {records[0].cell_key}
     assert view().states == {"RUNNING": 2}
     seen = mirrored(records[1:2])
-    assert set(seen.cells) == {records[1]["cell_key"]}
+    assert set(seen.cells) == {records[1].cell_key}
     assert seen.states == {"FINISHED": 2}
 
 
 def test_what_another_store_is_writing_on_a_shared_tracker_is_left_alone(records, mirrored):
     view = mirrored(records[:2])
-    theirs = view.cells[records[0]["cell_key"]].info.run_id
+    theirs = view.cells[records[0].cell_key].info.run_id
     view.client.set_tag(theirs, "store", "elsewhere:/store")
     view.client.update_run(theirs, status="RUNNING")
-    assert mirrored(records[1:2]).ids()[records[0]["cell_key"]] == theirs
+    assert mirrored(records[1:2]).ids()[records[0].cell_key] == theirs
 
 
 def test_a_cell_that_the_suite_has_lost_stays_as_it_was(records, mirrored):
@@ -224,7 +218,7 @@ def test_a_cell_that_the_suite_has_lost_stays_as_it_was(records, mirrored):
 
 def test_runs_that_are_there_twice_become_one(records, mirrored):
     view = mirrored(records[:2])
-    key = records[0]["cell_key"]
+    key = records[0].cell_key
     first, (parent,) = view.cells[key], view.parents
     for tags in ({"cell_key": key, "record": first.data.tags["record"]}, {"suite_key": "older"}):
         run = view.client.create_run(first.info.experiment_id, tags=tags)
@@ -244,7 +238,7 @@ def test_a_run_of_somebody_else_in_the_experiment_is_left_alone(records, mirrore
 
 def test_a_setting_that_begins_to_vary_becomes_a_parameter_of_all(records, mirrored):
     view = mirrored(records[:2])
-    key = records[0]["cell_key"]
+    key = records[0].cell_key
     before = view.ids()[key]
     assert "training.learning_rate" not in view.cells[key].data.params
     view = mirrored(records)
@@ -258,38 +252,32 @@ def test_a_run_lasts_as_long_as_its_stages_did(small_run, records, template, tmp
     shutil.copy(template, root / "mlflow.db")
     record = records[1]
     mirror([record], Store(root), uri=tracking_uri(Store(root)))
-    run = view().cells[record["cell_key"]]
+    run = view().cells[record.cell_key]
     times = [
         datetime.fromisoformat(json.loads(path.read_text())["attempts"][0]).timestamp()
-        for path in (
-            root / stage["stage"] / stage["key"] / "stage.json" for stage in record["stages"]
-        )
+        for path in (root / stage.stage / stage.key / "stage.json" for stage in record.stages)
     ]
     assert run.info.start_time == 1000 * min(times)
-    assert run.info.end_time >= 1000 * (max(times) + record["stages"][-1]["seconds"]) - 1
+    assert run.info.end_time >= 1000 * (max(times) + record.stages[-1].seconds) - 1
     assert run.data.metrics["system/tokenizer/resident_memory_bytes"] > 1 << 20
     assert run.data.metrics["system/tokenizer/seconds"] == pytest.approx(
-        next(s["seconds"] for s in record["stages"] if s["stage"] == "tokenizer")
+        next(s.seconds for s in record.stages if s.stage == "tokenizer")
     )
 
 
-def test_what_is_not_a_number_is_no_metric(records, mirrored):
-    record = records[1]
-    record["metrics"] |= {"allocation_skill": None, "fd_lite0": None}
+def test_what_is_not_a_number_is_no_metric(records, mirrored, vary_record):
+    record = vary_record(records[1], metrics={"allocation_skill": None, "fd_lite0": None})
     view = mirrored([record])
-    metrics = view.cells[record["cell_key"]].data.metrics
+    metrics = view.cells[record.cell_key].data.metrics
     assert not {"allocation_skill", "fd_lite0"} & set(metrics)
     assert metrics["collapsed"] in (0.0, 1.0)
 
 
-def test_long_labels_and_many_metrics_are_logged(records, mirrored):
-    record = records[0]
-    record["label"] = "x" * 600
-    record["histories"] = {
-        "tokenizer": [{"step": step, "pixel_loss": 1 / step} for step in range(1, 2501)]
-    }
+def test_long_labels_and_many_metrics_are_logged(records, mirrored, vary_record):
+    rows = [{"step": step, "pixel_loss": 1 / step} for step in range(1, 2501)]
+    record = vary_record(records[0], label="x" * 600, histories={"tokenizer": rows})
     view = mirrored([record])
-    run = view.cells[record["cell_key"]]
+    run = view.cells[record.cell_key]
     assert len(view.points(run, "training/tokenizer/pixel_loss")) == 2500
     assert run.info.run_name == "x" * 250
 
@@ -317,20 +305,19 @@ def test_files_of_reports_belong_to_the_parent(records, mirrored, store, monkeyp
     assert len(logged) == 2
 
 
-def test_a_gallery_is_one_sheet(records, mirrored, store, tmp_path):
-    record = records[0]
-    record["gallery"] = "evaluation/x"
+def test_a_gallery_is_one_sheet(records, mirrored, store, tmp_path, vary_record):
+    record = vary_record(records[0], gallery="evaluation/x")
     view = mirrored([record])
-    run = view.cells[record["cell_key"]]
+    run = view.cells[record.cell_key]
     assert "gallery.png" not in view.artifacts(run)  # The store has none.
-    folder = store.root / record["gallery"]
+    folder = store.root / record.gallery
     folder.mkdir(parents=True)
     np.save(folder / "gallery.npy", np.zeros((2, 3, 32, 32, 3), np.uint8))
     about = {"columns": ["original", "2", "4"], "rows": 2 * [{"tokens": [None, 2, 4]}]}
     (folder / "gallery.json").write_text(json.dumps(about))
-    record["metrics"]["mse"] = 0.5
+    record = vary_record(record, metrics={"mse": 0.5})
     view = mirrored([record])
-    run = view.cells[record["cell_key"]]
+    run = view.cells[record.cell_key]
     with Image.open(view.artifact(run, "gallery.png", tmp_path)) as sheet:
         assert sheet.width > 3 * 64
 
@@ -354,9 +341,9 @@ def refused(records, store, uri):
 
 
 def test_a_server_that_is_down_is_one_line(records, store):
-    before = copy.deepcopy(records)
+    before = [record.plain() for record in records]
     refused(records, store, "http://127.0.0.1:9")
-    assert records == before
+    assert [record.plain() for record in records] == before
     assert all(MLFLOW_ENVIRONMENT.values())
 
 
@@ -366,7 +353,7 @@ def test_a_database_that_is_none_is_one_line_and_can_be_made_up_for(
     (store.root / "mlflow.db").write_text("not a database, and long enough to be noticed" * 100)
     refused(records, store, tracking_uri(store))
     shutil.copy(template, store.root / "mlflow.db")
-    assert set(mirrored(records).cells) == {record["cell_key"] for record in records}
+    assert set(mirrored(records).cells) == {record.cell_key for record in records}
 
 
 def test_the_template_is_a_real_database(template):
@@ -376,32 +363,18 @@ def test_the_template_is_a_real_database(template):
     assert {"runs", "metrics", "params", "tags"} <= tables
 
 
-def test_generations_and_throughputs_are_mirrored_too(records, mirrored):
-    plain = {name: records[0][name] for name in records[0] if name not in ("curve", "controls")}
-    del plain["protocol_hash"], plain["histories"]
-    row = {"arm": "fixed", "mode": "padded", "batch": 8, "images_per_second": {"median": 5.0}}
-    made = [
-        plain
-        | {
-            "kind": "generation",
-            "cell_key": "1" * 16,
-            "metrics": {"gfd_lite0": 2.5},
-            "generation": {"by_length": [{"tokens": 4, "gfd_lite0": 1.5}], "unended": 0},
-        },
-        plain
-        | {
-            "kind": "throughput",
-            "cell_key": "2" * 16,
-            "metrics": {},
-            "throughput": {"weights": "random", "rows": [row], "cost_by_position": []},
-        },
-    ]
-    view = mirrored(made)
-    generation, throughput = (view.cells[record["cell_key"]] for record in made)
+def test_generations_and_throughputs_are_mirrored_too(generation_run, store, view):
+    made = [generation_run.record(label) for label in ("adaptive", "trained speed")]
+    mirror(made, store, uri=tracking_uri(store))
+    seen = view("generation")
+    generation, throughput = (seen.cells[record.cell_key] for record in made)
     assert generation.data.tags["kind"] == "generation"
-    assert generation.data.metrics["gfd_lite0"] == 2.5
-    assert view.points(generation, "by_length/gfd_lite0") == [(4, 1.5)]
-    assert view.artifacts(generation) == ["by_length.json", "record.json", "settings.yaml"]
+    assert generation.data.metrics["gfd_lite0"] == made[0].metrics.value("gfd_lite0")
+    rows = [(row.tokens, row.value("gfd_lite0")) for row in made[0].generation.by_length]
+    assert seen.points(generation, "by_length/gfd_lite0") == rows
+    assert {"by_length.json", "by_class.json"} <= set(seen.artifacts(generation))
     assert throughput.data.tags["kind"] == "throughput"
-    assert view.points(throughput, "throughput/fixed/padded/images_per_second") == [(8, 5.0)]
-    assert view.artifacts(throughput) == ["record.json", "settings.yaml", "throughput.json"]
+    fixed = made[1].generation_speed.rows[0]
+    place = f"throughput/{fixed.arm}/{fixed.mode}/images_per_second"
+    assert seen.points(throughput, place) == [(fixed.batch, fixed.images_per_second.median)]
+    assert "throughput.json" in seen.artifacts(throughput)

@@ -15,7 +15,7 @@ def test_every_stage_of_a_cell_has_a_label_of_its_own(small_run):
         "policy",
         "tokenizer",
     ]
-    assert [stage.seconds for stage in stages] == [s["seconds"] for s in record["stages"]]
+    assert [stage.seconds for stage in stages] == [s.seconds for s in record.stages]
     assert all(stage.began <= stage.ended for stage in stages)
 
 

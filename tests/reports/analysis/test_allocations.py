@@ -1,5 +1,4 @@
-from reports.analysis.allocations import allocations, natural
-from reports.analysis.groups import system_label
+from reports.analysis.allocations import allocations
 
 
 def test_policies_come_first_by_tokenizer_then_name_as_people_count(tokenizer, policy, allocator):
@@ -28,14 +27,3 @@ def test_a_tokenizer_without_a_record_is_unknown(policy, failed, tokenizer):
 def test_collapsed_policies_are_counted(policy):
     (one,) = allocations([policy(), policy(seed=1, collapsed=True)])
     assert one.collapsed == 1
-
-
-def test_a_system_does_not_repeat_its_tokenizers_name(policy):
-    assert system_label(policy("KARL, policies"), "KARL") == "policies"
-    assert system_label(policy("KARL"), "KARL") == "KARL"
-    assert system_label(policy("KARL, policies"), "ALIT") == "KARL, policies"
-
-
-def test_numbers_are_sorted_as_numbers():
-    names = ["b 2", "a 16", "a 8", "a 8.5", "a"]
-    assert sorted(names, key=natural) == ["a", "a 8", "a 8.5", "a 16", "b 2"]

@@ -84,12 +84,11 @@ def test_no_file_and_no_yaml_are_told(write, tmp_path):
         read_published(write("a: ["))
 
 
-def test_published_results_are_hollow_on_an_axis_of_their_own(tokenizer, policy, write, tmp_path):
-    records = [tokenizer(), policy()]
-    for record in records:
-        record["metrics"]["rfid"] = 5.0
-        for row in record["curve"]:
-            row["rfid"] = 6.0 + row["budget"]
+def test_published_results_are_hollow_on_an_axis_of_their_own(
+    tokenizer, policy, vary, vary_curve, write, tmp_path
+):
+    elastic = vary_curve(tokenizer(), lambda row: {"rfid": 6.0 + row.budget})
+    records = [vary(one, metrics={"rfid": 5.0}) for one in (elastic, policy())]
     made = report(records, tmp_path / "out", published=write(FILE))
     assert "pareto_published.png" in [path.name for path in made.files]
     assert "best is A: 1.31 at 256 tokens" in made.alt

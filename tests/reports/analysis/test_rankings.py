@@ -1,37 +1,45 @@
 import pytest
 
+from bench.records.parts import Metrics
 from reports.analysis.rankings import agreements
 from reports.analysis.systems import System
 
 
 def systems(*values):
     """`values[system][seed]`: metrics of each."""
-    return [System(str(i), {s: [m] for s, m in enumerate(each)}) for i, each in enumerate(values)]
+    return [
+        System(str(place), {seed: [Metrics(one)] for seed, one in enumerate(each)})
+        for place, each in enumerate(values)
+    ]
 
 
 def test_tau_is_taken_per_seed_and_averaged():
     made = systems(
-        [{"a": 1, "b": 10}, {"a": 1, "b": 30}],
-        [{"a": 2, "b": 20}, {"a": 2, "b": 20}],
-        [{"a": 3, "b": 30}, {"a": 3, "b": 10}],
-        [{"a": 4, "b": 40}, {"a": 4, "b": 40}],
+        [{"mse": 1, "psnr": 10}, {"mse": 1, "psnr": 30}],
+        [{"mse": 2, "psnr": 20}, {"mse": 2, "psnr": 20}],
+        [{"mse": 3, "psnr": 30}, {"mse": 3, "psnr": 10}],
+        [{"mse": 4, "psnr": 40}, {"mse": 4, "psnr": 40}],
     )
-    (one,) = agreements(made, ["a", "b"])
+    (one,) = agreements(made, ["mse", "psnr"])
     # The first seed agrees in all six pairs; the second in three of them.
     assert one.tau.mean == pytest.approx((1 + 0) / 2)
-    assert (one.metrics, one.systems, one.tau.n) == (("a", "b"), 4, 2)
+    assert (one.metrics, one.systems, one.tau.n) == (("mse", "psnr"), 4, 2)
 
 
 def test_opposite_orders_and_three_metrics():
-    made = systems(*([{"a": i, "b": -i, "c": i**3}] for i in range(5)))
-    taus = {one.metrics: one.tau.mean for one in agreements(made, ["a", "b", "c"])}
-    assert taus == pytest.approx({("a", "b"): -1, ("a", "c"): 1, ("b", "c"): -1})
+    made = systems(*([{"mse": i, "psnr": -i, "ssim": i**3}] for i in range(5)))
+    taus = {one.metrics: one.tau.mean for one in agreements(made, ["mse", "psnr", "ssim"])}
+    assert taus == pytest.approx({("mse", "psnr"): -1, ("mse", "ssim"): 1, ("psnr", "ssim"): -1})
 
 
 def test_what_cannot_be_ranked_is_left_out():
-    assert agreements(systems([{"a": 1, "b": 1}], [{"a": 2, "b": 2}]), ["a", "b"]) == []
-    flat = systems(*([{"a": i, "b": 7}] for i in range(4)))
-    assert agreements(flat, ["a", "b"]) == []
-    missing = systems([{"a": 1}], [{"a": 2, "b": 1}], [{"a": 3, "b": 2}], [{"a": 4, "b": 3}])
-    (one,) = agreements(missing, ["a", "b"])
+    assert (
+        agreements(systems([{"mse": 1, "psnr": 1}], [{"mse": 2, "psnr": 2}]), ["mse", "psnr"]) == []
+    )
+    flat = systems(*([{"mse": i, "psnr": 7}] for i in range(4)))
+    assert agreements(flat, ["mse", "psnr"]) == []
+    missing = systems(
+        [{"mse": 1}], [{"mse": 2, "psnr": 1}], [{"mse": 3, "psnr": 2}], [{"mse": 4, "psnr": 3}]
+    )
+    (one,) = agreements(missing, ["mse", "psnr"])
     assert (one.systems, one.tau.mean) == (3, 1)

@@ -5,7 +5,7 @@ from reports.analysis.suites import read_parts
 
 
 def keys(part):
-    return [record["cell_key"] for record in part.records]
+    return [record.cell_key for record in part.records]
 
 
 def test_order_is_reference_tokenizers_allocations_and_numbers_by_size(
@@ -18,7 +18,7 @@ def test_order_is_reference_tokenizers_allocations_and_numbers_by_size(
         tokenizer("plain", reference_arm="plain"),
     ]
     (part,) = read_parts(["made"], write_records(made))
-    assert [record["label"].split(",")[0] for record in part.records] == [
+    assert [record.label.split(",")[0] for record in part.records] == [
         "plain: training.seed 0",
         "rank: tokenizer.lora.rank 2",
         "rank: tokenizer.lora.rank 16",
@@ -26,26 +26,26 @@ def test_order_is_reference_tokenizers_allocations_and_numbers_by_size(
     ]
 
 
-def test_suites_of_one_protocol_stand_together(tokenizer, write_records):
+def test_suites_of_one_protocol_stand_together(tokenizer, vary, write_records):
     records = [
-        {**tokenizer(), "suite": name, "protocol_hash": protocol * 16}
+        vary(tokenizer(), suite=name, protocol_hash=protocol * 16)
         for name, protocol in (("a", "0"), ("b", "1"), ("c", "0"))
     ]
     parts = read_parts(["a", "b", "c"], write_records(records))
     assert [part.name for part in parts] == ["a", "c", "b"]
 
 
-def test_protocols_within_a_suite_are_apart(tokenizer, failed, write_records):
+def test_protocols_within_a_suite_are_apart(tokenizer, generated, vary, failed, write_records):
     records = [
         tokenizer(),
-        {**tokenizer("other"), "protocol_hash": "f" * 16},
+        vary(tokenizer("other"), protocol_hash="f" * 16),
         failed(tokenizer("lost")),
-        {**tokenizer("gen"), "kind": "generation", "protocol_hash": "a" * 16},
+        vary(generated("gen"), protocol_hash="a" * 16),
     ]
     first, second = read_parts(["made"], write_records(records))
     assert (first.name, second.name) == ("made-00000000", "made-ffffffff")
-    assert {r["arm"] for r in first.records} == {"elastic", "lost", "gen"}
-    assert [r["arm"] for r in second.records] == ["other"]
+    assert {r.arm for r in first.records} == {"elastic", "lost", "gen"}
+    assert [r.arm for r in second.records] == ["other"]
     assert "2 protocols" in second.notes[0]
     assert [len(first.done), len(first.unfinished)] == [2, 1]
 

@@ -4,18 +4,17 @@ import pytest
 
 from reports.analysis.suites import read_parts
 from reports.page import building
-from reports.page.catalogue import FIGURES
 
 
 @pytest.fixture
-def build(write_records, tmp_path, monkeypatch):
+def build(write_records, only_figures, tmp_path):
     """`build(records, figures=("pareto",))`: the report's folder, and the text of its page."""
 
     def build(records, *, figures=("pareto",), **options):
-        entries = tuple(one for one in FIGURES if figures is None or one.name in figures)
-        monkeypatch.setattr(building, "FIGURES", entries)
+        if figures is not None:
+            only_figures(*figures)
         store = write_records(records)
-        names = list(dict.fromkeys(record["suite"] for record in records))
+        names = list(dict.fromkeys(record.suite for record in records))
         parts = read_parts(names, store)
         built = building.build_report(parts, tmp_path / "report", store=store, **options)
         assert built.broken == ()
@@ -49,8 +48,8 @@ def test_built_again_it_is_the_same_byte_for_byte(build, suite):
     assert before == after
 
 
-def test_protocols_stand_apart_and_one_table_never_mixes_them(build, suite, tokenizer):
-    other = {**tokenizer("other"), "suite": "apart", "protocol_hash": "f" * 16}
+def test_protocols_stand_apart_and_one_table_never_mixes_them(build, suite, tokenizer, vary):
+    other = vary(tokenizer("other"), suite="apart", protocol_hash="f" * 16)
     folder, page = build([*suite, other])
     with (folder / "tables/made/comparison.csv").open() as file:
         assert "other" not in {row["tokenizer"] for row in csv.DictReader(file)}
@@ -100,16 +99,14 @@ def test_a_collapsed_policy_is_called_so(build, tokenizer, policy):
     assert '"kind": "collapsed"' in page
 
 
-def test_no_figure_breaks_on_an_awkward_suite(build, suite, tokenizer, policy, failed):
+def test_no_figure_breaks_on_an_awkward_suite(build, suite, tokenizer, policy, vary, failed):
     """Missing metrics, single seeds, a collapsed policy and failed cells, all at once."""
     suite += [failed(tokenizer("lost")), failed(policy(seed=9)), tokenizer("alone")]
     suite.append(policy("gone", collapsed=True, skill=None))
     for rank, metric in enumerate(("fd_lite0", "perceptual", "psnr", "allocation_skill")):
         swept = {"tokenizer.lora.rank": rank}
         one, other = tokenizer(metric, swept=swept), policy(f"policy {metric}", swept=swept)
-        for row in [one["metrics"], *one["curve"], other["metrics"]]:
-            row.pop(metric, None)
-        suite += [one, other]
+        suite += [vary(one, without=[metric]), vary(other, without=[metric])]
     _, page = build(suite, figures=None)
     assert "not measured" in page
 

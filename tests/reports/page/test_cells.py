@@ -8,25 +8,25 @@ from reports.page.cells import page_cells
 
 
 @pytest.fixture
-def about(complete, tmp_path):
+def about(tmp_path):
     """`about(*records)`: what the page knows of them, in order."""
 
     def about(*records):
-        part = Part("made", "made", "Which?", tuple(map(complete, records)))
+        part = Part("made", "made", "Which?", records)
         return list(page_cells([part], tmp_path).values())
 
     return about
 
 
 @pytest.fixture
-def with_images(tmp_path):
+def with_images(tmp_path, vary):
     """`with_images(record)`: the record with a gallery in the store."""
 
     def with_images(record):
-        folder = tmp_path / "evaluation" / record["cell_key"].replace(" ", "")
+        folder = tmp_path / "evaluation" / record.cell_key.replace(" ", "")
         rows = (GalleryRow(id="a", tokens=(None,), psnr=(None,)),)
         Gallery(np.zeros((1, 1, 4, 4, 3), np.uint8), ("original",), rows).write(folder)
-        return {**record, "gallery": folder.relative_to(tmp_path).as_posix()}
+        return vary(record, gallery=folder.relative_to(tmp_path).as_posix())
 
     return with_images
 
@@ -48,12 +48,12 @@ def test_a_cell_without_a_result_says_why(about, failed, tokenizer):
     assert "DivergedError" in cell["error"]
 
 
-def test_images_are_shown_or_it_is_said_why_not(about, tokenizer, with_images):
+def test_images_are_shown_or_it_is_said_why_not(about, tokenizer, vary, with_images):
     shown, without = about(with_images(tokenizer()), tokenizer("other"))
     assert len(shown["pictures"]) == 1
     assert shown["pictures_note"] == ""
     assert without["pictures_note"] == "no images are stored with this cell"
-    (lost,) = about({**tokenizer(), "gallery": "evaluation/gone"})
+    (lost,) = about(vary(tokenizer(), gallery="evaluation/gone"))
     assert lost["pictures_note"] == "the images are not in this store: evaluation/gone"
 
 

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.errors import UserError
-from reports.figures import pareto
+from bench.records.report_plugins import Figure
 from reports.page import building
 from reports.page.command import report
 
@@ -51,15 +51,13 @@ def test_options_reach_the_report(store, tmp_path, monkeypatch):
 
 
 def test_a_broken_figure_exits_with_1_and_the_rest_is_there(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "FIGURES", building.FIGURES[:1])
-    monkeypatch.setattr(pareto, "report", lambda records, folder: 1 / 0)
+    broken = Figure(title="Quality", draw=lambda records, folder: 1 / 0)
+    monkeypatch.setattr(building, "declared", lambda kind: {"q": broken} if kind is Figure else {})
     found = run("made", "--store", store, "--out", tmp_path / "out")
     assert found.exit_code == 1
-    assert (
-        "made: Quality against mean tokens: not drawn, because of ZeroDivisionError" in found.stderr
-    )
+    assert "made: Quality: not drawn, because of ZeroDivisionError" in found.stderr
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "<strong>A figure broke.</strong> Quality against mean tokens: not drawn" in page
+    assert "<strong>A figure broke.</strong> Quality: not drawn" in page
 
 
 def test_what_it_is_pointed_at_is_checked_before_anything_is_written(store, tmp_path):

@@ -51,17 +51,16 @@ def test_points_lie_where_their_numbers_say(tokenizer, policy):
         assert TOP <= mark.y <= HEIGHT - BOTTOM
 
 
-def test_colours_are_those_of_the_figures_and_ink_is_for_fixed_lengths(tokenizer, policy):
-    fixed = tokenizer("fixed", psnr=(20.0,), budgets=(6,))
-    fixed["settings"]["tokenizer"]["budgets"] = [6]
-    _, plot, colors = drawn([tokenizer(), policy(), fixed])
+def test_colours_are_those_of_the_figures_and_ink_is_for_fixed_lengths(
+    tokenizer, policy, one_length
+):
+    _, plot, colors = drawn([tokenizer(), policy(), one_length()])
     assert plot.series[0] == ("elastic", f"c{PALETTE.index(colors[0])}")
     assert plot.series[1] == ("fixed", "ink")
 
 
-def test_a_metric_has_only_its_own_points(tokenizer, policy):
-    bare = policy()
-    del bare["metrics"]["psnr"]
+def test_a_metric_has_only_its_own_points(tokenizer, policy, vary):
+    bare = vary(policy(), without=["psnr"])
     found, plot, _ = drawn([tokenizer(), bare])
     counts = {panel.metric: len(panel.marks) for panel in plot.panels}
     assert (counts["mse"], counts["psnr"], len(found)) == (5, 4, 5)

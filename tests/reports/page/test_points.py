@@ -21,10 +21,10 @@ def test_intervals_are_those_of_the_group_at_that_budget(tokenizer):
     assert first.values["psnr"] in (18, 19, 20)
 
 
-def test_one_seed_and_missing_values_are_said_or_left_out(tokenizer, failed):
-    record = tokenizer()
-    record["curve"][0]["psnr"] = None
-    record["curve"][0]["mse"] = float("nan")
+def test_one_seed_and_missing_values_are_said_or_left_out(tokenizer, vary, failed):
+    first, *others = (row.model_dump() for row in tokenizer().curve)
+    first |= {"psnr": None, "mse": float("nan")}
+    record = vary(tokenizer(), curve=[first, *others])
     found = points([record, failed(tokenizer("lost"))])
     assert found[0].values.keys() == {"perceptual", "fd_lite0"}
     assert found[1].intervals["psnr"] == "one training seed, no interval"
@@ -34,15 +34,14 @@ def test_lines_join_mixtures_for_distortion_and_curves_for_the_rest(tokenizer):
     record = tokenizer(untrained=(16,))
     found = {(line.kind, line.metric): line.points for line in lines([record], ["mse", "psnr"])}
     assert found["agnostic mixture", "mse"] == tuple(
-        (row["budget"], row["mse"]) for row in record["curve"]
+        (row.budget, row.value("mse")) for row in record.curve
     )
     assert ("oracle", "mse") in found
     assert found["fixed budget", "psnr"] == ((2, 18), (4, 19), (8, 20))
 
 
-def test_distortion_comes_first_and_fd_gives_way_to_rfid(tokenizer):
+def test_distortion_comes_first_and_fd_gives_way_to_rfid(tokenizer, vary_curve):
     record = tokenizer()
     assert shown_metrics(points([record])) == ["mse", "psnr", "perceptual", "fd_lite0"]
-    for row in record["curve"]:
-        row["rfid"] = 3.0
+    record = vary_curve(record, lambda row: {"rfid": 3.0})
     assert shown_metrics(points([record])) == ["mse", "psnr", "perceptual", "rfid"]

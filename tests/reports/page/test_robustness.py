@@ -1,44 +1,15 @@
 """Every figure on suites that went wrong: the right words, no crash and no blank figure."""
 
-import functools
-
 import pytest
 
-from reports.figures import (
-    ablation_bars,
-    allocation_skill,
-    budget_complexity,
-    budget_histogram,
-    candidate_heatmap,
-    extremes,
-    gallery,
-    generation,
-    pareto,
-    prefix_curves,
-    settle,
-    throughput,
-    training_curves,
-)
+from bench.records.report_plugins import Figure, declared
 
 pytestmark = pytest.mark.usefixtures("unrendered")
-PLAIN = {
-    "ablation_bars": ablation_bars.report,
-    "allocation_skill": allocation_skill.report,
-    "budget_histogram": budget_histogram.report,
-    "candidate_heatmap": candidate_heatmap.report,
-    "generation": generation.report,
-    "pareto": pareto.report,
-    "prefix_curves": prefix_curves.report,
-    "settle": settle.report,
-    "throughput": throughput.report,
-    "training_curves": training_curves.report,
-}
-OF_STORE = {
-    "budget_complexity": budget_complexity.report,
-    "extremes": extremes.report,
-    "gallery": gallery.report,
-}
-NAMES = [*PLAIN, *OF_STORE]
+NAMES = [
+    name
+    for name in declared(Figure)
+    if name not in ("baselines", "curve_summaries", "hypervolume_share", "summary")
+]
 OWN_WORDS = ("allocation_skill", "prefix_curves", "settle")
 
 
@@ -47,8 +18,8 @@ def make(tmp_path):
     """`make(name, records)`: the report, with an empty store."""
 
     def make(name, records):
-        function = PLAIN.get(name) or functools.partial(OF_STORE[name], store=tmp_path / "store")
-        return function(records, tmp_path / "out")
+        figure = declared(Figure)[name]
+        return figure.make(records, tmp_path / "out", store=tmp_path / "store")
 
     return make
 
@@ -79,15 +50,15 @@ def test_a_failed_cell_is_named_beside_the_figure(make, name, suite, failed, pol
 
 
 @pytest.fixture
-def suite(tokenizer, policy):
+def suite(tokenizer, policy, vary):
     """Two arms of each, with shares; two sets of candidates."""
     records = [tokenizer(reference_arm="elastic"), tokenizer("other", reference_arm="elastic")]
     for seed in (0, 1):
         for candidates in ([2, 4, 8, 16], [2, 16]):
             swept = {"policy.candidates": candidates}
             record = policy(seed=seed, swept=swept, reference_arm="elastic")
-            record["metrics"] |= {f"share/tokens_{k}": 1 / len(candidates) for k in candidates}
-            records.append(record)
+            shares = {f"share/tokens_{k}": 1 / len(candidates) for k in candidates}
+            records.append(vary(record, metrics=shares))
     return records
 
 
@@ -104,22 +75,19 @@ DRAWN = {
 
 @pytest.mark.parametrize("name", sorted(DRAWN))
 @pytest.mark.parametrize("how", ["one seed", "collapsed", "a metric less", "no skill"])
-def test_a_poor_suite_is_drawn(make, name, how, suite):
+def test_a_poor_suite_is_drawn(make, name, how, suite, vary):
     """A single seed, a collapsed policy, a metric that a record lacks, a skill that is none."""
     if how == "one seed":
-        suite = [record for record in suite if record["swept"].get("policy.seed", 0) == 0]
-    policy = suite[2]
+        suite = [record for record in suite if record.swept.get("policy.seed", 0) == 0]
     if how == "collapsed":
         shares = {"share/tokens_2": 0.0, "share/tokens_4": 1.0}
-        policy["metrics"] |= {"collapsed": True, "allocation_skill": None, **shares}
+        gone = {"collapsed": True, "allocation_skill": None, **shares}
+        suite[2] = vary(suite[2], metrics=gone)
     if how == "a metric less":
-        for record in suite:
-            record["metrics"].pop("fd_lite0", None)
-            for row in record["curve"]:
-                del row["fd_lite0"]
-        del policy["metrics"]["allocation_skill_perceptual"]
+        suite = [vary(record, without=["fd_lite0"]) for record in suite]
+        suite[2] = vary(suite[2], without=["allocation_skill_perceptual"])
     if how == "no skill":
-        policy["metrics"]["allocation_skill"] = None
+        suite[2] = vary(suite[2], metrics={"allocation_skill": None})
     made = make(name, suite)
     assert {path.suffix for path in made.files} >= {".png", ".pdf", ".csv"}
     assert all(path.stat().st_size > 0 for path in made.files)

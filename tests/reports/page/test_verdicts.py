@@ -1,16 +1,15 @@
 from reports.page.verdicts import verdict_lines
 
 
-def test_the_settling_verdict_comes_first(small_run, tokenizer, policy):
+def test_the_settling_verdict_comes_first(tokenizer, one_length, policy):
     made = []
     for seed in range(3):
         made += [
             tokenizer(seed=seed),
             policy(training_seed=seed, tokens=6.0, mse=0.02 + seed / 1e4),
         ]
-        fixed = tokenizer("fixed", psnr=(20.0 + seed / 100,), budgets=(6,), seed=seed)
-        fixed["settings"]["tokenizer"]["budgets"] = [6]
-        made.append({**fixed, "length_from": {"mean_budget_of": "policy", "where": {}}})
+        source = {"mean_budget_of": "policy"}
+        made.append(one_length(psnr=20.0 + seed / 100, seed=seed, length_from=source))
     lines = verdict_lines(made)
     assert lines[0].startswith("Verdict (distortion, declared primary): fixed better.")
 

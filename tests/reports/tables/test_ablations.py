@@ -11,7 +11,7 @@ def test_differences_are_paired_by_seed_over_common_lengths(two_arms):
     psnr = row.values["psnr"]
 
     def mean(record):
-        return sum(each["psnr"] for each in record["curve"]) / 4
+        return sum(each.value("psnr") for each in record.curve) / 4
 
     expected = paired_difference(
         {seed: mean(two_arms[3 + seed]) for seed in range(3)},
@@ -50,9 +50,8 @@ def test_one_training_each_gives_no_verdict(tokenizer):
     )
 
 
-def test_a_metric_that_one_side_lacks_is_not_measured(two_arms):
-    for each in two_arms[4]["curve"]:
-        del each["perceptual"]
+def test_a_metric_that_one_side_lacks_is_not_measured(two_arms, vary):
+    two_arms[4] = vary(two_arms[4], without=["perceptual"])
     (row,) = table(two_arms).rows
     assert row.values["perceptual"].text == NOT_MEASURED
     assert not math.isnan(row.values["psnr"].number)

@@ -1,8 +1,8 @@
 """Protocol card, compute and cells: tables that list rather than compare."""
 
 import pytest
-from reports.analysis.kinds import protocol_line, reconstructions
 
+from reports.analysis.groups import protocol_line, reconstructions
 from reports.tables import cells, compute, protocol_card
 from reports.tables.table import NOT_MEASURED
 
@@ -11,43 +11,43 @@ def column(found, name):
     return [row.values[name].text for row in found.rows if name in row.values]
 
 
-def test_the_card_lists_the_whole_protocol(tokenizer, complete):
-    record = complete(tokenizer())
-    record["protocol"] = {
-        "images_count": 24,
-        "extractors": {"lite0": {"layer": "pooled"}},
-        "no": {},
-    }
-    found = protocol_card.table([record])
+def test_the_card_lists_the_whole_protocol(tokenizer, vary):
+    record = tokenizer()
+    extractors = {"lite0": {"layer": "pooled"}}
+    protocol = {**record.protocol.plain(), "extractors": extractors}
+    found = protocol_card.table([vary(record, protocol=protocol)])
     card = dict(zip(column(found, "field"), column(found, "0" * 16), strict=True))
     assert card["images_count"] == "24"
     assert card["extractors.lite0.layer"] == "pooled"
-    assert card["no"] == "-"
+    assert card["estimators"] == "-"
     assert card["git commit"] == "c0ffee" * 6
 
 
-def test_each_protocol_has_its_column_and_dirty_commits_are_said(tokenizer, complete):
-    one, other = complete(tokenizer()), complete(tokenizer("other"))
-    other |= {"protocol_hash": "f" * 16, "kind": "generation"}
-    other["provenance"] = {**other["provenance"], "git_dirty": True}
+def test_each_protocol_has_its_column_and_dirty_commits_are_said(tokenizer, generated, vary):
+    one, other = tokenizer(), generated("other")
+    dirty = {**other.provenance.model_dump(), "git_dirty": True}
+    other = vary(other, protocol_hash="f" * 16, provenance=dirty)
     found = protocol_card.table([one, other])
     assert [each.name for each in found.columns] == ["field", "0" * 16, "f" * 16]
     assert any("not committed" in text for text in column(found, "f" * 16))
     assert not any("not committed" in text for text in column(found, "0" * 16))
 
 
-def test_the_card_counts_cells(tokenizer, failed, complete):
-    found = protocol_card.table([complete(tokenizer()), failed(tokenizer("lost"))])
+def test_the_card_counts_cells(tokenizer, failed):
+    found = protocol_card.table([tokenizer(), failed(tokenizer("lost"))])
     assert found.notes[0].startswith("2 cells: 1 done, 1 failed;")
     assert protocol_card.table([failed(tokenizer())]).notes == ("Not made: no cell has a result.",)
 
 
+def stage(record, name, **changes):
+    first = record.stages[0].model_dump()
+    return {**first, "stage": name, "key": name, "peak_memory_bytes": 900 << 20, **changes}
+
+
 @pytest.fixture
-def costs(tokenizer, policy, complete):
-    one, other = complete(tokenizer()), complete(policy())
-    other["stages"] = [*one["stages"], {**one["stages"][0], "stage": "policy", "key": "p",
-                       "seconds": 7.0, "peak_memory_bytes": 900 << 20}]  # fmt: skip
-    return [one, other]
+def costs(tokenizer, policy, vary):
+    one, other = tokenizer(), policy()
+    return [one, vary(other, stages=[*other.stages, stage(one, "policy", seconds=7.0)])]
 
 
 def test_shared_artifacts_cost_once(costs):
@@ -68,17 +68,29 @@ def test_shared_artifacts_cost_once(costs):
 
 
 def test_fine_tuning_is_a_stage_of_its_own(costs, vary):
-    record = vary(costs[0], settings={"finetuning": {"training": {"steps": 50}}})
+    record = vary(costs[0], settings={"finetuning": {"training": {"steps": 500}}})
     rows = {r.values["stage"].text: r.values for r in compute.table([record]).rows}
-    assert rows["finetuning"]["steps"].text == "50"
+    assert rows["finetuning"]["steps"].text == "500"
     assert (rows["tokenizer"]["seconds"].text, rows["finetuning"]["seconds"].text) == (
         *("100.0",),
         "20.0",
     )
 
 
-def test_a_gpu_and_what_is_not_counted_are_said(costs, failed):
-    costs[0]["stages"][1]["resources"] = {"cpus": 4, "gpus": 0.5, "device": "cuda"}
+def test_a_generators_steps_are_told(generated, vary):
+    """They were blank as long as the table asked for a setting that is none."""
+    generation = {"budget": 16, "training": {"steps": 700}}
+    record = generated(settings={"generation": generation})
+    record = vary(record, stages=[*record.stages, stage(record, "generator", seconds=9.0)])
+    rows = {row.values["stage"].text: row.values for row in compute.table([record]).rows}
+    assert rows["generator"]["steps"].text == "700"
+    assert rows["tokenizer"]["steps"].text == "2000"
+
+
+def test_a_gpu_and_what_is_not_counted_are_said(costs, vary, failed):
+    stages = [one.model_dump() for one in costs[0].stages]
+    stages[1]["resources"] = {"cpus": 4, "gpus": 0.5, "device": "cuda"}
+    costs[0] = vary(costs[0], stages=stages)
     found = compute.table([*costs[:1], failed(costs[1])])
     (device,) = (
         r.values["device"].text for r in found.rows if r.values["stage"].text == "tokenizer"
@@ -91,7 +103,7 @@ def test_a_gpu_and_what_is_not_counted_are_said(costs, failed):
 def test_every_cell_has_a_row_with_its_seeds(tokenizer, policy, failed):
     records = [tokenizer(), policy(seed=3), failed(tokenizer("lost"))]
     found = cells.table(records)
-    assert column(found, "cell") == sorted(record["label"] for record in records)
+    assert column(found, "cell") == sorted(record.label for record in records)
     rows = {row.values["cell"].text: row for row in found.rows}
     lost, chosen = rows["lost: training.seed 0"], rows["policy: training.seed 0, policy.seed 3"]
     assert (lost.status, lost.values["error"].text) == (
@@ -103,14 +115,11 @@ def test_every_cell_has_a_row_with_its_seeds(tokenizer, policy, failed):
 
 def test_what_a_cell_lacks_is_not_measured(tokenizer, vary):
     one, other = tokenizer("a"), tokenizer("b")
-    del other["metrics"]["psnr"]
-    assert column(cells.table([one, other]), "psnr") == ["21", NOT_MEASURED]
-    other["metrics"]["psnr"] = float("nan")
-    assert column(cells.table([one, other]), "psnr") == ["21", NOT_MEASURED]
+    for without in (vary(other, without=["psnr"]), vary(other, metrics={"psnr": float("nan")})):
+        assert column(cells.table([one, without]), "psnr") == ["21", NOT_MEASURED]
 
 
-def test_other_kinds_are_no_reconstructions(tokenizer):
+def test_other_kinds_are_no_reconstructions(tokenizer, generated, timed):
     record = tokenizer()
-    named = {**record, "kind": "reconstruction"}
-    assert reconstructions([record, named, {**record, "kind": "throughput"}]) == [record, named]
+    assert reconstructions([record, generated(), timed(rows=[])]) == [record]
     assert protocol_line([record]) == "24 validation images of 32 px, protocol 0000000000000000"

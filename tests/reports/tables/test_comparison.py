@@ -31,12 +31,12 @@ def test_the_best_and_what_is_tied_with_it_are_marked(tokenizer):
 
 def test_values_are_means_with_intervals_and_the_rows_cells(two_arms):
     row = find(table(two_arms), tokenizer="heads", allocation="fixed budget 4")
-    psnr = [record["curve"][1]["psnr"] for record in two_arms[3:]]
+    psnr = [record.curve[1].value("psnr") for record in two_arms[3:]]
     value = row.values["psnr"]
     assert abs(value.number - sum(psnr) / 3) < 1e-12
     assert value.interval.n == 3
     assert row.values["seeds"].text == "3 training seeds"
-    assert row.cells == tuple(record["cell_key"] for record in two_arms[3:])
+    assert row.cells == tuple(record.cell_key for record in two_arms[3:])
 
 
 def test_rows_stand_in_sections_of_equal_tokens(tokenizer, policy):
@@ -64,18 +64,18 @@ def test_the_oracle_takes_no_part(tokenizer, allocator):
         for seed in range(3)
     ] + [
         allocator("worse", training_seed=seed, mse=0.004 + 1e-5 * seed,
-                  allocator={"kind": "random", "candidates": None, "mean_budget": 6.0})
+                  allocator={"kind": "edge_density", "candidates": None, "mean_budget": 6.0})
         for seed in range(3)
     ]  # fmt: skip
     found = table(records)
     marked = {row.values["allocation"].text: row.values["mse"].tied for row in found.rows}
-    assert marked == {"oracle": False, "PNG size": True, "random": False}
+    assert marked == {"oracle": False, "PNG size": True, "edge density": False}
 
 
-def test_what_is_not_measured_is_said_and_skill_of_fixed_lengths_is_not_asked(tokenizer, policy):
-    bare = policy()
-    del bare["metrics"]["psnr"]
-    found = table([tokenizer(), bare])
+def test_what_is_not_measured_is_said_and_skill_of_fixed_lengths_is_not_asked(
+    tokenizer, policy, vary
+):
+    found = table([tokenizer(), vary(policy(), without=["psnr"])])
     row = find(found, allocation="policy")
     assert row.values["psnr"].text == NOT_MEASURED
     assert row.values["allocation_skill"].text.startswith("0.5")
@@ -97,6 +97,6 @@ def test_nothing_to_compare_is_said(tokenizer, failed):
     assert (found.rows, found.notes) == ((), ("Not made: no cell that reconstructs has a result.",))
 
 
-def test_generation_is_not_compared_with_reconstruction(tokenizer):
-    other = {**tokenizer("gen"), "kind": "generation"}
-    assert {r.values["tokenizer"].text for r in table([tokenizer(), other]).rows} == {"elastic"}
+def test_generation_is_not_compared_with_reconstruction(tokenizer, generated):
+    rows = table([tokenizer(), generated("gen")]).rows
+    assert {row.values["tokenizer"].text for row in rows} == {"elastic"}

@@ -4,28 +4,18 @@ from reports.page.verdicts import verdict_lines
 from reports.tables.throughput import table
 
 
-def timed(arm, mode, *, ratio=1.0, batch=8, pixels=False, guidance=False, **more):
-    speed = {"median": 100.0 * ratio, "quartile_low": 90.0 * ratio, "quartile_high": 110.0 * ratio}
-    return {
-        "arm": arm, "mode": mode, "batch": batch, "guidance": guidance, "pixels": pixels,
-        "images_per_second": speed, "tokens_per_second": speed, "ratio": ratio,
-        "ratio_quartiles": [ratio, ratio, ratio], "first_image_seconds": 0.5,
-        "peak_memory_bytes": 100 << 20, **more,
-    }  # fmt: skip
-
-
 @pytest.fixture
-def record(tokenizer):
-    rows = [
-        timed("fixed", "padded"),
-        timed("adaptive", "refilled", ratio=2.1, of_ideal=0.96, ratio_quartiles=[2.0, 2.1, 2.2]),
-        timed("adaptive", "refilled", ratio=1.5, batch=4),
-        timed("adaptive", "refilled", ratio=9.0, batch=16, pixels=True),
-        timed("adaptive", "ideal", ratio=2.2, first_image_seconds=None),
-    ]
-    lengths = {"fixed": 256, "mean": 118.0}
-    found = {"weights": "random", "device": "cpu", "threads": 2, "rows": rows, "lengths": lengths}
-    return {**tokenizer("policy lengths"), "kind": "throughput", "curve": [], "throughput": found}
+def record(timed):
+    refilled = {"arm": "adaptive", "mode": "refilled"}
+    return timed(
+        rows=[
+            {"arm": "fixed", "mode": "padded"},
+            {**refilled, "ratio": 2.1, "of_ideal": 0.96, "ratio_quartiles": [2.0, 2.2]},
+            {**refilled, "ratio": 1.5, "batch": 4},
+            {**refilled, "ratio": 9.0, "batch": 16, "pixels": True},
+            {"arm": "adaptive", "mode": "ideal", "ratio": 2.2, "first_image_seconds": None},
+        ]
+    )
 
 
 def test_every_timing_has_a_row_with_quartiles(record):
@@ -39,7 +29,7 @@ def test_every_timing_has_a_row_with_quartiles(record):
     assert (fixed.values["ratio"].text, fixed.values["peak_memory_mib"].text) == ("1", "100")
     assert "of_ideal" not in fixed.values
     assert ideal.values["first_image_seconds"].text == "not measured"
-    assert fixed.section == record["label"]
+    assert fixed.section == record.label
 
 
 def test_random_weights_are_labelled(record):
