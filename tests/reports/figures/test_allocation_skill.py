@@ -150,7 +150,7 @@ def test_failed_cells_are_listed(made, failed, tmp_path):
     assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
     only = report([lost], tmp_path / "none")
     assert only.files == []
-    assert lost["error"] in only.text
+    assert lost.error in only.text
 
 
 def test_the_same_records_give_the_same_files(made, tmp_path):

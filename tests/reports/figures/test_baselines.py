@@ -112,8 +112,7 @@ def test_one_seed_marks_nothing(crossed):
 
 def test_failed_cells_are_shown_as_failed(crossed, failed, tmp_path):
     records = [
-        failed(r) if r["arm"] == "heads, allocators" and "png" in r["cell_key"] else r
-        for r in crossed
+        failed(r) if r["arm"] == "heads, allocators" and "png" in r.cell_key else r for r in crossed
     ]
     gone = [i for i, r in enumerate(records) if r["cell_key"] == "plain edge_density 1"]
     records[gone[0]] = failed(records[gone[0]])

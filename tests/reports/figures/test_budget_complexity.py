@@ -46,7 +46,7 @@ def store(tmp_path):
 
 
 def table_of(record, store):
-    return pd.read_parquet(store / record["images"])
+    return pd.read_parquet(store / record.images)
 
 
 def test_over_seeds_means_and_correlations_are_the_tables(tokenizer, policy, stored, store):

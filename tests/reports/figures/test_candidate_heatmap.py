@@ -78,7 +78,7 @@ def test_arms_of_one_weighting_are_conditions_of_their_own(policy):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_it_takes_two_sets(made, tmp_path, count):
-    left = [r for r in made if r["swept"].get("policy.candidates") in ([2, 16][:0], [2, 16])]
+    left = [r for r in made if r.swept.get("policy.candidates") in ([2, 16][:0], [2, 16])]
     text = report(left if count else made[:1], tmp_path).text
     assert f"choose from {('no', 'one')[count]} set of candidate budgets" in text
 

@@ -93,7 +93,7 @@ def test_distances_are_summarised_by_minus_their_logarithm(arm):
 def test_a_distance_of_a_stronger_network_takes_the_place_of_fd(arm):
     records = arm("base") + arm("better")
     for record in records:
-        for row in record["curve"]:
+        for row in record.curve:
             row["rfid"] = row["fd_lite0"] / 100
     assert {row.metric for row in rows_of(records)} == {"psnr", "perceptual", "rfid"}
 
@@ -111,7 +111,7 @@ def test_bits_are_a_rate_of_their_own(arm):
     records = arm("base") + arm("better", gains=GAINS["base"])
     for record in records[3:]:
         record["metrics"]["bits_per_token"] = 9.0
-        for row in record["curve"]:
+        for row in record.curve:
             row["bits"] = 9.0 * row["budget"]
     rows = rows_of(records)
     assert row_of(rows, "better", "psnr", "BD").difference.mean == pytest.approx(0, abs=1e-6)

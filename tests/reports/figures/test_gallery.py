@@ -55,7 +55,7 @@ def with_extremes(store):
             )
             for i, k in enumerate(tokens)
         )
-        seed = record["swept"]["policy.seed"]
+        seed = record.swept["policy.seed"]
         pixels = np.random.default_rng(seed).integers(0, 256, (4, 2, 8, 8, 3), dtype=np.uint8)
         Gallery(pixels, ("original", "chosen budget"), rows).write(store / name)
         return record | {"gallery": name}

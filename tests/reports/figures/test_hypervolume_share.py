@@ -25,7 +25,7 @@ def at(efficiency, fidelity):
 def made(tokenizer, policy):
     """Two fixed weightings, two targets, one gradient run; three seeds."""
     elastic = tokenizer()
-    for row, mse in zip(elastic["curve"], (0.016, 0.010, 0.006, 0.002), strict=True):
+    for row, mse in zip(elastic.curve, (0.016, 0.010, 0.006, 0.002), strict=True):
         row["mse"] = mse
     records = [elastic]
 
@@ -96,7 +96,7 @@ def test_the_table_sets_cost_beside_shares(made):
 
 def test_old_records_have_no_trajectory(made):
     for record in made[1:]:
-        for row in record["histories"]["policy"]:
+        for row in record.histories["policy"]:
             del row["monitor_tokens"], row["monitor_mse"]
     (problem,) = problems(made)
     assert {row["trajectory"] for row in share_rows(problem)} == {"-"}
@@ -131,7 +131,7 @@ def test_a_seed_without_its_whole_sweep_is_left_out_and_named(made, tmp_path):
 def test_seeds_of_policies_are_averaged_within_trainings(tokenizer, policy, made):
     again = []
     for record in made:
-        swept = {**record["swept"], "training.seed": 1}
+        swept = {**record.swept, "training.seed": 1}
         settings = {**record["settings"], "training": {"steps": 2000, "seed": 1}}
         again.append({**record, "swept": swept, "settings": settings})
     (problem,) = problems([*made, *again])
@@ -166,10 +166,10 @@ def test_trajectories_and_points_are_drawn(made):
 @pytest.mark.parametrize("lacking", ["curve", "fixed", "dynamic", "gain"])
 def test_what_cannot_be_compared_is_said(made, lacking, tmp_path):
     def kind(record):
-        return record["settings"]["policy"] and record["settings"]["policy"]["weighting"]["kind"]
+        return record["settings"]["policy"] and record.config.policy.weighting["kind"]
 
     if lacking == "gain":
-        for row in made[0]["curve"]:
+        for row in made[0].curve:
             row["mse"] = 0.01
     kept = {
         "curve": made[1:],

@@ -37,7 +37,7 @@ def many(done, vary):
     ]
     for record in records:
         record["metrics"]["rfid"] = 5.0
-        for row in record["curve"]:
+        for row in record.curve:
             row["rfid"] = 6.0 + row["budget"]
     return records
 
@@ -52,7 +52,7 @@ def test_the_data_are_the_records_values(done):
     for metric in ("mse", "fd_lite0"):
         rows = budgets[budgets["metric"] == metric]
         assert rows["tokens"].tolist() == [1, 2, 4]
-        assert rows["value"].tolist() == [row[metric] for row in elastic["curve"]]
+        assert rows["value"].tolist() == [row[metric] for row in elastic.curve]
     policies = data[(data["kind"] == "policy") & (data["metric"] == "mse")]
     assert policies["seed"].tolist() == [0, 1]
     for column, name in (("tokens", "mean_tokens"), ("value", "mse")):
@@ -61,7 +61,7 @@ def test_the_data_are_the_records_values(done):
     assert (length.tokens, length.value) == (2.0, fixed["metrics"]["mse"])
     for kind, name in (("agnostic mixture", "agnostic"), ("oracle", "oracle")):
         rows = data[data["kind"] == kind]
-        assert rows[["tokens", "value"]].to_numpy().tolist() == elastic["trade_offs"][name]
+        assert rows[["tokens", "value"]].to_numpy().tolist() == elastic.trade_offs[name]
         assert set(rows["metric"]) == {"mse"}
 
 

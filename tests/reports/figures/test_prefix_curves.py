@@ -66,7 +66,7 @@ def test_lengths_never_trained_are_hollow_and_in_the_legend(made):
 
 def test_records_without_the_mark_were_trained_for_all(made):
     for record in made:
-        for row in record["curve"]:
+        for row in record.curve:
             del row["trained"]
     assert curve_data(group_by_seed(made))["trained"].all()
 
@@ -90,7 +90,7 @@ def test_what_is_drawn_are_means_seeds_and_bands(made):
 
 def test_rfid_takes_the_place_of_fd(made):
     for record in made:
-        for row in record["curve"]:
+        for row in record.curve:
             row["rfid"] = 5.0
     metrics = curve_data(group_by_seed(made))["metric"].unique()
     assert list(metrics) == ["psnr", "perceptual", "rfid"]
@@ -140,7 +140,7 @@ def test_failed_cells_are_listed(made, failed, tmp_path):
     assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
     only = report([lost], tmp_path / "none")
     assert only.files == []
-    assert lost["error"] in only.text
+    assert lost.error in only.text
 
 
 def test_the_same_records_give_the_same_files(made, tmp_path):
@@ -156,12 +156,12 @@ def test_two_protocols_are_refused(made, tmp_path):
 
 def test_a_metric_that_a_length_lacks_is_left_out_and_no_metric_of_all_is_said(tokenizer, tmp_path):
     one, other = tokenizer(seed=0), tokenizer("other")
-    del one["curve"][1]["psnr"]
+    del one.curve[1]["psnr"]
     text = report([one, other], tmp_path).text
     row = next(line for line in text.splitlines() if line.startswith("elastic"))
     assert row.split()[2:6] == ["18.00", "-", "20.00", "21.00"]
     for name in ("perceptual", "fd_lite0"):
-        del other["curve"][0][name]
+        del other.curve[0][name]
     made = report([one, other], tmp_path / "none")
     assert made.files == []
     assert "no metric of theirs is measured in all tokenizers" in made.text

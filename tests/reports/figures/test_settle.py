@@ -111,7 +111,7 @@ def test_tokens_are_made_equal_along_the_curve_of_the_same_tokenizer(settled, tm
 
 
 def test_curves_that_do_not_cover_the_tokens_leave_them_unequal(settled, tokenizer, tmp_path):
-    records = [r for r in settled(*BETTER) if r["arm"] != "elastic"]
+    records = [r for r in settled(*BETTER) if r.arm != "elastic"]
     (contest,) = contests(records)
     assert contest.equal_tokens("mse").metrics == {}
     text = report(records, tmp_path).text
@@ -193,7 +193,7 @@ def test_one_seed_has_no_interval_and_no_verdict(settled, tmp_path):
 
 def test_failed_cells_are_told_and_their_seed_is_left_out(settled, failed, tmp_path):
     records = settled(*BETTER)
-    position = [r["cell_key"] for r in records].index("fixed training.seed 3")
+    position = [r.cell_key for r in records].index("fixed training.seed 3")
     records[position] = failed(records[position])
     text = report(records, tmp_path).text
     assert "4 of 5 training seeds with both sides" in text
@@ -228,7 +228,7 @@ def test_a_metric_that_one_side_lacks_is_no_member_of_the_family(settled, tmp_pa
 def test_rfid_stands_before_what_stands_in_for_it(settled):
     records = settled(*BETTER)
     for record in records:
-        record["metrics"] |= {"rfid": 20.0 + record["settings"]["training"]["seed"], "fd_lite1": 9}
+        record["metrics"] |= {"rfid": 20.0 + record.config.training.seed, "fd_lite1": 9}
     (contest,) = contests(records)
     assert [one.metric for one in differences(contest)[0]] == [
         *("mse", "perceptual", "rfid", "fd_lite1")

@@ -26,7 +26,7 @@ def test_a_row_per_fixed_budget_length_and_policy(done):
     ]
     elastic, first, second, fixed = done
     assert [row["tokens"] for row in rows[:4]] == [1.0, 2.0, 4.0, 2.0]
-    for row, point in zip(rows, [*elastic["curve"], fixed["metrics"]], strict=False):
+    for row, point in zip(rows, [*elastic.curve, fixed["metrics"]], strict=False):
         for name in ("mse", "psnr", "fd_lite0"):
             assert row[name] == point[name]
         assert row["seeds"] is None
@@ -40,7 +40,7 @@ def test_a_row_per_fixed_budget_length_and_policy(done):
     assert "rfid" not in policy
     for record in done:
         record["metrics"]["rfid"] = 7.0
-        for point in record["curve"]:
+        for point in record.curve:
             point["rfid"] = 8.0
     assert [row["rfid"] for row in summary_rows(done)] == [8.0, 8.0, 8.0, 7.0, 7.0]
 
@@ -48,11 +48,11 @@ def test_a_row_per_fixed_budget_length_and_policy(done):
 def test_the_policys_controls_stand_beside_it(done, vary):
     policies = [vary(record) for record in done[1:3]]
     for record, skill in zip(policies, (0.5, -0.25), strict=True):
-        record["controls"]["shuffled"]["allocation_skill"] = skill
+        record.controls["shuffled"]["allocation_skill"] = skill
     assert summary_rows(policies)[0]["shuffled"] == "0.12"
-    policies[0]["controls"]["shuffled"]["allocation_skill"] = None
+    policies[0].controls["shuffled"]["allocation_skill"] = None
     assert summary_rows(policies)[0]["shuffled"] == "-0.25"
-    policies[1]["controls"]["shuffled"]["allocation_skill"] = None
+    policies[1].controls["shuffled"]["allocation_skill"] = None
     assert summary_rows(policies)[0]["shuffled"] == "-"
 
 
@@ -118,7 +118,7 @@ def test_several_trainings_of_a_length_are_paired_by_seed(done, vary):
 
     def trained(record, seed, mse, **metrics):
         metrics = {"mse": mse, **metrics}
-        return vary(record, metrics=metrics, settings={"training.seed": seed}, group=record["arm"])
+        return vary(record, metrics=metrics, settings={"training.seed": seed}, group=record.arm)
 
     ours = [trained(policy, s, m, mean_tokens=2.2) for s, m in ((0, 0.022), (1, 0.044))]
     theirs = [trained(fixed, s, m) for s, m in ((0, 0.02), (1, 0.04), (2, 9.0))]
@@ -139,7 +139,7 @@ def test_the_page_names_question_protocol_and_kind_of_interval(records, tmp_path
     lines = made.text.splitlines()
     assert lines[0] == "Does letting the image choose beat not letting it?"
     assert lines[2].startswith("24 validation images of 32 px, protocol ")
-    assert records[0]["protocol_hash"] in lines[2]
+    assert records[0].protocol_hash in lines[2]
     assert lines[2].endswith("intervals: 95 % Student t over policy seeds")
 
 
