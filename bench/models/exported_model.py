@@ -56,7 +56,7 @@ class ExportedModel:
         return ExportedModel(folder, tokenizer, policy, sums, device)
 
     def source(self, budget: int | None) -> TokenSource:
-        """What tokens of this model are of; `budget` as in `encode`."""
+        """The origin of tokens of this model; `budget` as in `encode`."""
         return TokenSource(
             tokenizer_sha256=self.sums[TOKENIZER_WEIGHTS],
             policy_sha256=self.sums.get(POLICY_WEIGHTS) if budget is None else None,
@@ -67,7 +67,7 @@ class ExportedModel:
         )
 
     def check_budget(self, budget: int | None) -> str | None:
-        """What is to be said of a `budget` for all images, or None; None is the policy's own.
+        """A warning about a `budget` for all images, if there is one; None is the policy's own.
 
         Raises:
             UserError: it is out of range, or there is no policy to choose.

@@ -31,7 +31,7 @@ ROWS = 1024  # of a row group: what is in memory at a time
 
 @dataclass(frozen=True, kw_only=True)
 class TokenSource:
-    """What tokens are of: without these they mean nothing.
+    """The origin of tokens: without these values they mean nothing.
 
     `budget` is the one that all images got, None where the policy chose.
     """

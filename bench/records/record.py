@@ -130,10 +130,18 @@ class Record(Part):
         from bench.config.cell import CellConfig  # It imports pandas, which takes long.
 
         settings = self.settings
-        if isinstance(settings["tokenizer"]["budgets"], dict):
-            stand_in = {**settings["tokenizer"], "budgets": [_least_length(settings)]}
+        if isinstance(self.setting("tokenizer.budgets"), dict):
+            stand_in = {**settings["tokenizer"], "budgets": [self._least_length]}
             settings = {**settings, "tokenizer": stand_in}
         return parse(CellConfig, settings, where=f"record {self.cell_key}")
+
+    @property
+    def _least_length(self) -> int:
+        """The fewest tokens that a tokenizer of these settings can have."""
+        if self.setting("tokenizer.encoding") == "grid":
+            side = self.setting("data.resolution") // self.setting("tokenizer.patch_size")
+            return int(side**2)
+        return int(self.setting("tokenizer.rollouts") or 1)
 
     def setting(self, dotted: str) -> Any:
         """A setting by its dotted path, for paths that people give; None where there is none."""
@@ -145,14 +153,6 @@ class Record(Part):
 
 _FIELDS = tuple(Record.model_fields)
 _RESULT_FIELDS = _FIELDS[_FIELDS.index("allocator") : _FIELDS.index("histories") + 1]
-
-
-def _least_length(settings: dict[str, Any]) -> int:
-    """The fewest tokens that a tokenizer of these settings can have."""
-    tokenizer = settings["tokenizer"]
-    if tokenizer["encoding"] == "grid":
-        return int(settings["data"]["resolution"] // tokenizer["patch_size"]) ** 2
-    return int(tokenizer["rollouts"] or 1)
 
 
 def json_schema() -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _count(names: Iterator[str]) -> list[tuple[str, int]]:
 
 
 def _took(levels: list[list[Node]], store: Store) -> Took:
-    """What the stages of this suite took that are in the store already."""
+    """Seconds of the stages of this suite that are in the store already."""
     took = Took()
     for node in itertools.chain(*levels):
         spec = node.spec(store)

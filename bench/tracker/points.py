@@ -94,7 +94,7 @@ def _guidance(row: SpeedRow | StepCost) -> list[str]:
 
 
 def _machine(stage: StageRun) -> Iterator[Point]:
-    """What a stage took of the machine: in all, and sampled over its seconds."""
+    """The use of the machine by a stage: in all, and sampled over its seconds."""
     yield from _numbers(
         {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes},
         f"system/{stage.label}/",
