@@ -65,7 +65,7 @@ class Declaration(ABC):
 
     @property
     def about(self) -> str:
-        """What the report is about, for a listing."""
+        """The docstring of its module, for a listing."""
         return inspect.getdoc(inspect.getmodule(self.function)) or self.title
 
     @property

@@ -1,4 +1,4 @@
-"""What the main comparison compares: fixed budgets, fixed lengths and allocations, over seeds."""
+"""Contenders of the main comparison: fixed budgets, fixed lengths and allocations, over seeds."""
 
 from __future__ import annotations
 
