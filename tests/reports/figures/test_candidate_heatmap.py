@@ -55,8 +55,8 @@ def test_cells_are_the_means_and_their_texts_the_intervals(made, tmp_path):
     assert len(texts) == 4
 
 
-def test_a_collapsed_policy_is_marked(made):
-    made[-1]["metrics"]["collapsed"] = True
+def test_a_collapsed_policy_is_marked(made, vary):
+    made[-1] = vary(made[-1], metrics={"collapsed": True})
     data = heatmap_data(allocations(made))
     assert data["collapsed"].max() == 1
     with paper_style():
