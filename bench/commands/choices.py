@@ -15,7 +15,7 @@ from adatok_core.config.encoder import ENCODERS
 from adatok_core.config.objective import OBJECTIVES
 from adatok_core.config.quantizer import QUANTIZERS
 from adatok_core.config.weighting import WEIGHTINGS
-from adatok_core.registry import Registry, RegistryError, first_sentence
+from adatok_core.registry import Registry, RegistryError
 from bench.config.allocators import ALLOCATORS, LEARNED
 from bench.data.image_set import DATASETS
 from bench.errors import UserError
@@ -68,16 +68,6 @@ def _metrics(kind: str, _: Path) -> Iterator[Entry]:
         yield Entry(kind, name, metric.caption, _place(METRICS.entry(name).origin))
 
 
-def _reports(kind: str, _: Path) -> Iterator[Entry]:
-    for name in sorted(REPORTS):
-        try:
-            report = REPORTS[name]
-        except RegistryError as error:  # Entry points outlive a package that was moved.
-            yield Entry(kind, name, f"cannot be used: {error}", REPORTS.entry(name).origin)
-            continue
-        yield Entry(kind, name, first_sentence(report.about), _place(report.origin))
-
-
 def _suites(kind: str, folder: Path) -> Iterator[Entry]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of suites; give --suites")
@@ -106,7 +96,7 @@ KINDS = {
     "metrics": Kind("in records; --metric of results and compare", _metrics),
     "datasets": _kind("data.kind", DATASETS),
     "suites": Kind("SUITE_FILE of validate, plan and run", _suites),
-    "reports": Kind("reports of a suite", _reports),
+    "reports": _kind("reports of a suite", REPORTS),
 }
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,7 +66,7 @@ class Declaration(ABC):
 
     @property
     def about(self) -> str:
-        """What the report is about, for a listing."""
+        """The docstring of its module, for a listing."""
         return inspect.getdoc(inspect.getmodule(self.function)) or self.title
 
     @property
@@ -108,22 +109,31 @@ REPORTS: Registry[Declaration] = Registry(
 Kind = TypeVar("Kind", bound=Declaration)
 
 
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        raise UserError(str(error)) from None
+
+
+@_refusals_told()
 def declared(kind: type[Kind]) -> dict[str, Kind]:
     """All reports of a kind by name, in the order of a page.
 
     Raises:
-        UserError: the package of one cannot be used.
+        UserError: two packages give one name, or the package of a report cannot be used.
     """
-    found = {name: _declaration(name) for name in REPORTS}
-    mine = {name: one for name, one in found.items() if isinstance(one, kind)}
+    mine = {name: one for name, one in REPORTS.items() if isinstance(one, kind)}
     return dict(sorted(mine.items(), key=lambda item: (item[1].place, item[0])))
 
 
+@_refusals_told()
 def check_reports(names: tuple[str, ...], *, where: str) -> None:
     """Refuse names of reports that are not installed; nothing is imported.
 
     Raises:
-        UserError: with the nearest valid name.
+        UserError: with the nearest valid name; or two packages give one name.
     """
     for name in names:
         if name not in REPORTS:
@@ -131,15 +141,9 @@ def check_reports(names: tuple[str, ...], *, where: str) -> None:
             raise UserError(f"{where}: reports: unknown report '{name}'{near}")
 
 
+@_refusals_told()
 def render_reports(
     names: tuple[str, ...], records: list[Record], folder: Path, *, store: Path
 ) -> list[Report]:
     """Make the named reports from the records, in order; see `Declaration.make`."""
-    return [_declaration(name).make(records, folder, store=store) for name in names]
-
-
-def _declaration(name: str) -> Declaration:
-    try:
-        return REPORTS[name]
-    except RegistryError as error:
-        raise UserError(str(error)) from None
+    return [REPORTS[name].make(records, folder, store=store) for name in names]

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, ndtri
 
 from bench.statistics.intervals import Interval
 
@@ -53,6 +52,8 @@ def paired_bootstrap(
         ValueError: fewer than 2 differences, values that are not finite, no resamples, or a level
             outside (0, 1).
     """
+    from scipy.special import ndtr, ndtri  # It takes long to import.
+
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or d.size < 2 or not np.isfinite(d).all():
         raise ValueError("a bootstrap needs a list of at least 2 finite differences, one per image")
@@ -90,4 +91,6 @@ def _normal_rank(means: np.ndarray, value: float) -> float:
     """Share of the means below `value`, ties halved, as a normal quantile; never infinite."""
     share = float(np.mean(means < value) + np.mean(means == value) / 2)
     least = 1 / (2 * len(means))
+    from scipy.special import ndtri
+
     return float(ndtri(min(max(share, least), 1 - least)))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # All of scipy.stats takes long to import.
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ def student_interval(values: Sequence[float], *, level: float = 0.95) -> Student
     mean = float(x.mean())
     if x.size == 1:
         return StudentInterval(mean, math.nan, math.nan, 1)
+    from scipy.special import stdtrit  # SciPy takes long to import, and listings need it not.
+
     half = stdtrit(x.size - 1, (1 + level) / 2) * x.std(ddof=1) / math.sqrt(x.size)
     return StudentInterval(mean, float(mean - half), float(mean + half), int(x.size))
 
@@ -105,6 +106,8 @@ def _two_sided_p(differences: np.ndarray) -> float:
     error = differences.std(ddof=1) / math.sqrt(differences.size)
     if error == 0:
         return float(differences.mean() == 0)
+    from scipy.special import stdtr
+
     return float(2 * stdtr(differences.size - 1, -abs(differences.mean()) / error))
 
 

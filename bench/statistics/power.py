@@ -6,7 +6,6 @@ import functools
 import math
 
 import numpy as np
-from scipy import special
 
 _NODES = 400
 
@@ -19,6 +18,8 @@ def t_test_power(effect: float, n: int, *, level: float = 0.95) -> float:
     """
     if n < 2:
         return math.nan
+    from scipy import special  # It takes long to import.
+
     quantile = float(special.stdtrit(n - 1, (1 + level) / 2))
     spread, weights = _estimates_of_one(n - 1)
     shift = effect * math.sqrt(n)
@@ -29,8 +30,10 @@ def t_test_power(effect: float, n: int, *, level: float = 0.95) -> float:
 @functools.cache
 def _estimates_of_one(freedom: int) -> tuple[np.ndarray, np.ndarray]:
     """Estimates of a standard deviation of 1 at Gauss-Legendre points of their distribution."""
+    from scipy.special import gammaincinv
+
     points, weights = np.polynomial.legendre.leggauss(_NODES)
-    return np.sqrt(2 * special.gammaincinv(freedom / 2, (points + 1) / 2) / freedom), weights / 2
+    return np.sqrt(2 * gammaincinv(freedom / 2, (points + 1) / 2) / freedom), weights / 2
 
 
 def minimum_detectable_effect(

@@ -1,1 +1,1 @@
-"""What records come to: groups, systems, comparisons."""
+"""Records put together: groups, systems, comparisons."""

@@ -31,7 +31,7 @@ class Allocated:
 
     @property
     def collapsed(self) -> int:
-        """How many of its records give all images one budget."""
+        """Number of its records that give all images one budget."""
         return sum(map(has_collapsed, self.group.records))
 
 

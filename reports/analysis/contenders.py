@@ -1,8 +1,7 @@
-"""What the main comparison compares: fixed budgets, fixed lengths and allocations, over seeds."""
+"""Contenders of the main comparison: fixed budgets, fixed lengths and allocations, over seeds."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +20,7 @@ from reports.analysis.groups import (
 )
 from reports.analysis.names import (
     FIXED_BUDGET,
-    ONE_LENGTH,
-    allocation_label,
-    allocator_words,
-    tokenizer_names,
+    system_names,
 )
 from reports.analysis.systems import System, curve_system, system_of
 from reports.paper.drawing import UNTRAINED
@@ -72,17 +68,11 @@ class Contender:
 def contenders(records: Sequence[Record]) -> list[Contender]:
     """All of a suite's, tokenizer by tokenizer, fixed budgets before allocations."""
     groups = group_by_seed(list(records))
-    of_cell = tokenizer_names(records)
-    names = {group.label: of_cell[group.records[0].cell_key] for group in groups}
-    paths = _paths(groups)
-    said = Counter((names[group.label], _words(group)) for group in groups)
-    found: list[Contender] = []
-    for group in groups:
-        name, words = names[group.label], _words(group)
-        if is_allocation(group.records[0]) and said[name, words] > 1:
-            words = allocation_label(group.records[0])
-        found += _of_group(group, name, words, paths[group.label])
-    order = list(dict.fromkeys(names.values()))
+    names, paths = system_names(groups), _paths(groups)
+    found = [
+        one for group in groups for one in _of_group(group, *names[group.label], paths[group.label])
+    ]
+    order = list(dict.fromkeys(tokenizer for tokenizer, _ in names.values()))
     return sorted(found, key=lambda one: order.index(one.tokenizer))
 
 
@@ -109,11 +99,6 @@ def _paths(groups: Sequence[Group]) -> dict[str, str]:
         group.label: "training.seed" if len(trainings) > 1 else repetition_seed(group.records)
         for group in groups
     }
-
-
-def _words(group: Group) -> str:
-    record = group.records[0]
-    return allocator_words(record) if is_allocation(record) else ONE_LENGTH
 
 
 def _of_group(group: Group, name: str, words: str, path: str) -> list[Contender]:

@@ -146,7 +146,7 @@ def _is_source(record: Record, reference: BudgetReference) -> bool:
 def _curve_change(
     elastic: Record, candidates: Sequence[int] | None, metric: str, start: float, end: float
 ) -> float | None:
-    """How the best mixture of fixed budgets changes from `start` to `end` tokens."""
+    """Change of the best mixture of fixed budgets from `start` to `end` tokens."""
     rows = [
         row
         for row in elastic.curve

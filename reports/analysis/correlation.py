@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from scipy.special import ndtri
-
 from bench.statistics.intervals import Interval
 
 
@@ -30,6 +28,8 @@ def spearman_interval(rho: float, n: int, *, level: float = 0.95) -> SpearmanInt
     if n < 4 or abs(rho) >= 1:
         bounds = (math.nan, math.nan) if n < 4 else (rho, rho)
         return SpearmanInterval(rho, *bounds, n)
+    from scipy.special import ndtri  # It takes long to import.
+
     half = ndtri((1 + level) / 2) * math.sqrt((1 + rho**2 / 2) / (n - 3))
     z = math.atanh(rho)
     return SpearmanInterval(rho, math.tanh(z - half), math.tanh(z + half), n)

@@ -1,4 +1,4 @@
-"""What a difference to a fixed-length tokenizer is made of, and whether choosing could close it."""
+"""Parts of a difference to a fixed-length tokenizer, and whether choosing could close it."""
 
 from __future__ import annotations
 

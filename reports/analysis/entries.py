@@ -10,12 +10,11 @@ from reports.analysis.groups import (
     Record,
     group_by_seed,
     is_allocation,
-    is_elastic,
     is_oracle,
     reconstructions,
     with_results,
 )
-from reports.analysis.names import ALL_TOKENS, ONE_LENGTH, allocator_words, tokenizer_names
+from reports.analysis.names import system_names
 from reports.analysis.systems import System, control_of, system_of
 
 PATH = "training.seed"
@@ -51,24 +50,23 @@ class Entry:
 def entries(records: list[Record]) -> list[Entry]:
     """An entry per group of cells that differ in seeds only, tokenizer by tokenizer."""
     records = reconstructions(records)
-    names = tokenizer_names(records)
-    found = [_entry(group, names[group.records[0].cell_key]) for group in group_by_seed(records)]
-    own = [names[record.cell_key] for record in records if not is_allocation(record)]
-    order = list(dict.fromkeys([*own, *names.values()]))
+    groups = group_by_seed(records)
+    names = system_names(groups)
+    found = [_entry(group, *names[group.label]) for group in groups]
+    own = [names[group.label][0] for group in groups if not is_allocation(group.records[0])]
+    order = list(dict.fromkeys([*own, *(tokenizer for tokenizer, _ in names.values())]))
     return sorted(found, key=lambda entry: order.index(entry.tokenizer))
 
 
-def _entry(group: Group, tokenizer: str) -> Entry:
+def _entry(group: Group, tokenizer: str, allocator: str) -> Entry:
     record = group.records[0]
     done = with_results(group.records)
-    words = ALL_TOKENS if is_elastic(record) else ONE_LENGTH
-    words = allocator_words(record) if is_allocation(record) else words
     errors = [r.error or r.status for r in group.records if not r.done]
     return Entry(
         tokenizer=tokenizer,
-        allocator=words,
+        allocator=allocator,
         planned=len({r.setting(PATH) for r in group.records}),
-        system=system_of(f"{tokenizer}: {words}", done, path=PATH),
+        system=system_of(f"{tokenizer}: {allocator}", done, path=PATH),
         agnostic=control_of("agnostic mixture", "agnostic", done, path=PATH),
         is_oracle=is_oracle(record),
         error=errors[0] if errors else None,

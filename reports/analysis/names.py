@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +11,13 @@ from typing import Any
 from bench.config.allocators import OwnConfig, ThresholdConfig
 from bench.records.record import Record
 from bench.suite.labels import describe, describe_sweep
-from reports.analysis.groups import is_allocation, is_policy, tokenizer_identity
+from reports.analysis.groups import (
+    Group,
+    is_allocation,
+    is_elastic,
+    is_policy,
+    tokenizer_identity,
+)
 
 TOKENIZER_PARTS = ("tokenizer.", "training.", "finetuning.")
 AIMS = ("mean_budget", "quality_drop", "efficiency")
@@ -48,6 +55,29 @@ def tokenizer_names(records: Sequence[Record]) -> dict[str, str]:
         else record.group
         for record in records
     }
+
+
+def system_names(groups: Sequence[Group]) -> dict[str, tuple[str, str]]:
+    """Names of tokenizer and allocation of each group, by its label.
+
+    Allocations on one tokenizer that have the same words are told apart by their settings.
+    """
+    of_cell = tokenizer_names([record for group in groups for record in group.records])
+    firsts = {group.label: group.records[0] for group in groups}
+    names = {label: (of_cell[one.cell_key], _words(one)) for label, one in firsts.items()}
+    said = Counter(names.values())
+    return {
+        label: (name[0], allocation_label(firsts[label]))
+        if said[name] > 1 and is_allocation(firsts[label])
+        else name
+        for label, name in names.items()
+    }
+
+
+def _words(record: Record) -> str:
+    if is_allocation(record):
+        return allocator_words(record)
+    return ALL_TOKENS if is_elastic(record) else ONE_LENGTH
 
 
 def tokenizer_key(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Whether metrics rank the same systems alike: Kendall's tau, per seed, then averaged."""
+"""Agreement of metrics in how they rank systems: Kendall's tau, per seed, then averaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page knows of each cell: where its numbers come from, and its pictures."""
+"""Cells as a page shows them: where their numbers come from, and their pictures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _about(part: Part, record: Record) -> dict[str, Any]:
 
 
 def _settings(record: Record) -> dict[str, Any]:
-    """What the cell sweeps, without seeds; and its budgets or candidates."""
+    """Values that the cell sweeps, without seeds; and its budgets or candidates."""
     swept = {k: v for k, v in record.swept.items() if not k.endswith("seed")}
     budgets = {
         path: record.setting(path)

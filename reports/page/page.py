@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Chapter:
-    """What a page shows of one part of a report."""
+    """The figures and tables of one part of a report."""
 
     part: Part
     figures: tuple[Drawn, ...]

@@ -1,4 +1,4 @@
-"""What a suite's records decide, in a few sentences: the first thing on a report's page."""
+"""Verdicts of a suite's records in a few sentences: the first thing on a report's page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _summarised(records: list[Record]) -> list[str]:
 
 
 def _ablated(records: list[Record]) -> list[str]:
-    """How many differences to the reference arm are shown, and which."""
+    """Number of differences to the reference arm that are shown, and which."""
     table = ablations(records)
     differences = [
         (row.values["system"].text, row.values["against"].text, column.title, value)
@@ -74,7 +74,7 @@ def _ablated(records: list[Record]) -> list[str]:
 
 
 def _timed(record: Record) -> str | None:
-    """How much faster adaptive lengths are in refilled batches: the largest batch, bare tokens."""
+    """Gain of adaptive lengths in refilled batches: the largest batch, bare tokens."""
     speed = record.generation_speed
     if speed is None:
         return None

@@ -12,8 +12,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-import matplotlib
-
 Size = Literal["column", "page"]
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 INCHES: dict[str, float] = {"column": COLUMN_INCHES, "page": PAGE_INCHES}
@@ -77,6 +75,8 @@ def paper_style(size: Size | None = None) -> Iterator[None]:
     """
     if size is not None and size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}, not {size!r}")
+    import matplotlib  # It takes long to import, and tables and listings need it not.
+
     matplotlib.use("Agg")
     outer = _current.get()
     inherited = outer is not None and size in (None, outer.size)

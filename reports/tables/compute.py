@@ -1,4 +1,4 @@
-"""What a suite cost: wall time, peak memory, steps and device of each kind of stage."""
+"""Cost of a suite: wall time, peak memory, steps and device of each kind of stage."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+
+import pandas as pd
 
 from reports.tables.table import NUMBER, Row, Table, Value
 
@@ -51,24 +54,36 @@ def as_latex(table: Table) -> str:
         return "\n".join(lines) + "\n"
     long = len(table.rows) > LONGEST
     packages = r"\usepackage{booktabs,longtable}" if long else r"\usepackage{booktabs}"
-    environment = "longtable" if long else "tabular"
     layout = "".join("r" if column.kind == NUMBER else "l" for column in table.columns)
     heads = [f"\\textbf{{{escaped(column.title)}}}" for column in table.columns]
-    lines += [
-        f"% needs {packages}",
-        f"\\begin{{{environment}}}{{@{{}}{layout}@{{}}}}",
-        r"\toprule",
-        _line(heads),
-        *([r"\midrule", r"\endhead"] if long else []),
-    ]
-    for index, (section, rows) in enumerate(table.sections):
-        if not (long and index == 0):
+    rows = [_row(table, row) for _, rows in table.sections for row in rows]
+    text = (
+        pd.DataFrame(rows, columns=heads)
+        .style.hide(axis="index")
+        .to_latex(
+            column_format=f"@{{}}{layout}@{{}}",
+            hrules=True,
+            environment="longtable" if long else None,
+        )
+    )
+    framed = text.splitlines()
+    first = len(framed) - len(rows) - (1 if long else 2)  # After the rows come their ends.
+    body = _with_sections(table, framed[first:])
+    return "\n".join([*lines, f"% needs {packages}", *framed[:first], *body, ""])
+
+
+def _with_sections(table: Table, body: Sequence[str]) -> list[str]:
+    """The lines of the rows, and what follows them, with each section's name above its own."""
+    lines, at = [], 0
+    for section, rows in table.sections:
+        if at:
             lines.append(r"\midrule")
         if section:
-            span = f"\\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\\emph{{{escaped(section)}}}}}"
-            lines.append(_line([span]))
-        lines += [_line(_row(table, row)) for row in rows]
-    return "\n".join([*lines, r"\bottomrule", f"\\end{{{environment}}}", ""])
+            name = f"\\emph{{{escaped(section)}}}"
+            lines.append(f"\\multicolumn{{{len(table.columns)}}}{{@{{}}l}}{{{name}}} \\\\")
+        lines += body[at : at + len(rows)]
+        at += len(rows)
+    return [*lines, *body[at:]]
 
 
 def escaped(text: str) -> str:
@@ -100,7 +115,3 @@ def _value(value: Value) -> str:
     if value.verdict:
         text += f" ({value.verdict})"
     return f"\\textbf{{{text}}}" if value.tied else text
-
-
-def _line(parts: list[str]) -> str:
-    return " & ".join(parts) + r" \\"

@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Value:
-    """What stands at one place: `text` for people; `number` sorts, and is what the CSV holds.
+    """A value at one place: `text` for people; `number` sorts, and is what the CSV holds.
 
     `tied` marks the best of a family and what is not significantly worse; `verdict` is `better`
     or `worse` of a difference that is shown to be so; `more` goes into further CSV columns.

@@ -100,7 +100,7 @@ def test_more_tokens_are_neither_better_nor_worse(policy):
 
 
 def test_one_seed_has_no_interval(made):
-    single = [record for record in made if record["swept"]["training.seed"] == 0]
+    single = [record for record in made if record.swept["training.seed"] == 0]
     data = ablation_data(single, "plain")
     assert data.loc[data["kind"] == "mean", "low"].isna().all()
     with paper_style():

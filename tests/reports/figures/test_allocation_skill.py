@@ -120,10 +120,8 @@ def test_the_table_has_a_row_per_group(made, tmp_path):
     assert "0.27 [" in row  # (0.4 + 0.41 + 0) / 3
 
 
-def test_metrics_that_old_records_lack_are_dashes(policy, tmp_path):
-    record = policy()
-    for name in ("allocation_skill_perceptual", "policy_time_share"):
-        del record["metrics"][name]
+def test_metrics_that_old_records_lack_are_dashes(policy, vary, tmp_path):
+    record = vary(policy(), without=("allocation_skill_perceptual", "policy_time_share"))
     assert report([record], tmp_path).text.splitlines()[2].endswith("-")
 
 
@@ -137,9 +135,9 @@ def test_arms_are_compared_under_the_same_weighting(made, tmp_path):
     assert "0 better, 1 worse, 1 no difference shown" in text
 
 
-def test_skills_of_different_candidate_sets_are_not_compared(made, tmp_path):
+def test_skills_of_different_candidate_sets_are_not_compared(made, vary, tmp_path):
     assert "Against arm 'a'" in report(made, tmp_path).text
-    made[-1]["settings"]["policy"]["candidates"] = [1, 16]
+    made[-1] = vary(made[-1], settings={"policy.candidates": [2, 16]})
     text = report(made, tmp_path).text
     assert "Against arm 'a'" not in text
     assert "compare the distortion, not the skill" in text
@@ -147,10 +145,10 @@ def test_skills_of_different_candidate_sets_are_not_compared(made, tmp_path):
 
 def test_failed_cells_are_listed(made, failed, tmp_path):
     lost = failed(made[-1])
-    assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
+    assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
     only = report([lost], tmp_path / "none")
     assert only.files == []
-    assert lost["error"] in only.text
+    assert lost.error in only.text
 
 
 def test_the_same_records_give_the_same_files(made, tmp_path):

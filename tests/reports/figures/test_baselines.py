@@ -105,17 +105,16 @@ def test_other_token_counts_compete_elsewhere(crossed, allocation):
 
 
 def test_one_seed_marks_nothing(crossed):
-    records = [r for r in crossed if r["settings"]["training"]["seed"] == 0]
+    records = [r for r in crossed if r.config.training.seed == 0]
     rows = table_rows(entries(records), 6)
     assert not any("*" in str(value) or "+" in str(value) for r in rows for value in r.values())
 
 
 def test_failed_cells_are_shown_as_failed(crossed, failed, tmp_path):
     records = [
-        failed(r) if r["arm"] == "heads, allocators" and "png" in r["cell_key"] else r
-        for r in crossed
+        failed(r) if r.arm == "heads, allocators" and "png" in r.cell_key else r for r in crossed
     ]
-    gone = [i for i, r in enumerate(records) if r["cell_key"] == "plain edge_density 1"]
+    gone = [i for i, r in enumerate(records) if r.cell_key == "plain edge_density 1"]
     records[gone[0]] = failed(records[gone[0]])
     rows = {(r["tokenizer"], r["allocator"]): r for r in table_rows(entries(records), 6)}
     assert rows["heads", "PNG size"]["tokens"] == "failed"

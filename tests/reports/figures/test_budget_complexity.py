@@ -16,7 +16,7 @@ COUNT = 60
 
 
 @pytest.fixture
-def stored(tmp_path):
+def stored(tmp_path, vary):
     """`stored(record, seed, ...)`: the record, with a table of images in the store."""
 
     def stored(record, seed, *, png=True, objects=True, collapsed=False):
@@ -35,7 +35,7 @@ def stored(tmp_path):
         path = tmp_path / "store" / f"{record['cell_key']}.parquet"
         path.parent.mkdir(exist_ok=True)
         table.to_parquet(path, index=False)
-        return record | {"images": path.name}
+        return vary(record, images=path.name)
 
     return stored
 
@@ -46,7 +46,7 @@ def store(tmp_path):
 
 
 def table_of(record, store):
-    return pd.read_parquet(store / record["images"])
+    return pd.read_parquet(store / record.images)
 
 
 def test_over_seeds_means_and_correlations_are_the_tables(tokenizer, policy, stored, store):

@@ -10,14 +10,19 @@ pytestmark = pytest.mark.usefixtures("unrendered")
 SHARES = {0: (0.5, 0.3, 0.2), 1: (0.4, 0.4, 0.2), 2: (0.45, 0.5, 0.05)}
 
 
-def with_shares(record, shares):
-    named = zip((2, 4, 16), shares, strict=True)
-    record["metrics"] |= {f"share/tokens_{budget}": share for budget, share in named}
-    return record
+@pytest.fixture
+def with_shares(vary):
+    """`with_shares(record, shares)`: the record with shares of 2, 4 and 16 tokens."""
+
+    def with_shares(record, shares):
+        named = zip((2, 4, 16), shares, strict=True)
+        return vary(record, metrics={f"share/tokens_{budget}": share for budget, share in named})
+
+    return with_shares
 
 
 @pytest.fixture
-def made(tokenizer, policy, allocator):
+def made(tokenizer, policy, allocator, with_shares):
     records = [tokenizer(), with_shares(allocator(tokens=4.0), (0.0, 1.0, 0.0))]
     records += [with_shares(policy(seed=seed), shares) for seed, shares in SHARES.items()]
     return records
@@ -59,7 +64,7 @@ def test_bars_stand_at_their_budgets(made):
     assert places == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_collapsed_allocation_is_crossed_and_counted(tokenizer, policy, tmp_path):
+def test_a_collapsed_allocation_is_crossed_and_counted(tokenizer, policy, with_shares, tmp_path):
     records = [tokenizer(), with_shares(policy(collapsed=True), (1.0, 0.0, 0.0))]
     made = report(records, tmp_path)
     assert "1 runs have collapsed" in made.alt

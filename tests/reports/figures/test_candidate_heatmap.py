@@ -55,8 +55,8 @@ def test_cells_are_the_means_and_their_texts_the_intervals(made, tmp_path):
     assert len(texts) == 4
 
 
-def test_a_collapsed_policy_is_marked(made):
-    made[-1]["metrics"]["collapsed"] = True
+def test_a_collapsed_policy_is_marked(made, vary):
+    made[-1] = vary(made[-1], metrics={"collapsed": True})
     data = heatmap_data(allocations(made))
     assert data["collapsed"].max() == 1
     with paper_style():
@@ -78,7 +78,7 @@ def test_arms_of_one_weighting_are_conditions_of_their_own(policy):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_it_takes_two_sets(made, tmp_path, count):
-    left = [r for r in made if r["swept"].get("policy.candidates") in ([2, 16][:0], [2, 16])]
+    left = [r for r in made if r.swept.get("policy.candidates") in ([2, 16][:0], [2, 16])]
     text = report(left if count else made[:1], tmp_path).text
     assert f"choose from {('no', 'one')[count]} set of candidate budgets" in text
 

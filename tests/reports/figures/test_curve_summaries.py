@@ -90,11 +90,11 @@ def test_distances_are_summarised_by_minus_their_logarithm(arm):
     assert row_of(rows, "better", "perceptual", "AUC").difference.mean > 0
 
 
-def test_a_distance_of_a_stronger_network_takes_the_place_of_fd(arm):
-    records = arm("base") + arm("better")
-    for record in records:
-        for row in record["curve"]:
-            row["rfid"] = row["fd_lite0"] / 100
+def test_a_distance_of_a_stronger_network_takes_the_place_of_fd(arm, vary_curve):
+    records = [
+        vary_curve(record, lambda row: {"rfid": row.value("fd_lite0") / 100})
+        for record in arm("base") + arm("better")
+    ]
     assert {row.metric for row in rows_of(records)} == {"psnr", "perceptual", "rfid"}
 
 
@@ -107,13 +107,12 @@ def test_only_trained_lengths_count(arm):
     assert (volume.points, volume.remark) == (3, None)
 
 
-def test_bits_are_a_rate_of_their_own(arm):
-    records = arm("base") + arm("better", gains=GAINS["base"])
-    for record in records[3:]:
-        record["metrics"]["bits_per_token"] = 9.0
-        for row in record["curve"]:
-            row["bits"] = 9.0 * row["budget"]
-    rows = rows_of(records)
+def test_bits_are_a_rate_of_their_own(arm, vary, vary_curve):
+    cheaper = [
+        vary(vary_curve(one, lambda row: {"bits": 9.0 * row.budget}), metrics={"bits_per_token": 9})
+        for one in arm("better", gains=GAINS["base"])
+    ]
+    rows = rows_of(arm("base") + cheaper)
     assert row_of(rows, "better", "psnr", "BD").difference.mean == pytest.approx(0, abs=1e-6)
     bits = row_of(rows, "better", "psnr", "BD", "bits")
     assert bits.difference.mean == pytest.approx(-25, abs=1e-6)
@@ -156,7 +155,7 @@ def test_the_csv_holds_seeds_means_and_differences(arm, tmp_path):
     assert volumes["reference_quality"].notna().all()
 
 
-def test_the_text_shows_bits_only_where_they_say_something_else(arm, tmp_path):
+def test_the_text_shows_bits_only_where_they_say_something_else(arm, vary, tmp_path):
     records = arm("base") + arm("better")
     text = report(records, tmp_path).text
     assert "95 % Student t over seeds" in text
@@ -168,7 +167,7 @@ def test_the_text_shows_bits_only_where_they_say_something_else(arm, tmp_path):
     mean = row_of(rows_of(records), "better", "psnr", "BD").difference.mean
     assert f"{mean:.4g} % [" in line
     assert "69%" in line
-    records[0]["metrics"]["bits_per_token"] = 9.0
+    records[0] = vary(records[0], metrics={"bits_per_token": 9.0})
     text = report(records, tmp_path).text
     assert "BD-bits" in text
     assert SAME_PRICE not in text
@@ -189,9 +188,10 @@ def test_what_there_is_nothing_to_show_of_is_said(arm, tokenizer, policy, failed
     assert not list(tmp_path.iterdir())
 
 
-def test_two_protocols_are_refused(arm, tmp_path):
+def test_two_protocols_are_refused(arm, vary, tmp_path):
     records = arm("base") + arm("better")
-    records[-1]["protocol"] = {**records[0]["protocol"], "resolution": 64}
+    protocol = {**records[-1].protocol.plain(), "resolution": 64}
+    records[-1] = vary(records[-1], protocol=protocol)
     with pytest.raises(UserError, match="'resolution' differs"):
         report(records, tmp_path)
 

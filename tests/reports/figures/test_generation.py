@@ -11,29 +11,24 @@ DATA = {"2": 0.5, "4": 0.3, "8": 0.2}
 DRAWN = [{"2": 0.4, "4": 0.4, "8": 0.2}, {"2": 0.3, "4": 0.4, "8": 0.3}]
 
 
-def record(seed, arm="end token"):
-    by_length = [
-        {"tokens": k, "n": 10, "gfd_lite0": 100.0 / k + seed, "gfd_lite0_reconstructions": 50.0 / k}
-        for k in (2, 4, 8)
-    ]
-    return {
-        "kind": "generation",
-        "status": "done",
-        "label": f"{arm}: seed {seed}",
-        "group": arm,
-        "error": None,
-        "swept": {},
-        "settings": {"policy": None, "training": {"seed": seed}},
-        "protocol": {"reference": "unpaired"},
-        "metrics": {"gfd_lite0": 80.0 + seed},
-        "generation": {
-            "lengths": {"data": DATA, "generated": DRAWN[seed]},
-            "by_length": by_length,
-        },
-    }
+@pytest.fixture
+def record(generated):
+    """`record(seed, arm, ...)`: a generator's record with lengths, and distances by length."""
+
+    def record(seed, arm="end token", **generation):
+        by_length = [
+            {"tokens": k, "n": 10, "n_reference": 10, "gfd_lite0": 100.0 / k + seed,
+             "gfd_lite0_reconstructions": 50.0 / k}
+            for k in (2, 4, 8)
+        ]  # fmt: skip
+        lengths = {"data": DATA, "generated": DRAWN[seed]}
+        about = {"lengths": lengths, "by_length": by_length, **generation}
+        return generated(arm, seed=seed, generation=about, gfd_lite0=80.0 + seed)
+
+    return record
 
 
-def test_bars_are_the_shares_and_lines_the_distances(tmp_path):
+def test_bars_are_the_shares_and_lines_the_distances(record, tmp_path):
     records = [record(0), record(1)]
     made = report(records, tmp_path)
     assert "end token: gFD (Lite0) 80.5" in made.alt
@@ -62,18 +57,15 @@ def test_bars_are_the_shares_and_lines_the_distances(tmp_path):
     assert quality.get_ylabel() == "gFD (Lite0), lower is better"
 
 
-def test_a_generator_without_distances_shows_its_lengths(tmp_path):
-    bare = record(0)
-    del bare["generation"]["by_length"]
-    data = generation_data([bare])
+def test_a_generator_without_distances_shows_its_lengths(record):
+    data = generation_data([record(0, by_length=[])])
     assert set(data["panel"]) == {"lengths"}
     with paper_style():
         assert len(draw(data).axes) == 1
 
 
-def test_a_generator_of_one_length_has_no_panel_of_lengths(tmp_path):
-    fixed = record(0, "fixed")
-    fixed["generation"]["lengths"] = {"data": {"8": 1.0}, "generated": {"8": 1.0}}
+def test_a_generator_of_one_length_has_no_panel_of_lengths(record, tmp_path):
+    fixed = record(0, "fixed", lengths={"data": {"8": 1.0}, "generated": {"8": 1.0}})
     data = generation_data([fixed, record(0)])
     assert set(data.loc[data["panel"] == "lengths", "system"]) == {"end token"}
     assert set(data.loc[data["panel"] == "quality", "system"]) == {"end token", "fixed"}
@@ -82,9 +74,9 @@ def test_a_generator_of_one_length_has_no_panel_of_lengths(tmp_path):
     assert "lengths that 1 of them draw" in alt
 
 
-def test_two_protocols_are_refused(tmp_path):
+def test_two_protocols_are_refused(record, vary, tmp_path):
     other = record(1, "length token")
-    other["protocol"] = {"reference": "paired"}
+    other = vary(other, protocol={**other.protocol.plain(), "reference": "paired"})
     with pytest.raises(UserError, match="protocol field 'reference' differs"):
         report([record(0), other], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -22,12 +22,10 @@ def at(efficiency, fidelity):
 
 
 @pytest.fixture
-def made(tokenizer, policy):
+def made(tokenizer, policy, vary_curve):
     """Two fixed weightings, two targets, one gradient run; three seeds."""
-    elastic = tokenizer()
-    for row, mse in zip(elastic["curve"], (0.016, 0.010, 0.006, 0.002), strict=True):
-        row["mse"] = mse
-    records = [elastic]
+    distortions = {2: 0.016, 4: 0.010, 8: 0.006, 16: 0.002}
+    records = [vary_curve(tokenizer(), lambda row: {"mse": distortions[row.budget]})]
 
     def add(weighting, point, seed, arm="p", course=(), **options):
         tokens, mse = at(*point)
@@ -67,15 +65,23 @@ def test_a_schemes_targets_count_together_and_apart(made):
     assert final_share(problem, ["constraint 4"]).mean == pytest.approx(0.08 / WHOLE)
 
 
-def test_a_trajectory_counts_all_that_one_run_passes(made):
+def test_a_trajectory_counts_all_that_one_run_passes(made, vary):
     (problem,) = problems(made)
     alone = trajectory_share(problem, ["constraint 4"])
     assert alone.mean == pytest.approx((0.5 * 0.5 + 0.3 * 0.1) / WHOLE)
-    last = problem.runs["fixed 0.2"][0, 0]["histories"]["policy"]
-    last.insert(0, {"monitor_tokens": 2.0, "monitor_mse": 0.002})  # a sweep counts at its end only
-    assert trajectory_share(problem, ["constraint 4"]).mean == pytest.approx(alone.mean)
-    last[-1]["monitor_mse"] = 0.016
-    assert trajectory_share(problem, ["constraint 4"]).mean > alone.mean
+
+    def with_course(*course):
+        record = problem.runs["fixed 0.2"][0, 0]
+        points = ({"monitor_tokens": tokens, "monitor_mse": mse} for tokens, mse in course)
+        rows = [{"step": 25 * (index + 1), **point} for index, point in enumerate(points)]
+        changed = vary(record, histories={"policy": rows})
+        return problems([changed if one is record else one for one in made])
+
+    end = at(0.2, 0.8)
+    (same,) = with_course((2.0, 0.002), end)  # a sweep counts at its end only
+    assert trajectory_share(same, ["constraint 4"]).mean == pytest.approx(alone.mean)
+    (worse,) = with_course((2.0, 0.002), (end[0], 0.016))
+    assert trajectory_share(worse, ["constraint 4"]).mean > alone.mean
 
 
 def test_the_table_sets_cost_beside_shares(made):
@@ -94,10 +100,8 @@ def test_the_table_sets_cost_beside_shares(made):
     assert rows[4]["final points"].startswith("0.500 [")
 
 
-def test_old_records_have_no_trajectory(made):
-    for record in made[1:]:
-        for row in record["histories"]["policy"]:
-            del row["monitor_tokens"], row["monitor_mse"]
+def test_records_without_a_monitor_have_no_trajectory(made, vary):
+    made = [vary(record, histories={"policy": []}) for record in made]
     (problem,) = problems(made)
     assert {row["trajectory"] for row in share_rows(problem)} == {"-"}
     assert set(share_data([problem])["panel"]) == {"final"}
@@ -119,21 +123,19 @@ def test_weightings_of_one_name_are_kept_apart(made, policy):
 
 
 def test_a_seed_without_its_whole_sweep_is_left_out_and_named(made, tmp_path):
-    made = [r for r in made if not (r["settings"]["policy"] and
-            r["settings"]["policy"]["weighting"] == {"kind": "fixed", "efficiency": 0.8}
-            and r["settings"]["policy"]["seed"] == 1)]  # fmt: skip
+    made = [r for r in made if r.group != "p: policy.weighting {'kind': 'fixed', 'efficiency': 0.8}"
+            or r.config.policy.seed != 1]  # fmt: skip
     (problem,) = problems(made)
     assert problem.seeds == ((0, 0), (0, 2))
     assert final_share(problem, ["constraint 4"]).n == 2
     assert "training/policy seed 0/1" in report(made, tmp_path).text
 
 
-def test_seeds_of_policies_are_averaged_within_trainings(tokenizer, policy, made):
-    again = []
-    for record in made:
-        swept = {**record["swept"], "training.seed": 1}
-        settings = {**record["settings"], "training": {"steps": 2000, "seed": 1}}
-        again.append({**record, "swept": swept, "settings": settings})
+def test_seeds_of_policies_are_averaged_within_trainings(made, vary):
+    again = [
+        vary(record, swept={**record.swept, "training.seed": 1}, settings={"training.seed": 1})
+        for record in made
+    ]
     (problem,) = problems([*made, *again])
     assert len(problem.seeds) == 6
     assert final_share(problem, ["constraint 12"]).n == 2
@@ -164,13 +166,12 @@ def test_trajectories_and_points_are_drawn(made):
 
 
 @pytest.mark.parametrize("lacking", ["curve", "fixed", "dynamic", "gain"])
-def test_what_cannot_be_compared_is_said(made, lacking, tmp_path):
+def test_what_cannot_be_compared_is_said(made, lacking, vary_curve, tmp_path):
     def kind(record):
-        return record["settings"]["policy"] and record["settings"]["policy"]["weighting"]["kind"]
+        return record.config.policy and record.config.policy.weighting.kind
 
     if lacking == "gain":
-        for row in made[0]["curve"]:
-            row["mse"] = 0.01
+        made[0] = vary_curve(made[0], lambda row: {"mse": 0.01})
     kept = {
         "curve": made[1:],
         "fixed": [r for r in made if kind(r) != "fixed"],
@@ -185,7 +186,7 @@ def test_what_cannot_be_compared_is_said(made, lacking, tmp_path):
 
 def test_failed_cells_are_listed(made, failed, tmp_path):
     lost = failed(made[-1])
-    assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
+    assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
 
 
 def test_the_same_records_give_the_same_files(made, tmp_path):

@@ -23,7 +23,7 @@ def shown_as(row):
 
 
 @pytest.fixture
-def many(done, vary):
+def many(done, vary, vary_curve):
     """Two tokenizers, two arms of policies on the first with the same sweep, rFID everywhere."""
     elastic, first, second, fixed = done
     other = vary(elastic, arm="other", settings={"tokenizer.lora.rank": 0})
@@ -35,11 +35,10 @@ def many(done, vary):
         vary(second, swept=swept, arm="rival", metrics={"mean_tokens": 3.5}),
         fixed,
     ]
-    for record in records:
-        record["metrics"]["rfid"] = 5.0
-        for row in record["curve"]:
-            row["rfid"] = 6.0 + row["budget"]
-    return records
+    return [
+        vary_curve(vary(one, metrics={"rfid": 5.0}), lambda row: {"rfid": 6.0 + row.budget})
+        for one in records
+    ]
 
 
 def test_the_data_are_the_records_values(done):
@@ -52,16 +51,18 @@ def test_the_data_are_the_records_values(done):
     for metric in ("mse", "fd_lite0"):
         rows = budgets[budgets["metric"] == metric]
         assert rows["tokens"].tolist() == [1, 2, 4]
-        assert rows["value"].tolist() == [row[metric] for row in elastic["curve"]]
+        assert rows["value"].tolist() == [row.value(metric) for row in elastic.curve]
     policies = data[(data["kind"] == "policy") & (data["metric"] == "mse")]
     assert policies["seed"].tolist() == [0, 1]
     for column, name in (("tokens", "mean_tokens"), ("value", "mse")):
-        assert policies[column].tolist() == [r["metrics"][name] for r in (first, second)]
+        assert policies[column].tolist() == [r.metrics.value(name) for r in (first, second)]
     (length,) = data[(data["kind"] == "fixed length") & (data["metric"] == "mse")].itertuples()
-    assert (length.tokens, length.value) == (2.0, fixed["metrics"]["mse"])
+    assert (length.tokens, length.value) == (2.0, fixed.metrics.value("mse"))
     for kind, name in (("agnostic mixture", "agnostic"), ("oracle", "oracle")):
         rows = data[data["kind"] == kind]
-        assert rows[["tokens", "value"]].to_numpy().tolist() == elastic["trade_offs"][name]
+        assert rows[["tokens", "value"]].to_numpy().tolist() == [
+            *map(list, elastic.trade_offs[name])
+        ]
         assert set(rows["metric"]) == {"mse"}
 
 
@@ -183,7 +184,7 @@ def test_without_an_elastic_tokenizer_nothing_is_drawn_and_that_is_said(
     records, done, tmp_path, which
 ):
     left = (
-        [record for record in records if record["status"] == "failed"]
+        [record for record in records if record.status == "failed"]
         if which == "none done"
         else done[1:]
     )
@@ -193,8 +194,9 @@ def test_without_an_elastic_tokenizer_nothing_is_drawn_and_that_is_said(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_protocols_are_not_drawn_together(records, tmp_path):
-    records[1]["protocol"]["resolution"] = 64
+def test_two_protocols_are_not_drawn_together(records, vary, tmp_path):
+    protocol = {**records[1].protocol.plain(), "resolution": 64}
+    records[1] = vary(records[1], protocol=protocol)
     with pytest.raises(UserError, match="protocol field 'resolution' differs"):
         report(records, tmp_path / "out")
     assert not (tmp_path / "out").exists()

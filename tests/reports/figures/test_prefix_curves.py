@@ -64,13 +64,6 @@ def test_lengths_never_trained_are_hollow_and_in_the_legend(made):
     assert (axes.get_xscale(), list(axes.get_xticks())) == ("log", [2, 4, 8, 16])
 
 
-def test_records_without_the_mark_were_trained_for_all(made):
-    for record in made:
-        for row in record["curve"]:
-            del row["trained"]
-    assert curve_data(group_by_seed(made))["trained"].all()
-
-
 def test_what_is_drawn_are_means_seeds_and_bands(made):
     data = curve_data(group_by_seed(made))
     with paper_style():
@@ -88,11 +81,9 @@ def test_what_is_drawn_are_means_seeds_and_bands(made):
     assert len(axes.collections) == 2  # a band per group
 
 
-def test_rfid_takes_the_place_of_fd(made):
-    for record in made:
-        for row in record["curve"]:
-            row["rfid"] = 5.0
-    metrics = curve_data(group_by_seed(made))["metric"].unique()
+def test_rfid_takes_the_place_of_fd(made, vary_curve):
+    known = [vary_curve(record, lambda row: {"rfid": 5.0}) for record in made]
+    metrics = curve_data(group_by_seed(known))["metric"].unique()
     assert list(metrics) == ["psnr", "perceptual", "rfid"]
 
 
@@ -137,10 +128,10 @@ def test_without_a_reference_arm_nothing_is_compared(tokenizer, tmp_path):
 
 def test_failed_cells_are_listed(made, failed, tmp_path):
     lost = failed(made[-1])
-    assert f"failed: {lost['label']}: {lost['error']}" in report([*made, lost], tmp_path).text
+    assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
     only = report([lost], tmp_path / "none")
     assert only.files == []
-    assert lost["error"] in only.text
+    assert lost.error in only.text
 
 
 def test_the_same_records_give_the_same_files(made, tmp_path):
@@ -148,20 +139,23 @@ def test_the_same_records_give_the_same_files(made, tmp_path):
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_two_protocols_are_refused(made, tmp_path):
-    made[0]["protocol"]["resolution"] = 64
+def test_two_protocols_are_refused(made, vary, tmp_path):
+    made[0] = vary(made[0], protocol={**made[0].protocol.plain(), "resolution": 64})
     with pytest.raises(UserError, match="resolution"):
         report(made, tmp_path)
 
 
-def test_a_metric_that_a_length_lacks_is_left_out_and_no_metric_of_all_is_said(tokenizer, tmp_path):
+def test_a_metric_that_a_length_lacks_is_left_out_and_no_metric_of_all_is_said(
+    tokenizer, vary, tmp_path
+):
     one, other = tokenizer(seed=0), tokenizer("other")
-    del one["curve"][1]["psnr"]
+    rows = [row.model_dump() for row in one.curve]
+    del rows[1]["psnr"]
+    one = vary(one, curve=rows)
     text = report([one, other], tmp_path).text
     row = next(line for line in text.splitlines() if line.startswith("elastic"))
     assert row.split()[2:6] == ["18.00", "-", "20.00", "21.00"]
-    for name in ("perceptual", "fd_lite0"):
-        del other["curve"][0][name]
+    other = vary(other, without=("perceptual", "fd_lite0"))
     made = report([one, other], tmp_path / "none")
     assert made.files == []
     assert "no metric of theirs is measured in all tokenizers" in made.text

@@ -111,7 +111,7 @@ def test_tokens_are_made_equal_along_the_curve_of_the_same_tokenizer(settled, tm
 
 
 def test_curves_that_do_not_cover_the_tokens_leave_them_unequal(settled, tokenizer, tmp_path):
-    records = [r for r in settled(*BETTER) if r["arm"] != "elastic"]
+    records = [r for r in settled(*BETTER) if r.arm != "elastic"]
     (contest,) = contests(records)
     assert contest.equal_tokens("mse").metrics == {}
     text = report(records, tmp_path).text
@@ -193,7 +193,7 @@ def test_one_seed_has_no_interval_and_no_verdict(settled, tmp_path):
 
 def test_failed_cells_are_told_and_their_seed_is_left_out(settled, failed, tmp_path):
     records = settled(*BETTER)
-    position = [r["cell_key"] for r in records].index("fixed training.seed 3")
+    position = [r.cell_key for r in records].index("fixed training.seed 3")
     records[position] = failed(records[position])
     text = report(records, tmp_path).text
     assert "4 of 5 training seeds with both sides" in text
@@ -204,18 +204,18 @@ def test_failed_cells_are_told_and_their_seed_is_left_out(settled, failed, tmp_p
 
 def test_without_a_pair_there_is_nothing_to_settle(settled, failed, tmp_path):
     records = settled(*BETTER)
-    records = [failed(r) if r["arm"] == "fixed" else r for r in records]
+    records = [failed(r) if r.arm == "fixed" else r for r in records]
     made = report(records, tmp_path)
     assert made.files == []
     assert made.text.startswith("Settling: no policy and no tokenizer of its mean length")
     assert made.text.count("failed: fixed") == 5
 
 
-def test_a_metric_that_one_side_lacks_is_no_member_of_the_family(settled, tmp_path):
-    records = settled(*BETTER)
-    for record in records:
-        if record["arm"] == "fixed":
-            del record["metrics"]["perceptual"]
+def test_a_metric_that_one_side_lacks_is_no_member_of_the_family(settled, vary, tmp_path):
+    records = [
+        vary(record, without=("perceptual",) if record.arm == "fixed" else ())
+        for record in settled(*BETTER)
+    ]
     (contest,) = contests(records)
     by_metric = {one.metric: one for one in differences(contest)[0]}
     assert by_metric["perceptual"].paired is None
@@ -225,21 +225,23 @@ def test_a_metric_that_one_side_lacks_is_no_member_of_the_family(settled, tmp_pa
     assert "after Holm over 2 metrics" in report(records, tmp_path).text
 
 
-def test_rfid_stands_before_what_stands_in_for_it(settled):
-    records = settled(*BETTER)
-    for record in records:
-        record["metrics"] |= {"rfid": 20.0 + record["settings"]["training"]["seed"], "fd_lite1": 9}
+def test_rfid_stands_before_what_stands_in_for_it(settled, vary):
+    records = [
+        vary(record, metrics={"rfid": 20.0 + record.config.training.seed, "fd_lite1": 9})
+        for record in settled(*BETTER)
+    ]
     (contest,) = contests(records)
     assert [one.metric for one in differences(contest)[0]] == [
         *("mse", "perceptual", "rfid", "fd_lite1")
     ]
 
 
-def test_a_collapsed_policy_is_told_and_has_skill_0(settled, tmp_path):
+def test_a_collapsed_policy_is_told_and_has_skill_0(settled, vary, tmp_path):
     records = settled(*BETTER)
-    for record in records:
-        if record["arm"] == "policy" and record["settings"]["training"]["seed"] == 2:
-            record["metrics"] |= {"collapsed": True, "allocation_skill": None}
+    for place, record in enumerate(records):
+        if record.arm == "policy" and record.config.training.seed == 2:
+            metrics = {"collapsed": True, "allocation_skill": None}
+            records[place] = vary(record, metrics=metrics)
     text = report(records, tmp_path).text
     assert "collapsed to one budget for all images, skill 0: seed 2" in text
     (contest,) = contests(records)
@@ -251,13 +253,13 @@ def test_only_the_cells_that_the_length_comes_from_are_the_adaptive_side(settled
     other = policy("policy", training_seed=0, mse=9.0, tokens=3.0)  # of another weighting
     (contest,) = contests([*records, other])
     assert contest.adaptive.values("mse")[0] == 0.0100
-    assert [group.records[0]["metrics"]["mse"] for group in contest.others] == [9.0]
+    assert [group.records[0].metrics.value("mse") for group in contest.others] == [9.0]
 
 
 def test_several_arms_of_fixed_lengths_are_several_contests(settled, vary, tmp_path):
     records = settled(*BETTER)
-    again = [vary(r, arm="wide", group="wide", cell_key=f"wide {r['cell_key']}")
-             for r in records if r["arm"] == "fixed"]  # fmt: skip
+    again = [vary(r, arm="wide", group="wide", cell_key=f"wide {r.cell_key}")
+             for r in records if r.arm == "fixed"]  # fmt: skip
     made = report([*records, *again], tmp_path)
     assert made.text.count("Verdict (") == 2
     assert list(pd.read_csv(tmp_path / "settle.csv")["contest"].unique()) == [

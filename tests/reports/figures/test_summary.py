@@ -17,7 +17,7 @@ def row_of(rows, system):
     return row
 
 
-def test_a_row_per_fixed_budget_length_and_policy(done):
+def test_a_row_per_fixed_budget_length_and_policy(done, vary, vary_curve):
     rows = summary_rows(done)
     assert [row["system"] for row in rows] == [
         *["elastic: fixed budget"] * 3,
@@ -26,34 +26,35 @@ def test_a_row_per_fixed_budget_length_and_policy(done):
     ]
     elastic, first, second, fixed = done
     assert [row["tokens"] for row in rows[:4]] == [1.0, 2.0, 4.0, 2.0]
-    for row, point in zip(rows, [*elastic["curve"], fixed["metrics"]], strict=False):
+    for row, point in zip(rows, [*elastic.curve, fixed.metrics], strict=False):
         for name in ("mse", "psnr", "fd_lite0"):
-            assert row[name] == point[name]
+            assert row[name] == point.value(name)
         assert row["seeds"] is None
     policy = rows[4]
     assert policy["seeds"] == 2
     for name in ("mse", "psnr", "fd_lite0"):
-        assert policy[name] == pytest.approx((first["metrics"][name] + second["metrics"][name]) / 2)
-    mean = (first["metrics"]["mean_tokens"] + second["metrics"]["mean_tokens"]) / 2
+        mean = (first.metrics.value(name) + second.metrics.value(name)) / 2
+        assert policy[name] == pytest.approx(mean)
+    mean = (first.metrics.value("mean_tokens") + second.metrics.value("mean_tokens")) / 2
     assert policy["tokens"] == pytest.approx(mean, abs=0.005)
     assert policy["collapsed"] == "no"
     assert "rfid" not in policy
-    for record in done:
-        record["metrics"]["rfid"] = 7.0
-        for point in record["curve"]:
-            point["rfid"] = 8.0
-    assert [row["rfid"] for row in summary_rows(done)] == [8.0, 8.0, 8.0, 7.0, 7.0]
+    known = [
+        vary_curve(vary(record, metrics={"rfid": 7.0}), lambda row: {"rfid": 8.0})
+        for record in done
+    ]
+    assert [row["rfid"] for row in summary_rows(known)] == [8.0, 8.0, 8.0, 7.0, 7.0]
 
 
 def test_the_policys_controls_stand_beside_it(done, vary):
-    policies = [vary(record) for record in done[1:3]]
-    for record, skill in zip(policies, (0.5, -0.25), strict=True):
-        record["controls"]["shuffled"]["allocation_skill"] = skill
-    assert summary_rows(policies)[0]["shuffled"] == "0.12"
-    policies[0]["controls"]["shuffled"]["allocation_skill"] = None
-    assert summary_rows(policies)[0]["shuffled"] == "-0.25"
-    policies[1]["controls"]["shuffled"]["allocation_skill"] = None
-    assert summary_rows(policies)[0]["shuffled"] == "-"
+    def shown(*skills):
+        shuffled = [{"shuffled": {"allocation_skill": skill}} for skill in skills]
+        policies = [vary(r, controls=c) for r, c in zip(done[1:3], shuffled, strict=True)]
+        return summary_rows(policies)[0]["shuffled"]
+
+    assert shown(0.5, -0.25) == "0.12"
+    assert shown(None, -0.25) == "-0.25"
+    assert shown(None, None) == "-"
 
 
 def test_the_verdict_counts_wins_losses_and_ties(done, vary):
@@ -108,7 +109,7 @@ def test_a_policy_is_set_against_the_tokenizer_of_its_length(done, vary):
         "Against a tokenizer trained for exactly 2 tokens: near at 2.30 tokens has 20.0 % less "
         "distortion (one training each: no interval over trainings)."
     ]
-    fixed["metrics"]["mse"] = 0.032
+    fixed = vary(fixed, metrics={"mse": 0.032})
     (line,) = (line for line in verdict([*policies[:2], fixed]) if line.startswith("Against"))
     assert "25.0 % more distortion" in line
 
@@ -118,7 +119,7 @@ def test_several_trainings_of_a_length_are_paired_by_seed(done, vary):
 
     def trained(record, seed, mse, **metrics):
         metrics = {"mse": mse, **metrics}
-        return vary(record, metrics=metrics, settings={"training.seed": seed}, group=record["arm"])
+        return vary(record, metrics=metrics, settings={"training.seed": seed}, group=record.arm)
 
     ours = [trained(policy, s, m, mean_tokens=2.2) for s, m in ((0, 0.022), (1, 0.044))]
     theirs = [trained(fixed, s, m) for s, m in ((0, 0.02), (1, 0.04), (2, 9.0))]
@@ -127,7 +128,7 @@ def test_several_trainings_of_a_length_are_paired_by_seed(done, vary):
         "Against a tokenizer trained for exactly 2 tokens: policy at 2.20 tokens has 10.0 % more "
         "distortion (10.0 [10.0, 10.0] %, paired by 2 training seeds)."
     )
-    theirs[1]["settings"]["tokenizer"]["budgets"] = [3]
+    theirs[1] = vary(theirs[1], settings={"tokenizer.budgets": [3]})
     assert not [line for line in verdict([*ours, *theirs]) if line.startswith("Against")]
 
 
@@ -139,7 +140,7 @@ def test_the_page_names_question_protocol_and_kind_of_interval(records, tmp_path
     lines = made.text.splitlines()
     assert lines[0] == "Does letting the image choose beat not letting it?"
     assert lines[2].startswith("24 validation images of 32 px, protocol ")
-    assert records[0]["protocol_hash"] in lines[2]
+    assert records[0].protocol_hash in lines[2]
     assert lines[2].endswith("intervals: 95 % Student t over policy seeds")
 
 
@@ -153,14 +154,14 @@ def test_failed_cells_are_on_the_page(records, tmp_path):
     assert all("DivergedError" in line for line in failed)
 
 
-def test_without_any_result_the_page_says_why(records, tmp_path):
-    failed = [record for record in records if record["status"] == "failed"]
-    pending = {**failed[0], "status": "pending", "error": None, "label": "waiting"}
+def test_without_any_result_the_page_says_why(records, vary, tmp_path):
+    failed = [record for record in records if record.status == "failed"]
+    pending = vary(failed[0], status="pending", error=None, label="waiting")
     text = report([*failed, pending], tmp_path).text
     assert text.splitlines() == [
         "Does letting the image choose beat not letting it?",
         "",
-        *[f"failed: {record['label']}: {record['error']}" for record in failed],
+        *[f"failed: {record.label}: {record.error}" for record in failed],
         "pending: waiting: not run",
     ]
 
@@ -170,8 +171,9 @@ def test_the_same_records_give_the_same_file(records, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_two_protocols_are_not_put_into_one_table(records, tmp_path):
-    records[2]["protocol"]["uint8_rule"] = "truncate"
+def test_two_protocols_are_not_put_into_one_table(records, vary, tmp_path):
+    protocol = {**records[2].protocol.plain(), "uint8_rule": "truncate"}
+    records[2] = vary(records[2], protocol=protocol)
     with pytest.raises(UserError, match="protocol field 'uint8_rule' differs"):
         report(records, tmp_path / "out")
     assert not (tmp_path / "out").exists()

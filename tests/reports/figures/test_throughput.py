@@ -9,44 +9,36 @@ RATIOS = {"ideal": 2.2, "padded": 1.1, "bucketed": 1.7, "refilled": 2.0}
 
 
 @pytest.fixture
-def record():
-    rows = [{"arm": "fixed", "mode": "padded", "batch": 4, "ratio": 1.0}]
-    rows += [
-        {
-            "arm": "adaptive",
-            "mode": mode,
-            "batch": batch,
-            "guidance": False,
-            "pixels": pixels,
-            "ratio": ratio - pixels / 2 - batch / 100,
-            "ratio_quartiles": [ratio - pixels / 2 - 0.2, ratio + 0.2],
-        }
-        for mode, ratio in RATIOS.items()
-        for batch in (4, 16)
-        for pixels in (False, True)
-    ]
-    cost = [
-        {"position": position, "seconds": 0.001 * (1 + position) * batch, "batch": batch}
-        for batch in (4, 16)
-        for position in (0, 1, 2)
-    ]
-    measured = {"weights": "random", "device": "cpu", "rows": rows, "cost_by_position": cost}
-    return {
-        "kind": "throughput",
-        "status": "done",
-        "label": "speed",
-        "error": None,
-        "throughput": measured,
-    }
+def record(timed):
+    """`record(batches)`: every mode with pixels and without, and the cost of a step."""
+
+    def record(batches=(4, 16)):
+        rows = [
+            {"arm": "adaptive", "mode": mode, "batch": batch, "pixels": pixels,
+             "ratio": ratio - pixels / 2 - batch / 100,
+             "ratio_quartiles": [ratio - pixels / 2 - 0.2, ratio + 0.2]}
+            for mode, ratio in RATIOS.items()
+            for batch in batches
+            for pixels in (False, True)
+        ]  # fmt: skip
+        cost = [
+            {"position": position, "seconds": 0.001 * (1 + position) * batch, "batch": batch}
+            for batch in batches
+            for position in (0, 1, 2)
+        ]
+        fixed = {"arm": "fixed", "mode": "padded", "batch": 4, "ratio": 1.0}
+        return timed(rows=[fixed, *rows], cost=cost)
+
+    return record
 
 
 def test_lines_are_the_ratios_by_batch_and_the_cost(record, tmp_path):
-    made = report([record], tmp_path)
+    made = report([record()], tmp_path)
     assert "ideal 2.16 at batch 4, padded 1.06 at batch 4" in made.alt
     written = pd.read_csv(tmp_path / "throughput.csv")
     assert list(written.columns) == COLUMNS
     with paper_style():
-        figure = draw(throughput_data([record]))
+        figure = draw(throughput_data([record()]))
     without, pixels, cost = figure.axes
     assert without.get_title().replace("\n", " ") == "no guidance, without pixel decoding"
     for axes, less in ((without, False), (pixels, True)):
@@ -66,26 +58,14 @@ def test_lines_are_the_ratios_by_batch_and_the_cost(record, tmp_path):
 
 
 def test_a_single_batch_size_shows_every_mode(record):
-    rows = record["throughput"]["rows"]
-    record["throughput"]["rows"] = [row for row in rows if row["batch"] == 4]
     with paper_style():
-        axes = draw(throughput_data([record])).axes[0]
+        axes = draw(throughput_data([record((4,))])).axes[0]
     lines = [line for line in axes.get_lines() if line.get_label() in RATIOS]
     assert len(lines) == len(RATIOS)
     assert all(line.get_marker() not in ("None", "", None) for line in lines)
 
 
-def test_a_record_of_one_unnamed_setting_is_drawn(record):
-    measured = record["throughput"]
-    measured["rows"] = [{"mode": "refilled", "batch": 2, "ratio": 1.5}]
-    measured["cost_by_position"] = [{"position": 0, "seconds": 0.002}]
-    with paper_style():
-        ratios, cost = draw(throughput_data([record])).axes
-    assert list(ratios.get_lines()[1].get_ydata()) == [1.5]
-    assert [line.get_label() for line in cost.get_lines()] == ["step"]
-
-
-def test_other_records_are_not_drawn(record, tokenizer, failed, tmp_path):
+def test_other_records_are_not_drawn(tokenizer, failed, tmp_path):
     text = report([tokenizer(), failed(tokenizer("broken"))], tmp_path).text
     assert text.startswith("Throughput: not drawn, no throughput cell has a result yet")
     assert "failed: broken" in text

@@ -17,7 +17,7 @@ def policies(policy):
 
 
 @pytest.fixture
-def trained(tokenizer):
+def trained(tokenizer, vary):
     """Two seeds of a tokenizer's training with a loss that falls."""
 
     def trained(seed):
@@ -25,7 +25,7 @@ def trained(tokenizer):
             {"step": step, "pixel_loss": (3 - step / 100 + seed) / 100, "quantizer_loss": 0.0}
             for step in (100, 200)
         ]
-        return tokenizer(seed=seed) | {"histories": {"tokenizer": rows}}
+        return vary(tokenizer(seed=seed), histories={"tokenizer": rows})
 
     return [trained(0), trained(1)]
 

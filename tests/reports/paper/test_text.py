@@ -27,10 +27,10 @@ def test_half_widths_and_percentages():
     assert show_percent(0.05, digits=0, sign=True) == "+5 %"
 
 
-def test_cells_without_a_result_are_named_with_their_error(tokenizer, failed):
+def test_cells_without_a_result_are_named_with_their_error(tokenizer, failed, vary):
     done = tokenizer()
     lost = failed(done, error="tokenizer: diverged")
-    pending = {**lost, "status": "pending", "error": None}
+    pending = vary(lost, status="pending", error=None)
     assert unfinished([done, lost, pending]) == [
         "failed: elastic: training.seed 0: tokenizer: diverged",
         "pending: elastic: training.seed 0: not run",
@@ -38,4 +38,5 @@ def test_cells_without_a_result_are_named_with_their_error(tokenizer, failed):
 
 
 def test_a_page_leaves_out_empty_blocks():
+    assert page([], "") == ""
     assert page("one", [], ["two", "lines"]) == "one\n\ntwo\nlines\n"
