@@ -20,7 +20,9 @@ from bench.config.allocators import ALLOCATORS, LEARNED
 from bench.data.image_set import DATASETS
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
+from bench.metrics.extractors import EXTRACTORS
 from bench.records.report_plugins import REPORTS
+from bench.stages import STAGES
 from bench.suite.loading import read_suite_file
 
 
@@ -94,6 +96,8 @@ KINDS = {
     "objectives": _kind("policy.objective.kind", OBJECTIVES),
     "weightings": _kind("policy.weighting.kind", WEIGHTINGS),
     "metrics": Kind("in records; --metric of results and compare", _metrics),
+    "extractors": _kind("bank.extractors, those that are not ours", EXTRACTORS),
+    "stages": _kind("resources; extra, those that are not ours", STAGES),
     "datasets": _kind("data.kind", DATASETS),
     "suites": Kind("SUITE_FILE of validate, plan and run", _suites),
     "reports": _kind("reports of a suite", REPORTS),

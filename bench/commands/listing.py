@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     *("tokenizers", "quantizers", "allocators", "objectives", "weightings"),
-    *("metrics", "datasets", "suites", "reports"),
+    *("metrics", "extractors", "stages", "datasets", "suites", "reports"),
 )
 
 
@@ -36,9 +36,9 @@ KINDS = (
 def listing(context: click.Context, kind: str | None, folder: str, as_json: bool) -> None:
     """Say what there is to choose from, and where it is defined.
 
-    KIND is one of tokenizers, quantizers, allocators, objectives, weightings, metrics, datasets,
-    suites, reports; without it, all are listed. Into a file or a pipe go lines of kind, name,
-    place and description, with tabs between.
+    KIND is one of tokenizers, quantizers, allocators, objectives, weightings, metrics, extractors,
+    stages, datasets, suites, reports; without it, all are listed. Into a file or a pipe go lines of
+    kind, name, place and description, with tabs between.
 
     \b
     Examples:
