@@ -13,7 +13,7 @@ OPTIONAL = ("extractors", "metrics")
 
 @dataclass(frozen=True, kw_only=True)
 class BankConfig:
-    """Settings of the banks.
+    """Contents of the banks.
 
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
     drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
