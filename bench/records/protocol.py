@@ -1,4 +1,4 @@
-"""The evaluation protocol: everything that fixes the meaning of a metric's value."""
+"""The evaluation protocol: all that fixes the meaning of a metric's value."""
 
 from __future__ import annotations
 
