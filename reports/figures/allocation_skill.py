@@ -1,4 +1,4 @@
-"""How well policies choose by image, and how their training went."""
+"""Skill of policies that choose by image, and the course of their training."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _alt(found: list[Entry]) -> str:
 
 
 def contenders(found: Sequence[Entry], tokens: float | None) -> list[Entry]:
-    """What can be the best: entries near the asked mean tokens, without the oracle."""
+    """Candidates for the best: entries near the asked mean tokens, without the oracle."""
     return [entry for entry in found if entry.is_near(tokens) and not entry.is_oracle]
 
 
@@ -176,7 +176,7 @@ def _rankings(found: list[Entry], tokens: float | None) -> list[str]:
 
 
 def table_data(found: Sequence[Entry]) -> pd.DataFrame:
-    """What the table is made of: a row per tokenizer, allocator, metric and seed."""
+    """Data of the table: a row per tokenizer, allocator, metric and seed."""
     names = ["mean_tokens", *_metrics(found), "psnr", "ssim", "allocation_skill",
              "allocation_skill_perceptual", "encoder_passes", "decoder_passes", "bits"]  # fmt: skip
     rows = [

@@ -1,4 +1,4 @@
-"""Whether images that are complex get more tokens: chosen budget against objects and PNG size."""
+"""Chosen budget against the complexity of images: objects in the scene, and PNG size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often each budget is chosen: shares of the images, allocation by allocation."""
+"""Shares of the images that get each budget, allocation by allocation."""
 
 from __future__ import annotations
 

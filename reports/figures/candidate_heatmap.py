@@ -1,4 +1,4 @@
-"""How sensitive policies are to the budgets they may choose from: a table in colours."""
+"""Sensitivity of policies to the budgets they may choose from: a table in colours."""
 
 from __future__ import annotations
 

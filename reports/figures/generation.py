@@ -1,4 +1,4 @@
-"""What generators make of lengths: the lengths they draw, and how good images of each are."""
+"""Lengths that generators draw, and the quality of their images of each length."""
 
 from __future__ import annotations
 

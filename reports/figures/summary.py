@@ -103,7 +103,7 @@ def _control(group: Group, name: str) -> str:
 
 
 def verdict(records: list[Record]) -> list[str]:
-    """What the numbers say about letting the image choose, and what they do not."""
+    """Answer of the numbers to letting the image choose, and what they leave open."""
     groups = group_by_seed([record for record in records if is_policy(record)])
     skills = [(group, group.interval("allocation_skill")) for group in groups]
     known = [(group, skill) for group, skill in skills if skill is not None and skill.n > 1]

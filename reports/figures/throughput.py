@@ -1,4 +1,4 @@
-"""What adaptive lengths make of the speed of generation: ratios by batch, cost by position."""
+"""Speed of generation with adaptive lengths: ratios by batch, cost by position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How trainings went: entropy, weights and mean budget of policies, losses of tokenizers."""
+"""Course of training: entropy, weights and mean budget of policies, losses of tokenizers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a figure looks on paper: style, text, drawing helpers."""
+"""Appearance of figures on paper: style, text, drawing helpers."""

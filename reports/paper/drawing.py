@@ -1,4 +1,4 @@
-"""What the figures share: files written aside, panels, axes of budgets, legends."""
+"""Parts that figures share: files written aside, panels, axes of budgets, legends."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def new_figure(height: float) -> Any:
 
 
 def panels_across(count: int, *, inches: float = 1.7) -> int:
-    """How many of `count` panels stand side by side, each at least `inches` wide, in even rows."""
+    """Number of panels side by side, of `count`, each at least `inches` wide, in even rows."""
     most = max(1, min(count, int(width_inches() / inches)))
     return -(-count // -(-count // most))
 

@@ -1,4 +1,4 @@
-"""How figures look: sizes for papers, fonts embedded, a palette safe for colour-blind readers.
+"""Appearance of figures: sizes for papers, fonts embedded, a palette safe for colour-blind readers.
 
 All figures that are drawn inside one `paper_style` have its width, and a system has the same colour
 and marker in all of them.

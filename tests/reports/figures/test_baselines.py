@@ -79,28 +79,33 @@ def test_what_is_not_significantly_above_the_best_ties_with_it(crossed, allocati
     close = {0: 0.0118, 1: 0.0104, 2: 0.0112}  # on average above 0.011, not in every seed
     more = [allocation("plain", "codebook_entropy", mse, s) for s, mse in close.items()]
     found = entries([*crossed, *more])
-    tied = tied_with_best([e for e in contenders(found, 6) if e.tokenizer == "plain"], "mse")
-    assert [entry.allocator for entry in tied] == ["PNG size", "codebook entropy"]
+    plain = [e.system for e in contenders(found, 6) if e.tokenizer == "plain"]
+    tied = tied_with_best(plain, "mse")
+    assert [system.label for system in tied] == ["plain: PNG size", "plain: codebook entropy"]
 
 
-def test_ties_are_corrected_for_how_many_are_compared(allocation):
+def test_ties_are_corrected_for_how_many_are_compared(allocation, vary):
     # Each alone would differ significantly from the best, but not one of a family of twelve.
     values = {0: 0.01140, 1: 0.01152, 2: 0.01163}
     best = [allocation("plain", "png_size", 0.0110, seed) for seed in SEEDS]
     one = [allocation("plain", "edge_density", v, s) for s, v in values.items()]
     others = [
-        allocation("plain", f"other_{i}", v + i * 1e-5, s)
+        vary(allocation("plain", "edge_density", v + i * 1e-5, s), group=f"other {i}")
         for i in range(11)
         for s, v in values.items()
     ]
-    assert len(tied_with_best(entries([*best, *one]), "mse")) == 1
-    assert len(tied_with_best(entries([*best, *one, *others]), "mse")) > 1
+
+    def tied(records):
+        return tied_with_best([entry.system for entry in entries(records)], "mse")
+
+    assert len(tied([*best, *one])) == 1
+    assert len(tied([*best, *one, *others])) > 1
 
 
 def test_other_token_counts_compete_elsewhere(crossed, allocation):
-    far = [allocation("plain", "random", 0.001, seed, tokens=7.0) for seed in SEEDS]
+    far = [allocation("plain", "codebook_entropy", 0.001, seed, tokens=7.0) for seed in SEEDS]
     found = entries([*crossed, *far])
-    assert "random" not in [entry.allocator for entry in contenders(found, 6)]
+    assert "codebook entropy" not in [entry.allocator for entry in contenders(found, 6)]
     assert contenders(found, None) == []
 
 

@@ -32,7 +32,7 @@ def stored(tmp_path, vary):
         )
         if png:
             table["png_bytes"] = 100 + 50 * complexity.astype(int) + np.arange(COUNT)
-        path = tmp_path / "store" / f"{record['cell_key']}.parquet"
+        path = tmp_path / "store" / f"{record.cell_key}.parquet"
         path.parent.mkdir(exist_ok=True)
         table.to_parquet(path, index=False)
         return vary(record, images=path.name)

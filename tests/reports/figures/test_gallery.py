@@ -22,7 +22,7 @@ def with_curve(store, vary):
     """`with_curve(record)`: the record with a gallery of 3 images at 2 and 4 tokens."""
 
     def with_curve(record):
-        name = f"evaluation/{record['cell_key']}"
+        name = f"evaluation/{record.cell_key}"
         rows = tuple(
             GalleryRow(
                 id=f"image {i}",
@@ -45,7 +45,7 @@ def with_extremes(store, vary):
     """`with_extremes(record, tokens)`: the record with a gallery of its extremes."""
 
     def with_extremes(record, tokens=(2, 2, 16, 8)):
-        name = f"evaluation/{record['cell_key']}"
+        name = f"evaluation/{record.cell_key}"
         rows = tuple(
             GalleryRow(
                 id=f"image {i}",
