@@ -199,7 +199,7 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
 
 
 def controls_data(found: list[Contest]) -> pd.DataFrame:
-    """Values behind `control_rows`, a row per system, metric and seed."""
+    """Data of `control_rows`: a row per system, metric and seed."""
     rows = []
     for contest in found:
         systems = compared(contest)

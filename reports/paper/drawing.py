@@ -58,7 +58,7 @@ def new_figure(height: float) -> Any:
 
 
 def panels_across(count: int, *, inches: float = 1.7) -> int:
-    """Number of `count` panels that stand side by side, each at least `inches` wide, in even rows."""
+    """Number of panels side by side, of `count`, each at least `inches` wide, in even rows."""
     most = max(1, min(count, int(width_inches() / inches)))
     return -(-count // -(-count // most))
 

@@ -17,8 +17,8 @@ def record(generated):
 
     def record(seed, arm="end token", **generation):
         by_length = [
-            {"tokens": k, "mean_tokens": k, "n": 10, "n_reference": 10, "gfd_lite0": 100.0 / k + seed,
-             "gfd_lite0_reconstructions": 50.0 / k}
+            {"tokens": k, "mean_tokens": k, "n": 10, "n_reference": 10,
+             "gfd_lite0": 100.0 / k + seed, "gfd_lite0_reconstructions": 50.0 / k}
             for k in (2, 4, 8)
         ]  # fmt: skip
         lengths = {"data": DATA, "generated": DRAWN[seed]}

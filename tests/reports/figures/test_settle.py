@@ -80,15 +80,15 @@ def test_differences_are_paired_by_seed_and_corrected_over_the_metrics(settled):
     adaptive, fixed = map(np.array, BETTER)
     (contest,) = contests(settled(*BETTER))
     as_run, _ = differences(contest)
-    mse, perceptual, fd = as_run
+    mse, perceptual, fd = as_run.values()
     expected = stats.ttest_rel(adaptive, fixed)
     low, high = expected.confidence_interval()
-    assert [mse.paired.low, mse.paired.high] == pytest.approx([low, high])
-    assert mse.share().low == pytest.approx(low / fixed.mean())
-    assert mse.shares()[1] == pytest.approx((0.0110 - 0.0131) / fixed.mean())
+    assert [mse.interval.low, mse.interval.high] == pytest.approx([low, high])
+    assert mse.share.low == pytest.approx(low / fixed.mean())
+    assert mse.shares[1] == pytest.approx((0.0110 - 0.0131) / fixed.mean())
     # Smallest p of three, and largest: constant differences have p = 0.
     assert perceptual.p == 0
-    assert perceptual.paired.mean == pytest.approx(-0.1)
+    assert perceptual.interval.mean == pytest.approx(-0.1)
     raw = stats.ttest_rel(1800.0 + np.arange(5), np.full(5, 1700.0)).pvalue
     assert sorted([mse.p, fd.p]) == pytest.approx(
         [2 * min(expected.pvalue, raw), max(2 * min(expected.pvalue, raw), expected.pvalue, raw)]
@@ -107,7 +107,7 @@ def test_tokens_are_made_equal_along_the_curve_of_the_same_tokenizer(settled, tm
     assert list(equal.values()) == pytest.approx(expected)
     assert equal[0] < BETTER[0][0]
     as_run, moved = differences(contest)
-    assert moved[0].paired.mean != as_run[0].paired.mean
+    assert moved["mse"].interval.mean != as_run["mse"].interval.mean
 
 
 def test_curves_that_do_not_cover_the_tokens_leave_them_unequal(settled, tokenizer, tmp_path):
@@ -133,8 +133,8 @@ def test_lengths_are_those_of_each_seed(settled):
 
 def test_the_parts_add_up(settled):
     (contest,) = contests(settled(*EQUAL))
-    of = {name: part.share().mean for name, part in parts(contest).items()}
-    whole = differences(contest)[0][0].share().mean
+    of = {name: part.share.mean for name, part in parts(contest).items()}
+    whole = differences(contest)[0]["mse"].share.mean
     assert of["elastic"] + of["gain"] == pytest.approx(whole)
     assert of["elastic"] + of["possible"] == pytest.approx(of["oracle"])
 
@@ -217,8 +217,8 @@ def test_a_metric_that_one_side_lacks_is_no_member_of_the_family(settled, vary, 
         for record in settled(*BETTER)
     ]
     (contest,) = contests(records)
-    by_metric = {one.metric: one for one in differences(contest)[0]}
-    assert by_metric["perceptual"].paired is None
+    by_metric, _ = differences(contest)
+    assert by_metric["perceptual"].interval is None
     assert verdict_words(by_metric["perceptual"]) == "no value of both"
     # The other metric's p is the smaller one of two.
     assert by_metric["mse"].p == pytest.approx(stats.ttest_rel(*BETTER).pvalue)
@@ -231,9 +231,7 @@ def test_rfid_stands_before_what_stands_in_for_it(settled, vary):
         for record in settled(*BETTER)
     ]
     (contest,) = contests(records)
-    assert [one.metric for one in differences(contest)[0]] == [
-        *("mse", "perceptual", "rfid", "fd_lite1")
-    ]
+    assert list(differences(contest)[0]) == ["mse", "perceptual", "rfid", "fd_lite1"]
 
 
 def test_a_collapsed_policy_is_told_and_has_skill_0(settled, vary, tmp_path):

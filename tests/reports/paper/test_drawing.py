@@ -1,3 +1,5 @@
+import itertools
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -96,3 +98,20 @@ def test_budgets_without_room_are_not_named():
         budget_axis(panels[0], [1, 2, 12, 16])
     assert list(panels[0].get_xticks()) == [1, 2, 12, 16]
     assert [tick.get_text() for tick in panels[0].get_xticklabels()] == ["1", "2", "", "16"]
+
+
+def overlapping(axes):
+    axes.figure.draw_without_rendering()
+    boxes = [tick.get_window_extent() for tick in axes.get_xticklabels() if tick.get_text()]
+    return any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
+
+
+def test_names_of_budgets_overlap_unless_some_are_left_out():
+    budgets = [1, 2, 4, 8, 12, 14, 16]
+    with paper_style("column"):
+        _, (ours, plain) = panel_grid(2, row_inches=1.0)
+        budget_axis(ours, budgets)
+        plain.set_xscale("log", base=2)
+        plain.set_xticks(budgets, budgets)
+    assert not overlapping(ours)
+    assert overlapping(plain)  # matplotlib draws the labels of all ticks that it is given
