@@ -14,7 +14,9 @@ from bench.config.allocators import ALLOCATORS
 from bench.data.image_set import DATASETS
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
+from bench.metrics.extractors import EXTRACTORS
 from bench.records.report_plugins import REPORTS
+from bench.stages import STAGES
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 
@@ -32,6 +34,8 @@ def found(kind, suites=EXPERIMENTS):
         ("objectives", set(OBJECTIVES)),
         ("weightings", set(WEIGHTINGS)),
         ("metrics", set(METRICS)),
+        ("extractors", set(EXTRACTORS)),
+        ("stages", set(STAGES)),
         ("datasets", set(DATASETS)),
         ("reports", set(REPORTS)),
     ],
