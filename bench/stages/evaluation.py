@@ -19,7 +19,7 @@ from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
-from bench.artifacts.networks import load_policy, load_tokenizer, self_halting
+from bench.artifacts.networks import load_policy, load_tokenizer
 from bench.config.allocators import ALLOCATORS, AllocatorSettings, OwnConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.settings import parse
@@ -91,7 +91,7 @@ def _gallery(
     images = read_image_set(context.inputs["images"])
     tokenizer = load_tokenizer(context.inputs["tokenizer"])
     if isinstance(config, OwnConfig):
-        return own_gallery(images, self_halting(tokenizer), table, config.target)
+        return own_gallery(images, tokenizer, table, config.target)
     if config is None and "policy" not in context.inputs:
         return curve_gallery(bank, images, tokenizer, table)
     return allocation_gallery(bank, images, tokenizer, table)
