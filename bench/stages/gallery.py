@@ -80,7 +80,9 @@ def own_gallery(
     @torch.inference_mode()
     def decoded(chosen: np.ndarray) -> np.ndarray:
         pixels = to_float(_pixels(images, chosen))
-        return _as_pictures(tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target)))
+        return _as_pictures(
+            tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target))
+        )
 
     return _extremes(images, table, decoded)
 
