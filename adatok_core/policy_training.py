@@ -208,12 +208,14 @@ class PolicyTrainer(Trainer[PolicyConfig]):
     def _reference(self, features: Tensor, log_policy: Tensor) -> Tensor:
         if self._kl.reference == "uniform":
             return uniform_log_policy(log_policy)
-        return self.modules["reference"](features).log_softmax(-1)
+        logits: Tensor = self.modules["reference"](features)
+        return logits.log_softmax(-1)
 
     @torch.no_grad()
     def _baseline(self, features: Tensor) -> Tensor | None:
         if self._baseline_kind == "critic":
-            return self.modules["critic"](features).squeeze(-1)
+            value: Tensor = self.modules["critic"](features)
+            return value.squeeze(-1)
         if self._baseline_kind == "running_mean":
             return self.reward_mean.float()
         return None
@@ -250,7 +252,7 @@ class PolicyTrainer(Trainer[PolicyConfig]):
 
     def _scores(self, images: Tensor) -> Tensor:
         """Scores `[b, M]`, of which the arg-max is taken."""
-        scores = self.policy(self.load(images).float())
+        scores: Tensor = self.policy(self.load(images).float())
         if isinstance(self.objective, Predictor):
             weights = self.weighting.weights
             scores = weights[0] * scores + weights[1] * self.rewards.efficiency
@@ -309,9 +311,8 @@ class PolicyTrainer(Trainer[PolicyConfig]):
         weights = self.weighting.weights
         if isinstance(self.objective, Predictor):
             with torch.no_grad():
-                policy.logits.weight *= weights[0]
-                policy.logits.bias *= weights[0]
-                policy.logits.bias += weights[1] * self.rewards.efficiency
+                policy.logits.weight.mul_(weights[0])
+                policy.logits.bias.mul_(weights[0]).add_(weights[1] * self.rewards.efficiency)
         if isinstance(self.config.weighting, ConstraintWeighting):
             images = calibration or self._training_images()
             self._hold_constraint(self.config.weighting, policy, images)

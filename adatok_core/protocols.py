@@ -13,15 +13,16 @@ class Tokenizer(Protocol):
     """Images to token ids, and any budget of ids back to images.
 
     Attributes:
-        budgets: the lengths it is made for, increasing; others in `1..max_tokens` decode as well.
-        max_tokens: `N`, the largest of them.
-        bits_per_token: `log2` of the number of ids.
+        max_tokens: `N`, the largest of the budgets.
         nested: the ids of a smaller budget are the first ones of a larger budget's.
     """
 
-    budgets: Sequence[int]
     max_tokens: int
     nested: bool
+
+    @property
+    def budgets(self) -> Sequence[int]:
+        """The lengths it is made for, increasing; others in `1..max_tokens` decode as well."""
 
     @property
     def bits_per_token(self) -> float:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import ClassVar
 
-# Lets the harness check configurations with pydantic, unknown keys included, while this package
-# needs nothing but torch and numpy.
-STRICT = {"extra": "forbid"}
+
+class Strict:
+    """Base of all settings: with it pydantic refuses unknown keys, which is not needed here."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
 
 def require(condition: bool, message: str) -> None:

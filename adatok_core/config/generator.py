@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from adatok_core.config.checks import STRICT, require
+from adatok_core.config.checks import Strict, require
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
+class GeneratorConfig(Strict):
     """A decoder-only transformer over token ids, and how its sequences tell their length.
 
     `lengths`: `fixed`, all images have the same number of tokens; `end_token`, an end token follows
@@ -20,8 +20,6 @@ class GeneratorConfig:
     class; without it there is no guidance. LlamaGen-B (Sun et al. 2024) has width 768, depth 12
     and 12 heads.
     """
-
-    __pydantic_config__ = STRICT
 
     lengths: Literal["fixed", "end_token", "length_token"] = "fixed"
     width: int = 128
@@ -53,15 +51,13 @@ class GeneratorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(Strict):
     """How a token is drawn from logits.
 
     `temperature` 0 takes the most probable token. The `top_k` most probable tokens are kept (0: all
     of them), of these the fewest that together have the share `top_p` of the probability.
     `guidance` extrapolates from the null class's logits past the class's own (1: off).
     """
-
-    __pydantic_config__ = STRICT
 
     temperature: float = 1.0
     top_k: int = 0

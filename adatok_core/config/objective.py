@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
 from adatok_core.choices import Choice, OneOf
-from adatok_core.config.checks import STRICT, require
+from adatok_core.config.checks import Strict, require
 from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
-class Annealed:
+class Annealed(Strict):
     """A coefficient that moves geometrically from `start` to `end` over training."""
-
-    __pydantic_config__ = STRICT
 
     start: float
     end: float
@@ -35,14 +33,12 @@ OFF = Annealed(start=0.0, end=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class KL:
+class KL(Strict):
     """Penalty on leaving a reference policy, in k3 form (`q - ln q - 1`, `q = pi_ref / pi`).
 
     The reference is the `uniform` policy, or a `snapshot` of the policy itself, taken before the
     first step and again after every `refresh_every` steps.
     """
-
-    __pydantic_config__ = STRICT
 
     coefficient: Annealed = OFF
     reference: Literal["uniform", "snapshot"] = "uniform"
@@ -62,15 +58,13 @@ def _default_entropy() -> Annealed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeterministicGroup:
+class DeterministicGroup(Strict):
     """Deterministic-group GRPO: every candidate budget of an image once, nothing sampled.
 
     `group_baseline` is the mean of the group's rewards: over the budgets alike (`uniform`) or
     weighted by the policy, in which case the objective is the exact expected reward. The ratio is
     clipped to `1 +- clip`; it can leave 1 only with `updates_per_batch` above 1.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["deterministic_group"] = "deterministic_group"
     group_baseline: Literal["uniform", "policy"] = "policy"
@@ -85,10 +79,8 @@ class DeterministicGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampledGroup:
+class SampledGroup(Strict):
     """GRPO as published (Shao et al. 2024): `draws` budgets per image from the policy itself."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["sampled_group"] = "sampled_group"
     draws: int = 8
@@ -104,10 +96,8 @@ class SampledGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reinforce:
+class Reinforce(Strict):
     """REINFORCE (Williams 1992): one draw per image, minus a running mean of the rewards."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["reinforce"] = "reinforce"
     baseline_decay: float = 0.9
@@ -119,13 +109,11 @@ class Reinforce:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPO:
+class PPO(Strict):
     """PPO-clip (Schulman et al. 2017): one draw per image, minus a learned value of the image.
 
     The critic has the policy's shape and its own weights; `value_weight` weighs its squared error.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["ppo"] = "ppo"
     clip: float = 0.2
@@ -140,14 +128,12 @@ class PPO:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Supervised:
+class Supervised(Strict):
     """The control that learns no policy: predict each image's fidelities, then choose by slope.
 
     A squared-error regression; the budget chosen is the best under the weighting's weights. With
     `centred`, only differences between an image's budgets count, on which alone the choice depends.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["supervised"] = "supervised"
     centred: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adatok_core.config.checks import STRICT, require, require_budgets
+from adatok_core.config.checks import Strict, require, require_budgets
 from adatok_core.config.objective import OBJECTIVES, DeterministicGroup, ObjectiveConfig
 from adatok_core.config.weighting import (
     WEIGHTINGS,
@@ -17,7 +17,7 @@ from adatok_core.config.weighting import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reward:
+class Reward(Strict):
     """Meaning of fidelity: `q = 0` on average at the smallest budget, `q = 1` at the full one.
 
     The distortion is MSE mixed with the share `perceptual_share` of the perceptual distance, each
@@ -25,8 +25,6 @@ class Reward:
     image's own distortion at the full budget; or `per_image`, every image from its own 0 to its
     own 1.
     """
-
-    __pydantic_config__ = STRICT
 
     perceptual_share: float = 0.0
     scale: Literal["absolute", "relative", "per_image"] = "absolute"
@@ -36,14 +34,12 @@ class Reward:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyConfig:
+class PolicyConfig(Strict):
     """The budget policy over `candidates` (budgets of the bank) and how it is trained.
 
     It looks at the encoder's `latents`, at the codes of the first `prefix` tokens (all, when null;
     `input: quantized`), or at the image's `pixels`.
     """
-
-    __pydantic_config__ = STRICT
 
     candidates: tuple[int, ...]
     input: Literal["latents", "quantized", "pixels"] = "latents"

@@ -12,15 +12,13 @@ from math import prod
 from typing import Annotated, Literal, Protocol
 
 from adatok_core.choices import Choice, OneOf
-from adatok_core.config.checks import STRICT, require
+from adatok_core.config.checks import Strict, require
 from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
-class FSQ:
+class FSQ(Strict):
     """Finite scalar quantization (Mentzer et al. 2023): one code per combination of `levels`."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["fsq"] = "fsq"
     levels: tuple[int, ...] = (8, 5, 5, 5)
@@ -36,14 +34,12 @@ class FSQ:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LFQ:
+class LFQ(Strict):
     """Lookup-free quantization (Yu et al. 2024, MAGVIT-v2): the signs of `bits` numbers.
 
     `entropy_weight` weighs the entropy of each token's bits minus `diversity` times that of the
     batch, both factorised over bits; bits are Bernoulli with logits `2 x point / temperature`.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["lfq"] = "lfq"
     bits: int = 12
@@ -65,14 +61,12 @@ class LFQ:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VQ:
+class VQ(Strict):
     """Vector quantization on the unit sphere (ViT-VQGAN): gradient-trained codebook.
 
     A code whose running usage (decay `usage_decay`) falls below `revive_below` times the uniform
     share is replaced by a latent of the current batch; 0 switches revival off.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["vq"] = "vq"
     codebook_size: int = 1024
@@ -86,13 +80,11 @@ class VQ:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResidualVQ:
+class ResidualVQ(Strict):
     """Residual vector quantization (Lee et al. 2022): `depth` codebooks, each for what is left.
 
     A token is `depth` codes of `entries` each; dead entries are revived as in `VQ`.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["residual_vq"] = "residual_vq"
     entries: int = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adatok_core.config.checks import STRICT, require, require_budgets
+from adatok_core.config.checks import Strict, require, require_budgets
 from adatok_core.config.encoder import Encoding
 from adatok_core.config.quantizer import FSQ, Quantizer
 
@@ -13,7 +13,7 @@ Layer = Literal["embed", "qkv", "out", "expand", "contract", "pixels"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRA:
+class LoRA(Strict):
     """Low-rank adapters (Hu et al. 2021) on linear layers of the decoder; rank 0 is none.
 
     `adapters`: one set per budget; or, as controls, one set `shared` by all budgets, of the same
@@ -21,8 +21,6 @@ class LoRA:
     embedding, the two of attention, the two of the MLP, the pixel head. No layer's adapter has
     more ranks than its smaller side, beyond which they would add nothing.
     """
-
-    __pydantic_config__ = STRICT
 
     rank: int = 16
     alpha: float = 16.0
@@ -37,7 +35,7 @@ class LoRA:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
+class TokenizerConfig(Strict):
     """Shape of the elastic tokenizer. A single budget makes it a fixed-length tokenizer.
 
     `budgets` are the candidate budgets `b_1 < ... < b_M`; `b_M = N` is the number of latents.
@@ -58,8 +56,6 @@ class TokenizerConfig:
 
     `decoders`: one decoder for all budgets, or, as the upper bound, one `per_budget`.
     """
-
-    __pydantic_config__ = STRICT
 
     budgets: tuple[int, ...] = (2, 4, 8, 16)
     patch_size: int = 8

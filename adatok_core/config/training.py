@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adatok_core.config.checks import STRICT, require
+from adatok_core.config.checks import Strict, require
 from adatok_core.config.tokenizer import LoRA
 
 
 @dataclass(frozen=True, kw_only=True)
-class LengthSampling:
+class LengthSampling(Strict):
     """How many leading tokens are kept in training (nested tail masking).
 
     Lengths are drawn uniformly over the tokenizer's `candidates`, over `all` of 1..N, or over the
     `powers_of_two` up to N; one draw per image or one per batch. The share `full_share` of every
     batch's images, one at least when it is positive, keeps all N instead.
     """
-
-    __pydantic_config__ = STRICT
 
     distribution: Literal["candidates", "all", "powers_of_two"] = "candidates"
     per: Literal["image", "batch"] = "image"
@@ -29,13 +27,11 @@ class LengthSampling:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adversarial:
+class Adversarial(Strict):
     """Hinge loss against a PatchGAN discriminator (Isola et al. 2017) from `start_step` on.
 
     `weight` is relative to the pixel loss; the discriminator trains from `start_step` on as well.
     """
-
-    __pydantic_config__ = STRICT
 
     weight: float = 0.1
     start_step: int = 0
@@ -50,15 +46,13 @@ class Adversarial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
+class TrainingConfig(Strict):
     """How a tokenizer is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
 
     `batch` is the number of images of one step, made of `accumulate` equal micro-batches. The loss
     is the pixel loss, plus `perceptual` times the perceptual distance, plus the quantizer's loss,
     plus the adversarial loss.
     """
-
-    __pydantic_config__ = STRICT
 
     steps: int = 2000
     batch: int = 64
@@ -97,14 +91,12 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratorTraining:
+class GeneratorTraining(Strict):
     """How a generator is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
 
     `batch` counts the sequences of one step; `weight_decay` applies to the matrices of linear
     layers alone.
     """
-
-    __pydantic_config__ = STRICT
 
     steps: int = 2000
     batch: int = 64
@@ -139,14 +131,12 @@ def _require_schedule(config: TrainingConfig | GeneratorTraining) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuning:
+class FineTuning(Strict):
     """A second training that starts from a trained tokenizer, encoder and quantizer frozen.
 
     `trainable`: the whole `decoder`, or only the `heads` (LoRA adapters) on a frozen decoder.
     `lora` adds adapters to a tokenizer that has none; None keeps its own.
     """
-
-    __pydantic_config__ = STRICT
 
     trainable: Literal["decoder", "heads"] = "decoder"
     lora: LoRA | None = None

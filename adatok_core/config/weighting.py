@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
 from adatok_core.choices import Choice, OneOf
-from adatok_core.config.checks import STRICT, require
+from adatok_core.config.checks import Strict, require
 from adatok_core.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedWeighting:
+class FixedWeighting(Strict):
     """Weights `(1 - efficiency, efficiency)` of fidelity and efficiency, all through training."""
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["fixed"] = "fixed"
     efficiency: float = 0.5
@@ -24,14 +22,12 @@ class FixedWeighting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConstraintWeighting:
+class ConstraintWeighting(Strict):
     """Dual ascent on the efficiency weight until a constraint holds.
 
     Either the mean budget comes to `mean_budget` tokens, or the fidelity given up against the full
     budget comes to `quality_drop`, as a share of what the smallest budget gives up.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["constraint"] = "constraint"
     mean_budget: float | None = None
@@ -50,15 +46,13 @@ class ConstraintWeighting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HypervolumeWeighting:
+class HypervolumeWeighting(Strict):
     """Hypervolume-guided meta-reward (Lu et al. 2025, arXiv 2509.11452) on fixed weights.
 
     Every `every` steps the policy's mean fidelity and efficiency are a point; the more hypervolume
     it adds over `reference` (a point `[fidelity, efficiency]`, or `untrained`, the untrained
     policy's), the larger the factor on the advantages: `0.5 + 1.5 tanh(gain / scale)`.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["hypervolume"] = "hypervolume"
     reference: Literal["untrained"] | tuple[float, float]
@@ -73,14 +67,12 @@ class HypervolumeWeighting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GradientWeighting:
+class GradientWeighting(Strict):
     """Multiplicative update of the weights by gradient influence (arXiv 2509.11452).
 
     `w_i` grows by `exp(step_size * <g_i, sum_j g_j>)`, `g_i` the policy gradient of objective `i`
     alone; no weight falls below `floor`. `efficiency` is the start.
     """
-
-    __pydantic_config__ = STRICT
 
     kind: Literal["gradient"] = "gradient"
     efficiency: float = 0.5

@@ -105,12 +105,16 @@ class Allocator(Protocol):
     random, in shares that are fixed.
     """
 
-    name: str
-    sees: frozenset[str]
+    @property
+    def name(self) -> str:
+        """Its name in records."""
+
+    @property
+    def sees(self) -> frozenset[str]:
+        """Parts of `Seen`."""
 
     def allocate(self, seen: Seen) -> Allocation:
         """The budgets of these images; the same images get the same budgets."""
-        ...
 
 
 NOTHING: frozenset[str] = frozenset()

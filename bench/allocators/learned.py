@@ -29,6 +29,11 @@ class LearnedPolicy:
     name: str = "policy"
 
     @property
+    def candidates(self) -> tuple[int, ...]:
+        """Budgets of the bank to choose from."""
+        return self.config.candidates
+
+    @property
     def sees(self) -> frozenset[str]:
         """The one part that its input is read from."""
         return frozenset({INPUTS[self.config.input]})

@@ -63,7 +63,8 @@ class Bank:
 
     def array(self, name: str) -> np.ndarray:
         """A memory-mapped array by its file's name."""
-        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return array
 
     def per_budget(self, name: str) -> np.ndarray:
         """One of the metrics `measured`, `[n, M]` float64."""
@@ -71,8 +72,8 @@ class Bank:
 
     def features(self, extractor: str, chosen: np.ndarray) -> np.ndarray:
         """Features `[n, d]` of each image at the budget with index `chosen [n]`."""
-        features = self.array(extractor)
-        return features[np.arange(len(chosen)), chosen]
+        features: np.ndarray = self.array(extractor)[np.arange(len(chosen)), chosen]
+        return features
 
     def columns(self, candidates: list[int]) -> np.ndarray:
         """Column of each candidate budget; they are known to be among the bank's."""
@@ -93,15 +94,19 @@ class Bank:
 
     def tokens(self, chosen: np.ndarray) -> np.ndarray:
         """Tokens `[n]` of each image at the budget with index `chosen [n]`."""
-        return self.budgets[chosen]
+        tokens: np.ndarray = self.budgets[chosen]
+        return tokens
 
     def rows(self, chosen: np.ndarray) -> pd.DataFrame:
         """The table's rows of each image at the budget with index `chosen [n]`."""
-        return self.table().iloc[np.arange(len(chosen)) * len(self.budgets) + chosen]
+        places = np.arange(len(chosen)) * len(self.budgets) + chosen
+        rows: pd.DataFrame = self.table().iloc[places]
+        return rows
 
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
-        return pd.read_parquet(self.path / "images.parquet")
+        table: pd.DataFrame = pd.read_parquet(self.path / "images.parquet")
+        return table
 
 
 def per_image_names(about: dict[str, Any]) -> list[str]:

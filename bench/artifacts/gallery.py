@@ -121,8 +121,7 @@ def extremes(
 
     Ties go by id. Where there are fewer than twice `count` images, each half gets its half.
     """
-    tokens, ids = np.asarray(tokens), np.asarray(ids)
     each = min(count, math.ceil(len(tokens) / 2))
     fewest = np.lexsort((ids, tokens))[:each]
-    most = np.lexsort((ids, -tokens))
+    most = np.lexsort((np.asarray(ids), -np.asarray(tokens)))
     return fewest, most[~np.isin(most, fewest)][:each]

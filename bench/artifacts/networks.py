@@ -18,6 +18,7 @@ from adatok_core.generator.model import Generator
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.policy import BudgetPolicy
 from adatok_core.policy_training import build_policy
+from adatok_core.protocols import SelfHalting
 from adatok_core.tokenizer import ElasticTokenizer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.config.settings import parse
@@ -39,6 +40,13 @@ def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
     tokenizer = build_tokenizer(config, image_size=about["image_size"])
     tokenizer.load_state_dict(tensors)
     return tokenizer.to(device).eval()
+
+
+def self_halting(tokenizer: ElasticTokenizer) -> SelfHalting:
+    """The tokenizer itself, where it chooses budgets; raises `TypeError` where it does not."""
+    if not isinstance(tokenizer, SelfHalting):
+        raise TypeError(f"{type(tokenizer).__name__} does not choose budgets itself")
+    return tokenizer
 
 
 def load_policy(artifact: Path) -> tuple[BudgetPolicy, PolicyConfig]:

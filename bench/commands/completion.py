@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
 from bench.commands.shared import STORE
 from bench.errors import UserError
 
 PROGRAM = "adatok-bench"
 VARIABLE = "_ADATOK_BENCH_COMPLETE"
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
     """Print the script for completion in a SHELL.
@@ -31,7 +32,7 @@ def completion(context: click.Context, shell: str) -> None:
       adatok-bench completion fish > ~/.config/fish/completions/adatok-bench.fish
     """
     command = context.find_root().command
-    click.echo(get_completion_class(shell)(command, {}, PROGRAM, VARIABLE).source())
+    click.echo(SHELLS[shell](command, {}, PROGRAM, VARIABLE).source())
 
 
 def complete_suite(

@@ -9,16 +9,13 @@ from typing import Annotated, Any, Literal, Protocol
 
 from adatok_core.choices import Choice, OneOf
 from adatok_core.config import PolicyConfig
+from adatok_core.config.checks import Strict
 from adatok_core.registry import Registry
-
-_STRICT = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Candidates:
+class _Candidates(Strict):
     """`candidates` are budgets of the bank to choose from: those that were trained, when null."""
-
-    __pydantic_config__ = _STRICT
 
     candidates: tuple[int, ...] | None = None
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_STRICT = {"extra": "forbid"}
+from adatok_core.config.checks import Strict
+
 LITE0_SMALLEST = 32
 # Lists that leave no trace in stage keys where they are empty.
 OPTIONAL = ("extractors", "metrics")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BankConfig:
+class BankConfig(Strict):
     """Contents of the banks.
 
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
@@ -25,8 +26,6 @@ class BankConfig:
     `extractors` names further metric networks, and `metrics` further metrics of single images, of
     the bank that results come from.
     """
-
-    __pydantic_config__ = _STRICT
 
     budgets: tuple[int, ...] | None = None
     own_targets: tuple[float, ...] | None = None

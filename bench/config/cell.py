@@ -12,6 +12,7 @@ from adatok_core.config import (
     TokenizerConfig,
     TrainingConfig,
 )
+from adatok_core.config.checks import Strict
 from adatok_core.config.encoder import ENCODERS
 from bench.config.allocators import (
     AllocatorConfig,
@@ -29,22 +30,19 @@ from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS
 from bench.data.image_set import DatasetConfig, FluentScenes
 
-_STRICT = {"extra": "forbid"}
 SSIM_SMALLEST = 11
 MOST_CODES = 2**18  # Logits of all of them, at every step.
 SCENE_CLASSES = {"label": len(BACKGROUNDS), "objects": MAX_OBJECTS + 1}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellConfig:
+class CellConfig(Strict):
     """All settings of one cell.
 
     With neither a policy nor an allocator it is the tokenizer's curve over its budgets; with a
     `generation` it ends in images sampled from a generator, with a `throughput` in its speed.
     `extra` holds the settings of stages that other packages bring.
     """
-
-    __pydantic_config__ = _STRICT
 
     data: DatasetConfig
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-_STRICT = {"extra": "forbid"}
+from adatok_core.config.checks import Strict
+
 SCORE_SMALLEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Strict):
     """How an allocation is judged.
 
     `seed` draws which image gets which budget where the image is ignored. `heuristics` adds scores
@@ -18,8 +19,6 @@ class EvaluationConfig:
     distance's interval (a tenth of them, when null); `generative` asks for the inception score,
     precision and recall too.
     """
-
-    __pydantic_config__ = _STRICT
 
     seed: int = 0
     heuristics: bool = False

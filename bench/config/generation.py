@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config import GeneratorConfig, GeneratorTraining, Sampling
+from adatok_core.config.checks import Strict
 from bench.config.length_distributions import LengthsConfig, ModelLengths
 
-_STRICT = {"extra": "forbid"}
 Mode = Literal["padded", "bucketed", "refilled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
+class GenerationConfig(Strict):
     """A generator of token ids, its training, and the images that are sampled from it.
 
     All images have `budget` tokens, or as many as the cell's policy gives them where it is null;
@@ -23,8 +23,6 @@ class GenerationConfig:
     `seed` names their random numbers, one stream per image. `batch` sequences are decoded at a
     time, which changes no image.
     """
-
-    __pydantic_config__ = _STRICT
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     training: GeneratorTraining = field(default_factory=GeneratorTraining)
@@ -65,7 +63,7 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThroughputConfig:
+class ThroughputConfig(Strict):
     """How the speed of generation is measured: adaptive lengths against all tokens.
 
     The generator is the cell's trained one, or has this shape and random weights where `generator`
@@ -74,8 +72,6 @@ class ThroughputConfig:
     the `batches` (sequences at a time), with each `guidance` (1: off) and then, timed apart, their
     `pixels`; `repeats` rounds are counted, after a warm-up. `classes` is for random weights.
     """
-
-    __pydantic_config__ = _STRICT
 
     lengths: LengthsConfig
     generator: GeneratorConfig | None = None

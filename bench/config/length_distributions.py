@@ -8,16 +8,13 @@ from typing import Annotated, Literal
 import numpy as np
 
 from adatok_core.choices import Choice, OneOf
+from adatok_core.config.checks import Strict
 from adatok_core.registry import Registry
-
-_STRICT = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class PolicyLengths:
+class PolicyLengths(Strict):
     """The shares that the cell's policy gives the validation images."""
-
-    __pydantic_config__ = _STRICT
 
     kind: Literal["policy"] = "policy"
 
@@ -25,10 +22,8 @@ class PolicyLengths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelLengths:
+class ModelLengths(Strict):
     """As many as the trained generator decides."""
-
-    __pydantic_config__ = _STRICT
 
     kind: Literal["model"] = "model"
 
@@ -36,10 +31,8 @@ class ModelLengths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoPointLengths:
+class TwoPointLengths(Strict):
     """`low` or `high` tokens, in the shares that make the `mean`."""
-
-    __pydantic_config__ = _STRICT
 
     kind: Literal["two_point"] = "two_point"
     low: int
@@ -63,14 +56,12 @@ class TwoPointLengths:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TiltedLengths:
+class TiltedLengths(Strict):
     """The `candidates`, share of `b` in proportion to `exp(a b)` with the `a` that makes the mean.
 
     Of all distributions over the candidates with this `mean` it has the largest entropy: uniform
     where that has the mean, truncated geometric over consecutive numbers.
     """
-
-    __pydantic_config__ = _STRICT
 
     kind: Literal["tilted"] = "tilted"
     candidates: tuple[int, ...]

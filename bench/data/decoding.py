@@ -114,7 +114,7 @@ def decode(file: Path | BinaryIO) -> Decoded:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image, samples, damaged = _loaded(file)
         try:
-            turn = _TURNED.get(image.getexif().get(ExifTags.Base.Orientation))
+            turn = _TURNED.get(image.getexif().get(ExifTags.Base.Orientation, 1))
         except MemoryError:
             raise
         except Exception:  # Pillow's parsers raise nearly anything on damaged metadata.

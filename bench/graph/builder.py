@@ -204,7 +204,9 @@ class Builder:
 def _has_calibration(config: CellConfig) -> bool:
     """Whether images are set aside on which a mean budget is made to hold."""
     data = config.data
-    return (data.calibration_fraction if isinstance(data, ImageFolder) else data.calibration) > 0
+    name = "calibration_fraction" if isinstance(data, ImageFolder) else "calibration"
+    set_aside: float = getattr(data, name)
+    return set_aside > 0
 
 
 def _file_sha256(path: str) -> str:

@@ -30,7 +30,7 @@ class Candidates:
     @property
     def budgets(self) -> np.ndarray:
         """The candidate budgets `[M]`."""
-        return self.judge.bank.budgets[self.columns]
+        return self.judge.bank.tokens(self.columns)
 
     def metrics(
         self, allocator: Allocator, allocation: Allocation, *, kernel: bool = True
@@ -107,15 +107,14 @@ def _builders(
 ) -> list[Callable[[], Allocator]]:
     """One for each control: fitting them takes long, so none is fitted before its turn."""
     budgets, seed = fitting.budgets, fitting.seed
-    target = {"mean_budget": mean_tokens}
-    curve = fitting.judged.curves.mean(axis=0)
+    curve = fitting.judged.part("curves").mean(axis=0)
     builders: list[Callable[[], Allocator]] = [
-        partial(fixed, budgets, seed=seed, **target),
-        partial(agnostic, budgets, mean_curve=curve, seed=seed, **target),
+        partial(fixed, budgets, mean_budget=mean_tokens, seed=seed),
+        partial(agnostic, budgets, mean_curve=curve, mean_budget=mean_tokens, seed=seed),
     ]
     if chosen is not None:
         builders.append(partial(Shuffled, chosen=chosen, seed=seed))
-    builders.append(partial(Oracle, budgets=budgets, **target))
+    builders.append(partial(Oracle, budgets=budgets, mean_budget=mean_tokens))
     for config in controls_at(mean_tokens) if heuristics else ():
         builders.append(partial(build_allocator, config, fitting))
     return builders

@@ -166,9 +166,11 @@ declare("length_total_variation", "total variation of lengths", "share", listed=
 declare("length_wasserstein_1", "Wasserstein-1 of lengths", "tokens", listed=True)
 
 # A throughput names what it measured.
-RATE = {"title": "throughput", "unit": "images per second", "higher_is_better": True}
-declare_family("images_per_second/fixed/", **RATE, listed=True)
-declare_family("images_per_second/", **RATE)
+_rate = functools.partial(
+    declare_family, title="throughput", unit="images per second", higher_is_better=True
+)
+_rate("images_per_second/fixed/", listed=True)
+_rate("images_per_second/")
 declare_family("ratio/", "speed against fixed lengths", higher_is_better=True, listed=True)
 declare_family("of_ideal/", "speed against the ideal", "share", higher_is_better=True)
 

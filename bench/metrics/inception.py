@@ -62,7 +62,8 @@ class InceptionExtractor(nn.Module):
     @torch.no_grad()
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Pooled features `[B, 2048]` float32 of uint8 images `[B, 3, H, W]`, resized to 299 px."""
-        return self._network(images)[0]
+        pooled: torch.Tensor = self._network(images)[0]
+        return pooled
 
 
 def require_hash(path: str | Path, sha256: str, prefix: str) -> None:
@@ -100,7 +101,8 @@ def inception_logits(pooled: np.ndarray, weights: WeightFile | None) -> np.ndarr
     content = _read(Path(weights.path))
     require_hash(weights.path, hashlib.sha256(content).hexdigest(), weights.sha256)
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return pooled @ state["fc.weight"].float().numpy().T
+    logits: np.ndarray = pooled @ state["fc.weight"].float().numpy().T
+    return logits
 
 
 def _require(weights: WeightFile | None) -> WeightFile:

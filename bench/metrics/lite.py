@@ -33,7 +33,8 @@ def _weights_path(size: str) -> Path:
 
 
 def _weights(size: str) -> dict[str, torch.Tensor]:
-    return torch.load(_weights_path(size), weights_only=True)
+    weights: dict[str, torch.Tensor] = torch.load(_weights_path(size), weights_only=True)
+    return weights
 
 
 @functools.cache
@@ -45,7 +46,8 @@ def weights_sha256(size: str = "lite0") -> str:
 def lite_logits(size: str, pooled: np.ndarray, weights: WeightFile | None = None) -> np.ndarray:
     """Logits `[n, 1000]` of pooled features `[n, 1280]`, by the packaged network's last layer."""
     state = _weights(size)
-    return pooled @ state["_fc.weight"].numpy().T + state["_fc.bias"].numpy()
+    logits: np.ndarray = pooled @ state["_fc.weight"].numpy().T + state["_fc.bias"].numpy()
+    return logits
 
 
 lite0_logits = functools.partial(lite_logits, "lite0")
@@ -77,7 +79,7 @@ class Lite0(nn.Module):
         _fold(network)
         self.stem, self.blocks, self.head = network._conv_stem, network._blocks, network._conv_head
         self.requires_grad_(False)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's omission
 
     @property
     def card(self) -> dict[str, Any]:

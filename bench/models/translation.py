@@ -83,7 +83,9 @@ def encode_folder(
             if rows:
                 tokens = model.encode(np.stack(pixels), budget)
                 budgets.update(map(len, tokens))
-                writer.write([Row(*row, ids) for row, ids in zip(rows, tokens, strict=True)])
+                writer.write(
+                    [Row(*row, ids.tolist()) for row, ids in zip(rows, tokens, strict=True)]
+                )
         writer.close(unreadable)
     told = (*told_foreign(walk.foreign), *told_ignored(walk.ignored))
     return Encoded(budgets, tuple(unreadable), metadata_damaged, told)

@@ -52,7 +52,7 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
             return parse_record(json.dumps(found), where=f"record of {cell.label}")
         except UserError as refused:
             error = str(refused)
-    unfinished = {
+    unfinished: dict[str, Any] = {
         "status": "pending" if error is None else "failed",
         "error": error,
         "stages": [],

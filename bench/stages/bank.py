@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adatok_core.quantizers import Quantizer
 from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
 from bench.artifacts.bank import per_image_names, tokenizer_sha256
-from bench.artifacts.networks import load_tokenizer, read_trained_lengths
+from bench.artifacts.networks import load_tokenizer, read_trained_lengths, self_halting
 from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.files import write_json
@@ -160,7 +161,7 @@ def _shard(
         for name, value in measured(original, decoded).items():
             add(name, value)
         if own_targets:
-            own = [tokenizer.own_allocation(pixels, target) for target in own_targets]
+            own = [self_halting(tokenizer).own_allocation(pixels, target) for target in own_targets]
             add("own_tokens", torch.stack([kept for _, kept in own], 1).int())
             decoded = [to_uint8(tokenizer.decode(*allocated)) for allocated in own]
             for name, value in measured(original, decoded).items():
@@ -271,7 +272,7 @@ def _spot_check(
         )
 
 
-def _codebook_use(ids: np.ndarray, quantizer: nn.Module) -> dict[str, Any]:
+def _codebook_use(ids: np.ndarray, quantizer: Quantizer) -> dict[str, Any]:
     """Share of codes used and entropy in bits, over the whole set: together and per position.
 
     Where a token is several codes (residual quantization), usage is their mean, entropy their sum.

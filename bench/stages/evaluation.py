@@ -20,7 +20,7 @@ from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
 from bench.artifacts.networks import load_policy, load_tokenizer
-from bench.config.allocators import AllocatorConfig, OwnConfig
+from bench.config.allocators import ALLOCATORS, AllocatorSettings, OwnConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.settings import parse
 from bench.data.image_set import read_image_set
@@ -86,7 +86,7 @@ def _with_png_sizes(context: StageContext, bank: Bank, table: pd.DataFrame) -> p
 
 
 def _gallery(
-    context: StageContext, bank: Bank, config: AllocatorConfig | None, table: pd.DataFrame
+    context: StageContext, bank: Bank, config: AllocatorSettings | None, table: pd.DataFrame
 ) -> Gallery:
     images = read_image_set(context.inputs["images"])
     tokenizer = load_tokenizer(context.inputs["tokenizer"])
@@ -112,9 +112,12 @@ def _judge(context: StageContext, bank: Bank) -> Judge:
     )
 
 
-def _allocator_config(context: StageContext) -> AllocatorConfig | None:
+def _allocator_config(context: StageContext) -> AllocatorSettings | None:
     raw = context.spec.config.get("allocator")
-    return None if raw is None else parse(AllocatorConfig, raw, where="allocator")
+    if raw is None:
+        return None
+    config: AllocatorSettings = parse(ALLOCATORS[raw["kind"]].config, raw, where="allocator")
+    return config
 
 
 def _curve(context: StageContext, judge: Judge) -> dict[str, Any]:
@@ -162,20 +165,21 @@ def _codebook_metrics(bank: Bank) -> dict[str, float]:
 
 
 def _allocated(
-    context: StageContext, judge: Judge, config: AllocatorConfig | None
+    context: StageContext, judge: Judge, config: AllocatorSettings | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     bank = judge.bank
-    policy = _policy(context, bank) if config is None else None
-    wanted = config.candidates if policy is None else policy.config.candidates
-    candidates = Candidates(judge, _columns(bank, wanted))
+    chooser = config or _policy(context, bank)
+    candidates = Candidates(judge, _columns(bank, chooser.candidates))
     fitting = _fitting(context, bank, candidates)
-    allocator: Allocator = policy or build_allocator(config, fitting)
+    allocator: Allocator = (
+        chooser if isinstance(chooser, LearnedPolicy) else build_allocator(chooser, fitting)
+    )
     allocated = allocator.allocate(fitting.judged.only(allocator.sees))
     metrics = candidates.metrics(allocator, allocated)
     metrics |= judge.details(judge.features(candidates.columns[allocated.chosen]))
     metrics |= _choice_metrics(candidates, allocated) | _codebook_metrics(bank)
-    if policy is not None:
-        metrics |= _policy_cost(policy, fitting.judged, context)
+    if isinstance(chooser, LearnedPolicy):
+        metrics |= _policy_cost(chooser, fitting.judged, context)
     return {
         "allocator": allocator.name if config is None else config.kind,
         "metrics": metrics | dict(allocated.about),

@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from adatok_core.protocols import SelfHalting
 from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import (
@@ -23,6 +22,7 @@ from bench.artifacts.gallery import (
     extremes,
     spread_out,
 )
+from bench.artifacts.networks import self_halting
 from bench.data.image_set import ImageSet
 from bench.stages.bank import prefixes
 
@@ -73,14 +73,16 @@ def allocation_gallery(
 
 
 def own_gallery(
-    images: ImageSet, tokenizer: SelfHalting, table: pd.DataFrame, target: float
+    images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame, target: float
 ) -> Gallery:
     """The same of a tokenizer that halts by itself, which has to see the images again."""
 
     @torch.inference_mode()
     def decoded(chosen: np.ndarray) -> np.ndarray:
         pixels = to_float(_pixels(images, chosen))
-        return _as_pictures(tokenizer.decode(*tokenizer.own_allocation(pixels, target)))
+        return _as_pictures(
+            tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target))
+        )
 
     return _extremes(images, table, decoded)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from adatok_core.config.checks import Strict
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain, read_yaml
@@ -17,14 +18,10 @@ from bench.store.stage import Resources
 from bench.suite.cells import Cell
 from bench.suite.references import sources_same, sources_where
 
-_STRICT = {"extra": "forbid"}
-
 
 @dataclass(frozen=True, kw_only=True)
-class Arm:
+class Arm(Strict):
     """A named part of the matrix: overrides by dotted path, and lists of values to sweep."""
-
-    __pydantic_config__ = _STRICT
 
     name: str
     set: dict[str, Any] = field(default_factory=dict)
@@ -32,10 +29,8 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageResources:
+class StageResources(Strict):
     """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given."""
-
-    __pydantic_config__ = _STRICT
 
     cpus: int = 1
     gpus: float | None = None
@@ -48,10 +43,8 @@ class StageResources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteFile:
+class SuiteFile(Strict):
     """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`."""
-
-    __pydantic_config__ = _STRICT
 
     suite: str
     question: str

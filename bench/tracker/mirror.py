@@ -94,11 +94,12 @@ class _View:
         found = [run for run in runs if "suite_key" in run.data.tags]
         if not found:
             run = self.client.create_run(self.experiment, tags=tags, run_name=tags["suite"])
-            return run.info.run_id
-        run_id = min(found, key=lambda run: run.info.start_time).info.run_id
-        self.client.update_run(run_id, status="RUNNING")
-        for name, value in tags.items():
-            self.client.set_tag(run_id, name, value)
+        else:
+            run = min(found, key=lambda run: run.info.start_time)
+            self.client.update_run(run.info.run_id, status="RUNNING")
+            for name, value in tags.items():
+                self.client.set_tag(run.info.run_id, name, value)
+        run_id: str = run.info.run_id
         return run_id
 
     def cell(self, record: Record, known: list[Run], *, parent: str, shown: dict[str, str]) -> None:
