@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import click
 
@@ -60,6 +62,9 @@ for point in entry_points(group=COMMANDS):
 
 def main() -> None:
     """The console script: whatever happens is one line, and an exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by whoever started it.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     options: dict[str, str] = {}
     command = functools.partial(cli.main, standalone_mode=False, obj=options)
     sys.exit(ended(command, lambda: options.get("store")))

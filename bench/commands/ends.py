@@ -40,6 +40,10 @@ class Terminated(KeyboardInterrupt):
         self.code = 128 + number
 
 
+class PipeClosed(Exception):
+    """Whoever reads the output has read enough. `click` makes a failure of the error itself."""
+
+
 def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int:
     """Run a command, and give its exit code; every expected end is one line at most.
 
@@ -65,23 +69,28 @@ def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int
     except (click.Abort, KeyboardInterrupt):
         say(INTERRUPTION)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has read enough; at its end Python would complain of what is not written.
-        silence = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(silence, stream.fileno())
-        return PIPE_CLOSED
+    except (PipeClosed, BrokenPipeError):
+        return _silently(PIPE_CLOSED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             say(f"error: {disk_error(place(), error)}")
             return BAD_INPUT
         lines = str(error).strip().splitlines() or ["no message"]
         say(
-            f"error: adatok-bench has crashed ({type(error).__name__}: {lines[0]}); this is its "
-            f"fault, not yours; please report it with {_written_down(place())}"
+            f"error: adatok-bench has crashed ({type(error).__name__}: "
+            f"{_without_passwords(lines[0])}); this is its fault, not yours; please report it with "
+            f"{_written_down(place())}"
         )
         return CRASHED
     return BAD_INPUT
+
+
+def _silently(code: int) -> int:
+    """Give the code, after which Python complains of nothing that it could not write."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(silence, stream.fileno())
+    return code
 
 
 @contextmanager
@@ -121,9 +130,13 @@ def warnings_kept_back() -> Iterator[None]:
             warnings.showwarning = show
 
 
+def _without_passwords(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
+
+
 def _written_down(store: Path | None) -> str:
-    """The file with the traceback of the exception that is handled, without any passwords."""
-    text = re.sub(r"//[^/@\s]+@", "//***@", f"{sys.argv}\n\n{traceback.format_exc()}")
+    """The file with the traceback of the exception that is handled."""
+    text = _without_passwords(f"{sys.argv}\n\n{traceback.format_exc()}")
     name = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.txt"
     places = [Path(tempfile.gettempdir()) / f"adatok-bench-crash-{name}"]
     if store is not None and store.is_dir():
