@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ def run(
 
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
+    if os.environ.get("RAY_ADDRESS") and executor == "ray" and not ray_address:
+        say("RAY_ADDRESS is set and not heeded: only --ray-address joins a cluster")
     suite = load(suite_file)
     there = Store(Path(store_path).expanduser().absolute())
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
@@ -71,7 +74,7 @@ def run(
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
     try:
-        show_in_mlflow(suite.name, result, store, uri=uri or tracking_uri(store))
+        show_in_mlflow(suite.name, result, store, uri=uri or tracking_uri(store), say=say)
     except TrackerError as error:
         say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from bench.commands.ends import PipeClosed
+
 SECTIONS = {
     "Find your way": ("list", "completion"),
     "Run suites": ("validate", "plan", "run"),
@@ -15,6 +17,13 @@ OTHER = "Of other packages"
 
 class Sections(click.Group):
     """A group that shows its commands under `SECTIONS`, and last those that are in none."""
+
+    def invoke(self, context: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as error:
+            raise PipeClosed from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """A list of names and short helps for each section."""

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 STORE = "store"
 
+
+def _remember_store(context: click.Context, parameter: click.Parameter, path: str) -> str:
+    """For whoever has to write down a crash."""
+    if isinstance(context.obj, dict):
+        context.obj["store"] = path
+    return path
+
+
 store_option = click.option(
     "--store",
     "store_path",
@@ -25,6 +33,7 @@ store_option = click.option(
     default=STORE,
     show_default=True,
     type=click.Path(),
+    callback=_remember_store,
     help="Folder of artifacts and records.",
 )
 tracking_option = click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import store_option, tracking_option
+from bench.commands.shared import say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 
@@ -19,8 +19,8 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     """Rebuild MLflow from the records of each SUITE.
 
     SUITE is a suite's name or file; without any, all suites of the store are taken. Runs that are
-    up to date are left alone, so syncing twice changes nothing. Exits with 2 where MLflow cannot be
-    reached.
+    up to date are left alone, so syncing twice changes nothing. A store that was moved and an
+    experiment that was deleted are mended. Exits with 2 where MLflow cannot be reached.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     store = Store.open(root)
     uri = uri or tracking_uri(store)
     for name, found in records.items():
-        mirror(found, store, uri=uri)
+        mirror(found, store, uri=uri, say=say)
         click.echo(f"{name}: {len(found)} cells")
     click.echo(f"MLflow: {uri}")
 

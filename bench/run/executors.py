@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.errors import UserError
+from bench.run.own_folder import own_folder
+from bench.run.ray_session import RaySession
 from bench.stages import STAGES
-from bench.store.provenance import provenance
 from bench.store.stage import Outcome, Resources, StageSpec, compute
 from bench.store.store import Store
 
@@ -63,14 +61,14 @@ class RayExecutor:
     """
 
     def __init__(self, store: Store, *, address: str | None = None):
-        self.store, self.address = store, address
-        self._started = False
+        self.store, self.session = store, RaySession(address)
 
     def check(self, requests: Mapping[str, Resources]) -> None:
         """Compare the requests with the cluster's resources: Ray would wait for ever, silently."""
-        if self.address is None:
+        if self.session.address is None:
             require_device(requests)
-        available = self._start().cluster_resources()
+        self.session.start()
+        available = self.session.resources
         for stage, resources in requests.items():
             for name, asked in (("CPU", resources.cpus), ("GPU", resources.gpus)):
                 if asked > available.get(name, 0):
@@ -80,14 +78,25 @@ class RayExecutor:
                     )
 
     def run(self, specs: Sequence[StageSpec], report: Report) -> list[Outcome]:
-        """Run the level's trials; a trial that dies without an outcome is a failed stage."""
-        self._start()
+        """Run the level's trials; a trial that dies without an outcome is a failed stage.
+
+        Raises:
+            UserError: Ray itself has died.
+        """
+        self.session.start()
         from ray import tune
 
+        session = self.session
         by_name = {spec.name: spec for spec in specs}
         outcomes: dict[str, Outcome] = {}
 
+        def require_alive() -> None:
+            session.require_alive(", ".join(name for name in by_name if name not in outcomes))
+
         class Listener(tune.Callback):
+            def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+                require_alive()
+
             def on_trial_complete(
                 self, iteration: int, trials: list[Any], trial: Any, **info: Any
             ) -> None:
@@ -101,33 +110,31 @@ class RayExecutor:
             return tune.PlacementGroupFactory([{"CPU": asked.cpus, "GPU": asked.gpus}])
 
         trainable = tune.with_parameters(_trial, root=str(self.store.root), specs=by_name)
-        logs = self.store.root / "work" / f"ray-{os.getpid()}"
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, resources),
-            param_space={"name": tune.grid_search(list(by_name))},
-            tune_config=tune.TuneConfig(
-                reuse_actors=len({spec.resources for spec in specs}) == 1,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=str(logs),
-                name="level",
-                callbacks=[Listener()],
-                verbose=0,
-            ),
-        )
-        try:
+        # Ray's own state: all nodes see the store, which has the results.
+        with own_folder(self.store.root / "work", "ray-") as logs:
+            tuner = tune.Tuner(
+                tune.with_resources(trainable, resources),
+                param_space={"name": tune.grid_search(list(by_name))},
+                tune_config=tune.TuneConfig(
+                    reuse_actors=len({spec.resources for spec in specs}) == 1,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    storage_path=str(logs),
+                    name="level",
+                    callbacks=[Listener()],
+                    verbose=0,
+                ),
+            )
             results = tuner.fit()
-        finally:
-            shutil.rmtree(logs, ignore_errors=True)  # Ray's own state: the store has the results.
         errors = {
-            result.config["name"]: str(result.error).strip().splitlines()[-1]
+            result.config["name"]: str(result.error)
             for result in (results[index] for index in range(len(results)))
             if result.config and result.error is not None
         }
         for name, spec in by_name.items():
             if name not in outcomes:
-                message = errors.get(name, "the worker ended without a result")
+                message = _without_outcome(spec, errors.get(name, "died"))
                 self.store.record_failure(spec.stage, spec.key, message)
                 outcomes[name] = Outcome(name, "failed", error=message)
                 report(outcomes[name])
@@ -135,39 +142,19 @@ class RayExecutor:
 
     def close(self) -> None:
         """Shut down a cluster that this executor started, or leave one it joined."""
-        if self._started:
-            import ray
-
-            ray.shutdown()
-            self._started = False
-
-    def _start(self) -> Any:
-        os.environ.update(RAY_ENVIRONMENT)
-        import ray
-
-        if not self._started:
-            with contextlib.redirect_stdout(None):
-                options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-                if self.address is None:
-                    options |= {
-                        "num_cpus": provenance()["cpus"],
-                        "include_dashboard": False,
-                        "object_store_memory": 200 << 20,
-                    }
-                    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-                else:
-                    options["address"] = self.address
-                ray.init(**options)
-            self._started = True
-        return ray
+        self.session.close()
 
 
-RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
-}
+def _without_outcome(spec: StageSpec, error: str) -> str:
+    """The one line for a stage of which Ray heard `error` and nothing else."""
+    if "died" not in error and "OutOfMemory" not in error:
+        return error.strip().splitlines()[-1]
+    short = "low on memory" in error
+    return (
+        f"its worker process has died ({'' if short else 'killed, perhaps '}for lack of memory); "
+        f"the same command goes on from its checkpoint; a higher resources.{spec.stage}.cpus, or "
+        "--executor serial, lets fewer run at a time"
+    )
 
 
 def _trial(config: dict[str, Any], *, root: str, specs: dict[str, StageSpec]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.files import content_key, write_json
 from bench.records.report_plugins import Report, render_reports
-from bench.run.runner import RunResult
+from bench.run.runner import RunResult, Say
 from bench.store.store import Store
 from bench.tracker.mirror import mirror
 
@@ -50,8 +50,10 @@ def show_reports(
     return reports
 
 
-def show_in_mlflow(suite: str, result: RunResult, store: Store, *, uri: str) -> None:
-    """The records and the files of the reports in MLflow at `uri`.
+def show_in_mlflow(
+    suite: str, result: RunResult, store: Store, *, uri: str, say: Say = lambda line: None
+) -> None:
+    """The records and the files of the reports in MLflow at `uri`; `say` hears of what was mended.
 
     Whether a server still has what it was given only the server knows; a database that is a file
     tells by its size and time.
@@ -66,7 +68,7 @@ def show_in_mlflow(suite: str, result: RunResult, store: Store, *, uri: str) -> 
     database = Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
     if database and database.is_file() and _read(memory) == _mirrored(made_of, database):
         return
-    mirror(result.records, store, uri=uri)
+    mirror(result.records, store, uri=uri, say=say)
     if database and database.is_file():
         write_json(memory, _mirrored(made_of, database))
 

@@ -99,11 +99,15 @@ class Store:
         return self.root / "failed" / f"{stage}-{key}.json"
 
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Hold a named lock of the store; it is released even if the process is killed."""
+    def locked(self, name: str, *, seconds: float = -1) -> Iterator[None]:
+        """Hold a named lock of the store; it is released even if the process is killed.
+
+        Raises:
+            filelock.Timeout: another process has held it for so many seconds; by default, never.
+        """
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        with FileLock(folder / f"{name}.lock", timeout=seconds):
             yield
 
     def publish(self, stage: str, key: str, description: dict[str, Any]) -> Path:
@@ -118,11 +122,23 @@ class Store:
         return artifact
 
 
-def disk_error(path: Path, error: OSError) -> UserError:
-    """The one line for a store that cannot be written."""
-    remedy = (
-        "free space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
-    )
+def disk_error(store: Path | None, error: OSError) -> UserError:
+    """The one line for what cannot be read or written, in this store or elsewhere."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    named = Path(os.fsdecode(error.filename)).absolute() if error.filename else store
+    if store is None or named is None or not _contains(store, named):
+        remedy = "free space there" if full else "change its permissions, or choose another one"
+        return UserError(f"{named or 'disk'}: {error.strerror}; {remedy}")
+    if named.is_file() and not os.access(named, os.R_OK):
+        return UserError(
+            f"cannot read {named}: {error.strerror}; make it readable, or give --store"
+        )
+    remedy = "free space there" if full else "make it writable"
     return UserError(
-        f"cannot write to the store {path}: {error.strerror}; {remedy}, or give --store"
+        f"cannot write to the store {store}: {error.strerror}; {remedy}, or give --store"
     )
+
+
+def _contains(store: Path, named: Path) -> bool:
+    """Whether it lies in the store, or the store in it: what was to be made for the store."""
+    return named.is_relative_to(store) or store.is_relative_to(named)

@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bench.errors import UserError
 from bench.store.store import Store
+from bench.tracker.patience import Patient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,7 +19,7 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # Failures are one line of ours.
 }
 
 
@@ -44,7 +45,7 @@ def connected(uri: str) -> Iterator[MlflowClient]:
 
         # Its announcement of a new database is no news to whoever reads a run's progress.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        yield MlflowClient(tracking_uri=uri)
+        yield cast("MlflowClient", Patient(lambda: MlflowClient(tracking_uri=uri)))
     except Exception as error:  # MLflow and its back ends raise nearly anything.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__

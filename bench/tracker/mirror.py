@@ -7,17 +7,23 @@ record has not changed, so mirroring twice changes nothing.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from filelock import Timeout
 
 from bench.files import canonical_json, content_key, file_sha256
 from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
-from bench.tracker.connection import connected
+from bench.tracker.connection import connected, tracking_uri
+from bench.tracker.moved import FOLDER, artifacts, follow
 from bench.tracker.parameters import parameters, repetition, varying
+from bench.tracker.patience import SECONDS_OF_ALL, OutOfPatience
 from bench.tracker.points import points
 from bench.tracker.stages import StageRun, stages_of
 
@@ -25,19 +31,25 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+Say = Callable[[str], None]
+
 # Raise it when a run shows more or other things of the same record.
 VIEW_VERSION = 2
 METRICS_PER_BATCH, PARAMETERS_PER_BATCH = 1000, 100
 
 
-def mirror(records: list[Record], store: Store, *, uri: str) -> None:
+def mirror(records: list[Record], store: Store, *, uri: str, say: Say = lambda line: None) -> None:
     """Bring MLflow at `uri` up to date with the records of one suite and the files of its reports.
 
+    `say` hears of what was mended on the way.
+
     Raises:
-        TrackerError: the tracker is down, refuses, or is none.
+        TrackerError: the tracker is down, refuses, takes too long, or is none.
     """
-    with store.locked("mlflow"), connected(uri) as client:
-        view = _View(client, _experiment(client, records[0].suite, store, uri), store)
+    with connected(uri) as client, _alone(store):
+        if uri == tracking_uri(store) and follow(store, place(store)):
+            say(f"MLflow: the store was moved; {uri} now names its artifacts under {store.root}")
+        view = _View(client, _experiment(client, records[0].suite, store, uri, say), store)
         runs = list(_runs(client, view.experiment))
         parent = view.parent(records, runs)
         cells = [run for run in runs if "cell_key" in run.data.tags]
@@ -51,12 +63,30 @@ def mirror(records: list[Record], store: Store, *, uri: str) -> None:
         client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
 
 
-def _experiment(client: MlflowClient, suite: str, store: Store, uri: str) -> str:
+@contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """While no other process does this for the store; for so long nobody waits without end."""
+    try:
+        with store.locked("mlflow", seconds=SECONDS_OF_ALL):
+            yield
+    except Timeout:
+        raise OutOfPatience("another adatok-bench is at it on this store") from None
+
+
+def _experiment(client: MlflowClient, suite: str, store: Store, uri: str, say: Say) -> str:
     experiment = client.get_experiment_by_name(suite)
-    if experiment is not None:
-        return experiment.experiment_id
-    artifacts = (store.root / "mlflow-artifacts" / suite).as_uri()
-    return client.create_experiment(suite, artifacts if uri.startswith("sqlite:") else None)
+    if experiment is None:
+        location = f"{artifacts(store)}/{quote(suite)}" if uri.startswith("sqlite:") else None
+        return client.create_experiment(suite, location)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+        say(f"MLflow: the experiment {suite} was deleted there, and is restored")
+    return experiment.experiment_id
+
+
+def place(store: Store) -> str:
+    """The store, for people and to know whose a run is: trackers may be shared."""
+    return f"{socket.gethostname()}:{store.root}"
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
@@ -75,11 +105,6 @@ class _View:
     experiment: str
     store: Store
 
-    @property
-    def place(self) -> str:
-        """The store, for people and to know whose a run is: trackers may be shared."""
-        return f"{socket.gethostname()}:{self.store.root}"
-
     def parent(self, records: list[Record], runs: list[Run]) -> str:
         """The run of the suite, reopened: a resumed or edited suite goes on in the one it has."""
         tags = {
@@ -89,7 +114,7 @@ class _View:
             "mlflow.note.content": records[0].question,
             "cells": str(len(records)),
             "failed": str(sum(not record.done for record in records)),
-            "store": self.place,
+            "store": place(self.store),
         }
         found = [run for run in runs if "suite_key" in run.data.tags]
         if not found:
@@ -108,7 +133,9 @@ class _View:
         complete = [
             run
             for run in known
-            if run.data.tags.get("record") == digest and run.info.status != "RUNNING"
+            if run.data.tags.get("record") == digest
+            and run.info.status != "RUNNING"
+            and not self.lacks_files(run)
         ]
         # The others are half written or of an older record, and points cannot be taken back.
         for run in known:
@@ -124,6 +151,12 @@ class _View:
         new = {name: text for name, text in shown.items() if name not in run.data.params}
         self.log_parameters(run.info.run_id, new)
 
+    def lacks_files(self, run: Run) -> bool:
+        """Whether the artifacts of a run that lie in the store are gone from there."""
+        rest = run.info.artifact_uri.removeprefix(f"{artifacts(self.store)}/")
+        here = rest != run.info.artifact_uri
+        return here and not (self.store.root / FOLDER / unquote(rest) / "record.json").is_file()
+
     def write(self, record: Record, digest: str, *, parent: str, shown: dict[str, str]) -> None:
         """A run whose tag `record` says, at the end, that it is whole."""
         stages = stages_of(record, self.store)
@@ -132,7 +165,7 @@ class _View:
         run = self.client.create_run(
             self.experiment,
             start_time=began,
-            tags={"mlflow.parentRunId": parent, "store": self.place, **_tags(record)},
+            tags={"mlflow.parentRunId": parent, "store": place(self.store), **_tags(record)},
             run_name=record.label[:250],
         )
         run_id = run.info.run_id
@@ -170,7 +203,7 @@ class _View:
                 self.client.delete_run(run_id)
             if "cell_key" not in tags or tags["cell_key"] in keys:
                 continue
-            ours = tags.get("store", self.place) == self.place
+            ours = tags.get("store", place(self.store)) == place(self.store)
             if run.info.status == "RUNNING" and ours:
                 self.client.delete_run(run_id)  # Half written; `sync` has its record, if any.
             elif tags.get("mlflow.parentRunId") != parent:

@@ -1,0 +1,49 @@
+"""A folder of one process: gone when it ends, and at the next start if it was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder `prefix…` below `parent`, which only its owner may enter.
+
+    Those that processes now dead have left there are removed first. A lock beside the folder, which
+    ends with its process, tells them from those of the living.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{prefix}*/"):
+        with contextlib.suppress(OSError, Timeout):  # Of the living, or of somebody else.
+            if left.stat().st_uid == os.getuid():
+                _remove(left)
+    folder = parent / f"{prefix}{os.urandom(4).hex()}"
+    lock = FileLock(_lock(folder))
+    lock.acquire()  # Before the folder is there, so that nobody takes it for one that was left.
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _lock(folder).unlink(missing_ok=True)
+        lock.release()
+
+
+def _remove(folder: Path) -> None:
+    with FileLock(_lock(folder), timeout=0):
+        shutil.rmtree(folder, ignore_errors=True)
+        _lock(folder).unlink(missing_ok=True)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")

@@ -1,0 +1,53 @@
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bench.run.own_folder import own_folder
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from bench.run.own_folder import own_folder
+with own_folder(Path(sys.argv[1]), "ray-") as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that has a folder of its own, and what it said of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    yield process, process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_nothing_is_left_of_it(tmp_path):
+    with own_folder(tmp_path / "work", "ray-") as folder:
+        (folder / "state").write_text("")
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert names(tmp_path / "work") == []
+
+
+def test_those_of_the_dead_go_and_those_of_the_living_stay(tmp_path, holder):
+    process, of_living = holder
+    (tmp_path / "ray-417").mkdir()  # Of a version without locks.
+    (tmp_path / "other").mkdir()
+    with own_folder(tmp_path, "ray-"):
+        assert [n for n in names(tmp_path) if n.endswith(of_living[-8:])]
+        assert "ray-417" not in names(tmp_path)
+    process.kill()
+    process.wait()
+    with own_folder(tmp_path, "ray-"):
+        pass
+    assert names(tmp_path) == ["other"]
+    time.sleep(0)

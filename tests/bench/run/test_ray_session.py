@@ -1,0 +1,102 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.run import ray_session
+from bench.run.ray_session import LONGEST_PARENT, RaySession
+
+JOINER = """
+import sys
+from bench.run import ray_session
+ray_session.START_SECONDS = 3.0
+ray_session.RaySession(sys.argv[1]).start()
+"""
+DRIVER = """
+import sys, time, psutil, ray
+from pathlib import Path
+from bench.errors import UserError
+from bench.run.ray_session import RaySession
+session = RaySession(None)
+session.start()
+print("kept back")
+address = ray.get_runtime_context().gcs_address
+raylet = session._servers["raylet"]
+session.require_alive("a stage")
+raylet.kill()
+time.sleep(1.5)
+try:
+    session.require_alive("tokenizer-1")
+finally:
+    session.close()
+    print(address, psutil.pid_exists(raylet.pid), len(psutil.Process().children()))
+"""
+
+
+def test_an_address_where_nothing_listens_is_one_line():
+    session = RaySession("127.0.0.1:9")
+    with pytest.raises(UserError, match=r"^--ray-address 127\.0\.0\.1:9: nothing answers there \("):
+        session.start()
+    session.close()
+
+
+def test_an_address_that_never_answers_is_given_up():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        command = [sys.executable, "-c", JOINER, f"127.0.0.1:{silent.getsockname()[1]}"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("error: --ray-address 127.0.0.1:")
+    assert "took too long" in line
+    assert answer.stdout == ""
+
+
+def test_a_start_that_fails_names_the_way_without_ray(monkeypatch):
+    def fail(self, folder):
+        raise RuntimeError("no room\nfor a raylet")
+
+    monkeypatch.setattr(RaySession, "_init", fail)
+    session = RaySession(None)
+    with pytest.raises(UserError) as error:
+        session.start()
+    assert str(error.value) == (
+        "Ray did not start on this machine (no room); try again, or --executor serial runs "
+        "without Ray"
+    )
+    session.close()
+
+
+def test_a_long_folder_for_temporary_files_is_not_used(monkeypatch):
+    monkeypatch.setattr(ray_session.tempfile, "gettempdir", lambda: "/tmp/" + "long" * 30)
+    assert len(str(ray_session._short_folder())) <= LONGEST_PARENT
+    monkeypatch.setattr(ray_session.os, "access", lambda *asked: False)
+    with pytest.raises(UserError, match="set TMPDIR"):
+        ray_session._short_folder()
+
+
+def test_a_ray_of_our_own_whatever_is_there_and_one_line_when_its_raylet_dies(tmp_path):
+    """With a cluster in the environment that is dead, and a temporary folder that is too long."""
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    before = set(Path("/tmp").glob("adatok-ray-*"))
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:9", "TMPDIR": str(long)}
+    began = time.monotonic()
+    answer = subprocess.run(
+        [sys.executable, "-c", DRIVER], capture_output=True, text=True, env=environment, timeout=200
+    )
+    assert time.monotonic() - began < 120
+    address, exists, children = answer.stdout.split()
+    assert not address.endswith(":9")
+    assert (exists, children) == ("False", "0")
+    line = answer.stderr.splitlines()[-1]
+    assert "Ray's raylet died during tokenizer-1 (killed, perhaps for lack of memory)" in line
+    assert "--executor serial" in line
+    assert "state-dump" not in answer.stderr
+    assert set(Path("/tmp").glob("adatok-ray-*")) <= before
