@@ -17,6 +17,7 @@ from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected
+from bench.tracker.database import set_aside_damaged
 from bench.tracker.parameters import parameters, repetition, varying
 from bench.tracker.points import points
 from bench.tracker.stages import StageRun, stages_of
@@ -36,6 +37,8 @@ def mirror(records: list[Record], store: Store, *, uri: str) -> None:
     Raises:
         TrackerError: the tracker is down, refuses, or is none.
     """
+    with store.locked("mlflow"):
+        set_aside_damaged(store)
     with store.locked("mlflow"), connected(uri) as client:
         view = _View(client, _experiment(client, records[0].suite, store, uri), store)
         runs = list(_runs(client, view.experiment))
