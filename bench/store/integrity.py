@@ -8,7 +8,6 @@ another. Artifacts of the first versions carry no hashes, and are taken as they 
 from __future__ import annotations
 
 import functools
-import json
 import os
 import stat
 from collections.abc import Collection, Mapping
@@ -37,7 +36,7 @@ def mending(suite: str = "") -> str:
     return "adatok-bench run SUITE" + f" (the file of suite '{suite}')" * bool(suite)
 
 
-def stamp_of(path: Path) -> Stamp:
+def stamp_of(path: str | Path) -> Stamp:
     """Size, times and inode of a regular file; raises OSError."""
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
@@ -46,13 +45,8 @@ def stamp_of(path: Path) -> Stamp:
 
 
 @functools.cache
-def _hashed(path: Path, stamp: Stamp) -> str:
+def _hashed(path: str, stamp: Stamp) -> str:
     return file_sha256(path)
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file, which is read once by this process while its stamp is the same."""
-    return _hashed(path, stamp_of(path))
 
 
 def names_in(folder: Path) -> list[str]:
@@ -67,8 +61,8 @@ def describe(folder: Path, description: Mapping[str, Any]) -> None:
     """Write `stage.json`: the description with size and hash of every file that is there."""
     files = {}
     for name in names_in(folder):
-        sha256 = hash_of(folder / name)
-        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256}
+        stamp = stamp_of(path := f"{folder}/{name}")
+        files[name] = {"bytes": stamp[0], "sha256": _hashed(path, stamp)}
     write_json(folder / DESCRIPTION, sealed({**description, "files": files}))
 
 
@@ -80,26 +74,20 @@ def read_description(folder: Path) -> dict[str, Any]:
         DamagedError: it is torn, changed, or another artifact's.
     """
     path = folder / DESCRIPTION
-    described: dict[str, Any] = json.loads(_description(path, stamp_of(path)))
-    described.pop("seal", None)
-    return described
+    return {**_description(path, stamp_of(path))}
 
 
 @functools.lru_cache(maxsize=1024)
-def _description(path: Path, stamp: Stamp) -> str:
-    """The text of a description, once it was found whole."""
+def _description(path: Path, stamp: Stamp) -> dict[str, Any]:
     folder = path.parent
     try:
-        text = path.read_text("utf-8")
-        found = unsealed(text)
-        if ("seal" in json.loads(text)) != ("files" in found):
-            raise ValueError("a part is gone")
+        found = unsealed(path.read_bytes())
         belongs = (found["stage"], found["key"]) == (folder.parent.name, folder.name)
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, RecursionError):
         raise DamagedError(folder, f"{DESCRIPTION} is damaged") from None
     if not belongs:
         raise DamagedError(folder, f"{DESCRIPTION} is another artifact's")
-    return text
+    return found
 
 
 def listed_files(folder: Path) -> Files | None:
@@ -131,13 +119,14 @@ def damage(
     if files is None:
         files = {name: {} for name in names or ()}
     for name in files if names is None else names:
-        reason = _wrong(folder / name, files.get(name), hashed, (known or {}).get(name))
+        # Texts, as these are many and paths are slow.
+        reason = _wrong(f"{folder}/{name}", files.get(name), hashed, (known or {}).get(name))
         if reason:
             return DamagedError(folder, f"{name} {reason}")
     return None
 
 
-def _wrong(path: Path, listed: dict[str, Any] | None, hashed: bool, known: Any) -> str | None:
+def _wrong(path: str, listed: dict[str, Any] | None, hashed: bool, known: Any) -> str | None:
     try:
         stamp = stamp_of(path)
         if listed is None:
@@ -157,7 +146,7 @@ def _wrong(path: Path, listed: dict[str, Any] | None, hashed: bool, known: Any) 
 def remembered(folder: Path) -> dict[str, list[Any]]:
     """Hashes and stamps of a whole artifact's files: what `damage` takes as `known`."""
     return {
-        name: [about["sha256"], *stamp_of(folder / name)]
+        name: [about["sha256"], *stamp_of(f"{folder}/{name}")]
         for name, about in (listed_files(folder) or {}).items()
     }
 

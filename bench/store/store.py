@@ -38,6 +38,11 @@ from bench.store.integrity import (
 )
 
 DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+# Of the root, those that hold no artifacts.
+FOLDERS = (
+    *("work", "failed", "locks", "records", "damaged", "verified", "file_hashes", "views"),
+    *("reports", "mlflow-artifacts"),
+)
 _PROBE_BYTES = 1 << 20
 
 
@@ -97,7 +102,9 @@ class Store:
         if found is None:
             if listed_files(folder) is None:
                 describe(folder, read_description(folder))
-            write_json(memory, remembered(folder))
+            now = remembered(folder)
+            if now != known:
+                write_json(memory, now)
         return found
 
     def set_aside(self, stage: str, key: str) -> Path | None:
@@ -172,12 +179,23 @@ def _remembered(memory: Path) -> dict[str, Any]:
 
 
 def disk_error(store: Path | None, error: OSError) -> UserError:
-    """The one line for a store that cannot be written; it names the file, where one is known."""
-    remedy = (
-        "free space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
-    )
-    where = error.filename or store
-    place = f" {os.fspath(where)}" if where else ""
+    """The one line for what cannot be read or written, in this store or elsewhere."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    named = Path(os.fsdecode(error.filename)).absolute() if error.filename else store
+    if store is None or named is None or not _contains(store, named):
+        remedy = "free space there" if full else "change its permissions, or choose another one"
+        return UserError(f"{named or 'disk'}: {error.strerror}; {remedy}")
+    if named.is_file() and not os.access(named, os.R_OK):
+        return UserError(
+            f"cannot read {named}: {error.strerror}; make it readable, or give --store"
+        )
+    remedy = "free space there" if full else "make it writable"
+    where = named if named.is_relative_to(store) else store
     return UserError(
-        f"cannot write to the store{place}: {error.strerror}; {remedy}, or give --store"
+        f"cannot write to the store {where}: {error.strerror}; {remedy}, or give --store"
     )
+
+
+def _contains(store: Path, named: Path) -> bool:
+    """Whether it lies in the store, or the store in it: what was to be made for the store."""
+    return named.is_relative_to(store) or store.is_relative_to(named)
