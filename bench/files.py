@@ -51,6 +51,10 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
         os.replace(aside, path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # Of a write, which names no file.
+            error.filename = str(path)
+        raise
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
@@ -74,6 +78,39 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file by `write_text`; NaN is stored as null."""
     write_text(path, json.dumps(_null_for_nan(value), indent=1, allow_nan=False) + "\n")
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """JSON-able content with its own SHA-256 as `seal`; `unsealed` finds it changed."""
+    plain = json.loads(json.dumps(_null_for_nan(value), allow_nan=False))
+    return {**plain, "seal": _seal(plain)}
+
+
+def unsealed(text: str | bytes) -> dict[str, Any]:
+    """The content of the JSON of `sealed`, without the seal; raises ValueError if it changed.
+
+    Content of the first versions bears none, and is taken as it is.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("is no JSON object")
+    seal = found.pop("seal", None)
+    if seal is not None and seal != _seal(found):
+        raise ValueError("does not bear its own seal")
+    return found
+
+
+def _seal(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(plain).encode()).hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _null_for_nan(value: Any) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 from bench.errors import UserError
 from bench.files import write_json
 from bench.records.record import Record
+from bench.store.integrity import has_travelled, verified
 
 ORIGINAL = "original"
 FEWEST, MOST = "fewest tokens", "most tokens"
@@ -96,8 +97,14 @@ def gallery_of(record: Record, store: Path) -> Gallery | None:
 
     Raises:
         UserError: it names one that cannot be read.
+        DamagedError: it is damaged, or gone from the store.
     """
-    return None if record.gallery is None else Gallery.read(store / record.gallery)
+    if record.gallery is None:
+        return None
+    folder = store / record.gallery
+    if not has_travelled(folder):
+        verified(folder, "gallery.npy", "gallery.json", suite=record.suite)
+    return Gallery.read(folder)
 
 
 def _row(raw: dict[str, Any]) -> GalleryRow:

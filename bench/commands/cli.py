@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from bench.commands.check_store import check_store
 from bench.commands.compare import compare
 from bench.commands.completion import completion
 from bench.commands.decode import decode
@@ -52,7 +53,7 @@ def cli() -> None:
 
 
 for command in (
-    *(listing, completion, validate, plan, run, results, compare, ui, sync),
+    *(listing, completion, validate, plan, run, results, compare, ui, sync, check_store),
     *(export, encode, decode),
 ):
     cli.add_command(command)

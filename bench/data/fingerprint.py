@@ -101,9 +101,22 @@ def _content_of(path: Path) -> str:
 def _recalled(memory: Path) -> pd.DataFrame:
     """Hashes that an earlier call left; nothing where that is missing or damaged."""
     try:
-        return pd.read_parquet(memory, columns=[*STAMP, "content"])
+        return _remembered(memory)
     except (OSError, ValueError):
         return _nothing()
+
+
+def is_readable(memory: Path) -> bool:
+    """Whether a file of hashes is as it was written."""
+    try:
+        _remembered(memory)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _remembered(memory: Path) -> pd.DataFrame:
+    return pd.read_parquet(memory, columns=[*STAMP, "content"], page_checksum_verification=True)
 
 
 def _nothing() -> pd.DataFrame:
@@ -116,7 +129,7 @@ def _write(hashes: pd.DataFrame, memory: Path) -> None:
     memory.parent.mkdir(parents=True, exist_ok=True)
     aside = memory.with_name(f".{memory.name}.{os.getpid()}")
     try:
-        hashes.to_parquet(aside, index=False)
+        hashes.to_parquet(aside, index=False, write_page_checksum=True)
         os.replace(aside, memory)
     finally:
         aside.unlink(missing_ok=True)

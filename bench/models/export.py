@@ -25,6 +25,7 @@ from bench.files import file_sha256, written_aside
 from bench.models.model_card import model_card
 from bench.records.reading import read_records
 from bench.records.record import Record
+from bench.store.integrity import verified_file
 from bench.store.store import Store
 from bench.suite.naming import suite_name
 
@@ -128,13 +129,7 @@ def _weights(record: Record, store: Store) -> dict[str, Path]:
             files[file] = store.artifact(stage, keys[-1]) / file
     if TOKENIZER_WEIGHTS not in files:
         raise UserError(f"{record.label}: the cell has no tokenizer to export; name another")
-    for path in files.values():
-        if not path.is_file():
-            raise UserError(
-                f"{path}: is missing, while the record is there; run the suite again, or give "
-                "the --store that it was computed in"
-            )
-    return files
+    return {name: verified_file(path, suite=record.suite) for name, path in files.items()}
 
 
 def _config(record: Record) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as parquet
 
 from bench.records.record import Record
+from bench.store.integrity import has_travelled, verified_file
 
 IDENTITY = ["id", "sha256"]
 
@@ -26,6 +27,7 @@ def image_differences(
 
     Raises:
         ValueError: a table, the metric or the budget is missing, or they hold other images.
+        DamagedError: a table is damaged, or gone.
     """
     first, second = (_values(*side, metric, budget) for side in (a, b))
     if first.index.has_duplicates or not first.index.sort_values().equals(
@@ -43,8 +45,9 @@ def image_values(record: Record, store: Path, metric: str, budget: int | None) -
 def _values(record: Record, store: Path, metric: str, budget: int | None) -> pd.Series:
     """The metric by id and content."""
     path = store / record.images if record.images else None
-    if path is None or not path.is_file():
+    if path is None or has_travelled(path.parent):
         raise ValueError("no per-image table")
+    verified_file(path, suite=record.suite)
     if metric not in parquet.read_schema(path).names:
         raise ValueError("no per-image values of it")
     table = pd.read_parquet(path, columns=[*IDENTITY, "budget", metric])

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.store.store import Store
+from bench.store.sums import is_as_written, read_summed
 
 
 def record_path(store: Store, suite_name: str, cell_key: str) -> Path:
@@ -24,7 +25,8 @@ def refuse_newer(path: Path) -> None:
         found = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return
-    if isinstance(found, dict) and found.get("schema_version", 0) > SCHEMA_VERSION:
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION and is_as_written(path):
         raise UserError(
             f"{path}: written by a newer adatok-bench and not overwritten; update this one, or "
             "give another --store"
@@ -40,4 +42,4 @@ def read_records(folder: Path) -> list[Record]:
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise UserError(f"no records in {folder}; run the suite first, or give --store")
-    return [parse_record(path.read_bytes(), where=str(path)) for path in paths]
+    return [parse_record(read_summed(path), where=str(path)) for path in paths]

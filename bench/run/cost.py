@@ -77,6 +77,8 @@ class Costs:
             self._known[stage] = []
             for path in sorted((self.store.root / stage).glob("*/stage.json")):
                 key = path.parent.name
+                if not self.store.has(stage, key):
+                    continue  # Damaged: the next run that needs it computes it again.
                 described = self.store.description(stage, key)
                 if len(described.get("attempts", [])) <= 1:
                     self._known[stage].append((self._job(stage, key), described["seconds"]))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import write_json
 from bench.graph.nodes import Node
 from bench.records.reading import record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
@@ -16,6 +15,7 @@ from bench.run.extra_results import extra_metrics
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
+from bench.store.sums import write_summed
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
@@ -153,7 +153,7 @@ def write_record(store: Store, record: Record) -> Path:
     """
     path = record_path(store, record.suite, record.cell_key)
     refuse_newer(path)
-    write_json(path, record.plain())
+    write_summed(path, record.plain())
     return path
 
 

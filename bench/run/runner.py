@@ -15,6 +15,7 @@ from bench.graph.nodes import Graph, Node
 from bench.records.record import Record
 from bench.run.executors import Executor
 from bench.run.folders import tell_of_files, tell_of_folders
+from bench.run.healing import set_aside_damaged
 from bench.run.level import Level, Took
 from bench.run.recording import build_record, require_writable_records, write_record
 from bench.run.watch import Watch, lines
@@ -23,6 +24,9 @@ from bench.store.store import Store
 from bench.suite.loading import Suite
 
 Say = Callable[[str], None]
+
+# An input that is found damaged is computed again by another pass over the levels.
+PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -57,35 +61,17 @@ def run_suite(
         UserError: bad input, resources that cannot be had, a store that cannot be written, or a
             record there that a newer adatok-bench has written.
     """
-    computed = 0
     levels = graph.levels()
     watch = watch or lines(say)
+    ended: list[Outcome] = []
     try:
         tell_of_folders(levels, say)
         require_writable_records(store, suite)
-        missing = {node.stage: node.resources for node in _incomplete(levels, store)}
-        if missing:
-            executor.check(missing)
-        took = _took(levels, store)
-        for number, nodes in enumerate(levels, start=1):
-            specs, blocked = _missing(nodes, store)
-            if not specs:
-                continue
-            require_enough_images(itertools.chain(*levels), store)
-            stages = Counter(spec.stage for spec in specs)
-            counts = ", ".join(f"{count} x {stage}" for stage, count in stages.items())
-            say(
-                f"level {number} of {len(levels)}: {counts}"
-                + (f" ({blocked} blocked)" * bool(blocked))
-            )
-            level = Level(number, len(levels), specs, store, took)
-            level.begin()
-            with watch(level):
-                outcomes = executor.run(specs, partial(_end, level, say))
-            computed += sum(outcome.status == "computed" for outcome in outcomes)
-            for outcome in outcomes:
-                if outcome.fatal:
-                    raise UserError(outcome.error)
+        for _ in range(PASSES):
+            outcomes = _pass(levels, store, executor, say, watch)
+            ended += outcomes
+            if not any(outcome.damaged for outcome in outcomes):
+                break
     finally:
         executor.close()
     records = [
@@ -94,7 +80,41 @@ def run_suite(
     ]
     paths = [write_record(store, record) for record in records]
     tell_of_files(levels, store, say)
-    return RunResult(records, paths, computed)
+    return RunResult(records, paths, sum(outcome.status == "computed" for outcome in ended))
+
+
+def _pass(
+    levels: list[list[Node]], store: Store, executor: Executor, say: Say, watch: Watch
+) -> list[Outcome]:
+    """All levels once, what is damaged set aside first: the outcomes of what was missing."""
+    unhashed = set_aside_damaged(itertools.chain(*levels), store, say)
+    if unhashed:
+        say(f"{unhashed} artifacts of an older adatok-bench had no hashes; they have them from now")
+    missing = {node.stage: node.resources for node in _incomplete(levels, store)}
+    if missing:
+        executor.check(missing)
+    took = _took(levels, store)
+    ended: list[Outcome] = []
+    for number, nodes in enumerate(levels, start=1):
+        if ended:  # By their results, stages of this level may have become known.
+            set_aside_damaged(nodes, store, say)
+        specs, blocked = _missing(nodes, store)
+        if not specs:
+            continue
+        require_enough_images(itertools.chain(*levels), store)
+        stages = Counter(spec.stage for spec in specs)
+        counts = ", ".join(f"{count} x {stage}" for stage, count in stages.items())
+        blocks = f" ({blocked} blocked)" * bool(blocked)
+        say(f"level {number} of {len(levels)}: {counts}{blocks}")
+        level = Level(number, len(levels), specs, store, took)
+        level.begin()
+        with watch(level):
+            outcomes = executor.run(specs, partial(_end, level, say))
+        for outcome in outcomes:
+            if outcome.fatal:
+                raise UserError(outcome.error)
+        ended += outcomes
+    return ended
 
 
 def _incomplete(levels: list[list[Node]], store: Store) -> Iterator[Node]:

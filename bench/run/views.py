@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from bench.files import content_key, write_json
+from bench.files import content_key, sealed, unsealed, write_json
 from bench.records.report_plugins import Report, render_reports
 from bench.run.runner import RunResult, Say
 from bench.store.store import Store
@@ -46,7 +45,7 @@ def show_reports(
             made[name] = {**asdict(report), "files": _digests(report.files)}
         files = [Path(path) for path in made[name]["files"]]
         reports.append(Report(**{**made[name], "files": files}))
-    write_json(memory, {"made_of": made_of, "reports": made})
+    write_json(memory, sealed({"made_of": made_of, "reports": made}))
     return reports
 
 
@@ -70,7 +69,7 @@ def show_in_mlflow(
         return
     mirror(result.records, store, uri=uri, say=say)
     if database and database.is_file():
-        write_json(memory, _mirrored(made_of, database))
+        write_json(memory, sealed(_mirrored(made_of, database)))
 
 
 @functools.cache
@@ -121,7 +120,6 @@ def _memory(store: Store, suite: str, view: str) -> Path:
 def _read(memory: Path) -> dict[str, Any]:
     """The content of a memory: nothing where the file is missing or torn."""
     try:
-        known = json.loads(memory.read_text("utf-8"))
+        return unsealed(memory.read_bytes())
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}

@@ -3,7 +3,7 @@
 Nested tokens are encoded once, others once for every budget.
 
 Built in shards. A shard is one safetensors file that appears by a rename, so an interrupted build
-goes on with the first shard that is missing; at the end the shards become plain arrays.
+goes on with the first shard that is missing or torn; at the end the shards become plain arrays.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from adatok_core.quantizers import Quantizer
@@ -86,8 +87,9 @@ def run(context: StageContext) -> dict[str, Any]:
     for first in range(0, count, config["shard"]):
         shards.append(context.work / f"shard-{first:09d}.safetensors")
         last = min(first + config["shard"], count)
-        if not shards[-1].exists():
-            save_tensors(shards[-1], shard(first, last), about={"first": first, "last": last})
+        if not _is_whole(shards[-1]):
+            about = {"first": first, "last": last}
+            save_tensors(shards[-1], shard(first, last), about=about, sealed=True)
             context.progress(last, count, "images")
     names = _merge(shards, context.work)
     _spot_check(tokenizer, budgets, images, context.work, device)
@@ -119,6 +121,15 @@ def run(context: StageContext) -> dict[str, Any]:
     for path in shards:
         path.unlink()
     return {"budgets": budgets, "count": count}
+
+
+def _is_whole(shard: Path) -> bool:
+    """Whether an earlier attempt left this shard, and it is as it was written."""
+    try:
+        load_tensors(shard)
+    except (SafetensorError, OSError, ValueError):
+        return False
+    return True
 
 
 @torch.inference_mode()

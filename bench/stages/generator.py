@@ -17,11 +17,10 @@ from bench.artifacts.networks import GENERATOR_WEIGHTS
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.stages.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
-from bench.store.checkpoints import load_state, save_state, save_tensors
+from bench.store.checkpoints import load_state, remove_states, save_state, save_tensors
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
-CHECKPOINT = "checkpoint.safetensors"
 WATCHED = 256  # Validation images whose loss stands in the history.
 
 
@@ -68,9 +67,9 @@ def run(context: StageContext) -> dict[str, Any]:
         labels=labels,
         device=context.spec.resources.device,
     )
-    checkpoint = context.work / CHECKPOINT
-    if checkpoint.exists():
-        trainer.load_state(load_state(checkpoint))
+    state = load_state(context.work)
+    if state is not None:
+        trainer.load_state(state)
     watched = _tensors(held_out.rows(np.arange(min(WATCHED, len(held_out.ids)))))
     for step in trainer.run():
         if trainer.history and trainer.history[-1]["step"] == step:
@@ -78,7 +77,7 @@ def run(context: StageContext) -> dict[str, Any]:
             row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
             context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
         if step % training.checkpoint_every == 0 and step < training.steps:
-            save_state(checkpoint, trainer.state())
+            save_state(context.work, trainer.state())
     found = asdict(trainer.evaluate(*_tensors(held_out)))
     save_tensors(
         context.work / GENERATOR_WEIGHTS,
@@ -93,7 +92,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "held_out": found,
         },
     )
-    checkpoint.unlink(missing_ok=True)
+    remove_states(context.work)
     return {
         "history": trainer.history,
         "parameters": parameter_count(trainer.model),

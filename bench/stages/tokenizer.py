@@ -17,10 +17,14 @@ from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.metrics.lite import Lite0
-from bench.store.checkpoints import load_state, load_tensors, save_state, save_tensors
+from bench.store.checkpoints import (
+    load_state,
+    load_tensors,
+    remove_states,
+    save_state,
+    save_tensors,
+)
 from bench.store.stage import StageContext
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -52,12 +56,12 @@ def run(context: StageContext) -> dict[str, Any]:
         trainable=config.get("trainable", "all"),
         feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
-    checkpoint = context.work / CHECKPOINT
-    if checkpoint.exists():
-        trainer.load_state(load_state(checkpoint))
+    state = load_state(context.work)
+    if state is not None:
+        trainer.load_state(state)
     for step in trainer.run():
         if step % training.checkpoint_every == 0 and step < training.steps:
-            save_state(checkpoint, trainer.state())
+            save_state(context.work, trainer.state())
         if step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
@@ -70,7 +74,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "trained_lengths": sorted(trained_lengths(tokenizer.budgets, training.lengths)),
         },
     )
-    checkpoint.unlink(missing_ok=True)
+    remove_states(context.work)
     return {
         "history": trainer.history,
         "parameters": parameter_count(trainer.model),

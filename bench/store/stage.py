@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.files import content_key, write_json
+from bench.store.integrity import DamagedError, verified
 from bench.store.machine import sampled
 from bench.store.progress import Teller
 from bench.store.provenance import provenance
@@ -79,13 +80,17 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run."""
+    """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run.
+
+    `damaged`: nothing was computed, as an input was found damaged and set aside.
+    """
 
     name: str
     status: str
     seconds: float = 0.0
     error: str = ""
     fatal: bool = False
+    damaged: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for crossing processes."""
@@ -103,8 +108,8 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
     """
     started = time.perf_counter()
 
-    def outcome(status: str, error: str = "", fatal: bool = False) -> Outcome:
-        return Outcome(spec.name, status, time.perf_counter() - started, error, fatal)
+    def outcome(status: str, error: str = "", **how: bool) -> Outcome:
+        return Outcome(spec.name, status, time.perf_counter() - started, error, **how)
 
     try:
         with store.locked(spec.name):
@@ -119,10 +124,18 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
                 store.record_failure(spec.stage, spec.key, message)
                 return outcome("failed", message)
         return outcome("computed")
+    except DamagedError as error:
+        place = store.set_aside(error.stage, error.key)
+        return outcome("failed", set_aside_text(error, place), damaged=True)
     except UserError as error:
         return outcome("failed", str(error), fatal=True)
     except OSError as error:
         return outcome("failed", str(disk_error(store.root, error)), fatal=True)
+
+
+def set_aside_text(error: DamagedError, place: Path | None) -> str:
+    """The line on an artifact that was damaged, and now lies at `place`."""
+    return f"{error.stage}-{error.key}: {error.reason}; set aside in {place}, computed again"
 
 
 def _is_disk_error(error: Exception) -> bool:
@@ -133,7 +146,7 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
     work = store.work(spec.stage, spec.key)
     work.mkdir(parents=True, exist_ok=True)
     attempts = _begin_attempt(work)
-    inputs = {name: store.artifact(stage, key) for name, (stage, key) in spec.inputs.items()}
+    inputs = {name: verified(store.artifact(*of)) for name, of in spec.inputs.items()}
     began = time.perf_counter()
     with sampled() as samples:
         result = function(StageContext(spec, inputs, work))
@@ -143,8 +156,6 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
         spec.stage,
         spec.key,
         {
-            "stage": spec.stage,
-            "key": spec.key,
             "version": spec.version,
             "config": spec.config,
             "inputs": {name: list(of) for name, of in spec.inputs.items()},
@@ -163,7 +174,10 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
 def _begin_attempt(work: Path) -> list[str]:
     """Note this attempt's start beside the earlier, interrupted ones: all starting times."""
     path = work / "attempts.json"
-    attempts = json.loads(path.read_text("utf-8")) if path.exists() else []
+    try:
+        attempts = list(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):  # The first one, or a note that is torn.
+        attempts = []
     attempts.append(datetime.now(UTC).isoformat(timespec="seconds"))
     write_json(path, attempts)
     return attempts

@@ -5,6 +5,8 @@ store/work/<stage>-<key>/   what an unfinished stage has so far, checkpoints inc
 store/failed/               one JSON file per failed stage, removed when it succeeds
 store/locks/                one lock file per stage that was ever computed
 store/records/<suite>/      the records of a suite's cells
+store/damaged/              what was not as it had been written, and was computed again
+store/verified/             stamps of files whose hashes were right; may be removed at any time
 store/file_hashes/          what is remembered of image folders; may be removed at any time
 store/views/                what reports and MLflow were made of; may be removed at any time
 """
@@ -15,19 +17,32 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from bench.errors import UserError
-from bench.files import content_key, write_json
+from bench.files import content_key, sealed, unsealed, write_json
+from bench.store.integrity import (
+    DamagedError,
+    damage,
+    describe,
+    listed_files,
+    read_description,
+    remembered,
+)
 
 DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+# Of the root, those that hold no artifacts.
+FOLDERS = (
+    *("work", "failed", "locks", "records", "damaged", "verified", "file_hashes", "views"),
+    *("reports", "mlflow-artifacts"),
+)
 _PROBE_BYTES = 1 << 20
 
 
@@ -64,14 +79,48 @@ class Store:
         return self.root / stage / key
 
     def has(self, stage: str, key: str) -> bool:
-        """Whether the artifact is complete."""
-        return (self.artifact(stage, key) / "stage.json").is_file()
+        """Whether the artifact is complete: described, and all files of their sizes."""
+        return damage(self.artifact(stage, key), hashed=False) is None
 
     def description(self, stage: str, key: str) -> dict[str, Any]:
-        """The `stage.json` of a complete artifact."""
-        text = (self.artifact(stage, key) / "stage.json").read_text("utf-8")
-        described: dict[str, Any] = json.loads(text)
-        return described
+        """The `stage.json` of a complete artifact; see `read_description`."""
+        return read_description(self.artifact(stage, key))
+
+    def is_hashed(self, stage: str, key: str) -> bool:
+        """Whether a complete artifact carries hashes: those of the first versions do not."""
+        return "files" in self.description(stage, key)
+
+    def check(self, stage: str, key: str, *, anew: bool = False) -> DamagedError | None:
+        """All that is wrong with an artifact that is there, by the hashes of its files.
+
+        Files that this store has found right before and that bear the same stamp since are not read
+        again, except `anew`. An artifact of an old version gets its hashes here.
+        """
+        folder, memory = self.artifact(stage, key), self.root / "verified" / f"{stage}-{key}.json"
+        known = {} if anew else _remembered(memory)
+        found = damage(folder, known=known)
+        if found is None:
+            if listed_files(folder) is None:
+                describe(folder, read_description(folder))
+            now = remembered(folder)
+            if now != known:
+                write_json(memory, now)
+        return found
+
+    def set_aside(self, stage: str, key: str) -> Path | None:
+        """Move a damaged artifact to `damaged/`, where it lies then; None if it is whole again."""
+        with self.locked(f"{stage}-{key}"):
+            folder = self.artifact(stage, key)
+            return None if damage(folder) is None else self._set_aside(folder)
+
+    def _set_aside(self, folder: Path) -> Path | None:
+        if not folder.exists():
+            return None
+        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        place = self.root / "damaged" / f"{folder.parent.name}-{folder.name}-{now}"
+        place.parent.mkdir(exist_ok=True)
+        os.replace(folder, place)
+        return place
 
     def work(self, stage: str, key: str) -> Path:
         """Folder of an unfinished stage."""
@@ -85,15 +134,14 @@ class Store:
     def failure(self, stage: str, key: str) -> str | None:
         """The error of the last failed attempt at a stage, if it has not succeeded since."""
         try:
-            text = self._failure(stage, key).read_text("utf-8")
-        except FileNotFoundError:
+            return str(unsealed(self._failure(stage, key).read_bytes())["error"])
+        except (FileNotFoundError, ValueError, KeyError):  # Torn: the stage is tried again anyway.
             return None
-        error: str = json.loads(text)["error"]
-        return error
 
     def record_failure(self, stage: str, key: str, error: str) -> None:
         """Remember why a stage failed."""
-        write_json(self._failure(stage, key), {"stage": stage, "key": key, "error": error})
+        note = {"stage": stage, "key": key, "error": error}
+        write_json(self._failure(stage, key), sealed(note))
 
     def _failure(self, stage: str, key: str) -> Path:
         return self.root / "failed" / f"{stage}-{key}.json"
@@ -111,15 +159,27 @@ class Store:
             yield
 
     def publish(self, stage: str, key: str, description: dict[str, Any]) -> Path:
-        """Make the work folder the artifact, in one rename."""
+        """Make the work folder the artifact, in one rename, with size and hash of every file.
+
+        What lies in its place is damaged, and set aside.
+        """
         work, artifact = self.work(stage, key), self.artifact(stage, key)
-        write_json(work / "stage.json", description)
+        describe(work, {"stage": stage, "key": key, **description})
         artifact.parent.mkdir(parents=True, exist_ok=True)
-        if artifact.exists():  # Without stage.json: not made by this program's rename.
-            shutil.rmtree(artifact)
+        self._set_aside(artifact)
         os.replace(work, artifact)
+        write_json(self.root / "verified" / f"{stage}-{key}.json", remembered(artifact))
         self._failure(stage, key).unlink(missing_ok=True)
         return artifact
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """What `check` left; nothing where that is missing or torn."""
+    try:
+        found = json.loads(memory.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def disk_error(store: Path | None, error: OSError) -> UserError:
@@ -134,8 +194,9 @@ def disk_error(store: Path | None, error: OSError) -> UserError:
             f"cannot read {named}: {error.strerror}; make it readable, or give --store"
         )
     remedy = "free space there" if full else "make it writable"
+    where = named if named.is_relative_to(store) else store
     return UserError(
-        f"cannot write to the store {store}: {error.strerror}; {remedy}, or give --store"
+        f"cannot write to the store {where}: {error.strerror}; {remedy}, or give --store"
     )
 
 

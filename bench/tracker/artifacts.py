@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.records.record import Record
+from bench.store.integrity import has_travelled, verified
 from bench.store.store import Store
 from bench.tracker.gallery import read_gallery
 from bench.tracker.parameters import flatten
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
 
 
 def log_artifacts(client: MlflowClient, run_id: str, record: Record, store: Store) -> None:
-    """Log them; a record or a store that lacks something has that file less."""
+    """Log them; a record without its store has the gallery less.
+
+    Raises:
+        DamagedError: the gallery is damaged, or gone from the store.
+    """
     client.log_dict(run_id, record.plain(), "record.json")
     client.log_dict(run_id, record.settings, "settings.yaml")
     for name, rows in _tables(record).items():
         if rows:
             client.log_table(run_id, _frame(rows), f"{name}.json")
-    sheet = read_gallery(store.root / record.gallery) if record.gallery else None
+    sheet = None
+    if record.gallery and not has_travelled(store.root / record.gallery):
+        folder = store.root / record.gallery
+        verified(folder, "gallery.npy", "gallery.json", suite=record.suite)
+        sheet = read_gallery(folder)
     if sheet is not None:
         client.log_image(run_id, sheet, "gallery.png")
 

@@ -21,6 +21,7 @@ from bench.records.record import Record
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected, tracking_uri
+from bench.tracker.database import set_aside_damaged
 from bench.tracker.moved import FOLDER, artifacts, follow
 from bench.tracker.parameters import parameters, repetition, varying
 from bench.tracker.patience import SECONDS_OF_ALL, OutOfPatience
@@ -46,6 +47,8 @@ def mirror(records: list[Record], store: Store, *, uri: str, say: Say = lambda l
     Raises:
         TrackerError: the tracker is down, refuses, takes too long, or is none.
     """
+    with _alone(store):
+        set_aside_damaged(store)
     with connected(uri) as client, _alone(store):
         if uri == tracking_uri(store) and follow(store, place(store)):
             say(f"MLflow: the store was moved; {uri} now names its artifacts under {store.root}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bench.errors import UserError
 from bench.records.parts import StageCost
 from bench.records.record import Record
 from bench.store.store import Store
@@ -53,7 +54,7 @@ def stages_of(record: Record, store: Store) -> list[StageRun]:
 def _description(stage: StageCost, store: Store) -> dict[str, Any]:
     try:
         return store.description(stage.stage, stage.key)
-    except (OSError, ValueError):  # Removed since, or records without their store.
+    except (OSError, ValueError, UserError):  # Removed since, or records without their store.
         return {}
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
 from bench.statistics.intervals import StudentInterval, student_interval
+from bench.store.integrity import has_travelled, verified_file
 from reports.analysis.allocations import Allocated, allocations, claim_colours
 from reports.analysis.correlation import SpearmanInterval, spearman_interval
 from reports.analysis.groups import Record, done_records, repetition_seed
@@ -106,15 +107,17 @@ def _tables(one: Allocated, store: Path) -> Values:
     path = repetition_seed(one.group.records)
     tables: Values = {}
     for record in one.group.records:
-        table = _table(store / record.images) if record.images else None
+        table = _table(record, store)
         if table is not None:
             tables.setdefault(record.setting(path), []).append(table)
     return tables
 
 
-def _table(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
+def _table(record: Record, store: Path) -> pd.DataFrame | None:
+    path = store / record.images if record.images else None
+    if path is None or has_travelled(path.parent):
         return None
+    verified_file(path, suite=record.suite)
     there = [name for name in MEASURES if name in parquet.read_schema(path).names]
     return pd.read_parquet(path, columns=["budget", *there]) if there else None
 

@@ -11,6 +11,7 @@ from bench.errors import UserError
 from bench.metrics.declared import LISTED, METRICS
 from bench.records.parts import StageCost
 from bench.records.tables import format_value
+from bench.store.integrity import DamagedError
 from bench.suite.labels import describe
 from reports.analysis.groups import Record
 from reports.analysis.suites import Part
@@ -39,6 +40,8 @@ def page_cells(parts: Sequence[Part], store: Path) -> dict[str, dict[str, Any]]:
             continue
         try:
             about["pictures"] = _pictures(record, store)
+        except DamagedError:
+            raise
         except UserError:  # Records travel without their store; all else is in them.
             about["pictures_note"] = f"the images are not in this store: {record.gallery}"
         left -= sum(len(picture["uri"]) for picture in about["pictures"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.records.report_plugins import Figure, Report
+from bench.store.integrity import DamagedError
 from reports.analysis.groups import Record
 
 
@@ -40,12 +41,14 @@ def draw(
     """Draw one figure into `folder`; see `Figure.make`.
 
     Raises:
-        UserError: the published results that it was given cannot be used.
+        UserError: the published results that it was given cannot be used, or what it is drawn from
+            is damaged.
     """
     try:
         return Drawn(figure, figure.make(records, folder, store=store, published=published))
     except UserError as error:
-        if published is not None and "published" in figure.takes:
+        given = published is not None and "published" in figure.takes
+        if given or isinstance(error, DamagedError):
             raise
         return Drawn(figure, Report(text=f"{figure.title}: not drawn, because {error}"))
     except Exception as error:  # A broken figure is reported and told by the exit code.

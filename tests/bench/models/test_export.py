@@ -128,7 +128,7 @@ def test_an_export_that_fails_leaves_nothing(store, tmp_path, monkeypatch):
 
 def test_artifacts_that_were_cleared_away_are_told(small_run, store, tmp_path):
     (store.root / "tokenizer").unlink()
-    with pytest.raises(UserError, match="is missing, while the record is there"):
+    with pytest.raises(UserError, match="is missing; mend it with: adatok-bench run SUITE"):
         export_cell("small:elastic", store, tmp_path / "out")
 
 

@@ -138,7 +138,7 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(context, config):
     interrupted = context(CELL, "policy", config=config, stop_at=20)
     with pytest.raises(KeyboardInterrupt):
         policy.run(interrupted)
-    assert load_state(interrupted.work / "checkpoint.safetensors").step == 15
+    assert load_state(interrupted.work).step == 15
     assert not (interrupted.work / "policy.safetensors").exists()
     resumed = context(CELL, "policy", config=config)
     assert policy.run(resumed) == result

@@ -14,7 +14,12 @@ from bench.store.store import Store
 
 @pytest.fixture
 def store(tmp_path):
-    return Store.open(tmp_path / "store")
+    """A store that has the input of `SPEC`."""
+    store = Store.open(tmp_path / "store")
+    store.work("data", "0" * 16).mkdir(parents=True)
+    (store.work("data", "0" * 16) / "images.npy").write_bytes(b"pixels")
+    store.publish("data", "0" * 16, {})
+    return store
 
 
 SPEC = StageSpec(
@@ -125,6 +130,7 @@ def test_the_artifact_describes_itself(store):
     assert datetime.fromisoformat(attempt).tzinfo is not None
     names = sorted(p.name for p in store.artifact("data", SPEC.key).iterdir())
     assert names == ["numbers.txt", "stage.json"]
+    assert about["files"]["numbers.txt"]["bytes"] == 5
 
 
 def test_an_error_fails_the_stage_and_is_remembered_by_type_and_first_line(store):

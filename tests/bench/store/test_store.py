@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -87,19 +88,22 @@ def test_an_artifact_appears_complete_or_not_at_all(store, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            store.publish("data", "k", {"key": "k"})
+            store.publish("data", "k", {"count": 1})
     assert not store.has("data", "k")
     assert not store.artifact("data", "k").exists()
     assert (work / "images.npy").exists()
 
-    assert store.publish("data", "k", {"key": "k"}) == store.artifact("data", "k")
+    assert store.publish("data", "k", {"count": 1}) == store.artifact("data", "k")
     assert store.has("data", "k")
     assert files_under(store.artifact("data", "k")) == ["images.npy", "stage.json"]
-    assert store.description("data", "k") == {"key": "k"}
+    found = store.description("data", "k")
+    sha256 = hashlib.sha256(b"pixels").hexdigest()
+    files = {"images.npy": {"bytes": 6, "sha256": sha256}}
+    assert found == {"stage": "data", "key": "k", "count": 1, "files": files}
     assert not work.exists()
 
 
-def test_a_folder_without_description_is_no_artifact_and_is_replaced(store):
+def test_a_folder_without_description_is_no_artifact_and_is_set_aside(store):
     stray = store.artifact("data", "k")
     stray.mkdir(parents=True)
     (stray / "junk").write_text("junk")
@@ -107,6 +111,8 @@ def test_a_folder_without_description_is_no_artifact_and_is_replaced(store):
     store.work("data", "k").mkdir(parents=True)
     store.publish("data", "k", {})
     assert files_under(stray) == ["stage.json"]
+    (aside,) = (store.root / "damaged").iterdir()
+    assert files_under(aside) == ["junk"]
 
 
 def test_a_failure_is_remembered_until_the_stage_succeeds(store):

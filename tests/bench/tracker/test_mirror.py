@@ -310,11 +310,12 @@ def test_a_gallery_is_one_sheet(records, mirrored, store, tmp_path, vary_record)
     view = mirrored([record])
     run = view.cells[record.cell_key]
     assert "gallery.png" not in view.artifacts(run)  # The store has none.
-    folder = store.root / record.gallery
+    folder = store.work("evaluation", "x")
     folder.mkdir(parents=True)
     np.save(folder / "gallery.npy", np.zeros((2, 3, 32, 32, 3), np.uint8))
     about = {"columns": ["original", "2", "4"], "rows": 2 * [{"tokens": [None, 2, 4]}]}
     (folder / "gallery.json").write_text(json.dumps(about))
+    store.publish("evaluation", "x", {})
     record = vary_record(record, metrics={"mse": 0.5})
     view = mirrored([record])
     run = view.cells[record.cell_key]

@@ -1,0 +1,37 @@
+"""The store's own tracking database: a view, which is written anew where it is damaged."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.store.store import Store
+
+
+def is_whole(database: Path) -> bool:
+    """Whether SQLite finds its structure right."""
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    except sqlite3.DatabaseError as error:
+        return "locked" in str(error)  # Whoever writes it can read it.
+
+
+def set_aside_damaged(store: Store) -> None:
+    """Move a damaged database to `damaged/`, with a line on stderr."""
+    database = store.root / "mlflow.db"
+    if not database.is_file() or is_whole(database):
+        return
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    place = store.root / "damaged" / f"mlflow-{now}.db"
+    place.parent.mkdir(exist_ok=True)
+    os.replace(database, place)
+    print(
+        f"warning: {database} is damaged; set aside in {place}, and written anew; adatok-bench "
+        "sync brings all suites back",
+        file=sys.stderr,
+    )

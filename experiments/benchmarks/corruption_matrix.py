@@ -1,0 +1,195 @@
+"""Damages every file of a finished small store in five ways, and sees what commands make of it.
+
+    python -m experiments.benchmarks.corruption_matrix --folder NEW [--every N]
+
+Each case is a copy of the store with one file that is truncated, emptied, deleted, flipped in one
+byte or replaced by foreign content. Right is:
+
+healed      `run` ends with 0, its records are those of the undisturbed run, and nothing is wrong
+            with the store afterwards
+refused     `run` ends with 2 and one line that says what to do
+
+and `results`, asked before that, shows the same as ever or is refused. Everything else is printed,
+and ends this with 1. Speeds are measured anew by whatever is computed again, and not compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from bench.commands.cli import cli
+from bench.errors import UserError
+from bench.stages import policy
+
+TRAINING = {"steps": 20, "batch": 8, "warmup_steps": 2, "log_every": 10, "checkpoint_every": 5}
+POLICY = {"candidates": [1, 2, 4], "steps": 20, "batch": 8, "checkpoint_every": 5}
+SUITE = {
+    "suite": "matrix",
+    "question": "Is anything wrong in silence?",
+    "base": {
+        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 32, "validation": 16},
+        "tokenizer": {
+            **{"budgets": [1, 2, 4], "width": 16, "encoder_depth": 1, "decoder_depth": 1},
+            **{"attention_heads": 2, "quantizer": {"kind": "fsq", "levels": [5, 5]}},
+            "lora": {"rank": 0},
+        },
+        "training": {**TRAINING, "learning_rate": 1.0e-2},
+        "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
+    },
+    "arms": [
+        {"name": "elastic"},
+        {"name": "policy", "set": {"policy": POLICY}},
+        {"name": "diverged", "set": {"training.learning_rate": 1.0e30}},
+    ],
+}
+UNEQUAL = ("per_second", "seconds", "provenance", "peak_memory", "time_share")
+
+
+def truncated(content: bytes, foreign: bytes) -> bytes:
+    """The first half."""
+    return content[: len(content) // 2]
+
+
+def flipped(content: bytes, foreign: bytes) -> bytes:
+    """One bit in the middle is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+DAMAGES: dict[str, Callable[[bytes, bytes], bytes | None]] = {
+    "truncated": truncated,
+    "empty": lambda content, foreign: b"",
+    "deleted": lambda content, foreign: None,
+    "flipped": flipped,
+    "foreign": lambda content, foreign: foreign,
+}
+
+
+def called(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command, run in this process as the console script does."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main([*arguments], standalone_mode=False)
+        except (UserError, click.ClickException) as error:
+            code = 2
+            print(error, file=sys.stderr)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        except Exception as error:
+            code = 70
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    return code, out.getvalue(), err.getvalue()
+
+
+def comparable(value: Any) -> Any:
+    """A record without what is measured anew."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if not any(word in k for word in UNEQUAL)}
+        return {name: comparable(one) for name, one in kept.items()}
+    return [comparable(one) for one in value] if isinstance(value, list) else value
+
+
+def records(store: Path) -> dict[str, Any]:
+    """What can be compared of the records, by cell."""
+    paths = sorted((store / "records").glob("*/*.json"))
+    return {path.name: comparable(json.loads(path.read_text())) for path in paths}
+
+
+def verdict(store: Path, suite: Path, right: dict[str, Any], shown: str) -> str:
+    """`healed`, `refused`, or whatever went wrong."""
+    code, out, err = called("results", "matrix", "--json", "--store", str(store))
+    same = code == 0 and comparable(json.loads(out)) == comparable(json.loads(shown))
+    if not same and not (code == 2 and "run" in err):
+        return f"wrong: results end with {code}: {err[-200:] or 'other results'}"
+    code, _, err = called("run", str(suite), "--store", str(store), "--executor", "serial")
+    if code == 2:
+        return "refused: " + err.splitlines()[-1].replace(str(store), "")
+    if code != 1:  # One of the cells diverges.
+        return f"wrong: run ends with {code}: {err[-200:]}"
+    if records(store) != right:
+        return "wrong: another record"
+    code, out, _ = called("check-store", "--store", str(store))
+    return "healed" if code == 0 else f"wrong: {out[:300]}"
+
+
+def finished(folder: Path, suite: Path) -> tuple[Path, Path]:
+    """A finished store, and one whose run was stopped while a policy trained."""
+    save, calls = policy.save_state, []
+
+    def stopping(work: Path, state: Any) -> None:
+        save(work, state)
+        calls.append(work)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    policy.save_state = stopping
+    arguments = ("run", str(suite), "--executor", "serial", "--store", str(folder / "whole"))
+    with contextlib.suppress(KeyboardInterrupt):
+        called(*arguments)
+    policy.save_state = save
+    shutil.copytree(folder / "whole", folder / "stopped")
+    called(*arguments)
+    return folder / "whole", folder / "stopped"
+
+
+def cases(whole: Path, stopped: Path) -> list[tuple[Path, Path, str]]:
+    """Store, file in it, damage."""
+    files = [(whole, path.relative_to(whole)) for path in sorted(whole.rglob("*"))]
+    files += [(stopped, path.relative_to(stopped)) for path in sorted(stopped.glob("work/*/*"))]
+    return [(root, name, how) for root, name in files if (root / name).is_file() for how in DAMAGES]
+
+
+def kind_of(name: Path) -> str:
+    """The row of a file in the table."""
+    return f"{name.parts[0]}/*{name.suffix}" if len(name.parts) > 1 else name.name
+
+
+def main() -> None:
+    """Run the matrix, print a table by kind of file, end with 1 where anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="a new folder")
+    parser.add_argument("--every", type=int, default=1, help="take only every Nth case")
+    options = parser.parse_args()
+    folder: Path = options.folder.absolute()
+    folder.mkdir(parents=True)
+    suite = folder / "suite.yaml"
+    suite.write_text(yaml.safe_dump(SUITE, sort_keys=False))
+    whole, stopped = finished(folder, suite)
+    right = records(whole)
+    shown = called("results", "matrix", "--json", "--store", str(whole))[1]
+    table: dict[str, Counter[str]] = {}
+    for number, (root, name, how) in enumerate(cases(whole, stopped)[:: options.every]):
+        place = folder / f"case-{number}"  # MLflow remembers databases by their paths.
+        path = place / name
+        same = [one for one in root.rglob(f"*{name.suffix}") if one.is_file()]
+        contents = (one.read_bytes() for one in same if one.stat().st_size)
+        before = (root / name).read_bytes()
+        foreign = next((one for one in contents if one != before), b"foreign")
+        after = DAMAGES[how](before, foreign) if before else None if how == "deleted" else b"x"
+        shutil.copytree(root, place)
+        path.unlink() if after is None else path.write_bytes(after)
+        found = verdict(place, suite, right, shown)
+        table.setdefault(kind_of(name), Counter())[found.split(":")[0]] += 1
+        if found != "healed":
+            print(f"{how} {name}: {found}", flush=True)
+        shutil.rmtree(place)
+    for kind, counts in sorted(table.items()):
+        print(f"{kind:32}", ", ".join(f"{count} {what}" for what, count in counts.items()))
+    sys.exit(any("wrong" in counts for counts in table.values()))
+
+
+if __name__ == "__main__":
+    main()
