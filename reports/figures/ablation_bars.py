@@ -41,11 +41,7 @@ COLUMNS = [
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `ablation_bars.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `ablation_bars.png`, `.pdf` and `.csv`."""
     done, notes = done_records(records), unfinished(records)
     arm = reference_arm(records)
     if arm is None:

@@ -52,11 +52,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text."""
     groups = group_by_seed([record for record in done_records(records) if is_policy(record)])
     failed = unfinished(records)
     if not groups:

@@ -39,11 +39,7 @@ ROW_INCHES = 0.3
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `baselines.png`, `.pdf` and `.csv`; `baselines.txt` and `baselines_table.csv` beside.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `baselines.png`, `.pdf` and `.csv`; `baselines.txt` and `baselines_table.csv` beside."""
     done, failed = done_records(records), unfinished(records)
     if not done:
         return Report(text=page("Baselines: nothing has a result yet", failed))

@@ -42,11 +42,7 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     Args:
         records: of a suite's cells.
         folder: where the files go.
-        store: what the paths in the records start from.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+        store: what the paths in the records start from."""
     found = allocations(done_records(records))
     data = complexity_data(found, store)
     notes = unfinished(records)

@@ -23,11 +23,7 @@ ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `budget_histogram.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `budget_histogram.png`, `.pdf` and `.csv`."""
     found = allocations(done_records(records))
     data = histogram_data(found)
     left_out = [

@@ -35,11 +35,7 @@ NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `candidate_heatmap.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `candidate_heatmap.png`, `.pdf` and `.csv`."""
     found = [one for one in allocations(done_records(records)) if is_policy(one.group.records[0])]
     notes = unfinished(records)
     data = heatmap_data(found)

@@ -38,11 +38,7 @@ SAME_PRICE = "Bits: as tokens, since a token costs the same in all of these; the
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Write `curve_summaries.csv`; a table per metric as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Write `curve_summaries.csv`; a table per metric as text."""
     groups = group_by_seed([record for record in done_records(records) if is_elastic(record)])
     failed, arm = unfinished(records), reference_arm(records)
     if arm is None:

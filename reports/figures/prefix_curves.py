@@ -38,11 +38,7 @@ COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text."""
     groups = group_by_seed(
         [record for record in done_records(records) if not is_allocation(record)]
     )

@@ -34,11 +34,7 @@ AS_RUN, EQUAL = "as run", "tokens made equal"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `settle.png`, `.pdf` and `.csv`; `settle.txt` and `settle_controls.csv` beside them.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `settle.png`, `.pdf` and `.csv`; `settle.txt` and `settle_controls.csv` beside them."""
     done, failed = done_records(records), unfinished(records)
     found = [contest for contest in contests(records) if contest.paired]
     if not found:

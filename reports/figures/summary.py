@@ -30,11 +30,7 @@ TRAINING_SEED = "training.seed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Table and verdict as text for stdout, also written to `summary.txt`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Table and verdict as text for stdout, also written to `summary.txt`."""
     done = done_records(records)
     lines = [records[0].question, ""]
     if done:

@@ -105,17 +105,16 @@ def legend_below(
     figure: Any,
     *,
     handles: Iterable[Any] | None = None,
-    ncols: int | None = None,
     title: str | None = None,
 ) -> None:
     """One legend for all axes, under them; each label once, in the order it was drawn.
 
-    The figure grows by the legend's height. Long labels are wrapped.
+    The figure grows by the legend's height. There are as many columns as have room, and long labels
+    are wrapped.
 
     Args:
         figure: of the style's width.
         handles: what to name; by default all that has a label.
-        ncols: columns; by default as many as the labels leave room for.
         title: a line above.
     """
     named: dict[str, Any] = {}
@@ -127,7 +126,7 @@ def legend_below(
         named = {handle.get_label(): handle for handle in handles}
     width = figure.get_figwidth()
     longest = max((min(len(label), _letters(width)) for label in named), default=0)
-    ncols = ncols or max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
+    ncols = max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
     labels = [wrapped(label, width / ncols - HANDLE_INCHES) for label in named]
     if title is not None:
         title = "\n".join(wrapped(line, width - 0.1) for line in title.splitlines())
