@@ -286,8 +286,7 @@ def _own(
     chosen = np.full(bank.about["images"]["count"], own.column(config.target))
     candidates = Candidates(judge, _columns(bank, config.candidates))
     own_judge, tokens = _judge(context, own), own.tokens(chosen)
-    encoded, decoded = own.passes(chosen)
-    metrics = own_judge.metrics(chosen) | passes(Allocation(chosen, encoded, decoded))
+    metrics = own_judge.metrics(chosen) | passes(Allocation(chosen))
     metrics |= own_judge.details(own_judge.features(chosen))
     metrics |= candidates.skills(metrics) | {
         "collapsed": allocation.is_collapsed(tokens, int(tokens.max()) + 1),

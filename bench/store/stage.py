@@ -113,7 +113,8 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
             try:
                 _compute(store, spec, function)
             except Exception as error:
-                if isinstance(error, UserError) or _is_disk_error(error):
+                full = isinstance(error, OSError) and error.errno in DISK_ERRORS
+                if full or isinstance(error, UserError):
                     raise
                 message = f"{type(error).__name__}: {error}".splitlines()[0]
                 store.record_failure(spec.stage, spec.key, message)
@@ -123,10 +124,6 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
         return outcome("failed", str(error), fatal=True)
     except OSError as error:
         return outcome("failed", str(disk_error(store.root, error)), fatal=True)
-
-
-def _is_disk_error(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in DISK_ERRORS
 
 
 def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:

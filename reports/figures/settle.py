@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.compare.paired import Difference
+from bench.files import write_text
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from reports.analysis.contests import Contest, contests
@@ -49,7 +50,7 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "settle", settle_data(found), draw)
     files.append(write_csv(folder, "settle_controls", controls_data(found)))
     path = folder / "settle.txt"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return Report([*files, path], text, "Adaptive against fixed lengths", _alt(found))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.files import written_aside
 from reports.paper.style import paper_style, width_inches
 
 COLLAPSED, UNTRAINED = "collapsed", "length never trained"
@@ -30,8 +30,11 @@ def render(
     with paper_style():
         figure = draw(data)
         # No dates and no versions in the files.
-        _write(files[0], lambda aside: figure.savefig(aside, metadata={"Software": None}))
-        _write(files[1], lambda aside: figure.savefig(aside, metadata={"CreationDate": None}))
+        for path, kind, told in zip(
+            files, ("png", "pdf"), ("Software", "CreationDate"), strict=False
+        ):
+            with written_aside(path) as aside:
+                figure.savefig(aside, format=kind, metadata={told: None})
     write_csv(folder, name, data)
     return files
 
@@ -40,14 +43,9 @@ def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:
     """Write `name.csv` aside, then rename it into place."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    _write(path, lambda aside: data.to_csv(aside, index=False))
+    with written_aside(path) as aside:
+        data.to_csv(aside, index=False)
     return path
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    write(aside)
-    os.replace(aside, path)
 
 
 def new_figure(height: float) -> Any:
