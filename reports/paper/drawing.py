@@ -30,11 +30,9 @@ def render(
     with paper_style():
         figure = draw(data)
         # No dates and no versions in the files.
-        for path, kind, told in zip(
-            files, ("png", "pdf"), ("Software", "CreationDate"), strict=False
-        ):
+        for path, told in zip(files, ("Software", "CreationDate"), strict=False):
             with written_aside(path) as aside:
-                figure.savefig(aside, format=kind, metadata={told: None})
+                figure.savefig(aside, format=path.suffix[1:], metadata={told: None})
     write_csv(folder, name, data)
     return files
 
