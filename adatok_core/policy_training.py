@@ -272,7 +272,6 @@ class PolicyTrainer(Trainer[PolicyConfig]):
     def _row(
         self, goal: float, chances: Tensor, weights: Tensor, features: Tensor
     ) -> dict[str, float]:
-        """The step's row of the history."""
         if isinstance(self.objective, Predictor):
             uncertainty, divergence = 0.0, 0.0
         else:

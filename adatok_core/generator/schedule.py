@@ -158,7 +158,6 @@ class _Steps:
 
 
 def _queue(engine: Engine, requests: Sequence[Request], mode: Mode) -> list[Request]:
-    """The requests in the order in which they start."""
     if engine.vocabulary.lengths == "fixed":
         whole = engine.vocabulary.max_length
         requests = [replace(request, length=request.length or whole) for request in requests]

@@ -128,7 +128,6 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _basis(row: dict[str, Any]) -> str:
-    """How the cost of a stage is known."""
     if row["state"] == "cached":
         return "measured"
     known = row["estimated_from"]
@@ -140,7 +139,6 @@ def _basis(row: dict[str, Any]) -> str:
 
 
 def _each(rows: list[dict[str, Any]]) -> str:
-    """The seconds of one, or their range."""
     key = "seconds" if rows[0]["state"] == "cached" else "expected_seconds"
     seconds = [row[key] for row in rows]
     if seconds[0] is None:

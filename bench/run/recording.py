@@ -62,7 +62,6 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
 
 
 def _described(nodes: tuple[Node, ...], store: Store) -> list[dict[str, Any]]:
-    """The stages that these nodes are made of, as the store describes them."""
     specs = [one.spec(store) for one in upstream(*nodes)]
     return [store.description(spec.stage, spec.key) for spec in specs if spec is not None]
 

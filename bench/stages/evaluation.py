@@ -220,7 +220,6 @@ def _columns(bank: Bank, candidates: tuple[int, ...] | None) -> np.ndarray:
 
 
 def _fitting(context: StageContext, bank: Bank, candidates: Candidates) -> Fitting:
-    """The inputs that the allocator and the controls are fitted on."""
     columns, given = candidates.columns, context.inputs
 
     def seen(name: str) -> Seen | None:

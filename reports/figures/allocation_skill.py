@@ -235,7 +235,6 @@ def _draw_skills(axes: Any, shown: pd.DataFrame, color: str, marker: str) -> Non
 def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    """Name the colours, then the markers and dashes."""
     style = {"mfc": "white", "lw": 1, "ms": 4.5}
     marks = [
         sample(name, color=colours.get(name, QUIET), **shape_of(n), **style)

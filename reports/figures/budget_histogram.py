@@ -79,7 +79,6 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
 
 
 def _shares(record: Record) -> dict[int, float]:
-    """Share of the images by budget."""
     names = [name for name in record.metrics if name.startswith(SHARE)]
     found = {int(name.removeprefix(SHARE)): record.metrics.value(name) for name in names}
     return dict(sorted(found.items()))

@@ -55,7 +55,6 @@ def report(records: list[Record], folder: Path) -> Report:
 
 
 def _alt(found: list[Contest]) -> str:
-    """The verdict of each contest, which the figure shows."""
     lines = [(contest.label, verdict(contest, *differences(contest))[0]) for contest in found]
     return " ".join(f"{label}: {line}" for label, line in lines)
 

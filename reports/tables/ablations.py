@@ -108,7 +108,6 @@ def _value(name: str, one: Difference) -> Value:
 
 
 def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Row]:
-    """Groups without any result."""
     rows = []
     for group in group_by_seed(list(records)):
         record = group.records[0]
