@@ -67,6 +67,7 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         return {"loss": loss.item()}
 
     def _loss(self) -> Tensor:
+        """The mean cross-entropy of the batch's tokens, in nats."""
         config, count = self.config, len(self.ids)
         images = batch_indices(
             self.step, count=count, batch=min(config.batch, count), seed=config.seed

@@ -186,6 +186,7 @@ def _checked(walk: Walk) -> list[str]:
 
 
 def _top(root: Path) -> tuple[list[str], list[str]]:
+    """Folders at the top, and files with the suffix of an image."""
     try:
         names = [name for name in sorted(os.listdir(root)) if not is_hidden(name)]
     except OSError as error:

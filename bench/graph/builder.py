@@ -202,6 +202,7 @@ class Builder:
 
 
 def _has_calibration(config: CellConfig) -> bool:
+    """Whether images are set aside on which a mean budget is made to hold."""
     data = config.data
     name = "calibration_fraction" if isinstance(data, ImageFolder) else "calibration"
     set_aside: float = getattr(data, name)

@@ -99,6 +99,7 @@ def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, A
 
 
 def _marks(family: list[Entry], metric: str) -> dict[int, str]:
+    """Marks by the identity of the entry's system."""
     marks: dict[int, str] = {}
     leaders: list[System] = []
     for name in dict.fromkeys(entry.tokenizer for entry in family):
