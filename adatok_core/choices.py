@@ -26,8 +26,6 @@ class Built:
         Raises:
             RegistryError: there is no such module or attribute.
         """
-        if not isinstance(self.build, str):
-            return self.build
         try:
             made: Callable[..., Any] = load_attribute(self.build)
         except (ImportError, AttributeError) as error:

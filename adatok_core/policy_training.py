@@ -272,7 +272,6 @@ class PolicyTrainer(Trainer[PolicyConfig]):
     def _row(
         self, goal: float, chances: Tensor, weights: Tensor, features: Tensor
     ) -> dict[str, float]:
-        """The step's row of the history."""
         if isinstance(self.objective, Predictor):
             uncertainty, divergence = 0.0, 0.0
         else:
@@ -314,12 +313,10 @@ class PolicyTrainer(Trainer[PolicyConfig]):
                 policy.logits.weight.mul_(weights[0])
                 policy.logits.bias.mul_(weights[0]).add_(weights[1] * self.rewards.efficiency)
         if isinstance(self.config.weighting, ConstraintWeighting):
-            images = calibration or self._training_images()
+            first = self.rewards.fidelity[:CALIBRATION_IMAGES]
+            images = calibration or CalibrationSet(self.load, first)
             self._hold_constraint(self.config.weighting, policy, images)
         return policy
-
-    def _training_images(self) -> CalibrationSet:
-        return CalibrationSet(self.load, self.rewards.fidelity[:CALIBRATION_IMAGES])
 
     @torch.no_grad()
     def _hold_constraint(

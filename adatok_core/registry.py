@@ -73,17 +73,6 @@ class Registry(Generic[Thing], Mapping[str, Thing]):
         origin = origin or f"{caller.f_code.co_filename}:{caller.f_lineno}"
         self._put(Entry(name, about or first_sentence(thing), origin, thing))
 
-    def register(self, name: str) -> Callable[[Thing], Thing]:
-        """Register what is defined below, as a decorator."""
-        caller = sys._getframe(1)
-        origin = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-
-        def put(thing: Thing) -> Thing:
-            self._put(Entry(name, first_sentence(thing), origin, thing))
-            return thing
-
-        return put
-
     def __getitem__(self, name: str) -> Thing:
         """Import and give the thing of this name.
 
@@ -202,12 +191,14 @@ def suggestion(given: str, valid: list[str]) -> str:
     return f"; valid: {', '.join(valid)}" if valid else ""
 
 
-def load_attribute(target: str) -> Any:
-    """Import what `module:attribute` names.
+def load_attribute(target: Any) -> Any:
+    """Import what `module:attribute` names; what is no text is the thing itself.
 
     Raises:
         ImportError, AttributeError: it is not there.
     """
+    if not isinstance(target, str):
+        return target
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

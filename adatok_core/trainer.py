@@ -60,7 +60,6 @@ class Trainer(ABC, Generic[Config]):
 
     @property
     def _row_is_due(self) -> bool:
-        """Whether the step in hand is one for the history."""
         number = self.step + 1
         return number % self.config.log_every == 0 or number == self.config.steps
 
@@ -126,6 +125,5 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         return nn.utils.clip_grad_norm_(module.parameters(), self.config.gradient_clip).item()
 
     def _autocast(self) -> torch.autocast:
-        """Computation in the configured precision."""
         bf16 = self.config.precision == "bf16"
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=bf16)

@@ -115,7 +115,6 @@ class GeneratorTraining(Strict):
 
 
 def _require_schedule(config: TrainingConfig | GeneratorTraining) -> None:
-    """Check the settings of the optimizer, of its schedule and of the average."""
     for key in ("steps", "batch", "log_every", "checkpoint_every"):
         require(getattr(config, key) >= 1, f"{key}: must be 1 or more")
     require(config.learning_rate > 0, "learning_rate: must be positive")

@@ -16,7 +16,6 @@ from adatok_core.generator.engine import Engine
 from adatok_core.generator.model import Generator
 from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.sequences import Vocabulary
-from adatok_core.generator.weights import Precision
 
 Mode = Literal["refilled", "bucketed", "padded"]
 
@@ -67,7 +66,6 @@ def decode(
     sampling: Sampling,
     slots: int,
     mode: Mode = "refilled",
-    precision: Precision = "fp32",
     block: int = 32,
     device: torch.device | str = "cpu",
     trace: bool = False,
@@ -78,7 +76,6 @@ def decode(
         vocabulary,
         sampling=sampling,
         slots=slots,
-        precision=precision,
         block=block,
         device=device,
     )
@@ -161,7 +158,6 @@ class _Steps:
 
 
 def _queue(engine: Engine, requests: Sequence[Request], mode: Mode) -> list[Request]:
-    """The requests in the order in which they start."""
     if engine.vocabulary.lengths == "fixed":
         whole = engine.vocabulary.max_length
         requests = [replace(request, length=request.length or whole) for request in requests]

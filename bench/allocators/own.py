@@ -17,8 +17,7 @@ class OwnBank(Bank):
     """A bank whose columns are the targets of the tokenizer's own allocation, not budgets.
 
     The arrays `own_<name> [n, E]` go by the names of a bank's, so whatever reads columns of a bank
-    reads these. Beside them stand `own_tokens [n, E]` and, where the bank counts them,
-    `own_encoder_passes` and `own_decoder_passes [n, E]`.
+    reads these. Beside them stand `own_tokens [n, E]`.
     """
 
     @staticmethod
@@ -75,15 +74,6 @@ class OwnBank(Bank):
         """How many tokens `[n]` each image took at the target with index `chosen [n]`."""
         tokens: np.ndarray = self.array("tokens")[np.arange(len(chosen)), chosen]
         return tokens
-
-    def passes(self, chosen: np.ndarray) -> tuple[float, float]:
-        """Encoder and decoder passes per image; 1 and 0 where the bank does not count them."""
-        means = []
-        for name, one_pass in (("encoder_passes", 1.0), ("decoder_passes", 0.0)):
-            counted = name in self.about["arrays"]
-            values = self.array(name)[np.arange(len(chosen)), chosen] if counted else one_pass
-            means.append(float(np.mean(values)))
-        return means[0], means[1]
 
     def rows(self, chosen: np.ndarray) -> pd.DataFrame:
         """One row per image at the target with index `chosen [n]`."""

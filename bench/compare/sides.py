@@ -79,7 +79,6 @@ def _folder(name: str, store: Path) -> Path | None:
 
 
 def _selected(records: list[Record], name: str, *, where: str) -> list[Record]:
-    """Records of the arm, or else of the group, of this name."""
     for found in (
         [record for record in records if record.arm == name],
         [record for record in records if record.group == name],

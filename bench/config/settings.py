@@ -110,7 +110,6 @@ def _unknown_key(settings: Any, raw: Any, path: str) -> str | None:
 
 
 def _one_line(kind: Any, error: pydantic.ValidationError) -> str:
-    """The first error."""
     item = error.errors(include_url=False)[0]
     path, owner = _locate(kind, item["loc"])
     if item["type"].startswith("union_tag_"):

@@ -19,6 +19,7 @@ from PIL import Image, features
 
 from bench.data.emoji import ARCHIVE, EMOJI_SIZE, SHA256_FILE
 from bench.errors import UserError
+from bench.files import written_aside
 
 PACKAGE_SHA256 = "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58"
 FIXED_TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -82,9 +83,8 @@ def main() -> None:
         (ARCHIVE, archive),
         (SHA256_FILE, f"{digest}  {ARCHIVE.name}\n".encode()),
     ):
-        aside = path.with_suffix(".partial")
-        aside.write_bytes(data)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
     print(f"{ARCHIVE}: {len(archive)} bytes, sha256 {digest}, libwebp {features.version('webp')}")
 
 

@@ -97,8 +97,3 @@ def group_by_base(names: Iterable[str], split: str) -> tuple[tuple[int, ...], ..
 def emoji_groups(split: str) -> tuple[tuple[int, ...], ...]:
     """The embedded emoji of a split: one tuple of indices per base code point."""
     return group_by_base(load_emoji().names, split)
-
-
-def split_emoji(split: str) -> np.ndarray:
-    """Sorted indices `int64 [n]` of the embedded emoji of a split."""
-    return np.sort(np.array([index for group in emoji_groups(split) for index in group]))

@@ -18,7 +18,7 @@ import pandas as pd
 from bench.data.decoding import read_otherwise
 from bench.data.image_folder import AS_FOUND, SplitFolders, list_images
 from bench.data.walk import cannot_open
-from bench.files import open_regular
+from bench.files import open_regular, written_aside
 
 Progress = Callable[[int, int], None]
 STAMP = ["path", "size", "mtime_ns", "ctime_ns"]
@@ -64,7 +64,11 @@ def fingerprint(
     finally:
         if memory and remember and len(unknown):
             settled = hashes.notna() & (files["mtime_ns"] < now - SETTLED_NS)
-            _write(files.assign(content=hashes)[settled], memory)
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            with written_aside(memory) as aside:  # Two runs may do so at once.
+                files.assign(content=hashes)[settled].to_parquet(
+                    aside, index=False, write_page_checksum=True
+                )
     return hash_of_tree(hashes, paths, listing.mark)
 
 
@@ -122,14 +126,3 @@ def _remembered(memory: Path) -> pd.DataFrame:
 def _nothing() -> pd.DataFrame:
     types = {"path": "str", **dict.fromkeys(STAMP[1:], "int64"), "content": "str"}
     return pd.DataFrame(columns=list(types)).astype(types)
-
-
-def _write(hashes: pd.DataFrame, memory: Path) -> None:
-    """Aside, then renamed into place: two runs may do so at once."""
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    aside = memory.with_name(f".{memory.name}.{os.getpid()}")
-    try:
-        hashes.to_parquet(aside, index=False, write_page_checksum=True)
-        os.replace(aside, memory)
-    finally:
-        aside.unlink(missing_ok=True)

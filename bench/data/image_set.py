@@ -9,12 +9,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from adatok_core.choices import Choice, OneOf
+from adatok_core.config.checks import Strict
 from adatok_core.registry import Registry
 from bench.data import fluent_scenes
 from bench.data.image_folder import SplitFolders
@@ -25,13 +26,11 @@ COLUMNS = ("id", "sha256", "label", "label_name", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FluentScenes:
+class FluentScenes(Strict):
     """Procedural scenes of emoji: so many images of `resolution` px in each split.
 
     The `calibration` images are like the validation ones, and none of them.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     kind: Literal["fluent_scenes"] = "fluent_scenes"
     resolution: int = 32
@@ -50,15 +49,13 @@ class FluentScenes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder:
+class ImageFolder(Strict):
     """A tree of images at `path`; see `bench.data.manifest` and `image_folder` for what is read.
 
     `train_folder` and `validation_folder` name top folders as splits where the tree leaves room
     for doubt (`bench.data.image_folder.SplitFolders`). `calibration_fraction` of the validation
     images are set aside for calibration.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     kind: Literal["image_folder"] = "image_folder"
     path: str

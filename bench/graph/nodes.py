@@ -106,7 +106,7 @@ class Graph:
         beside the one that has to wait for a policy, not alone before it.
         """
         height: dict[int, int] = {}
-        order = _topological(itertools.chain(*self.ends))
+        order = topological(itertools.chain(*self.ends), lambda node: node.needs)
         for node in reversed(order):
             own = height.setdefault(id(node), 0)
             for need in node.needs:
@@ -117,12 +117,18 @@ class Graph:
         return levels
 
 
-def _topological(roots: Iterable[Node]) -> list[Node]:
+def upstream(*ends: Node) -> list[Node]:
+    """Nodes with their inputs, and theirs, before them. Budget sources are not among them."""
+    return topological(ends, lambda node: node.inputs.values())
+
+
+def topological(roots: Iterable[Node], needs: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """The roots and all that they need, each once, behind what it needs itself."""
     order: dict[int, Node] = {}
 
     def visit(node: Node) -> None:
         if id(node) not in order:
-            for need in node.needs:
+            for need in needs(node):
                 visit(need)
             order[id(node)] = node
 

@@ -48,7 +48,6 @@ def model_card(record: Record, store: Store, *, sums: dict[str, str]) -> str:
 
 
 def _image_sets(record: Record, store: Store) -> list[dict[str, Any]]:
-    """Descriptions of the cell's sets of images that the store still has."""
     keys = [one.key for one in record.stages if one.stage == "data"]
     return [store.description("data", key) for key in keys if store.has("data", key)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from bench.records.parts import Part, Row, measured
+from bench.records.parts import MetricRow, Part
 
 
 class LengthDistance(Part):
@@ -17,7 +17,7 @@ class LengthDistance(Part):
     p: float
 
 
-class LengthRow(Row):
+class LengthRow(MetricRow):
     """Distances of images cut to `tokens` tokens: `n` samples from `n_reference` real images."""
 
     tokens: int
@@ -25,21 +25,13 @@ class LengthRow(Row):
     n: int
     n_reference: int
 
-    def value(self, name: str) -> float | None:
-        """A metric's value, as `Metrics.value` gives it."""
-        return measured(self.values, name)
 
-
-class GroupRow(Row):
+class GroupRow(MetricRow):
     """Distances of the `n` samples whose length is `tokens` from `n_reference` real images."""
 
     tokens: int
     n: int
     n_reference: int
-
-    def value(self, name: str) -> float | None:
-        """A metric's value, as `Metrics.value` gives it."""
-        return measured(self.values, name)
 
 
 class ClassRow(Part):

@@ -74,15 +74,19 @@ class Metrics(pydantic.RootModel[dict[str, Value]]):
         return iter(self.root)
 
 
-class CurveRow(Row):
+class MetricRow(Row):
+    """A row of values by the names of metrics."""
+
+    def value(self, name: str) -> float | None:
+        """A metric's value at this row, as `Metrics.value` gives it."""
+        return measured(self.values, name)
+
+
+class CurveRow(MetricRow):
     """Metrics at one fixed budget; `trained` says whether training ever drew this length."""
 
     budget: int
     trained: bool
-
-    def value(self, name: str) -> float | None:
-        """A metric's value at this budget, as `Metrics.value` gives it."""
-        return measured(self.values, name)
 
 
 class HistoryRow(Row):

@@ -43,7 +43,6 @@ def image_values(record: Record, store: Path, metric: str, budget: int | None) -
 
 
 def _values(record: Record, store: Path, metric: str, budget: int | None) -> pd.Series:
-    """The metric by id and content."""
     path = store / record.images if record.images else None
     if path is None or has_travelled(path.parent):
         raise ValueError("no per-image table")

@@ -88,7 +88,6 @@ class SampleProtocol(Protocol):
 
 
 def _versions(about: dict[str, Any]) -> dict[str, str]:
-    """Versions of what the values of a bank depend on."""
     declared = [
         *(EXTRACTORS[name].packages for name in about["extractors"] if name in EXTRACTORS),
         *(METRICS[name].packages for name in about.get("metrics", ())),

@@ -27,7 +27,7 @@ from bench.records.parts import (
     RecordedProtocol,
     StageCost,
 )
-from bench.records.speed import GenerationSpeed, Speed, TokenizerSpeed
+from bench.records.speed import GenerationSpeed, Speed
 
 if TYPE_CHECKING:
     from bench.config.cell import CellConfig
@@ -112,11 +112,6 @@ class Record(Part):
     def generation_speed(self) -> GenerationSpeed | None:
         """The speed of generation, of a throughput's record."""
         return self.throughput if isinstance(self.throughput, GenerationSpeed) else None
-
-    @property
-    def tokenizer_speed(self) -> TokenizerSpeed | None:
-        """The speed of the tokenizer, of a reconstruction's record."""
-        return self.throughput if isinstance(self.throughput, TokenizerSpeed) else None
 
     @functools.cached_property
     def config(self) -> CellConfig:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from bench.graph.nodes import Graph
+from bench.graph.nodes import Graph, upstream
 from bench.records.tables import as_text
 from bench.run.cost import Costs, makespan
 from bench.store.progress import duration
@@ -24,7 +24,7 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
     is what the artifact took. What is still to be computed has `expected_seconds` and
     `estimated_from` instead, both None where nothing like it was ever computed (`bench.run.cost`).
     """
-    cells_of = _cells_of(graph)
+    cells_of = Counter(id(node) for stages in graph.ends for node in upstream(*stages))
     ends = Counter(id(stages[-1]) for stages in graph.ends)
     costs = Costs(store)
     rows = []
@@ -54,20 +54,6 @@ def plan_suite(suite: Suite, graph: Graph, store: Store) -> list[dict[str, Any]]
             row["expected_seconds"] = known and known.pop("seconds")
             rows.append(row | {"estimated_from": known})
     return rows
-
-
-def _cells_of(graph: Graph) -> Counter[int]:
-    """How many cells need each node, by its identity."""
-    cells: Counter[int] = Counter()
-    for stages in graph.ends:
-        needed, pending = set(), [*stages]
-        while pending:
-            node = pending.pop()
-            if id(node) not in needed:
-                needed.add(id(node))
-                pending += node.inputs.values()
-        cells.update(needed)
-    return cells
 
 
 def plan_totals(rows: list[dict[str, Any]], *, cpus: int, gpus: float) -> dict[str, Any]:
@@ -115,7 +101,8 @@ def plan_text(
     lines.append(f"{_stages(len(rows))}: {counts}")
     if not totals["stages"]:
         return "\n".join([*lines, "nothing to do"])
-    of = f"{totals['cpus']} CPUs" + (f", {totals['gpus']:g} GPUs" if _uses_gpus(rows) else "")
+    uses_gpus = any(row["gpus"] for row in rows)
+    of = f"{totals['cpus']} CPUs" + (f", {totals['gpus']:g} GPUs" if uses_gpus else "")
     for one in totals["levels"]:
         if one["stages"]:
             lines.append(f"level {one['level']}: {_time(one)} for {_stages(one['stages'])}")
@@ -141,7 +128,6 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _basis(row: dict[str, Any]) -> str:
-    """How the cost of a stage is known."""
     if row["state"] == "cached":
         return "measured"
     known = row["estimated_from"]
@@ -153,7 +139,6 @@ def _basis(row: dict[str, Any]) -> str:
 
 
 def _each(rows: list[dict[str, Any]]) -> str:
-    """The seconds of one, or their range."""
     key = "seconds" if rows[0]["state"] == "cached" else "expected_seconds"
     seconds = [row[key] for row in rows]
     if seconds[0] is None:
@@ -172,7 +157,3 @@ def _time(one: dict[str, Any]) -> str:
 
 def _stages(count: int) -> str:
     return f"{count} stage{'s' * (count != 1)}"
-
-
-def _uses_gpus(rows: list[dict[str, Any]]) -> bool:
-    return any(row["gpus"] for row in rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.graph.nodes import Node
+from bench.graph.nodes import Node, upstream
 from bench.records.reading import record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.run.extra_results import extra_metrics
@@ -62,8 +62,7 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
 
 
 def _described(nodes: tuple[Node, ...], store: Store) -> list[dict[str, Any]]:
-    """The stages that these nodes are made of, as the store describes them."""
-    specs = [upstream.spec(store) for upstream in _upstream(*nodes)]
+    specs = [one.spec(store) for one in upstream(*nodes)]
     return [store.description(spec.stage, spec.key) for spec in specs if spec is not None]
 
 
@@ -116,21 +115,6 @@ def _gallery(spec: StageSpec, store: Store) -> str | None:
 
 def _history_name(stage: dict[str, Any]) -> str:
     return "finetuning" if "start" in stage["inputs"] else stage["stage"]
-
-
-def _upstream(*ends: Node) -> list[Node]:
-    """Nodes with their inputs, and theirs, before them. Budget sources are not among them."""
-    order: dict[int, Node] = {}
-
-    def visit(one: Node) -> None:
-        if id(one) not in order:
-            for need in one.inputs.values():
-                visit(need)
-            order[id(one)] = one
-
-    for end in ends:
-        visit(end)
-    return list(order.values())
 
 
 def _first_failure(node: Node, store: Store) -> str | None:

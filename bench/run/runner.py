@@ -139,7 +139,6 @@ def _missing(level: list[Node], store: Store) -> tuple[list[StageSpec], int]:
 
 
 def _took(levels: list[list[Node]], store: Store) -> Took:
-    """Seconds of this suite's stages that are in the store already."""
     took = Took()
     for node in itertools.chain(*levels):
         spec = node.computed(store)

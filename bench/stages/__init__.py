@@ -5,14 +5,13 @@ A declaration needs no torch: what computes is imported where it computes.
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from adatok_core.registry import Registry, RegistryError, suggestion
+from adatok_core.registry import Registry, RegistryError, load_attribute, suggestion
 from bench.errors import UserError
 from bench.stages.work import Job, Work, same_settings
 from bench.store.stage import StageContext, StageFunction
@@ -44,11 +43,13 @@ class Stage:
 
     def compute(self, context: StageContext) -> dict[str, Any]:
         """Import `run` if need be, and call it."""
-        return cast(StageFunction, _imported(self.run))(context)
+        run: StageFunction = load_attribute(self.run)
+        return run(context)
 
     def measure(self, job: Job) -> Work:
         """Import `work` if need be, and call it."""
-        return cast(WorkFunction, _imported(self.work))(job)
+        work: WorkFunction = load_attribute(self.work)
+        return work(job)
 
 
 STAGES: Registry[Stage] = Registry("stage", group="adatok_bench.stages", expects=Stage)
@@ -76,10 +77,3 @@ def extra_stage(name: str, *, where: str) -> Stage:
         reason = "has no inputs" if stage.name == name else f"calls itself '{stage.name}'"
         raise UserError(f"{where}: {STAGES.entry(name).origin}: {reason}; mend its declaration")
     return stage
-
-
-def _imported(target: Any) -> Any:
-    if not isinstance(target, str):
-        return target
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)

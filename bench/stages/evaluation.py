@@ -220,7 +220,6 @@ def _columns(bank: Bank, candidates: tuple[int, ...] | None) -> np.ndarray:
 
 
 def _fitting(context: StageContext, bank: Bank, candidates: Candidates) -> Fitting:
-    """The inputs that the allocator and the controls are fitted on."""
     columns, given = candidates.columns, context.inputs
 
     def seen(name: str) -> Seen | None:
@@ -286,8 +285,7 @@ def _own(
     chosen = np.full(bank.about["images"]["count"], own.column(config.target))
     candidates = Candidates(judge, _columns(bank, config.candidates))
     own_judge, tokens = _judge(context, own), own.tokens(chosen)
-    encoded, decoded = own.passes(chosen)
-    metrics = own_judge.metrics(chosen) | passes(Allocation(chosen, encoded, decoded))
+    metrics = own_judge.metrics(chosen) | passes(Allocation(chosen))
     metrics |= own_judge.details(own_judge.features(chosen))
     metrics |= candidates.skills(metrics) | {
         "collapsed": allocation.is_collapsed(tokens, int(tokens.max()) + 1),

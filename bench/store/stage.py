@@ -118,7 +118,8 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
             try:
                 _compute(store, spec, function)
             except Exception as error:
-                if isinstance(error, UserError) or _is_disk_error(error):
+                full = isinstance(error, OSError) and error.errno in DISK_ERRORS
+                if full or isinstance(error, UserError):
                     raise
                 message = f"{type(error).__name__}: {error}".splitlines()[0]
                 store.record_failure(spec.stage, spec.key, message)
@@ -136,10 +137,6 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
 def set_aside_text(error: DamagedError, place: Path | None) -> str:
     """The line on an artifact that was damaged, and now lies at `place`."""
     return f"{error.stage}-{error.key}: {error.reason}; set aside in {place}, computed again"
-
-
-def _is_disk_error(error: Exception) -> bool:
-    return isinstance(error, OSError) and error.errno in DISK_ERRORS
 
 
 def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:

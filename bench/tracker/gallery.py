@@ -20,14 +20,13 @@ def read_gallery(path: Path) -> Image.Image | None:
     try:
         images = np.load(path / "gallery.npy", allow_pickle=False)
         about = json.loads((path / "gallery.json").read_text("utf-8"))
-        captions = [[_caption(tokens) for tokens in row["tokens"]] for row in about["rows"]]
+        captions = [
+            ["" if n is None else f"{n} token{'s' * (n != 1)}" for n in row["tokens"]]
+            for row in about["rows"]
+        ]
         return sheet(images, columns=about["columns"], captions=captions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _caption(tokens: int | None) -> str:
-    return "" if tokens is None else f"{tokens} token{'s' * (tokens != 1)}"
 
 
 def sheet(

@@ -94,7 +94,6 @@ def _guidance(row: SpeedRow | StepCost) -> list[str]:
 
 
 def _machine(stage: StageRun) -> Iterator[Point]:
-    """The use of the machine by a stage: in all, and sampled over its seconds."""
     yield from _numbers(
         {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes},
         f"system/{stage.label}/",

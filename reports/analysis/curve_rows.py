@@ -16,10 +16,11 @@ from bench.compare.curve_summaries import (
     quality_of,
     require_one_grid,
 )
-from bench.metrics.declared import QUALITIES, without_stand_ins
+from bench.metrics.declared import QUALITIES
 from bench.statistics.intervals import PairedDifference, paired_difference
 from reports.analysis.comparisons import counterpart
 from reports.analysis.groups import Group, Record, repetition_seed
+from reports.analysis.measures import measured_by_all
 from reports.analysis.systems import PRIMARY
 
 METRICS = tuple(name for name in QUALITIES if name != PRIMARY)  # PSNR tells the same.
@@ -61,7 +62,7 @@ def summary_rows(groups: list[Group], arm: str) -> list[Row]:
     if not references:
         return []
     rows = []
-    for metric in _metrics(groups):
+    for metric in measured_by_all(groups, METRICS):
         for group in groups:
             own = group in references
             reference = group if own else counterpart(group, references)
@@ -72,12 +73,6 @@ def summary_rows(groups: list[Group], arm: str) -> list[Row]:
             for rate in RATES:
                 rows += _rows(group, reference, metric, rate, own=own)
     return rows
-
-
-def _metrics(groups: list[Group]) -> list[str]:
-    """Metrics that all have, without stand-ins for another one."""
-    curve_rows = [row for group in groups for record in group.records for row in record.curve]
-    return without_stand_ins(m for m in METRICS if all(m in row.values for row in curve_rows))
 
 
 def _row(group: Group, reference: Group | None, metric: str, summary: str, rate: str) -> Row:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from statistics import fmean
 from typing import Any
 
+from bench.metrics.declared import without_stand_ins
 from reports.analysis.comparisons import Measure
-from reports.analysis.groups import Group, Record, has_collapsed, repetition_seed
+from reports.analysis.groups import Group, Record, has_collapsed, is_allocation, repetition_seed
 
 
 def skill(record: Record, metric: str = "allocation_skill") -> float | None:
@@ -45,6 +47,23 @@ def values_at(group: Group, metric: str, budget: int) -> dict[Any, float]:
             if row.budget == budget and (value := row.value(metric)) is not None:
                 values.setdefault(record.setting(path), []).append(value)
     return {seed: fmean(each) for seed, each in values.items()}
+
+
+def measured_by_all(groups: Iterable[Group], names: Iterable[str]) -> list[str]:
+    """Metrics that every row of every curve has, without stand-ins for another one."""
+    rows = [row for group in groups for record in group.records for row in record.curve]
+    return without_stand_ins(name for name in names if all(name in row.values for row in rows))
+
+
+def measure_of(metric: str) -> Measure:
+    """A measure to compare by: an allocation's metric, a tokenizer's mean of it over budgets."""
+
+    def measure(group: Group, reference: Group) -> Callable[[Record], float | None]:
+        if is_allocation(group.records[0]):
+            return skill if metric == "allocation_skill" else lambda r: r.metrics.value(metric)
+        return mean_over_budgets(metric)(group, reference)
+
+    return measure
 
 
 def mean_over_budgets(metric: str) -> Measure:

@@ -10,10 +10,9 @@ from typing import Any
 from bench.errors import UserError, suggestion
 from bench.records.reading import read_records
 from bench.suite.loading import load_suite
+from bench.suite.naming import is_suite_file
 from reports.analysis.groups import Record, is_allocation, reconstructions, with_results
 from reports.analysis.names import natural
-
-_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def read_parts(names: Sequence[str], store: Path) -> list[Part]:
 
 
 def _read_suite(text: str, store: Path) -> list[Part]:
-    suite = load_suite(text) if text.endswith(_YAML) else None
+    suite = load_suite(text) if is_suite_file(text) else None
     name = suite.name if suite else text
     folder = store / "records" / name
     if not folder.is_dir():

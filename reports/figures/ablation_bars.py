@@ -12,7 +12,7 @@ from bench.compare.paired import LEVEL
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.comparisons import Comparison, Measure, compare, reference_arm
+from reports.analysis.comparisons import Comparison, compare, reference_arm
 from reports.analysis.groups import (
     Record,
     done_records,
@@ -20,7 +20,7 @@ from reports.analysis.groups import (
     is_allocation,
     is_policy,
 )
-from reports.analysis.measures import mean_over_budgets, skill
+from reports.analysis.measures import measure_of
 from reports.analysis.names import natural
 from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
 from reports.paper.marks import draw_intervals, row_axis, sample, swatch
@@ -41,11 +41,7 @@ COLUMNS = [
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `ablation_bars.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `ablation_bars.png`, `.pdf` and `.csv`."""
     done, notes = done_records(records), unfinished(records)
     arm = reference_arm(records)
     if arm is None:
@@ -88,17 +84,9 @@ def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
         groups = sorted(group_by_seed(members), key=lambda group: natural(group.label))
         for metric in METRICS_OF[of]:
             better = bool(METRICS[metric].higher_is_better)
-            for one in compare(groups, arm, _measure(of, metric), higher_is_better=better):
+            for one in compare(groups, arm, measure_of(metric), higher_is_better=better):
                 rows += _rows(of, metric, one)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _measure(of: str, metric: str) -> Measure:
-    if of == TOKENIZERS:
-        return mean_over_budgets(metric)
-    if metric == "allocation_skill":
-        return lambda group, reference: skill
-    return lambda group, reference: lambda record: record.metrics.value(metric)
 
 
 def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:

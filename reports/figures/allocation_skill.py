@@ -52,11 +52,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text."""
     groups = group_by_seed([record for record in done_records(records) if is_policy(record)])
     failed = unfinished(records)
     if not groups:
@@ -239,7 +235,6 @@ def _draw_skills(axes: Any, shown: pd.DataFrame, color: str, marker: str) -> Non
 def _legend(
     figure: Any, data: pd.DataFrame, colours: dict[str, str], numbers: dict[str, int]
 ) -> None:
-    """Name the colours, then the markers and dashes."""
     style = {"mfc": "white", "lw": 1, "ms": 4.5}
     marks = [
         sample(name, color=colours.get(name, QUIET), **shape_of(n), **style)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.files import write_text
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
@@ -39,11 +40,7 @@ ROW_INCHES = 0.3
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `baselines.png`, `.pdf` and `.csv`; `baselines.txt` and `baselines_table.csv` beside.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `baselines.png`, `.pdf` and `.csv`; `baselines.txt` and `baselines_table.csv` beside."""
     done, failed = done_records(records), unfinished(records)
     if not done:
         return Report(text=page("Baselines: nothing has a result yet", failed))
@@ -53,7 +50,7 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "baselines", baselines_data(found, done), draw)
     files.append(write_csv(folder, "baselines_table", table_data(found)))
     path = folder / "baselines.txt"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return Report([*files, path], text, "Tokenizers crossed with allocators", _alt(found))
 
 

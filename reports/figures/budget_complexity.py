@@ -38,16 +38,7 @@ FILLS = {"complexity": None, "png_bytes": "white"}  # of correlation markers; No
 
 
 def report(records: list[Record], folder: Path, *, store: Path) -> Report:
-    """Draw `budget_complexity.png`, `.pdf` and `.csv` from the records' tables of images.
-
-    Args:
-        records: of a suite's cells.
-        folder: where the files go.
-        store: what the paths in the records start from.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `budget_complexity.png`, `.pdf` and `.csv` from the records' tables of images."""
     found = allocations(done_records(records))
     data = complexity_data(found, store)
     notes = unfinished(records)

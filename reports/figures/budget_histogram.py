@@ -23,11 +23,7 @@ ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `budget_histogram.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `budget_histogram.png`, `.pdf` and `.csv`."""
     found = allocations(done_records(records))
     data = histogram_data(found)
     left_out = [
@@ -83,7 +79,6 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
 
 
 def _shares(record: Record) -> dict[int, float]:
-    """Share of the images by budget."""
     names = [name for name in record.metrics if name.startswith(SHARE)]
     found = {int(name.removeprefix(SHARE)): record.metrics.value(name) for name in names}
     return dict(sorted(found.items()))

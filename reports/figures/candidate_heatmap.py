@@ -35,11 +35,7 @@ NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `candidate_heatmap.png`, `.pdf` and `.csv`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `candidate_heatmap.png`, `.pdf` and `.csv`."""
     found = [one for one in allocations(done_records(records)) if is_policy(one.group.records[0])]
     notes = unfinished(records)
     data = heatmap_data(found)
@@ -76,7 +72,8 @@ def heatmap_data(found: list[Allocated]) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
     for one, condition in zip(found, conditions, strict=True):
         for metric in PANELS:
-            over = one.group.interval_of(skill if metric == "allocation_skill" else _metric(metric))
+            is_skill = metric == "allocation_skill"
+            over = one.group.interval_of(skill) if is_skill else one.group.interval(metric)
             if over is not None:
                 rows.append(
                     (metric, _candidates(one), condition, over.mean, over.low, over.high, over.n,
@@ -85,10 +82,6 @@ def heatmap_data(found: list[Allocated]) -> pd.DataFrame:
     data = pd.DataFrame(rows, columns=COLUMNS)
     order = data["candidates"].map({name: i for i, name in enumerate(_sorted(data, "candidates"))})
     return data.iloc[order.argsort(kind="stable")].reset_index(drop=True)
-
-
-def _metric(name: str) -> Any:
-    return lambda record: record.metrics.value(name)
 
 
 def _candidates(one: Allocated) -> str:

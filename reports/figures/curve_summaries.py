@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from bench.compare.curve_summaries import LEAST_OVERLAP, LEAST_POINTS, METHOD
-from bench.files import write_text
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
@@ -18,6 +17,7 @@ from bench.statistics.power import minimum_detectable_effect
 from reports.analysis.comparisons import reference_arm, show_p
 from reports.analysis.curve_rows import Row, summary_rows
 from reports.analysis.groups import Record, done_records, group_by_seed, is_elastic
+from reports.paper.drawing import write_csv
 from reports.paper.text import caption, page, unfinished
 
 COLUMNS = ["group", "against", "metric", "summary", "rate", "kind", "seed", "value", "low", "high",
@@ -38,11 +38,7 @@ SAME_PRICE = "Bits: as tokens, since a token costs the same in all of these; the
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Write `curve_summaries.csv`; a table per metric as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Write `curve_summaries.csv`; a table per metric as text."""
     groups = group_by_seed([record for record in done_records(records) if is_elastic(record)])
     failed, arm = unfinished(records), reference_arm(records)
     if arm is None:
@@ -50,8 +46,7 @@ def report(records: list[Record], folder: Path) -> Report:
     rows = summary_rows(groups, arm)
     if not rows:
         return Report(text=page(f"Curve summaries: arm '{arm}' has no elastic result yet", failed))
-    path = folder / "curve_summaries.csv"
-    write_text(path, summary_data(rows).to_csv(index=False))
+    path = write_csv(folder, "curve_summaries", summary_data(rows))
     return Report([path], page(ABOUT, *_tables(rows), failed))
 
 
@@ -103,17 +98,14 @@ def _detectable(row: Row) -> float:
 
 
 def _tables(rows: list[Row]) -> list[str]:
-    shown = rows if _prices_differ(rows) else [row for row in rows if row.rate == "tokens"]
+    prices = {row.bits_per_token for row in rows}
+    shown = rows if len(prices) > 1 else [row for row in rows if row.rate == "tokens"]
     adjusted = dict(zip(map(id, shown), holm([_p(row) for row in shown]), strict=True))
     blocks = []
     for metric in dict.fromkeys(row.metric for row in shown):
         lines = [_line(row, adjusted[id(row)]) for row in shown if row.metric == metric]
         blocks.append(f"{METRICS[metric].caption}\n{as_text(lines)}")
     return blocks + ([SAME_PRICE] if len(shown) < len(rows) else [])
-
-
-def _prices_differ(rows: list[Row]) -> bool:
-    return any(row.bits_per_token != rows[0].bits_per_token for row in rows)
 
 
 def _line(row: Row, p: float) -> dict[str, Any]:

@@ -28,14 +28,6 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     """Draw `extremes-<allocation>.png`, `.pdf` and `.csv`, one per tokenizer and arm.
 
     Shown is the one with the largest mean skill, and of its seeds the first that has not collapsed.
-
-    Args:
-        records: of a suite's cells.
-        folder: where the files go.
-        store: what the paths in the records start from.
-
-    Raises:
-        UserError: a record names a gallery that cannot be read.
     """
     notes = unfinished(records)
     found = _found(reconstructions(records), store)

@@ -30,14 +30,6 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     """Draw `gallery-<tokenizer>.png`, `.pdf` and `.csv` for each tokenizer or generator.
 
     Of seeds the first one that has a gallery.
-
-    Args:
-        records: of a suite's cells.
-        folder: where the files go.
-        store: what the paths in the records start from.
-
-    Raises:
-        UserError: a record names a gallery that cannot be read.
     """
     shown = [record for record in records if record.done and not _extremes(record)]
     groups = sorted(group_by_seed(shown), key=lambda group: natural(group.label))

@@ -30,11 +30,7 @@ ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`.
-
-    Raises:
-        UserError: their protocols differ.
-    """
+    """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`."""
     found = [record for record in records if record.done and record.kind == "generation"]
     require_one_protocol([record.protocol for record in found])
     data, notes = generation_data(found), unfinished(records)

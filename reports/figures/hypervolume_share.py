@@ -43,11 +43,7 @@ COLUMNS = ["policies", "panel", "scheme", "weighting", "kind", "seed", "order", 
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `hypervolume_share.png`, `.pdf` and `.csv`; a table per set of candidates as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `hypervolume_share.png`, `.pdf` and `.csv`; a table per set of candidates as text."""
     failed, found = unfinished(records), problems(done_records(records))
     usable = [problem for problem in found if problem.seeds and problem.schemes]
     blocks = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,7 @@ from reports.analysis.groups import (
     repetition_seed,
     tokenizer_identity,
 )
-from reports.analysis.names import system_label, tokenizer_family
+from reports.analysis.names import control_words, system_label, tokenizer_family
 from reports.analysis.published import read_published
 from reports.figures.published import published_report
 from reports.paper.drawing import (
@@ -46,7 +47,6 @@ COLUMNS = [
     *("low", "high", "n"),
 ]
 ALLOCATIONS = ("policy", "allocator")
-CURVES = {"agnostic": "agnostic mixture", "oracle": "oracle"}
 ONE_LENGTH = "trained for one length"
 MEAN = "mean of seeds"
 ROW_INCHES = 2.1
@@ -55,14 +55,8 @@ ROW_INCHES = 2.1
 def report(records: list[Record], folder: Path, *, published: Path | None = None) -> Report:
     """Draw `pareto.png` and `pareto.pdf`, with `pareto.csv` of what is drawn.
 
-    Args:
-        records: of a suite's cells.
-        folder: where the files go.
-        published: a YAML file of published results (`reports.analysis.published`), drawn in a
-            figure of their own metric, `pareto_published`.
-
-    Raises:
-        UserError: the records' protocols differ, or the file of published results is no such file.
+    `published` is a YAML file of published results (`reports.analysis.published`), drawn in a
+    figure of their own metric, `pareto_published`.
     """
     done = done_records(records)
     beside = Report() if published is None else published_report(
@@ -128,7 +122,7 @@ def _curve_rows(facet: str, elastic: Record, metrics: list[str]) -> Iterable[tup
             if (value := row.value(metric)) is not None:
                 yield (*point, metric, value, mark, *SINGLE)
     for name, curve in elastic.trade_offs.items():
-        point = (facet, CURVES[name], CURVES[name], seed)
+        point = (facet, control_words(name), control_words(name), seed)
         yield from ((*point, t, "mse", d, "", *SINGLE) for t, d in curve)
 
 
@@ -152,14 +146,10 @@ def _group_rows(
             found.setdefault(seed, []).append((tokens, value))
             yield (facet, series, kind, seed, tokens, metric, value, mark, *SINGLE)
         if len(found) > 1:
-            x, over = (student_interval(_means(found, place)) for place in (0, 1))
+            means = [tuple(map(fmean, zip(*each, strict=True))) for each in found.values()]
+            x, over = map(student_interval, zip(*means, strict=True))
             yield (facet, series, MEAN, None, x.mean, metric, over.mean, "", over.low, over.high,
                    over.n)  # fmt: skip
-
-
-def _means(found: dict[Any, list[tuple[float, float]]], place: int) -> list[float]:
-    """Of each seed's records."""
-    return [sum(pair[place] for pair in each) / len(each) for each in found.values()]
 
 
 def draw(data: pd.DataFrame) -> Any:

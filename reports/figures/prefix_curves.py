@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.metrics.declared import METRICS, without_stand_ins
+from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval
@@ -19,7 +19,13 @@ from reports.analysis.groups import (
     group_by_seed,
     is_allocation,
 )
-from reports.analysis.measures import budgets_of, mean_over_budgets, training_seconds, values_at
+from reports.analysis.measures import (
+    budgets_of,
+    mean_over_budgets,
+    measured_by_all,
+    training_seconds,
+    values_at,
+)
 from reports.paper.drawing import (
     UNTRAINED,
     budget_axis,
@@ -38,18 +44,14 @@ COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text."""
     groups = group_by_seed(
         [record for record in done_records(records) if not is_allocation(record)]
     )
     failed = unfinished(records)
     if not groups:
         return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))
-    if not _panels(groups):
+    if not measured_by_all(groups, PANELS):
         none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
         return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
     data = curve_data(groups)
@@ -76,7 +78,7 @@ def curve_data(groups: list[Group]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`. `kind` is `seed` or `mean`, which has an interval."""
     rows: list[tuple[Any, ...]] = []
     for group in groups:
-        for metric in _panels(groups):
+        for metric in measured_by_all(groups, PANELS):
             for budget, trained in budgets_of(group).items():
                 point = (group.label, metric, budget, trained)
                 seeds = values_at(group, metric, budget)
@@ -85,12 +87,6 @@ def curve_data(groups: list[Group]) -> pd.DataFrame:
                 if over.n > 1:
                     rows += [(*point, "seed", *each, *SINGLE) for each in seeds.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _panels(groups: list[Group]) -> list[str]:
-    """Metrics that all have, without stand-ins for another one."""
-    rows = [row for group in groups for record in group.records for row in record.curve]
-    return without_stand_ins(m for m in PANELS if all(m in row.values for row in rows))
 
 
 def draw(data: pd.DataFrame) -> Any:

@@ -34,17 +34,14 @@ def published_report(published: Published, records: list[Record], folder: Path) 
     data = published_data(published, records)
     ours = (data["kind"] != PUBLISHED).any()
     title = f"{METRICS[published.metric].title} of published systems"
-    best = min(published.rows, key=lambda row: row.value * _sign(published.metric))
+    sign = -1 if METRICS[published.metric].higher_is_better else 1
+    best = min(published.rows, key=lambda row: row.value * sign)
     alt = (
         f"{len(published.rows)} published results on {published.dataset}, not measured here, as "
         f"hollow markers; the best is {best.system}: {best.value:g} at {best.tokens:g} tokens. "
         + ("Our results of that metric are filled." if ours else "We have none of that metric.")
     )
     return Report(render(folder, "pareto_published", data, draw), "", title, alt)
-
-
-def _sign(metric: str) -> int:
-    return -1 if METRICS[metric].higher_is_better else 1
 
 
 def published_data(published: Published, records: list[Record]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.compare.paired import Difference
+from bench.files import write_text
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from reports.analysis.contests import Contest, contests
@@ -34,11 +35,7 @@ AS_RUN, EQUAL = "as run", "tokens made equal"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `settle.png`, `.pdf` and `.csv`; `settle.txt` and `settle_controls.csv` beside them.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `settle.png`, `.pdf` and `.csv`; `settle.txt` and `settle_controls.csv` beside them."""
     done, failed = done_records(records), unfinished(records)
     found = [contest for contest in contests(records) if contest.paired]
     if not found:
@@ -53,12 +50,11 @@ def report(records: list[Record], folder: Path) -> Report:
     files = render(folder, "settle", settle_data(found), draw)
     files.append(write_csv(folder, "settle_controls", controls_data(found)))
     path = folder / "settle.txt"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return Report([*files, path], text, "Adaptive against fixed lengths", _alt(found))
 
 
 def _alt(found: list[Contest]) -> str:
-    """The verdict of each contest, which the figure shows."""
     lines = [(contest.label, verdict(contest, *differences(contest))[0]) for contest in found]
     return " ".join(f"{label}: {line}" for label, line in lines)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from bench.files import write_text
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import student_interval
@@ -30,11 +31,7 @@ TRAINING_SEED = "training.seed"
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Table and verdict as text for stdout, also written to `summary.txt`.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Table and verdict as text for stdout, also written to `summary.txt`."""
     done = done_records(records)
     lines = [records[0].question, ""]
     if done:
@@ -44,9 +41,8 @@ def report(records: list[Record], folder: Path) -> Report:
         lines += ["", *verdict(done)]
     lines += unfinished(records)
     text = "\n".join(lines) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.txt"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return Report([path], text)
 
 

@@ -34,11 +34,7 @@ ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `training_curves.png`, `.pdf` and `.csv`: of policies, else of tokenizers.
-
-    Raises:
-        UserError: the records' protocols differ.
-    """
+    """Draw `training_curves.png`, `.pdf` and `.csv`: of policies, else of tokenizers."""
     done, notes = done_records(records), unfinished(records)
     data = curves_data(done)
     if data.empty:

@@ -91,7 +91,6 @@ def _given(value: Any) -> Any:
 
 
 def _stage(record: Record, entry: StageCost) -> list[str]:
-    """Name, key and cost."""
     peak = entry.peak_memory_bytes
     memory = f", {peak / 2**20:.0f} MiB" if peak else ""
     return [stage_name(record, entry), entry.key, f"{entry.seconds:.1f} s{memory}"]

@@ -113,7 +113,7 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "texts": [one for one in chapter.figures if not one.pictures and one.report.files],
         "missing": [
             *(
-                (one.title, _first_block(one.report.text))
+                (one.title, one.report.text.strip().split("\n\n")[0])
                 for one in chapter.figures
                 if not one.pictures and not one.report.files and not one.failed
             ),
@@ -165,10 +165,6 @@ def _figure(one: Drawn, part: Part) -> dict[str, Any]:
         "text": one.report.text.strip(),
         "files": [f"figures/{part.name}/{name}" for name in files],
     }
-
-
-def _first_block(text: str) -> str:
-    return text.strip().split("\n\n")[0]
 
 
 def _table(table: Table, part: Part) -> dict[str, Any]:

@@ -65,7 +65,6 @@ def _sheet(gallery: Gallery, group: str) -> Sheet:
 
 
 def _tile(picture: np.ndarray) -> np.ndarray:
-    """A picture no larger than a tile."""
     picture = np.asarray(picture)
     if max(picture.shape[:2]) <= TILE:
         return picture

@@ -20,18 +20,17 @@ from reports.analysis.groups import (
     reconstructions,
     with_results,
 )
-from reports.analysis.names import tokenizer_names
+from reports.analysis.names import control_words, tokenizer_names
 from reports.analysis.systems import PRIMARY
+from reports.paper.drawing import COLLAPSED, UNTRAINED
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 
 SHOWN = (PRIMARY, *(name for name in QUALITIES if name != PRIMARY))
-FIXED, LENGTH, POLICY, ALLOCATOR, COLLAPSED = (
-    *("fixed budget", "trained for one length", "policy"),
-    *("other allocator", "collapsed"),
+FIXED, LENGTH, POLICY, ALLOCATOR = (
+    *("fixed budget", "trained for one length"),
+    *("policy", "other allocator"),
 )
-UNTRAINED = "length never trained"
-CURVES = {"agnostic": "agnostic mixture", "oracle": "oracle"}
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def lines(records: Sequence[Record], metrics: Sequence[str]) -> list[Line]:
         for metric in metrics:
             if metric == PRIMARY and record.trade_offs:
                 curves = record.trade_offs.items()
-                found += [_line(tokenizer, CURVES.get(n, n), metric, each) for n, each in curves]
+                found += [_line(tokenizer, control_words(n), metric, each) for n, each in curves]
             else:
                 curve = [
                     (row.budget, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.files import written_aside
 from reports.paper.style import paper_style, width_inches
 
 COLLAPSED, UNTRAINED = "collapsed", "length never trained"
@@ -30,8 +30,9 @@ def render(
     with paper_style():
         figure = draw(data)
         # No dates and no versions in the files.
-        _write(files[0], lambda aside: figure.savefig(aside, metadata={"Software": None}))
-        _write(files[1], lambda aside: figure.savefig(aside, metadata={"CreationDate": None}))
+        for path, told in zip(files, ("Software", "CreationDate"), strict=False):
+            with written_aside(path) as aside:
+                figure.savefig(aside, format=path.suffix[1:], metadata={told: None})
     write_csv(folder, name, data)
     return files
 
@@ -40,14 +41,9 @@ def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:
     """Write `name.csv` aside, then rename it into place."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    _write(path, lambda aside: data.to_csv(aside, index=False))
+    with written_aside(path) as aside:
+        data.to_csv(aside, index=False)
     return path
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    write(aside)
-    os.replace(aside, path)
 
 
 def new_figure(height: float) -> Any:
@@ -105,17 +101,16 @@ def legend_below(
     figure: Any,
     *,
     handles: Iterable[Any] | None = None,
-    ncols: int | None = None,
     title: str | None = None,
 ) -> None:
     """One legend for all axes, under them; each label once, in the order it was drawn.
 
-    The figure grows by the legend's height. Long labels are wrapped.
+    The figure grows by the legend's height. There are as many columns as have room, and long labels
+    are wrapped.
 
     Args:
         figure: of the style's width.
         handles: what to name; by default all that has a label.
-        ncols: columns; by default as many as the labels leave room for.
         title: a line above.
     """
     named: dict[str, Any] = {}
@@ -127,7 +122,7 @@ def legend_below(
         named = {handle.get_label(): handle for handle in handles}
     width = figure.get_figwidth()
     longest = max((min(len(label), _letters(width)) for label in named), default=0)
-    ncols = ncols or max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
+    ncols = max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
     labels = [wrapped(label, width / ncols - HANDLE_INCHES) for label in named]
     if title is not None:
         title = "\n".join(wrapped(line, width - 0.1) for line in title.splitlines())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
 from bench.statistics.intervals import PairedDifference
-from reports.analysis.comparisons import Comparison, Measure, compare, reference_arm
+from reports.analysis.comparisons import Comparison, compare, reference_arm
 from reports.analysis.groups import (
     Group,
     Record,
@@ -18,7 +18,7 @@ from reports.analysis.groups import (
     reconstructions,
     with_results,
 )
-from reports.analysis.measures import mean_over_budgets, skill
+from reports.analysis.measures import measure_of
 from reports.paper.shares import show_significant
 from reports.paper.text import caption
 from reports.tables.declared import TableReport
@@ -68,21 +68,10 @@ def _rows(
     same = [group for group in groups if is_allocation(group.records[0]) == allocates]
     names = metrics if allocates else [name for name in metrics if name in QUALITIES]
     by_metric = [
-        compare(same, arm, _measure(m), higher_is_better=bool(METRICS[m].higher_is_better))
+        compare(same, arm, measure_of(m), higher_is_better=bool(METRICS[m].higher_is_better))
         for m in names
     ]
     return [_row(dict(zip(names, each, strict=True))) for each in zip(*by_metric, strict=True)]
-
-
-def _measure(name: str) -> Measure:
-    """A metric of an allocation, or a curve's mean over the budgets that both have."""
-
-    def measure(group: Group, reference: Group) -> Callable[[Record], float | None]:
-        if is_allocation(group.records[0]):
-            return skill if name == "allocation_skill" else lambda r: r.metrics.value(name)
-        return mean_over_budgets(name)(group, reference)
-
-    return measure
 
 
 def _row(by_metric: Mapping[str, Comparison]) -> Row:
@@ -119,7 +108,6 @@ def _value(name: str, one: Difference) -> Value:
 
 
 def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Row]:
-    """Groups without any result."""
     rows = []
     for group in group_by_seed(list(records)):
         record = group.records[0]

@@ -35,7 +35,7 @@ def table(records: list[Record]) -> Table:
         for system in tied_with_best([c.system for c in family if not c.is_oracle], metric)
     }
     rows = [
-        _row(one, metrics, tied, section=_about(number))
+        _row(one, metrics, tied, section=f"about {number:g} token{'s' * (number != 1)}")
         for number, family in families.items()
         for one in family
     ]
@@ -45,10 +45,6 @@ def table(records: list[Record]) -> Table:
     rows += [_row(c, metrics, tied, section="no result") for c in others if not c.tokens]
     remarks = any(row.values["remark"].text for row in rows)
     return Table(NAME, TITLE, _columns(metrics, remarks=remarks), tuple(rows), _notes(records))
-
-
-def _about(tokens: float) -> str:
-    return f"about {tokens:g} token{'' if tokens == 1 else 's'}"
 
 
 def _metrics(found: Sequence[Contender]) -> list[str]:

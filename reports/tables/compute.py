@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
@@ -84,7 +84,7 @@ def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
         "artifacts": number(len(artifacts), str(len(artifacts))),
         "seconds": number(sum(seconds), f"{sum(seconds):.1f}"),
         "peak_memory_mib": number(peak, f"{peak:.0f}"),
-        "device": words(_several(_device(entry.resources) for entry in entries)),
+        "device": words("; ".join(dict.fromkeys(_device(one.resources) for one in entries))),
     }
     if not total:
         values["median_seconds"] = number(median(seconds), f"{median(seconds):.1f}")
@@ -101,10 +101,6 @@ def _device(resources: Resources) -> str:
     threads = f"{resources.cpus} thread{'s' if resources.cpus != 1 else ''}"
     share = f", {resources.gpus:g} GPU" if resources.gpus else ""
     return f"{resources.device}, {threads}{share}"
-
-
-def _several(values: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(values))
 
 
 REPORT = TableReport(title=TITLE, place=60, build=table)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from reports.tables.table import NUMBER, Row, Table, Value
+from reports.tables.table import NUMBER, Table, Value
 
 LONGEST = 45  # Rows that fit a page; a longer table breaks over pages.
 _SPECIAL = {
@@ -56,7 +56,11 @@ def as_latex(table: Table) -> str:
     packages = r"\usepackage{booktabs,longtable}" if long else r"\usepackage{booktabs}"
     layout = "".join("r" if column.kind == NUMBER else "l" for column in table.columns)
     heads = [f"\\textbf{{{escaped(column.title)}}}" for column in table.columns]
-    rows = [_row(table, row) for _, rows in table.sections for row in rows]
+    rows = [
+        [_value(table.shown(row, column)) for column in table.columns]
+        for _, section in table.sections
+        for row in section
+    ]
     text = (
         pd.DataFrame(rows, columns=heads)
         .style.hide(axis="index")
@@ -104,10 +108,6 @@ def _sign(sign: str) -> str:
     if name.startswith("LATIN ") and ord(sign) < 0x180:  # Those that the kernel declares.
         return sign
     return f"{{[}}U+{ord(sign):04X}{{]}}"
-
-
-def _row(table: Table, row: Row) -> list[str]:
-    return [_value(table.shown(row, column)) for column in table.columns]
 
 
 def _value(value: Value) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.tables.table import NUMBER, Row, Table, Value
+from reports.tables.table import NUMBER, Table, Value
 
 
 def as_markdown(table: Table) -> str:
@@ -14,7 +14,8 @@ def as_markdown(table: Table) -> str:
         for section, rows in table.sections:
             if section:
                 lines.append(_line([f"*{escaped(section)}*"] + [""] * (len(table.columns) - 1)))
-            lines += [_line(_row(table, row)) for row in rows]
+            for row in rows:
+                lines.append(_line([_value(table.shown(row, column)) for column in table.columns]))
         lines.append("")
     lines += [f"- {escaped(note)}" for note in table.notes]
     return "\n".join(lines).rstrip() + "\n"
@@ -25,10 +26,6 @@ def escaped(text: str) -> str:
     for special in ("\\", "|", "*", "_", "`", "<", "[", "]", "~", "#"):
         text = text.replace(special, f"\\{special}")
     return " ".join(text.split())
-
-
-def _row(table: Table, row: Row) -> list[str]:
-    return [_value(table.shown(row, column)) for column in table.columns]
 
 
 def _value(value: Value) -> str:

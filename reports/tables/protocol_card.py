@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from bench.records.parts import Provenance
@@ -30,18 +31,11 @@ def table(records: list[Record]) -> Table:
     for field in fields:
         values = {name: words(card.get(field, "-")) for name, card in cards.items()}
         rows.append(Row({"field": words(field)} | values))
-    counts = ", ".join(f"{_count(records, s)} {s}" for s in _statuses(records))
+    found = Counter(record.status for record in records)
+    statuses = sorted(found, key=lambda status: (status != "done", status))
+    counts = ", ".join(f"{found[status]} {status}" for status in statuses)
     note = f"{len(records)} cells: {counts}; values are comparable only under equal protocols"
     return Table(NAME, TITLE, columns, tuple(rows), (note,))
-
-
-def _statuses(records: list[Record]) -> list[str]:
-    found = {record.status for record in records}
-    return sorted(found, key=lambda status: (status != "done", status))
-
-
-def _count(records: list[Record], status: str) -> int:
-    return sum(record.status == status for record in records)
 
 
 def _card(name: str, records: list[Record]) -> dict[str, str]:

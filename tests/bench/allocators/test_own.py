@@ -72,16 +72,6 @@ def test_a_row_per_image_with_the_length_it_took(own):
     assert rows["mse"].tolist() == [6, 5, 4]
 
 
-def test_passes_are_those_that_the_bank_counts(own, folder):
-    assert own.passes(np.ones(3, dtype=int)) == (1, 0)
-    np.save(folder / "own_encoder_passes.npy", np.array([[1, 3], [1, 2], [1, 4]]))
-    about = json.loads((folder / "bank.json").read_text())
-    about["arrays"].append("own_encoder_passes")
-    (folder / "bank.json").write_text(json.dumps(about))
-    counted = OwnBank.of(Bank.read(folder))
-    assert counted.passes(np.ones(3, dtype=int)) == (3, 0)
-
-
 def test_a_target_that_was_not_decoded_is_refused(own):
     with pytest.raises(UserError, match=r"allocator\.target: 0\.2 is none of .* 0\.05, 0\.1 "):
         own.column(0.2)

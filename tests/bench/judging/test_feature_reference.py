@@ -6,7 +6,7 @@ from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.extractors import EXTRACTORS, Extractor
 from bench.metrics.feature_metrics import reconstruction_metrics, sample_metrics
 from bench.metrics.generative import precision_recall
-from bench.metrics.kernel import kernel_distance
+from bench.metrics.kernel import KernelReference
 from bench.metrics.kernel_interval import kernel_interval
 
 # A network that tells no classes.
@@ -30,7 +30,9 @@ def reference(features):
 
 def test_values_go_by_the_names_of_the_metrics(reference, features):
     original, other = features
-    assert reference.kernel_distance(other) == {"kid_plain": kernel_distance(original, other)}
+    assert reference.kernel_distance(other) == {
+        "kid_plain": KernelReference(original).distance(other)
+    }
     interval = kernel_interval(original, other)
     assert reference.kernel_ends(other) == {
         "kid_plain_low": interval.low,

@@ -11,7 +11,7 @@ from bench.judging.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite
-from bench.metrics.kernel import kernel_distance
+from bench.metrics.kernel import KernelReference
 from bench.metrics.kernel_interval import kernel_interval
 
 N, BUDGETS, D = 40, [1, 2, 4], 6
@@ -56,7 +56,7 @@ def test_metrics_of_an_allocation(bank, chosen):
         originals, features = bank.array(f"{name}_originals"), bank.array(name)[rows, chosen]
         expected = frechet_distance(*map(gaussian_statistics, (originals, features)))
         assert metrics[frechet] == pytest.approx(expected, rel=1e-8)
-        assert metrics[kernel] == kernel_distance(originals, features)
+        assert metrics[kernel] == KernelReference(originals).distance(features)
         interval = kernel_interval(originals, features)
         assert metrics[f"{kernel}_low"] == interval.low < interval.high == metrics[f"{kernel}_high"]
 

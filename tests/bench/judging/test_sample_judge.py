@@ -4,7 +4,7 @@ import pytest
 from bench.errors import UserError
 from bench.judging.sample_judge import SampleJudge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
-from bench.metrics.kernel import kernel_distance
+from bench.metrics.kernel import KernelReference
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_distances_are_those_of_the_features(features):
     found = SampleJudge(reference).distances(samples)
     expected = frechet_distance(*(gaussian_statistics(f["lite0"]) for f in (reference, samples)))
     assert found["gfd_lite0"] == pytest.approx(expected)
-    expected = kernel_distance(reference["lite0"], samples["lite0"])
+    expected = KernelReference(reference["lite0"]).distance(samples["lite0"])
     assert found["gkd_lite0"] == pytest.approx(expected)
 
 

@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.judging.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
-from bench.metrics.kernel import kernel_distance
+from bench.metrics.kernel import KernelReference
 from bench.metrics.kernel_interval import kernel_interval
 from bench.metrics.lite import lite_logits
 from bench.records.protocol import Protocol
@@ -57,7 +57,7 @@ def test_metrics_are_those_of_each_image_at_its_budget(small_run, bank, chosen):
     features, originals = at(bank.array("lite0"), chosen), bank.array("lite0_originals")
     expected = frechet_distance(gaussian_statistics(features), gaussian_statistics(originals))
     assert metrics["fd_lite0"] == pytest.approx(expected, rel=1e-6)
-    expected = kernel_distance(features, originals)
+    expected = KernelReference(features).distance(originals)
     assert metrics["kid_lite0"] == pytest.approx(expected, rel=1e-6)
     interval = kernel_interval(originals, features)
     assert (metrics["kid_lite0_low"], metrics["kid_lite0_high"]) == (interval.low, interval.high)
@@ -271,7 +271,7 @@ def test_inceptions_features_give_rfid(context, lean, chosen):
     )
     assert result["metrics"]["rfid"] == pytest.approx(expected, rel=1e-6)
     assert result["metrics"]["kid"] == pytest.approx(
-        kernel_distance(at(features, chosen), originals), rel=1e-6
+        KernelReference(at(features, chosen)).distance(originals), rel=1e-6
     )
     assert "fd_lite0" not in result["metrics"]
     assert "rfid" in result["controls"]["shuffled"]
