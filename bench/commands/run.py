@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.shared import load, say, store_option, tracking_option
+from bench.commands.shared import PATH, load, say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("suite_file", type=click.Path())
+@click.argument("suite_file", type=PATH)
 @store_option
 @click.option(
     "--executor",
@@ -58,7 +58,7 @@ def run(
     if ray_address and executor != "ray":
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
     suite = load(suite_file)
-    there = Store(Path(store_path).expanduser().absolute())
+    there = Store(Path(store_path).absolute())
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)

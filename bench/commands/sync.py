@@ -33,7 +33,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     from bench.tracker.connection import tracking_uri
     from bench.tracker.mirror import mirror
 
-    root = Path(store_path).expanduser().absolute()
+    root = Path(store_path).absolute()
     names = [suite_name(suite) for suite in suites] or _stored(root)
     # All are read before anything is written: a torn record stops the command, not half of it.
     records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
