@@ -59,6 +59,7 @@ def run(
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
     suite = load(suite_file)
     there = Store(Path(store_path).absolute())
+    uri = tracking_uri(there, uri)
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
@@ -71,7 +72,7 @@ def run(
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
     try:
-        show_in_mlflow(suite.name, result, store, uri=uri or tracking_uri(store))
+        show_in_mlflow(suite.name, result, store, uri=uri)
     except TrackerError as error:
         say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:

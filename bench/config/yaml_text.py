@@ -155,7 +155,7 @@ class _Reader:
                         self.refuse("only mappings can be merged", (*path, "<<"))
                     merged = self.mapping(one, *path, "<<") | merged
             elif not isinstance(key, yaml.ScalarNode) or key.tag not in _KEYS:
-                self.refuse(f"a key must be plain text, in quotes if need be (line {line})", path)
+                self.refuse(f"a key must be plain text (line {line}); put it in quotes", path)
             elif key.value in own:
                 self.refuse(f"key '{key.value}' is given twice (line {line}); remove one", path)
             else:
