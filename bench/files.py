@@ -35,9 +35,9 @@ def file_sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal digits.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is no regular file.
     """
-    with open(path, "rb") as file:
+    with open_regular(Path(path)) as file:
         return sha256_of(file)
 
 

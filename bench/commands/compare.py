@@ -45,7 +45,7 @@ def compare(
     from bench.compare.sides import read_side
     from bench.compare.tables import comparison_json, comparison_text
 
-    store = Path(store_path).expanduser().absolute()
+    store = Path(store_path).absolute()
     found = compare_sides(read_side(a, store), read_side(b, store), metrics=metrics, seed=seed)
     if as_json:
         click.echo(json.dumps(comparison_json(found), indent=1))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import batch_option, device_option, model_option, progress_of
+from bench.commands.shared import PATH, batch_option, device_option, model_option, progress_of
 
 
 @click.command()
-@click.argument("tokens", type=click.Path())
+@click.argument("tokens", type=PATH)
 @model_option
-@click.option("--out", required=True, type=click.Path(), help="A new folder.")
+@click.option("--out", required=True, type=PATH, help="A new folder.")
 @batch_option
 @device_option
 def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
@@ -28,12 +28,12 @@ def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
     from bench.models.exported_model import ExportedModel
     from bench.models.translation import decode_file
 
-    loaded = ExportedModel.load(Path(model).expanduser(), device=device)
+    loaded = ExportedModel.load(Path(model), device=device)
     with progress_of("decoding") as started:
         count = decode_file(
-            Path(tokens).expanduser(),
+            Path(tokens),
             loaded,
-            Path(out).expanduser().absolute(),
+            Path(out).absolute(),
             batch=batch,
             started=started,
         )

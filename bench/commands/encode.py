@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import batch_option, device_option, model_option, progress_of, say
+from bench.commands.shared import PATH, batch_option, device_option, model_option, progress_of, say
 
 
 @click.command()
-@click.argument("folder", type=click.Path())
+@click.argument("folder", type=PATH)
 @model_option
-@click.option("--out", required=True, type=click.Path(), help="A new Parquet file.")
+@click.option("--out", required=True, type=PATH, help="A new Parquet file.")
 @click.option(
     "--budget",
     type=click.IntRange(1),
@@ -52,15 +52,15 @@ def encode(
     from bench.models.exported_model import ExportedModel
     from bench.models.translation import encode_folder
 
-    loaded = ExportedModel.load(Path(model).expanduser(), device=device)
+    loaded = ExportedModel.load(Path(model), device=device)
     warning = loaded.check_budget(budget)
     if warning:
         say(warning)
     with progress_of("encoding") as started:
         encoded = encode_folder(
-            Path(folder).expanduser(),
+            Path(folder),
             loaded,
-            Path(out).expanduser().absolute(),
+            Path(out).absolute(),
             budget=budget,
             batch=batch,
             max_unreadable=max_unreadable,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.commands.completion import complete_cells
-from bench.commands.shared import store_option
+from bench.commands.shared import PATH, store_option
 
 
 @click.command()
@@ -15,7 +15,7 @@ from bench.commands.shared import store_option
 @click.option(
     "--out",
     required=True,
-    type=click.Path(),
+    type=PATH,
     help="A new folder.",
 )
 @store_option
@@ -35,6 +35,6 @@ def export(cell: str, out: str, store_path: str) -> None:
     from bench.models.export import export_cell
     from bench.store.store import Store
 
-    folder = Path(out).expanduser().absolute()
-    for name in export_cell(cell, Store(Path(store_path).expanduser().absolute()), folder):
+    folder = Path(out).absolute()
+    for name in export_cell(cell, Store(Path(store_path).absolute()), folder):
         click.echo(folder / name)

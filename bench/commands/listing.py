@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from bench.commands.shared import json_option, print_json, say, terminal_width
+from bench.commands.shared import PATH, json_option, print_json, say, terminal_width
 
 if TYPE_CHECKING:
     from bench.commands.choices import Entry
@@ -28,7 +28,7 @@ KINDS = (
     "folder",
     default="experiments",
     show_default=True,
-    type=click.Path(),
+    type=PATH,
     help="Folder of suites, looked through with all below it.",
 )
 @json_option

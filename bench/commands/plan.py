@@ -7,11 +7,19 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import json_option, load, print_json, say, store_option, terminal_width
+from bench.commands.shared import (
+    PATH,
+    json_option,
+    load,
+    print_json,
+    say,
+    store_option,
+    terminal_width,
+)
 
 
 @click.command()
-@click.argument("suite_file", type=click.Path())
+@click.argument("suite_file", type=PATH)
 @store_option
 @click.option(
     "--cpus",
@@ -46,7 +54,7 @@ def plan(suite_file: str, store_path: str, cpus: int | None, gpus: int, as_json:
     from bench.store.store import Store
 
     suite = load(suite_file)
-    store = Store(Path(store_path).expanduser().absolute())
+    store = Store(Path(store_path).absolute())
     graph = build_graph(suite, name_folder=by_content(store, remember=False, say=say))
     rows = plan_suite(suite, graph, store)
     totals = plan_totals(rows, cpus=cpus or _cpus(), gpus=gpus)

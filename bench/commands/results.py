@@ -75,7 +75,7 @@ def results(
 
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
-    folder = Path(store_path).expanduser().absolute() / "records"
+    folder = Path(store_path).absolute() / "records"
     records = read_records(folder / suite_name(suite))
     _check_metrics(metrics, records)
     chosen = _chosen(records, wheres, statuses)

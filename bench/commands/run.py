@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.shared import load, say, store_option, tracking_option
+from bench.commands.shared import PATH, load, say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("suite_file", type=click.Path())
+@click.argument("suite_file", type=PATH)
 @store_option
 @click.option(
     "--executor",
@@ -61,7 +61,8 @@ def run(
     if os.environ.get("RAY_ADDRESS") and executor == "ray" and not ray_address:
         say("RAY_ADDRESS is set and not heeded: only --ray-address joins a cluster")
     suite = load(suite_file)
-    there = Store(Path(store_path).expanduser().absolute())
+    there = Store(Path(store_path).absolute())
+    uri = tracking_uri(there, uri)
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
@@ -74,7 +75,7 @@ def run(
         refused = error  # The results are complete all the same: mirror them first.
     files = [path for report in reports for path in report.files]
     try:
-        show_in_mlflow(suite.name, result, store, uri=uri or tracking_uri(store), say=say)
+        show_in_mlflow(suite.name, result, store, uri=uri, say=say)
     except TrackerError as error:
         say(f"warning: {error}; the records are complete, and adatok-bench sync mirrors them later")
     for report in reports:

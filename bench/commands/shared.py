@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -26,13 +27,28 @@ def _remember_store(context: click.Context, parameter: click.Parameter, path: st
     return path
 
 
+class GivenPath(click.Path):
+    """A path in UTF-8; `~` is the user's home folder."""
+
+    def convert(self, value: Any, *context: Any) -> Any:
+        """Raises UserError where records and databases could not hold the path."""
+        text = os.path.expanduser(value)
+        try:
+            os.fspath(text).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{text}: is not UTF-8, as paths must be here; rename it") from None
+        return super().convert(text, *context)
+
+
+PATH = GivenPath()
+
 store_option = click.option(
     "--store",
     "store_path",
     envvar="ADATOK_STORE",
     default=STORE,
     show_default=True,
-    type=click.Path(),
+    type=PATH,
     callback=_remember_store,
     help="Folder of artifacts and records.",
 )
@@ -70,7 +86,7 @@ def print_json(value: Any) -> None:
 
 
 model_option = click.option(
-    "--model", required=True, type=click.Path(), help="Folder that export has made."
+    "--model", required=True, type=PATH, help="Folder that export has made."
 )
 batch_option = click.option(
     "--batch",

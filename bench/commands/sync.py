@@ -30,19 +30,19 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     """
     from bench.records.reading import read_records
     from bench.suite.naming import suite_name
-    from bench.tracker.connection import tracking_uri
+    from bench.tracker.connection import shown_uri, tracking_uri
     from bench.tracker.mirror import mirror
 
-    root = Path(store_path).expanduser().absolute()
+    root = Path(store_path).absolute()
+    uri = tracking_uri(Store(root), uri)
     names = [suite_name(suite) for suite in suites] or _stored(root)
     # All are read before anything is written: a torn record stops the command, not half of it.
     records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
     store = Store.open(root)
-    uri = uri or tracking_uri(store)
     for name, found in records.items():
         mirror(found, store, uri=uri, say=say)
         click.echo(f"{name}: {len(found)} cells")
-    click.echo(f"MLflow: {uri}")
+    click.echo(f"MLflow: {shown_uri(uri)}")
 
 
 def _stored(root: Path) -> list[str]:

@@ -40,7 +40,7 @@ def ui(store_path: str, port: int) -> None:
     """
     from bench.tracker.connection import MLFLOW_ENVIRONMENT, tracking_uri
 
-    store = Store(Path(store_path).expanduser().absolute())
+    store = Store(Path(store_path).absolute())
     if not (store.root / "mlflow.db").is_file():
         raise UserError(
             f"no tracking database in {store.root}; run a suite first or adatok-bench sync, or "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.shared import load
+from bench.commands.shared import PATH, load, say
 from bench.errors import UserError
 
 
 @click.command()
-@click.argument("suite_files", nargs=-1, required=True, type=click.Path())
+@click.argument("suite_files", nargs=-1, required=True, type=PATH)
 def validate(suite_files: tuple[str, ...]) -> None:
     """Check every key and value of SUITE_FILES.
 
@@ -37,5 +37,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
             click.echo(f"{path}: valid, {len(suite.cells)} cells")
             for line in told:
                 click.echo(f"  {line}")
+    for error in errors[:-1]:
+        say(f"error: {error}")
     if errors:
-        raise UserError("\nerror: ".join(errors))
+        raise UserError(errors[-1])

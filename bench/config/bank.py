@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ class BankConfig(Strict):
     def named(self) -> dict[str, list[str]]:
         """The lists `OPTIONAL` that are given."""
         return {key: list(getattr(self, key)) for key in OPTIONAL if getattr(self, key)}
+
+    @property
+    def weight_file(self) -> str | None:
+        """`inception_weights` with the home folder in place of `~`."""
+        weights = self.inception_weights
+        return None if weights is None else os.path.expanduser(weights)
 
     def __post_init__(self) -> None:
         for key in ("policy_images", "batch", "shard"):

@@ -1,14 +1,15 @@
-"""Reading YAML into the frozen configurations, with one clear line for whatever is wrong."""
+"""Plain values into the frozen configurations, with one clear line for whatever is wrong."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pydantic
@@ -20,50 +21,6 @@ from bench.errors import UserError, suggestion
 
 Settings = TypeVar("Settings")
 
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _UniqueKeyLoader(_Loader):  # type: ignore[misc]
-    """`safe_load` that refuses a key given twice instead of keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be plain text", key_node.start_mark
-                )
-            if key_node.tag == _MERGE:  # `<<: *anchor`; own keys take precedence
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key}' is given twice", key_node.start_mark
-                )
-            seen.add(key)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
-        return mapping
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        UserError: no such file, not YAML, a duplicated key, or not a mapping.
-    """
-    try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give the path of a suite's YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys and values, as in experiments/quickstart.yaml")
-    return content
-
 
 def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     """Check `raw` strictly against a dataclass and build it.
@@ -71,10 +28,10 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     Raises:
         UserError: names `where`, the key's dotted path, what is wrong, and the nearest valid key.
     """
-    try:
-        text = json.dumps(raw, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}; use plain YAML values and finite numbers") from None
+    problem = not_plain(raw)
+    if problem:
+        raise UserError(f"{where}: {problem}")
+    text = json.dumps(raw)
     try:
         adapter = _adapter(typing.cast(Any, kind), Registry.revision)
         settings: Settings = adapter.validate_json(text, strict=True)
@@ -86,6 +43,31 @@ def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
     if unknown:
         raise UserError(f"{where}: {unknown}")
     return settings
+
+
+def not_plain(value: Any, path: str = "") -> str | None:
+    """The first value that no setting can have, by its dotted path, and what to do."""
+    above = f"{path}." if path else ""
+    match value:
+        case dict():
+            inner = (not_plain(name, path) for name in value)
+            values = (not_plain(item, f"{above}{name}") for name, item in value.items())
+            return next(filter(None, itertools.chain(inner, values)), None)
+        case list() | tuple():
+            values = (not_plain(item, f"{above}{n}") for n, item in enumerate(value))
+            return next(filter(None, values), None)
+        case bool() | None:
+            problem = None
+        case str():
+            foreign = any(sign == "\0" or "\ud800" <= sign <= "\udfff" for sign in value)
+            problem = f"{value!r} has signs that no file can hold; remove them" if foreign else None
+        case int():
+            problem = None if -(2**63) <= value < 2**63 else "give a number that fits into 64 bits"
+        case float():
+            problem = None if math.isfinite(value) else f"{value} is no finite number; give one"
+        case _:
+            problem = f"{value!r} is no plain value; give text, a number, true, false or null"
+    return problem and f"{above[:-1]}: {problem}".removeprefix(": ")
 
 
 @functools.cache
@@ -104,7 +86,7 @@ def _unknown_key(settings: Any, raw: Any, path: str) -> str | None:
     names = [field.name for field in dataclasses.fields(settings)]
     for key in raw:
         if key not in names:
-            return f"{path}{key}: unknown key{suggestion(key, names)}"
+            return f"{path}{key}: unknown key{suggestion(str(key), names)}"
     found = (_unknown_key(getattr(settings, k), v, f"{path}{k}.") for k, v in raw.items())
     return next((problem for problem in found if problem), None)
 

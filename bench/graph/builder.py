@@ -8,6 +8,7 @@ its key is known once those evaluations are in the store.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -71,9 +72,9 @@ class Builder:
             return self.node("data", config)
         # The tree's content names the stages, not the path it happens to have here.
         chosen = {key: config.pop(key) for key in ("train_folder", "validation_folder")}
-        runtime = {"path": config.pop("path")}
+        runtime = {"path": os.path.expanduser(config.pop("path"))}
         runtime |= {key: name for key, name in chosen.items() if name is not None}
-        content = {"fingerprint": self.fingerprint(data.path, data.folders)}
+        content = {"fingerprint": self.fingerprint(runtime["path"], data.folders)}
         manifest = self.node("manifest", content, runtime=runtime)
         return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
 
@@ -104,7 +105,7 @@ class Builder:
         """The banks that a cell may need, each made once."""
         bank = cell.config.bank
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
-        weights = bank.inception_weights
+        weights = bank.weight_file
         require_extractors(bank.extractors)
         require_measured(bank.metrics)
 
@@ -182,14 +183,14 @@ class Builder:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-        weights = config.bank.inception_weights
+        weights = config.bank.weight_file
         return self.node(
             "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}
         )
 
     def inception(self, bank: BankConfig) -> str | None:
         """SHA-256 of the weight file, if there is one."""
-        path = bank.inception_weights
+        path = bank.weight_file
         if path is None:
             return None
         sha256 = self.file_sha256(path)

@@ -39,7 +39,7 @@ def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
         **{key: getattr(config.evaluation, key) for key in ("kid_subset", "generative")},
         **{key: validation.config[key] for key in measures if key in validation.config},
     }
-    weights = {"inception_weights": config.bank.inception_weights}
+    weights = {"inception_weights": config.bank.weight_file}
     return builder.node("samples", settings, inputs=inputs, runtime=weights)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -21,7 +20,7 @@ from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.data.emoji import NOTICE
 from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
-from bench.files import file_sha256, written_aside
+from bench.files import file_sha256, open_regular, written_aside
 from bench.models.model_card import model_card
 from bench.records.reading import read_records
 from bench.records.record import Record
@@ -33,6 +32,7 @@ CONFIG = "config.yaml"
 CARD = "README.md"
 CHECKSUMS = "SHA256SUMS"
 NAMED = 6
+MOST_SUMS = 100_000  # bytes
 
 
 def export_cell(name: str, store: Store, folder: Path) -> list[str]:
@@ -150,14 +150,22 @@ def check_sums(folder: Path) -> dict[str, str]:
         UserError: it is no exported folder, or a file is missing or changed.
     """
     try:
-        lines = (folder / CHECKSUMS).read_text("utf-8").splitlines()
-        sums: dict[str, Any] = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
+        with open_regular(folder / CHECKSUMS) as file:
+            lines = file.read(MOST_SUMS).decode().splitlines()
+        sums = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
+        if TOKENIZER_WEIGHTS not in sums or any(Path(name).name != name for name in sums):
+            raise ValueError
     except (OSError, ValueError):
         raise UserError(
             f"--model {folder}: is no exported model; make one with: adatok-bench export CELL --out"
         ) from None
     for name, sha256 in sums.items():
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != sha256:
-            raise UserError(f"{path}: is not the file that was exported; export the cell again")
+        try:
+            same = file_sha256(folder / name) == sha256
+        except (OSError, ValueError):  # ValueError: a NUL in the name.
+            same = False
+        if not same:
+            raise UserError(
+                f"{folder / name}: is not the file that was exported; export the cell again"
+            )
     return sums

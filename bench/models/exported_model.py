@@ -24,6 +24,7 @@ from bench.artifacts.networks import (
 from bench.errors import UserError
 from bench.models.export import check_sums
 from bench.models.token_files import TokenSource
+from bench.models.weights import checked, require_described
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,24 @@ class ExportedModel:
 
     @staticmethod
     def load(folder: Path, *, device: str = "cpu") -> ExportedModel:
-        """Raises UserError where `folder` is not as it was exported."""
+        """Raises UserError where `folder` is not as it was exported, or does not work."""
         sums = check_sums(folder)
+        weights = [file for file in (TOKENIZER_WEIGHTS, POLICY_WEIGHTS) if file in sums]
+        for file in weights:
+            require_described(folder / file)
+        model = checked(folder, lambda: ExportedModel._load(folder, sums, device))
+        # One image there and back: a policy of another tokenizer shows here.
+        side = model.tokenizer.image_size
+        budget = None if model.policy else model.tokenizer.max_tokens
+        blank = np.zeros((1, 3, side, side), np.uint8)
+        tokens = checked(folder / weights[-1], lambda: model.encode(blank, budget))
+        checked(
+            folder / weights[0], lambda: next(model.decode([("", tokens[0].tolist())], batch=1))
+        )
+        return model
+
+    @staticmethod
+    def _load(folder: Path, sums: dict[str, str], device: str) -> ExportedModel:
         tokenizer = load_tokenizer(folder, device=device)
         policy = None
         if POLICY_WEIGHTS in sums:
@@ -109,6 +126,14 @@ class ExportedModel:
                 f"{where}: holds tokens of another model ({source.tokenizer_sha256[:12]}) than "
                 f"{self.folder} ({ours[:12]}); give the --model that encoded them"
             )
+        model = self.source(None)
+        for key in ("codebook_size", "max_tokens", "resolution"):
+            stated, known = getattr(source, key), getattr(model, key)
+            if stated != known:
+                raise UserError(
+                    f"{where}: {key}: is {stated}, and {known} in {self.folder}; encode the images "
+                    "again"
+                )
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray, budget: int | None) -> list[np.ndarray]:

@@ -18,15 +18,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as compute
 import pyarrow.parquet as parquet
 
+from bench.config.settings import parse
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
-from bench.files import written_aside
+from bench.files import open_regular, written_aside
 
 METADATA = b"adatok_bench"
 FORMAT = 1
 ROWS = 1024  # of a row group: what is in memory at a time
+TEXTS = ("path", "sha256", "file_sha256")
+LONGEST_PATH, LONGEST_NAME = 4000, 251  # bytes; a name gets a suffix when it is decoded
+AGAIN = "encode the folder again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,19 @@ class TokenSource:
     max_tokens: int
     resolution: int
     budget: int | None
+
+    def __post_init__(self) -> None:
+        for key in ("codebook_size", "max_tokens", "resolution"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}: must be 1 or more")
+        if self.budget is not None and not 1 <= self.budget <= self.max_tokens:
+            raise ValueError(f"budget: must lie in 1..{self.max_tokens}, or be null")
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """Columns of a file of such tokens by name."""
+        ids = pa.int32() if self.codebook_size <= 2**31 else pa.int64()
+        return {**dict.fromkeys(TEXTS, pa.string()), "budget": pa.int32(), "tokens": pa.list_(ids)}
 
 
 @dataclass(frozen=True)
@@ -63,16 +81,7 @@ class TokenWriter:
     """Writes rows, and at the end the files that could not be read."""
 
     def __init__(self, path: Path, source: TokenSource):
-        ids = pa.int32() if source.codebook_size <= 2**31 else pa.int64()
-        self.schema = pa.schema(
-            {
-                "path": pa.string(),
-                "sha256": pa.string(),
-                "file_sha256": pa.string(),
-                "budget": pa.int32(),
-                "tokens": pa.list_(ids),
-            }
-        )
+        self.schema = pa.schema(source.columns)
         self._about = {"format": FORMAT, **asdict(source)}
         self._writer = parquet.ParquetWriter(path, self.schema)
         self._rows: list[Row] = []
@@ -132,62 +141,114 @@ class TokenFile:
 
     @staticmethod
     def open(path: Path) -> TokenFile:
-        """Raises UserError where it is no file of tokens, or of a newer program."""
+        """Raises UserError where it is no file of tokens, of a newer program, or damaged."""
         try:
+            open_regular(path).close()
             file = parquet.ParquetFile(path)
-            about: dict[str, Any] = json.loads((file.metadata.metadata or {})[METADATA])
+            about = json.loads((file.metadata.metadata or {})[METADATA])
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; make it with: adatok-bench encode") from None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, RecursionError, pa.ArrowException):
             raise UserError(
                 f"{path}: is no file of tokens; make one with: adatok-bench encode"
             ) from None
+        if not isinstance(about, dict) or type(about.get("format")) is not int:
+            raise UserError(f"{path}: format: missing, or no number; {AGAIN}")
         if about.pop("format") > FORMAT:
             raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
-        del about["unreadable"]
-        return TokenFile(path, TokenSource(**about), file.metadata.num_rows)
+        about.pop("unreadable", None)
+        source = parse(TokenSource, about, where=str(path))
+        _check_columns(file, source, path)
+        return TokenFile(path, source, file.metadata.num_rows)
 
     def rows(self) -> Iterator[Row]:
         """All rows in order."""
-        names = ["path", "sha256", "file_sha256", "tokens"]
-        for part in parquet.ParquetFile(self.path).iter_batches(ROWS, columns=names):
-            for row in part.to_pylist():
-                yield Row(**row)
+        return (Row(**row) for row, _ in self._read())
+
+    def _read(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Rows, and the budget that is stated with each.
+
+        Raises:
+            UserError: a text is longer than any path, or the file is damaged.
+        """
+        try:
+            # As dictionaries, texts that are long and many take no more memory than in the file.
+            file = parquet.ParquetFile(self.path, read_dictionary=[*TEXTS])
+            for part in file.iter_batches(ROWS, columns=[*self.source.columns]):
+                longest = [_longest(part.column(name).dictionary) for name in TEXTS]
+                if max(longest) > LONGEST_PATH:
+                    raise UserError(f"{self.path}: has a path of {max(longest)} bytes; {AGAIN}")
+                for row in part.to_pylist():
+                    yield row, row.pop("budget")
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise UserError(f"{self.path}: is damaged ({error}); {AGAIN}") from None
 
     def check(self) -> None:
         """Refuse what no encoder has written: to be called before anything is made of the rows.
 
         Raises:
-            UserError: a budget or an id is out of range, or a path leads out of its folder or is
-                given twice; names the image.
+            UserError: a value is missing, a budget or an id is out of range, or a path leads out of
+                its folder, cannot be written or is given twice; names the image.
         """
         paths = set()
-        budgets = parquet.ParquetFile(self.path).iter_batches(ROWS, columns=["budget"])
-        stated = (value for part in budgets for value in part.column("budget").to_pylist())
-        for row, budget in zip(self.rows(), stated, strict=True):
-            self._check(row, budget)
-            if row.path in paths:
-                raise UserError(f"{self.path}: {row.path}: is there twice; encode the folder again")
-            paths.add(row.path)
+        for number, (row, budget) in enumerate(self._read()):
+            empty = [name for name, value in {**row, "budget": budget}.items() if value is None]
+            if empty:
+                raise UserError(f"{self.path}: row {number}: {empty[0]}: is null; {AGAIN}")
+            self._check(Row(**row), budget)
+            if row["path"] in paths:
+                raise UserError(f"{self.path}: {row['path']}: is there twice; {AGAIN}")
+            paths.add(row["path"])
 
     def _check(self, row: Row, budget: int) -> None:
-        problem = None
+        problem = _unfit(row.path)
         if not 1 <= budget <= self.source.max_tokens:
             problem = f"its budget {budget} is outside 1..{self.source.max_tokens}"
-        elif row.tokens is None or len(row.tokens) != budget:
-            problem = f"has {len(row.tokens or ())} tokens, but a budget of {budget}"
+        elif len(row.tokens) != budget:
+            problem = f"has {len(row.tokens)} tokens, but a budget of {budget}"
+        elif None in row.tokens:
+            problem = "a token is null"
         elif not 0 <= min(row.tokens) <= max(row.tokens) < self.source.codebook_size:
             problem = f"has ids outside 0..{self.source.codebook_size - 1}"
-        elif not _is_inside(row.path):
-            problem = "the path leads out of the folder"
         if problem:
-            raise UserError(f"{self.path}: {row.path}: {problem}; encode the folder again")
+            raise UserError(f"{self.path}: {row.path}: {problem}; {AGAIN}")
 
 
-def _is_inside(path: str) -> bool:
-    """Whether a path names a file below the folder that it is relative to."""
+def _check_columns(file: parquet.ParquetFile, source: TokenSource, path: Path) -> None:
+    """Refuse other columns than an encoder writes, and more tokens than rows could have."""
+    for name, kind in source.columns.items():
+        found = file.schema_arrow.field(name).type if name in file.schema_arrow.names else None
+        if found != kind:
+            has = "is missing" if found is None else f"is {found}, not {kind}"
+            raise UserError(f"{path}: column {name}: {has}; {AGAIN}")
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        values = max(group.column(n).num_values for n in range(group.num_columns))
+        if values > group.num_rows * source.max_tokens:
+            raise UserError(f"{path}: {values} tokens in {group.num_rows} rows; {AGAIN}")
+
+
+def _longest(texts: pa.Array) -> int:
+    """Bytes of the longest of these texts."""
+    return compute.max(compute.binary_length(texts)).as_py() or 0
+
+
+def _unfit(path: str) -> str | None:
+    """Why an image cannot be written below a folder under this path."""
     parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path
+    if "\\" in path:
+        return "a backslash cannot be written back"
+    if not parts or path.startswith("/") or ".." in parts:
+        return "the path leads out of the folder"
+    if str(PurePosixPath(path)) != path or "\0" in path:
+        return "is no path that a folder lists"
+    try:
+        sizes = [len(part.encode()) for part in parts]
+    except UnicodeEncodeError:
+        return "the name is not UTF-8"
+    if max(sizes) > LONGEST_NAME or len(path.encode()) > LONGEST_PATH:
+        return f"a name above {LONGEST_NAME} bytes gets no suffix .png"
+    return None
 
 
 def png_names(paths: Sequence[str]) -> list[str]:
@@ -215,9 +276,10 @@ def require_decodable(paths: Sequence[str]) -> None:
     """Refuse paths of images that would be refused when their tokens are decoded.
 
     Raises:
-        UserError: two images would have the same name, or a name holds a backslash.
+        UserError: two images would have the same name, or a name cannot be written.
     """
     for path in paths:
-        if not _is_inside(path):
-            raise UserError(f"{path}: a backslash cannot be written back; rename the file")
+        problem = _unfit(path)
+        if problem:
+            raise UserError(f"{path}: {problem}; rename the file")
     png_names(paths)

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from bench.config.yaml_text import plain_yaml
 from bench.errors import UserError, suggestion
 
 if TYPE_CHECKING:
@@ -69,10 +68,7 @@ def _condition(text: str, known: list[str]) -> Condition:
         raise UserError(
             f"--where {given}: is the end of {' and of '.join(matching)}; give more of it"
         )
-    try:
-        return Condition(matching[0], yaml.safe_load(value))
-    except yaml.YAMLError:
-        raise UserError(f"--where {text}: the value is not YAML; put text in quotes") from None
+    return Condition(matching[0], plain_yaml(value, where=f"--where {text}"))
 
 
 def _settings(record: Record) -> dict[str, Any]:

@@ -21,9 +21,8 @@ from bench.files import content_key, sealed, unsealed, write_json
 from bench.records.report_plugins import Report, render_reports
 from bench.run.runner import RunResult, Say
 from bench.store.store import Store
+from bench.tracker.connection import database_file
 from bench.tracker.mirror import mirror
-
-_SQLITE = "sqlite:///"
 
 
 def show_reports(
@@ -64,7 +63,7 @@ def show_in_mlflow(
     reports = sorted((store.root / "reports" / suite).rglob("*"))
     shown = [code_digest(), uri, _digests(result.paths), _digests(reports)]
     made_of = content_key(shown)
-    database = Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+    database = database_file(uri)
     if database and database.is_file() and _read(memory) == _mirrored(made_of, database):
         return
     mirror(result.records, store, uri=uri, say=say)

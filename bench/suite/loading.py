@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +13,17 @@ from typing import Any, Literal
 from adatok_core.config.checks import Strict
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
-from bench.config.settings import parse, plain, read_yaml
+from bench.config.settings import parse, plain
+from bench.config.yaml_text import MOST_NESTED, read_yaml
 from bench.errors import UserError, suggestion
 from bench.stages import OURS, STAGES, extra_stage
 from bench.store.stage import Resources
 from bench.suite.cells import Cell
 from bench.suite.references import sources_same, sources_where
+
+MOST_CELLS = 5000
+# Names become those of files (255 bytes, of which the store adds some) and tags in MLflow (8000).
+LONGEST_SUITE_BYTES, LONGEST_ARM, LONGEST_LABEL, LONGEST_QUESTION = 150, 200, 1000, 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +33,17 @@ class Arm(Strict):
     name: str
     set: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.name) > LONGEST_ARM:
+            raise ValueError(f"name: longer than {LONGEST_ARM} letters; shorten it")
+        if not self.name.strip() or not self.name.isprintable():
+            raise ValueError("name: must be letters that can be read, on one line")
+
+    @property
+    def cells(self) -> int:
+        """How many cells it expands to."""
+        return math.prod(map(len, self.sweep.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +74,12 @@ class SuiteFile(Strict):
     reference_arm: str | None = None
 
     def __post_init__(self) -> None:
+        if len(self.suite.encode()) > LONGEST_SUITE_BYTES:
+            raise ValueError(
+                f"suite: longer than {LONGEST_SUITE_BYTES} bytes, and it names a folder; shorten it"
+            )
+        if len(self.question) > LONGEST_QUESTION:
+            raise ValueError(f"question: longer than {LONGEST_QUESTION} letters; shorten it")
         if not self.suite.replace("_", "").replace("-", "").isalnum():
             raise ValueError("suite: use letters, digits, '-' and '_', since it names a folder")
         if not self.arms:
@@ -100,12 +124,15 @@ def load_suite(path: str | Path) -> Suite:
     Raises:
         UserError: the first thing that is wrong, naming the file and the key.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     file = read_suite_file(path)
     names = [arm.name for arm in file.arms]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"{path}: arms: '{name}' is given twice; rename one")
+    count = sum(arm.cells for arm in file.arms)
+    if count > MOST_CELLS:
+        raise UserError(f"{path}: arms: come to {count} cells, more than {MOST_CELLS}; sweep less")
     cells: list[Cell] = []
     for arm in file.arms:
         cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
@@ -134,12 +161,14 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     raw = read_yaml(path)
     if "extends" not in raw:
         return raw
-    if path.resolve() in below:
+    if path.resolve() in below or len(below) > MOST_NESTED:
         raise UserError(f"{path}: extends: leads back to this file; remove one of the links")
     if not isinstance(raw["extends"], str):
         raise UserError(f"{path}: extends: give the path of a suite's YAML file")
     try:
-        other = _extended(path.parent / raw.pop("extends"), (*below, path.resolve()))
+        other = _extended(
+            path.parent / os.path.expanduser(raw.pop("extends")), (*below, path.resolve())
+        )
     except UserError as error:
         raise UserError(f"{path}: extends: {error}") from None
     changes = raw.pop("set", {})
@@ -175,6 +204,11 @@ def _expand(
         for dotted, value in {**arm.set, **swept}.items():
             _assign(raw, dotted, value, where=where)
         cells.append(_cell(arm.name, raw, swept, earlier, names, where=where))
+        if len(cells[-1].label) > LONGEST_LABEL:
+            raise UserError(
+                f"{where}: sweep: its values make a label of {len(cells[-1].label)} letters, more "
+                f"than {LONGEST_LABEL}; put what they share into set"
+            )
     if not cells:
         raise UserError(f"{where}: sweep: a list of values is empty")
     return cells
@@ -183,6 +217,8 @@ def _expand(
 def _assign(raw: dict[str, Any], dotted: str, value: Any, *, where: str) -> None:
     """Set a value by dotted path; a mapping replaces what was there, whole."""
     *parents, last = dotted.split(".")
+    if len(parents) > MOST_NESTED:
+        raise UserError(f"{where}: {dotted}: no setting has so many names")
     for name in parents:
         if raw.get(name) is None:
             raw[name] = {}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote, unquote, urlsplit
 
 from bench.errors import UserError
 from bench.store.store import Store
@@ -15,6 +18,8 @@ from bench.tracker.patience import Patient
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+SQLITE = "sqlite:///"
+_DATABASES = ("postgresql", "mysql", "mssql")
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -27,9 +32,44 @@ class TrackerError(UserError):
     """MLflow could not be brought up to date; the records are as complete as before."""
 
 
-def tracking_uri(store: Store) -> str:
-    """The store's own tracking database, by absolute path."""
-    return f"sqlite:///{store.root / 'mlflow.db'}"
+def tracking_uri(store: Store, given: str | None = None) -> str:
+    """The address that is `given`, or else of the store's own database.
+
+    Raises:
+        UserError: MLflow has no addresses like the one that is given.
+    """
+    if given is None:
+        path = str(store.root / "mlflow.db")
+        # MLflow makes the folder that it sees in an address, before what is quoted there is read.
+        return SQLITE + (quote(path, safe="") if {"%", "?"} & {*path} else path)
+    scheme, _, rest = given.partition("://")
+    if scheme == "sqlite" and rest.startswith("/~"):
+        given = SQLITE + os.path.expanduser(rest[1:])
+    elif scheme in ("http", "https"):
+        try:
+            rest = "" if urlsplit(given).port == 0 else urlsplit(given).hostname or ""
+        except ValueError:
+            rest = ""
+    known = scheme in ("http", "https", "sqlite") or scheme.partition("+")[0] in _DATABASES
+    if not known or not rest.strip("/") or " " in scheme + rest or not given.isprintable():
+        raise UserError(
+            f"--tracking-uri {shown_uri(given)}: is no address of MLflow; give http://HOST:PORT, "
+            f"or {SQLITE}/absolute/path.db"
+        )
+    return given
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of a tracker that is one."""
+    return Path(unquote(uri.removeprefix(SQLITE))) if uri.startswith(SQLITE) else None
+
+
+def shown_uri(text: str) -> str:
+    """Text with addresses, for people: without names of users, passwords and tokens."""
+    text = re.sub(r"(?<=://)\S*@", "***@", text)
+    return re.sub(
+        r"(?i)([?&][^=&\s]*(?:passw|pwd|token|secret|key)[^=&\s]*=)[^&\s]*", r"\1***", text
+    )
 
 
 @contextmanager
@@ -49,4 +89,4 @@ def connected(uri: str) -> Iterator[MlflowClient]:
     except Exception as error:  # MLflow and its back ends raise nearly anything.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
-        raise TrackerError(f"MLflow at {uri} was not updated ({reason})") from error
+        raise TrackerError(shown_uri(f"MLflow at {uri} was not updated ({reason})")) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.config.settings import read_yaml
+from bench.config.yaml_text import read_yaml
 from bench.errors import UserError, suggestion
 from bench.metrics.declared import METRICS
 

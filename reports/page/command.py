@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import say, store_option
+from bench.commands.shared import GivenPath, say, store_option
 
 
 @click.command()
@@ -15,13 +15,13 @@ from bench.commands.shared import say, store_option
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     help="Folder for the report; an earlier report there is replaced.",
 )
 @store_option
 @click.option(
     "--published",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     help="YAML of published results, for the Pareto figure.",
 )
 @click.option(
@@ -47,7 +47,7 @@ def report(
     from reports.analysis.suites import read_parts
     from reports.page.building import build_report
 
-    store = Path(store_path).expanduser().absolute()
+    store = Path(store_path).absolute()
     parts = read_parts(suites, store)
     built = build_report(parts, out, store=store, published=published, width=width, say=say)
     click.echo(f"report  {built.page}")
