@@ -348,13 +348,13 @@ def test_a_server_that_is_down_is_one_line(records, store):
     assert all(MLFLOW_ENVIRONMENT.values())
 
 
-def test_a_database_that_is_none_is_one_line_and_can_be_made_up_for(
-    records, store, mirrored, template
-):
-    (store.root / "mlflow.db").write_text("not a database, and long enough to be noticed" * 100)
-    refused(records, store, tracking_uri(store))
-    shutil.copy(template, store.root / "mlflow.db")
+def test_a_database_that_is_none_is_set_aside_and_written_anew(records, store, mirrored, capsys):
+    foreign = "not a database, and long enough to be noticed" * 100
+    (store.root / "mlflow.db").write_text(foreign)
     assert set(mirrored(records).cells) == {record.cell_key for record in records}
+    (aside,) = (store.root / "damaged").iterdir()
+    assert aside.read_text() == foreign
+    assert f"mlflow.db is damaged; set aside in {aside}" in capsys.readouterr().err
 
 
 def test_the_template_is_a_real_database(template):
