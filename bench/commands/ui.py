@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -39,13 +40,22 @@ def ui(store_path: str, port: int) -> None:
       adatok-bench ui --store /data/store --port 5001
     """
     from bench.tracker.connection import MLFLOW_ENVIRONMENT, tracking_uri
+    from bench.tracker.moved import follow
 
     store = Store(Path(store_path).absolute())
-    if not (store.root / "mlflow.db").is_file():
+    database = store.root / "mlflow.db"
+    if not database.is_file():
         raise UserError(
             f"no tracking database in {store.root}; run a suite first or adatok-bench sync, or "
             "give --store"
         )
+    try:
+        follow(store)
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{database}: {error}; end whoever holds it, or remove it: adatok-bench sync makes it "
+            "anew"
+        ) from error
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -6,7 +6,6 @@ record has not changed, so mirroring twice changes nothing.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected, tracking_uri
 from bench.tracker.database import set_aside_damaged
-from bench.tracker.moved import FOLDER, artifacts, follow
+from bench.tracker.moved import FOLDER, artifacts, follow, place
 from bench.tracker.parameters import parameters, repetition, varying
 from bench.tracker.patience import SECONDS_OF_ALL, OutOfPatience
 from bench.tracker.points import points
@@ -50,7 +49,7 @@ def mirror(records: list[Record], store: Store, *, uri: str, say: Say = lambda l
     with _alone(store):
         set_aside_damaged(store)
     with connected(uri) as client, _alone(store):
-        if uri == tracking_uri(store) and follow(store, place(store)):
+        if uri == tracking_uri(store) and follow(store):
             say(f"MLflow: the store was moved; {uri} now names its artifacts under {store.root}")
         view = _View(client, _experiment(client, records[0].suite, store, uri, say), store)
         runs = list(_runs(client, view.experiment))
@@ -85,11 +84,6 @@ def _experiment(client: MlflowClient, suite: str, store: Store, uri: str, say: S
         client.restore_experiment(experiment.experiment_id)
         say(f"MLflow: the experiment {suite} was deleted there, and is restored")
     return experiment.experiment_id
-
-
-def place(store: Store) -> str:
-    """The store, for people and to know whose a run is: trackers may be shared."""
-    return f"{socket.gethostname()}:{store.root}"
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:

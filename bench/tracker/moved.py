@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sqlite3
 from urllib.parse import unquote, urlsplit
 
@@ -18,10 +19,15 @@ def artifacts(store: Store) -> str:
     return (store.root / FOLDER).as_uri()
 
 
-def follow(store: Store, place: str) -> bool:
+def place(store: Store) -> str:
+    """The store, for people and to know whose a run is: trackers may be shared."""
+    return f"{socket.gethostname()}:{store.root}"
+
+
+def follow(store: Store) -> bool:
     """Let the store's own database name its artifacts where they are now; whether it did not.
 
-    MLflow itself cannot change these locations. Tags `store` of the old place become `place`.
+    MLflow itself cannot change these locations. Tags that name the store follow too.
 
     Raises:
         sqlite3.Error: the database is locked by another, or is none.
@@ -47,6 +53,6 @@ def follow(store: Store, place: str) -> bool:
         for old in places:
             database.execute(
                 "update tags set value = ? where key = 'store' and substr(value, -?) = ?",
-                (place, len(old) + 1, f":{old}"),
+                (place(store), len(old) + 1, f":{old}"),
             )
     return bool(places)

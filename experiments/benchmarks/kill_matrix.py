@@ -26,36 +26,25 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 from filelock import FileLock, Timeout
 
-SUITE = {
-    "suite": "killed",
-    "question": "Is anything lost?",
-    "base": {
-        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 96, "validation": 48},
-        "tokenizer": {
-            "budgets": [1, 2, 4],
-            "width": 32,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "lora": {"rank": 2, "alpha": 1.0},
-        },
-        "training": {"steps": 150, "batch": 8, "warmup_steps": 5, "checkpoint_every": 10},
-        "bank": {"extractor_resolution": 32, "shard": 24},
-    },
-    "arms": [
-        {"name": "elastic"},
-        {
-            "name": "policy",
-            "set": {
-                "policy": {"candidates": [1, 2, 4], "steps": 100, "batch": 32},
-                "policy.weighting": {"kind": "constraint", "mean_budget": 2},
-            },
-            "sweep": {"policy.seed": [0, 1]},
-        },
-    ],
-}
+SUITE = """
+suite: killed
+question: Is anything lost?
+base:
+  data: {kind: fluent_scenes, resolution: 32, train: 96, validation: 48}
+  tokenizer:
+    {budgets: [1, 2, 4], width: 32, encoder_depth: 1, decoder_depth: 1, lora: {rank: 2, alpha: 1.0}}
+  training: {steps: 150, batch: 8, warmup_steps: 5, checkpoint_every: 10}
+  bank: {extractor_resolution: 32, shard: 24}
+arms:
+  - name: elastic
+  - name: policy
+    set:
+      policy: {candidates: [1, 2, 4], steps: 100, batch: 32}
+      policy.weighting: {kind: constraint, mean_budget: 2}
+    sweep: {policy.seed: [0, 1]}
+"""
 PROGRAM = Path(sys.executable).with_name("adatok-bench")
 TIMINGS = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
 OURS = re.compile(r"(level |  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )")
@@ -97,9 +86,8 @@ def victim(driver: psutil.Popen, kind: str) -> psutil.Process | None:
         return driver
     with suppress(psutil.NoSuchProcess):
         for process in driver.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if process.name().startswith(names[kind]):
-                    return process
+            if process.name().startswith(names[kind]):
+                return process
     return None
 
 
@@ -133,6 +121,15 @@ def _untimed(value: Any) -> Any:
     return [_untimed(item) for item in value] if isinstance(value, list) else value
 
 
+def held(lock: Path) -> bool:
+    """Whether a living process has a lock."""
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def left_behind(store: Path, processes: set[psutil.Process]) -> Iterator[str]:
     """What a finished run should not have left."""
     from mlflow import MlflowClient
@@ -140,12 +137,9 @@ def left_behind(store: Path, processes: set[psutil.Process]) -> Iterator[str]:
     _, living = psutil.wait_procs(list(processes), timeout=20)
     yield from (f"process {process.pid} {process.name()}" for process in living)
     yield from (str(path) for path in (store / "work").iterdir())
-    yield from map(str, Path(tempfile.gettempdir()).glob("adatok-ray-*"))
-    for path in (store / "locks").iterdir():
-        try:
-            FileLock(path, timeout=0).acquire().lock.release()
-        except Timeout:
-            yield f"held {path}"
+    yield from (f"held {path}" for path in (store / "locks").iterdir() if held(path))
+    left = Path(tempfile.gettempdir()).glob("adatok-ray-*/")  # Others may run meanwhile.
+    yield from (str(path) for path in left if not held(path.with_name(f"{path.name}.lock")))
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("killed")
     for run in client.search_runs([experiment.experiment_id]):
@@ -188,7 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="kill-matrix-"))
     suite = folder / "suite.yaml"
-    suite.write_text(yaml.safe_dump(SUITE, sort_keys=False), encoding="utf-8")
+    suite.write_text(SUITE, encoding="utf-8")
     seconds = {}
     for executor in ("serial", "ray"):
         began = time.monotonic()

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 from mlflow import MlflowClient
 
 TIMING = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
@@ -50,6 +51,15 @@ def kill_tree(root):
     for pid in below:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def below(root, start):
+    """Processes below one whose command line begins so."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(root).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name().startswith(start):
+                    yield process
 
 
 def stage_files(store):
@@ -121,3 +131,40 @@ def test_two_drivers_on_one_store_share_the_work(tiny, write_suite, spawn, tmp_p
         name = f"{path.parent.parent.name}-{path.parent.name}"
         assert said.count(f"{name} computed") == 1
     assert len({run.info.run_id for run in mlflow_runs(store)}) == 5
+
+
+def test_a_dead_worker_and_a_terminated_driver_cost_a_line_each(
+    tiny, write_suite, spawn, adatok, tmp_path
+):
+    tiny["base"]["training"]["steps"] = 300
+    suite = write_suite(tiny)
+    store, undisturbed = tmp_path / "store", tmp_path / "undisturbed"
+
+    def checkpoints():
+        return list((store / "work").glob("tokenizer-*/checkpoint.safetensors"))
+
+    first = spawn("run", suite, "--store", store, name="worker")
+    wait_for(checkpoints, first)
+    next(below(first.pid, "ray::Implicit")).kill()
+    assert first.wait(timeout=300) == 1, first.log.read_text()
+    said = first.log.read_text().splitlines()
+    assert [line for line in said if line.startswith("failed: elastic: tokenizer: its worker ")]
+    assert max(map(len, said)) < 400
+    assert not [line for line in said if "Traceback" in line or "raylet" in line]
+
+    steps = {path.stat().st_mtime_ns for path in checkpoints()}
+    second = spawn("run", suite, "--store", store, name="driver")
+    wait_for(lambda: {path.stat().st_mtime_ns for path in checkpoints()} - steps, second)
+    processes = list(below(second.pid, ""))
+    second.terminate()
+    assert second.wait(timeout=60) == 143
+    said = second.log.read_text().splitlines()
+    assert said[-1] == "interrupted; the same command goes on from here"
+    assert {line[:2] for line in said[:-1]} <= {"le", "  "}
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert not list((store / "work").glob("ray*"))
+
+    assert adatok("run", suite, "--store", store, "--executor", "serial").code == 0
+    assert adatok("run", suite, "--store", undisturbed, "--executor", "serial").code == 0
+    assert records_of(store) == records_of(undisturbed)
+    assert {run.info.status for run in mlflow_runs(store)} == {"FINISHED"}
