@@ -69,3 +69,19 @@ class Sampling(Strict):
         require(self.top_k >= 0, "top_k: must not be negative; 0 keeps all tokens")
         require(0 < self.top_p <= 1, "top_p: must lie in (0, 1]")
         require(1 <= self.guidance < math.inf, "guidance: must be finite, and 1 (off) or more")
+
+
+def require_guidance(config: GeneratorConfig, guidance: float, *, key: str = "guidance") -> None:
+    """Refuse guidance of a model that was never shown a sequence without its class.
+
+    Raises:
+        ValueError: begins with `key`.
+    """
+    if guidance == 1:
+        return
+    require(config.class_conditional, f"{key}: the generator knows no classes; set it to 1")
+    require(
+        config.class_dropout > 0,
+        f"{key}: the generator never sees the null class; give generator.class_dropout a "
+        "positive value, or set this to 1",
+    )

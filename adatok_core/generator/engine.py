@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from adatok_core.config import Sampling
+from adatok_core.config.generator import require_guidance
 from adatok_core.generator.cache import BlockCache, Window, attend_blocks
 from adatok_core.generator.model import Generator
 from adatok_core.generator.requests import Finished, Request
-from adatok_core.generator.sampling import choose, guided, require_guidance, uniforms
+from adatok_core.generator.sampling import choose, guided, uniforms
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.weights import DTYPES, Precision, prepared
 
@@ -71,7 +72,7 @@ class Engine:
         device: torch.device | str = "cpu",
     ):
         config = generator.config
-        require_guidance(config, sampling)
+        require_guidance(config, sampling.guidance)
         for key, value in (("slots", slots), ("block", block)):
             if value < 1:
                 raise ValueError(f"{key}: {value} must be 1 or more")

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from adatok_core.config import Sampling
+from adatok_core.config.generator import require_guidance
 from adatok_core.generator.model import Generator
-from adatok_core.generator.sampling import choose, guided, require_guidance, uniforms
+from adatok_core.generator.sampling import choose, guided, uniforms
 from adatok_core.generator.sequences import Parsed, Vocabulary
 
 
@@ -27,7 +28,7 @@ def decode_reference(
         ValueError: guidance without a null class, a label that is no class of the generator, a
             length that no image has.
     """
-    require_guidance(generator.config, sampling)
+    require_guidance(generator.config, sampling.guidance)
     vocabulary.require_label(label, class_conditional=generator.config.class_conditional)
     total = torch.tensor([vocabulary.steps_of(length)])
     wanted = torch.tensor([length or 0])

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from adatok_core.config import GeneratorConfig, Sampling
+from adatok_core.config import Sampling
 
 # Probabilities as integers add up exactly, in any order, on any device: no rounding makes the
 # cumulative distribution fall, or rise at a token of probability 0.
@@ -31,19 +31,6 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     At `scale` 1 they are the conditional ones, to the bit.
     """
     return torch.lerp(unconditional.float(), conditional.float(), scale)
-
-
-def require_guidance(config: GeneratorConfig, sampling: Sampling) -> None:
-    """Raise `ValueError` when guidance is asked of a generator that has no null class."""
-    if sampling.guidance == 1:
-        return
-    if not config.class_conditional:
-        raise ValueError(f"guidance: {sampling.guidance}, but the generator knows no classes")
-    if config.class_dropout == 0:
-        raise ValueError(
-            f"guidance: {sampling.guidance} needs a null class; the generator was trained without "
-            "one (class_dropout: 0)"
-        )
 
 
 def choose(logits: Tensor, uniforms: Tensor, *, sampling: Sampling, allowed: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from adatok_core.config import (
 )
 from adatok_core.config.checks import Strict
 from adatok_core.config.encoder import ENCODERS
+from adatok_core.config.generator import require_guidance
 from bench.config.allocators import (
     AllocatorConfig,
     AllocatorSettings,
@@ -24,7 +25,7 @@ from bench.config.allocators import (
 )
 from bench.config.bank import LITE0_SMALLEST, BankConfig
 from bench.config.evaluation import EvaluationConfig
-from bench.config.generation import GenerationConfig, ThroughputConfig, require_guidance
+from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS

@@ -7,6 +7,7 @@ from typing import Literal
 
 from adatok_core.config import GeneratorConfig, GeneratorTraining, Sampling
 from adatok_core.config.checks import Strict
+from adatok_core.config.generator import require_guidance
 from bench.config.length_distributions import LengthsConfig, ModelLengths
 
 Mode = Literal["padded", "bucketed", "refilled"]
@@ -109,16 +110,3 @@ class ThroughputConfig(Strict):
             )
         if self.generator is not None and self.generator.lengths != "fixed":
             raise ValueError("generator.lengths: random weights know no length; set it to fixed")
-
-
-def require_guidance(generator: GeneratorConfig, guidance: float, *, key: str) -> None:
-    """Refuse guidance of a model that was never shown a sequence without its class."""
-    if guidance == 1:
-        return
-    if not generator.class_conditional:
-        raise ValueError(f"{key}: the generator knows no classes; set it to 1")
-    if generator.class_dropout == 0:
-        raise ValueError(
-            f"{key}: the generator never sees the null class; give generator.class_dropout a "
-            "positive value, or set this to 1"
-        )

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from bench.records.generation import LengthDistance
+
 LEVEL = 0.95
 RESAMPLES = 4000
-
-
-@dataclass(frozen=True)
-class LengthDistance:
-    """A distance, and its interval over images, of at least 95 % confidence.
-
-    Two samples of one distribution lie apart too: by `chance` on average, and `p` is the share of
-    such samples that lie as far apart as these. A percentile interval would never hold 0. So the
-    interval reaches as far to both sides as 95 % of resampled differences of the shares lie from
-    the observed ones: by the triangle inequality the distance has moved by no more than that.
-    """
-
-    value: float
-    low: float
-    high: float
-    chance: float
-    p: float
 
 
 def length_distances(
@@ -52,7 +36,7 @@ def length_distances(
     moved = drawn(a / n, n) - drawn(b / m, m) - observed
     by_chance = drawn(pooled, n) - drawn(pooled, m)
     return {
-        name: asdict(_distance(distance(observed).item(), distance(moved), distance(by_chance)))
+        name: _distance(distance(observed).item(), distance(moved), distance(by_chance)).plain()
         for name, distance in (
             ("total_variation", total_variation),
             ("wasserstein_1", lambda change: wasserstein_1(change, lengths)),
@@ -73,6 +57,13 @@ def wasserstein_1(change: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _distance(value: float, moved: np.ndarray, by_chance: np.ndarray) -> LengthDistance:
+    """A distance, and its interval over images, of at least 95 % confidence.
+
+    Two samples of one distribution lie apart too: by `chance` on average, and `p` is the share of
+    such samples that lie as far apart as these. A percentile interval would never hold 0. So the
+    interval reaches as far to both sides as 95 % of resampled differences of the shares lie from
+    the observed ones: by the triangle inequality the distance has moved by no more than that.
+    """
     reach = float(np.quantile(moved, LEVEL))
     return LengthDistance(
         value=value,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from adatok_core.tokenizer import ElasticTokenizer, to_float
+from bench.speed.decode_timing import spread
 
 WARM_UP, REPEATS = 2, 7
 
@@ -67,8 +68,7 @@ def _rate(function: Callable[[], Any], images: int, device: str) -> dict[str, fl
         _synchronise(device)
         if round_ >= WARM_UP:
             rates.append(images / (time.perf_counter() - began))
-    low, median, high = torch.tensor(rates).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-    return {"median": median, "quartile_low": low, "quartile_high": high}
+    return spread(rates)
 
 
 def _synchronise(device: str) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adatok_core.config import GeneratorConfig, Sampling
-from adatok_core.generator.sampling import choose, guided, require_guidance, uniforms
+from adatok_core.config.generator import require_guidance
+from adatok_core.generator.sampling import choose, guided, uniforms
 
 ANY = torch.tensor(True)
 GRID = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
@@ -200,13 +201,12 @@ def test_guidance_extrapolates_from_the_null_class():
 
 
 def test_guidance_needs_a_null_class():
-    plain, strong = Sampling(), Sampling(guidance=1.5)
     without_null = GeneratorConfig(class_dropout=0.0)
     without_classes = GeneratorConfig(class_conditional=False, class_dropout=0.0)
-    require_guidance(GeneratorConfig(), strong)
+    require_guidance(GeneratorConfig(), 1.5)
     for config in (without_null, without_classes):
-        require_guidance(config, plain)
-    with pytest.raises(ValueError, match=r"^guidance: 1\.5 needs a null class"):
-        require_guidance(without_null, strong)
-    with pytest.raises(ValueError, match=r"^guidance: 1\.5, but the generator knows no classes"):
-        require_guidance(without_classes, strong)
+        require_guidance(config, 1.0)
+    with pytest.raises(ValueError, match=r"^guidance: the generator never sees the null class"):
+        require_guidance(without_null, 1.5)
+    with pytest.raises(ValueError, match=r"^guidance: the generator knows no classes"):
+        require_guidance(without_classes, 1.5)
