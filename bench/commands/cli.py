@@ -6,6 +6,9 @@ environment, or what cannot be compared, 130 interrupted.
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -60,6 +63,7 @@ for point in entry_points(group=COMMANDS):
 
 def main() -> None:
     """The console script: every expected error is one line and exit code 2."""
+    _leave_out_settings_of_others()
     try:
         cli.main(standalone_mode=False)
     except (UserError, RegistryError) as error:
@@ -76,3 +80,12 @@ def main() -> None:
             raise
         say(f"error: {disk_error(Path(error.filename or '.'), error)}")
         sys.exit(2)
+
+
+def _leave_out_settings_of_others() -> None:
+    """What users set for their own figures and terminal neither stops a command nor changes it."""
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal that lacks a sign gets its number.
+            stream.reconfigure(errors="backslashreplace")
