@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import functools
+import io
+import logging
 import os
 import sys
 from importlib.metadata import entry_points
@@ -66,6 +68,16 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # Closed by whoever started it.
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+    _leave_out_settings_of_others()
     options: dict[str, str] = {}
     command = functools.partial(cli.main, standalone_mode=False, obj=options)
     sys.exit(ended(command, lambda: options.get("store")))
+
+
+def _leave_out_settings_of_others() -> None:
+    """What users set for their own figures and terminal neither stops a command nor changes it."""
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": os.devnull}
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal that lacks a sign gets its number.
+            stream.reconfigure(errors="backslashreplace")

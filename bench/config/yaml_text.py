@@ -70,7 +70,11 @@ def plain_yaml(text: str, *, where: str) -> Any:
         finally:
             loader.dispose()
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{where}: not valid YAML: {_told(error)}") from None
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split()).replace('in "<unicode string>", line', "at line")
 
 
 def _too_much(text: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.files import written_aside
-from reports.paper.style import paper_style, width_inches
+from reports.paper.style import paper_style, shown_text, width_inches
 
 COLLAPSED, UNTRAINED = "collapsed", "length never trained"
 # Of a legend: mean letter and line at its size, and the sample with the gaps around it.
@@ -23,18 +23,24 @@ def render(
 ) -> list[Path]:
     """Write `name.png` and `name.pdf` of `draw(data)`, and `name.csv` of the data that is drawn.
 
-    Each file is written aside, then renamed into place. The same data gives the same files.
+    Each file is written aside, then renamed into place. The same data gives the same files. What
+    `draw` gets are texts that can be drawn; the CSV file has them as they are.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
     with paper_style():
-        figure = draw(data)
+        texts = data.select_dtypes(["object", "string", "category"]).columns
+        figure = draw(data.assign(**{name: data[name].map(_shown) for name in texts}))
         # No dates and no versions in the files.
         for path, told in zip(files, ("Software", "CreationDate"), strict=False):
             with written_aside(path) as aside:
                 figure.savefig(aside, format=path.suffix[1:], metadata={told: None})
     write_csv(folder, name, data)
     return files
+
+
+def _shown(value: Any) -> Any:
+    return shown_text(value) if isinstance(value, str) else value
 
 
 def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:

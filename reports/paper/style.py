@@ -6,6 +6,9 @@ and marker in all of them.
 
 from __future__ import annotations
 
+import functools
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +26,11 @@ PALETTE = (
     *("#882255", "#999933", "#332288", "#44AA99"),
 )
 MARKERS = ("o", "^", "D", "v", "P", "<")  # a cross is for collapsed policies
+FONT = "DejaVu Sans"
+FALLBACK_FONTS = (  # TrueType, as PDF files embed them, with Chinese and more
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "Noto Sans SC"),
+    *("Microsoft YaHei", "SimHei", "Arial Unicode MS", "Unifont"),
+)
 INK, QUIET = "#1a1a1a", "#808080"
 
 _RC = {
@@ -46,6 +54,7 @@ _RC = {
     "savefig.dpi": 200,
     "image.composite_image": False,  # in a PDF each picture stays as it is
     "pdf.fonttype": 42,
+    "text.parse_math": False,  # `$` in names is a `$`
     "svg.hashsalt": "adatok",
 }
 
@@ -75,6 +84,7 @@ def paper_style(size: Size | None = None) -> Iterator[None]:
     """
     if size is not None and size not in get_args(Size):
         raise ValueError(f"size must be one of {', '.join(get_args(Size))}, not {size!r}")
+    os.environ["MPLBACKEND"] = "agg"  # Whatever the user's is: an unknown one stops the import.
     import matplotlib  # It takes long to import, and tables and listings need it not.
 
     matplotlib.use("Agg")
@@ -82,10 +92,37 @@ def paper_style(size: Size | None = None) -> Iterator[None]:
     inherited = outer is not None and size in (None, outer.size)
     token = _current.set(outer if inherited else _Style(size or "page"))
     try:
-        with matplotlib.rc_context(_RC):
+        with matplotlib.rc_context(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # `shown_text` says it in words.
+            matplotlib.rcdefaults()  # A user's own settings are for figures of theirs.
+            matplotlib.rcParams.update({**_RC, "font.family": [*_fonts()]})
             yield
     finally:
         _current.reset(token)
+
+
+@functools.cache
+def _fonts() -> dict[str, Any]:
+    """The first font and those that stand in for its missing glyphs, of what is installed."""
+    from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+    installed = {font.name for font in fontManager.ttflist}
+    names = [name for name in (FONT, *FALLBACK_FONTS) if name in installed]
+    return {name: get_font(findfont(FontProperties(family=[name]))) for name in names}
+
+
+def shown_text(text: str) -> str:
+    """Text as a figure can show it: a sign that no font has is named by its number.
+
+    A legend leaves out what begins with `_`, unless something that is not seen stands before it.
+    """
+    signs = (
+        sign
+        if sign.isascii() or any(font.get_char_index(ord(sign)) for font in _fonts().values())
+        else f"[U+{ord(sign):04X}]"
+        for sign in text
+    )
+    return ("\u200b" if text.startswith("_") else "") + "".join(signs)
 
 
 def width_inches() -> float:

@@ -59,7 +59,7 @@ def test_what_holds(records, texts, expected):
         ("ank=8", "no setting"),
         ("rank", "write PATH=VALUE"),
         ("=8", "write PATH=VALUE"),
-        ("rank=[8", "not YAML"),
+        ("rank=[8", "not valid YAML"),
     ],
 )
 def test_what_is_refused(records, text, expected):
