@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import store_option, tracking_option
+from bench.commands.shared import say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 
@@ -19,8 +19,8 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     """Rebuild MLflow from the records of each SUITE.
 
     SUITE is a suite's name or file; without any, all suites of the store are taken. Runs that are
-    up to date are left alone, so syncing twice changes nothing. Exits with 2 where MLflow cannot be
-    reached.
+    up to date are left alone, so syncing twice changes nothing. Superseded records, of cells that a
+    suite no longer has, get the tag `superseded`. Exits with 2 where MLflow cannot be reached.
 
     \b
     Examples:
@@ -28,7 +28,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
       adatok-bench sync quickstart --store store
       adatok-bench sync --tracking-uri http://127.0.0.1:5000
     """
-    from bench.records.reading import read_records
+    from bench.records.reading import read_suite
     from bench.suite.naming import suite_name
     from bench.tracker.connection import tracking_uri
     from bench.tracker.mirror import mirror
@@ -36,12 +36,15 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     root = Path(store_path).expanduser().absolute()
     names = [suite_name(suite) for suite in suites] or _stored(root)
     # All are read before anything is written: a torn record stops the command, not half of it.
-    records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
+    suites_read = {name: read_suite(root / "records" / name) for name in dict.fromkeys(names)}
+    older = {name: found.other_records() for name, found in suites_read.items()}
     store = Store.open(root)
     uri = uri or tracking_uri(store)
-    for name, found in records.items():
-        mirror(found, store, uri=uri)
-        click.echo(f"{name}: {len(found)} cells")
+    for name, found in suites_read.items():
+        mirror(found.records, store, uri=uri, superseded=older[name])
+        click.echo(f"{name}: {len(found.records)} cells")
+        if older[name]:
+            say(f"{name}: {len(older[name])} superseded records have the tag 'superseded'")
     click.echo(f"MLflow: {uri}")
 
 

@@ -36,6 +36,7 @@ OF_ITS_TOKENIZER, OF_ALL = "*", "+"
 COLUMNS = ["panel", "tokenizer", "allocator", "kind", "seed", "x", "y", "low", "high", "n"]
 QUALITY, GAIN = "quality", "gain"
 ROW_INCHES = 0.3
+NOT_DRAWN = "Baselines: not drawn, no cell of a tokenizer without an allocator has a result"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -49,8 +50,11 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page("Baselines: nothing has a result yet", failed))
     found, tokens = entries(records), asked_tokens(records)
     heading = [records[0].question, protocol_line(done)]
-    text = page(heading, _table(found, tokens), _rankings(found, tokens), failed)
-    files = render(folder, "baselines", baselines_data(found, done), draw)
+    data = baselines_data(found, done)
+    drawable = data["kind"].isin(["curve", "length"]).any()
+    missing = "" if drawable else NOT_DRAWN
+    text = page(missing, heading, _table(found, tokens), _rankings(found, tokens), failed)
+    files = render(folder, "baselines", data, draw) if drawable else []
     files.append(write_csv(folder, "baselines_table", table_data(found)))
     path = folder / "baselines.txt"
     path.write_text(text, encoding="utf-8")

@@ -44,7 +44,7 @@ def report(records: list[Record], folder: Path) -> Report:
         UserError: the records' protocols differ.
     """
     groups = group_by_seed(
-        [record for record in done_records(records) if not is_allocation(record)]
+        [record for record in done_records(records) if record.curve and not is_allocation(record)]
     )
     failed = unfinished(records)
     if not groups:
