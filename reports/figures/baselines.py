@@ -233,9 +233,9 @@ def _curve(records: Sequence[Record]) -> list[tuple[int, StudentInterval]]:
     values: dict[int, dict[Any, float]] = {}
     for record in filter(is_elastic, records):
         for row in record.curve:
-            if row.trained:
-                seed = record.setting(PATH)
-                values.setdefault(row.budget, {})[seed] = row.value(PRIMARY)
+            value = row.value(PRIMARY)
+            if row.trained and value is not None and math.isfinite(value):
+                values.setdefault(row.budget, {})[record.setting(PATH)] = value
     return [(b, student_interval(list(each.values()))) for b, each in sorted(values.items())]
 
 
