@@ -48,7 +48,8 @@ def report(records: list[Record], folder: Path) -> Report:
     )
     failed = unfinished(records)
     if not groups:
-        return Report(text=page("Prefix curves: no elastic tokenizer has a curve yet", failed))
+        none = "Prefix curves: not drawn, no cell of a tokenizer without an allocator has a result"
+        return Report(text=page(none, failed))
     if not _panels(groups):
         none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
         return Report(text=page(none, *tables(groups, reference_arm(records)), failed))

@@ -47,6 +47,7 @@ _RC = {
     "image.composite_image": False,  # in a PDF each picture stays as it is
     "pdf.fonttype": 42,
     "svg.hashsalt": "adatok",
+    "text.parse_math": False,  # names of arms are text, dollar signs included
 }
 
 
@@ -82,7 +83,9 @@ def paper_style(size: Size | None = None) -> Iterator[None]:
     inherited = outer is not None and size in (None, outer.size)
     token = _current.set(outer if inherited else _Style(size or "page"))
     try:
-        with matplotlib.rc_context(_RC):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()  # A user's own settings change nothing.
+            matplotlib.rcParams.update(_RC)
             yield
     finally:
         _current.reset(token)
