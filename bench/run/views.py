@@ -42,7 +42,8 @@ def show_reports(
         folder, memory = store.root / "reports" / suite, _memory(store, suite, "reports")
         made_of = content_key([code_digest(), _digests(result.paths)])
         known = _read(memory)
-        made = dict(known["reports"]) if known.get("made_of") == made_of else {}
+        fresh = known["reports"] if known.get("made_of") == made_of else {}
+        made = {name: fresh[name] for name in names if name in fresh}
         reports = []
         for name in names:
             if name not in made or _digests(made[name]["files"]) != made[name]["files"]:

@@ -11,6 +11,7 @@ import yaml
 from mlflow import MlflowClient
 
 from bench.commands import cli
+from bench.records.report_plugins import REPORTS
 from bench.records.runs import read_runs
 
 STEPS = (4, 8, 12)
@@ -113,14 +114,22 @@ def test_comparisons_are_of_current_cells_or_of_the_versions_named(ask, edited):
     answer = ask("compare", "a", "b", "--metric", "mse", "--json")
     assert answer.code == 0
     assert answer.err.count(LINE) == 2
-    assert {row["difference"] for row in json.loads(answer.out)["rows"]} == {0.0}
+    rows = json.loads(answer.out)["differences"]
+    assert all(row["a"] == row["b"] for row in rows)
+    assert len(rows) == 3
     answer = ask("compare", edited / "a4.yaml", "a", "--metric", "mse", "--json")
-    assert all(abs(row["difference"]) > 0 for row in json.loads(answer.out)["rows"])
+    assert all(row["a"] != row["b"] for row in json.loads(answer.out)["differences"])
 
 
 def test_reports_and_the_page_average_current_cells_and_say_what_they_left_out(
-    ask, edited, tmp_path
+    ask, edited, tmp_path, monkeypatch
 ):
+    names = ("prefix_curves", "cells")
+    few = {name: REPORTS[name] for name in names}
+    monkeypatch.setattr(
+        "reports.page.building.declared",
+        lambda kind: {name: one for name, one in few.items() if isinstance(one, kind)},
+    )
     answer = ask("report", "a", "b", "--out", tmp_path / "report")
     assert answer.code == 0
     assert answer.err.count(LINE) == 2
