@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bench.commands.completion import complete_cells
-from bench.commands.shared import json_option, store_option, terminal_width
+from bench.commands.shared import json_option, store_option, tell, terminal_width
 
 
 @click.command()
@@ -46,7 +46,10 @@ def compare(
     from bench.compare.tables import comparison_json, comparison_text
 
     store = Path(store_path).absolute()
-    found = compare_sides(read_side(a, store), read_side(b, store), metrics=metrics, seed=seed)
+    sides = read_side(a, store), read_side(b, store)
+    for side in sides:
+        tell(side.name, side.notes)
+    found = compare_sides(*sides, metrics=metrics, seed=seed)
     if as_json:
         click.echo(json.dumps(comparison_json(found), indent=1))
     else:

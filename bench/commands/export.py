@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bench.commands.completion import complete_cells
-from bench.commands.shared import PATH, store_option
+from bench.commands.shared import PATH, say, store_option
 
 
 @click.command()
@@ -23,7 +23,8 @@ def export(cell: str, out: str, store_path: str) -> None:
     """Put the trained model of a CELL into one folder.
 
     CELL is SUITE:ARM, SUITE:LABEL with the label of a cell as results shows it, or the key of a
-    cell. The folder gets the weights of its tokenizer and of its policy, if it has one, as
+    cell. Arms and labels are those of the suite's last run, keys also of cells that it no longer
+    has. The folder gets the weights of its tokenizer and of its policy, if it has one, as
     safetensors, its configuration, a model card and checksums.
 
     \b
@@ -36,5 +37,6 @@ def export(cell: str, out: str, store_path: str) -> None:
     from bench.store.store import Store
 
     folder = Path(out).absolute()
-    for name in export_cell(cell, Store(Path(store_path).absolute()), folder):
+    store = Store(Path(store_path).absolute())
+    for name in export_cell(cell, store, folder, say=say):
         click.echo(folder / name)

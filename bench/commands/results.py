@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.completion import complete_suite
-from bench.commands.shared import print_json, say, store_option, terminal_width
+from bench.commands.shared import print_json, say, store_option, tell, terminal_width
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +40,13 @@ JSON_FIELDS = (
     help="Only cells of this status. Repeatable.",
 )
 @click.option("--metric", "metrics", multiple=True, help="Show this metric. Repeatable.")
+@click.option("--settings", "all_settings", is_flag=True, help="Show all settings that differ.")
+@click.option(
+    "--superseded",
+    "with_superseded",
+    is_flag=True,
+    help="Also records of cells that the suite no longer has.",
+)
 @click.option(
     "--format",
     "form",
@@ -53,13 +60,16 @@ def results(
     wheres: tuple[str, ...],
     statuses: tuple[str, ...],
     metrics: tuple[str, ...],
+    all_settings: bool,
+    with_superseded: bool,
     form: str | None,
     as_json: bool,
     store_path: str,
 ) -> None:
     """One row per cell of SUITE: status, metrics.
 
-    SUITE is a suite's name or file. A terminal shows the main metrics, or those asked for, wrapped
+    SUITE is a suite's name, for the cells of its last run, or its file. Rows of one label show the
+    settings in which they differ. A terminal shows the main metrics, or those asked for, wrapped
     to its width. Into a file or a pipe go all columns, however wide.
 
     \b
@@ -68,24 +78,59 @@ def results(
       adatok-bench results quickstart --where lora.rank=8 --where policy.seed=0
       adatok-bench results quickstart --where arm=policy --metric psnr
       adatok-bench results experiments/settle.yaml --status failed
+      adatok-bench results quickstart --settings --superseded
       adatok-bench results quickstart --format csv > quickstart.csv
     """
-    from bench.records.reading import read_records
-    from bench.suite.naming import suite_name
+    from bench.records.reading import read_suite
+    from bench.suite.naming import suite_cells
 
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
     folder = Path(store_path).absolute() / "records"
-    records = read_records(folder / suite_name(suite))
+    name, cells = suite_cells(suite)
+    found = read_suite(folder / name, cells)
+    records, marks = found.records, {}
+    if with_superseded:
+        records = [*records, *found.other_records()]
+        marks = {one.cell_key: {"superseded": found.superseded(one.cell_key)} for one in records}
+    else:
+        tell(name, found.notes)
     _check_metrics(metrics, records)
     chosen = _chosen(records, wheres, statuses)
     form = "json" if as_json else form or "text"
     if form == "json":
-        print_json([_json_row(record, metrics) for record in chosen])
-    elif form == "csv":
-        click.echo(_csv(chosen, metrics), nl=False)
+        print_json([_json_row(one, metrics) | marks.get(one.cell_key, {}) for one in chosen])
+        return
+    extra = _extra(chosen, marks, all_settings=all_settings)
+    if form == "csv":
+        click.echo(_csv(chosen, metrics, extra), nl=False)
     else:
-        _print_table(chosen, metrics, form)
+        _print_table(chosen, metrics, form, extra)
+
+
+def _extra(
+    records: list[Record], marks: dict[str, dict[str, Any]], *, all_settings: bool
+) -> dict[str, dict[str, Any]]:
+    """Further columns of each cell: its mark, and settings in which rows differ."""
+    from bench.records.settings_paths import apart, is_seed, varying
+
+    paths = list(dict.fromkeys(path for one in _by_group(records) for path in apart(one)))
+    if all_settings:
+        paths = sorted(path for path in varying(records) if not is_seed(path))
+    return {
+        record.cell_key: {
+            **marks.get(record.cell_key, {}),
+            **{path: record.setting(path) for path in paths if path not in record.swept},
+        }
+        for record in records
+    }
+
+
+def _by_group(records: list[Record]) -> list[list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.group, []).append(record)
+    return list(groups.values())
 
 
 def _check_metrics(metrics: tuple[str, ...], records: list[Record]) -> None:
@@ -127,7 +172,7 @@ def _json_row(record: Record, metrics: tuple[str, ...]) -> dict[str, Any]:
     return row
 
 
-def _csv(records: list[Record], metrics: tuple[str, ...]) -> str:
+def _csv(records: list[Record], metrics: tuple[str, ...], extra: dict[str, dict[str, Any]]) -> str:
     """Keys, swept settings by dotted path, and metrics, in full; empty where there is no value."""
     from bench.records.tables import columns_of
 
@@ -138,6 +183,7 @@ def _csv(records: list[Record], metrics: tuple[str, ...]) -> str:
             "arm": record.arm,
             "cell": record.label,
             **record.swept,
+            **extra[record.cell_key],
             **{
                 name: value
                 for name, value in record.metrics.root.items()
@@ -155,18 +201,20 @@ def _csv(records: list[Record], metrics: tuple[str, ...]) -> str:
     return text.getvalue()
 
 
-def _print_table(records: list[Record], metrics: tuple[str, ...], form: str) -> None:
+def _print_table(
+    records: list[Record], metrics: tuple[str, ...], form: str, extra: dict[str, dict[str, Any]]
+) -> None:
     from bench.records.tables import as_markdown, as_text, main_metrics, result_rows, result_text
 
     width = terminal_width()
     if form == "md":
-        click.echo(as_markdown(result_rows(records, metrics)))
+        click.echo(as_markdown(result_rows(records, metrics, extra)))
     elif width is None or not records:
-        click.echo(as_text(result_rows(records, metrics)))
+        click.echo(as_text(result_rows(records, metrics, extra)))
     elif metrics:
-        click.echo(result_text(records, metrics, width=width))
+        click.echo(result_text(records, metrics, width=width, extra=extra))
     else:
         shown, others = main_metrics(records)
-        click.echo(result_text(records, shown, width=width))
+        click.echo(result_text(records, shown, width=width, extra=extra))
         if others:
             say(f"and {len(others)} more: --metric NAME shows one, --format csv or md all of them")

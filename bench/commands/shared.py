@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def say(message: str) -> None:
     """Progress, on stderr."""
     click.echo(message, err=True)
+
+
+def tell(suite: str, notes: Sequence[str]) -> None:
+    """What is left out of a suite, in one line on stderr; nothing where nothing is."""
+    if notes:
+        say(f"{suite}: {'; '.join(notes)} (results --superseded shows all records)")
 
 
 def load(path: str) -> Suite:

@@ -20,7 +20,8 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
 
     SUITE is a suite's name or file; without any, all suites of the store are taken. Runs that are
     up to date are left alone, so syncing twice changes nothing. A store that was moved and an
-    experiment that was deleted are mended. Exits with 2 where MLflow cannot be reached.
+    experiment that was deleted are mended. Superseded records, of cells that a suite no longer has,
+    get the tag `superseded`. Exits with 2 where MLflow cannot be reached.
 
     \b
     Examples:
@@ -28,7 +29,7 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
       adatok-bench sync quickstart --store store
       adatok-bench sync --tracking-uri http://127.0.0.1:5000
     """
-    from bench.records.reading import read_records
+    from bench.records.reading import read_suite
     from bench.suite.naming import suite_name
     from bench.tracker.connection import shown_uri, tracking_uri
     from bench.tracker.mirror import mirror
@@ -37,11 +38,14 @@ def sync(suites: tuple[str, ...], store_path: str, uri: str | None) -> None:
     uri = tracking_uri(Store(root), uri)
     names = [suite_name(suite) for suite in suites] or _stored(root)
     # All are read before anything is written: a torn record stops the command, not half of it.
-    records = {name: read_records(root / "records" / name) for name in dict.fromkeys(names)}
+    suites_read = {name: read_suite(root / "records" / name) for name in dict.fromkeys(names)}
+    older = {name: found.other_records() for name, found in suites_read.items()}
     store = Store.open(root)
-    for name, found in records.items():
-        mirror(found, store, uri=uri, say=say)
-        click.echo(f"{name}: {len(found)} cells")
+    for name, found in suites_read.items():
+        mirror(found.records, store, uri=uri, superseded=older[name], say=say)
+        click.echo(f"{name}: {len(found.records)} cells")
+        if older[name]:
+            say(f"{name}: {len(older[name])} superseded records have the tag 'superseded'")
     click.echo(f"MLflow: {shown_uri(uri)}")
 
 

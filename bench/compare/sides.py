@@ -7,19 +7,23 @@ from pathlib import Path
 
 from bench.errors import UserError, suggestion
 from bench.records.groups import Group, group_by_seed
-from bench.records.reading import read_records
+from bench.records.reading import read_suite
 from bench.records.record import Record
-from bench.suite.naming import is_suite_file, suite_name
+from bench.suite.naming import is_suite_file, suite_cells
 
 
 @dataclass(frozen=True)
 class Side:
-    """The finished groups of one side, the cells without a result, and the store they lie in."""
+    """The finished groups of one side, the cells without a result, and the store they lie in.
+
+    `notes` say which records of the suite are left out.
+    """
 
     name: str
     groups: tuple[Group, ...]
     unfinished: tuple[Record, ...]
     store: Path
+    notes: tuple[str, ...] = ()
 
     @property
     def arm(self) -> str | None:
@@ -41,17 +45,19 @@ def read_side(text: str, store: Path) -> Side:
             of a newer schema, or one that is not whole.
     """
     name, selector = text, None
-    folder = _folder(text, store)
-    if folder is None and ":" in text:
+    there = _folder(text, store)
+    if there is None and ":" in text:
         name, selector = text.split(":", 1)
-        folder = _folder(name, store)
-    if folder is None:
+        there = _folder(name, store)
+    if there is None:
         known = sorted(path.name for path in (store / "records").glob("*"))
         raise UserError(
             f"{text}: no suite '{name}' has records in {store}, and it is no folder"
             f"{suggestion(name, known)}"
         )
-    records = read_records(folder)
+    folder, cells = there
+    found = read_suite(folder, cells)
+    records = found.records
     if selector is not None:
         records = _selected(records, selector.strip(), where=text)
     done = [record for record in records if record.done]
@@ -67,15 +73,17 @@ def read_side(text: str, store: Path) -> Side:
         tuple(group_by_seed(done)),
         tuple(record for record in records if not record.done),
         folder.absolute().parent.parent if of_store else store,
+        found.notes,
     )
 
 
-def _folder(name: str, store: Path) -> Path | None:
+def _folder(name: str, store: Path) -> tuple[Path, tuple[str, ...] | None] | None:
+    """The folder of records, and the keys of the cells that a suite's file has."""
     if is_suite_file(name):
-        return store / "records" / suite_name(name)
-    if not name:
-        return None
-    return next((f for f in (store / "records" / name, Path(name)) if f.is_dir()), None)
+        suite, cells = suite_cells(name)
+        return store / "records" / suite, cells
+    folders = (store / "records" / name, Path(name)) if name else ()
+    return next(((folder, None) for folder in folders if folder.is_dir()), None)
 
 
 def _selected(records: list[Record], name: str, *, where: str) -> list[Record]:

@@ -11,6 +11,7 @@ SHA256SUMS              for `sha256sum -c`
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -22,11 +23,11 @@ from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
 from bench.files import file_sha256, open_regular, written_aside
 from bench.models.model_card import model_card
-from bench.records.reading import read_records
+from bench.records.reading import SuiteRecords, read_suite
 from bench.records.record import Record
 from bench.store.integrity import verified_file
 from bench.store.store import Store
-from bench.suite.naming import suite_name
+from bench.suite.naming import suite_cells
 
 CONFIG = "config.yaml"
 CARD = "README.md"
@@ -35,8 +36,12 @@ NAMED = 6
 MOST_SUMS = 100_000  # bytes
 
 
-def export_cell(name: str, store: Store, folder: Path) -> list[str]:
+def export_cell(
+    name: str, store: Store, folder: Path, *, say: Callable[[str], None] = lambda message: None
+) -> list[str]:
     """Export the cell that `name` means into a new `folder`; the names of its files.
+
+    `say` hears of superseded records of its suite.
 
     Raises:
         UserError: `name` means no cell or several, the cell has no result, its artifacts are not in
@@ -44,7 +49,7 @@ def export_cell(name: str, store: Store, folder: Path) -> list[str]:
     """
     if folder.exists() or folder.is_symlink():
         raise UserError(f"--out {folder}: is there already; name a new folder")
-    records = find_cells(name, store)
+    records = find_cells(name, store, say=say)
     record = _only(records, name)
     if record.kind != "reconstruction":
         raise UserError(f"{name}: is a cell of {record.kind}; name one that trains a tokenizer")
@@ -68,19 +73,23 @@ def export_cell(name: str, store: Store, folder: Path) -> list[str]:
     return sorted((*sums, CHECKSUMS))
 
 
-def find_cells(name: str, store: Store) -> list[Record]:
+def find_cells(
+    name: str, store: Store, *, say: Callable[[str], None] = lambda message: None
+) -> list[Record]:
     """Records that `name` means: `SUITE:ARM`, `SUITE:LABEL`, `SUITE:KEY`, or the key of a cell.
+
+    Arms and labels are those of current cells; keys are also those of superseded ones.
 
     Raises:
         UserError: there are none; names what is near.
     """
     suite, colon, selector = name.partition(":")
-    suite = suite_name(suite)
+    suite, cells = suite_cells(suite) if colon else (suite, None)
     folders = {path.name: path for path in sorted((store.root / "records").glob("*"))}
     if not colon:
         for folder in folders.values():
             if (folder / f"{name}.json").is_file():
-                return [one for one in read_records(folder) if one.cell_key == name]
+                return _by_key(name, read_suite(folder), say)
         known = sorted(path.stem for folder in folders.values() for path in folder.glob("*.json"))
         remedy = suggestion(name, known) if name not in folders and known else ""
         raise UserError(
@@ -92,7 +101,12 @@ def find_cells(name: str, store: Store) -> list[Record]:
             f"{name}: no suite '{suite}' has records in {store.root}"
             f"{suggestion(suite, list(folders)) or '; run it first, or give --store'}"
         )
-    records, selector = read_records(folders[suite]), selector.strip()
+    read, selector = read_suite(folders[suite], cells), selector.strip()
+    if selector in read.others:
+        return _by_key(selector, read, say)
+    records = read.records
+    if read.notes:
+        say(f"{suite}: {'; '.join(read.notes)}")
     for found in (
         [record for record in records if record.label == selector],
         [record for record in records if record.cell_key == selector],
@@ -103,6 +117,13 @@ def find_cells(name: str, store: Store) -> list[Record]:
             return found
     known = sorted({name for record in records for name in (record.arm, record.label)})
     raise UserError(f"{name}: no arm, label or key is called so{suggestion(selector, known)}")
+
+
+def _by_key(key: str, read: SuiteRecords, say: Callable[[str], None]) -> list[Record]:
+    if key not in read.others:
+        return [one for one in read.records if one.cell_key == key]
+    say(f"{read.folder.name}: {key} is superseded: the suite no longer has this cell")
+    return [one for one in read.other_records() if one.cell_key == key]
 
 
 def _only(records: list[Record], name: str) -> Record:

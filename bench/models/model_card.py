@@ -53,7 +53,8 @@ def _image_sets(record: Record, store: Store) -> list[dict[str, Any]]:
 
 
 def _metrics(record: Record, store: Store) -> list[dict[str, Any]]:
-    others = read_records(store.root / "records" / record.suite)
+    current = read_records(store.root / "records" / record.suite)
+    others = current if record in current else [record]
     group = Group(record.group, tuple(o for o in others if o.group == record.group and o.done))
     rows = []
     for name, value in record.metrics.root.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.records.record import Record
+from bench.records.settings_paths import repetitions
 from bench.statistics.intervals import StudentInterval, student_interval
 
 # In the order in which they enter a result.
@@ -112,8 +113,9 @@ def is_allocation(record: Record) -> bool:
 
 
 def group_by_seed(records: Sequence[Record]) -> list[Group]:
-    """Repetitions of one experiment put together, in the order of the suite's cells."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.group, []).append(record)
-    return [Group(label, tuple(members)) for label, members in groups.items()]
+    """Repetitions of one experiment put together, in the order of the suite's cells.
+
+    Raises:
+        UserError: two records of one label differ in more than seeds, as where a suite was edited.
+    """
+    return [Group(label, tuple(members)) for label, members in repetitions(records).items()]

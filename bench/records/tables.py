@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.metrics.declared import FAMILIES, LISTED, MAIN
@@ -15,12 +16,20 @@ GAP = "  "
 NARROWEST = 24
 
 
-def result_rows(records: Sequence[Record], metrics: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """One row per record with these `metrics`; without any, the usual ones that any record has."""
+def result_rows(
+    records: Sequence[Record],
+    metrics: Sequence[str] = (),
+    extra: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+) -> list[dict[str, Any]]:
+    """One row per record with these `metrics`; without any, the usual ones that any record has.
+
+    `extra` are further values of a row by the cell's key.
+    """
     shown = metrics or _usual(records)
     rows: list[dict[str, Any]] = []
     for record in sorted(records, key=lambda record: record.label):
         row = {"key": record.cell_key, "status": record.status, "cell": record.label}
+        row |= extra.get(record.cell_key, {})
         values = {name: record.metrics.root.get(name) for name in shown}
         rows.append({**row, **values, **({"error": record.error} if record.error else {})})
     return rows
@@ -38,9 +47,15 @@ def _known(records: Sequence[Record]) -> list[str]:
     return list(dict.fromkeys(name for record in records for name in record.metrics))
 
 
-def result_text(records: Sequence[Record], metrics: Sequence[str], *, width: int) -> str:
+def result_text(
+    records: Sequence[Record],
+    metrics: Sequence[str],
+    *,
+    width: int,
+    extra: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+) -> str:
     """Cells with these `metrics` for a terminal: no keys, a status only if one is not done."""
-    rows = result_rows(records, metrics)
+    rows = result_rows(records, metrics, extra)
     hidden = {"key"} | ({"status"} if all(row["status"] == "done" for row in rows) else set())
     return as_text([{n: v for n, v in row.items() if n not in hidden} for row in rows], width=width)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
 from bench.graph.nodes import Node, upstream
-from bench.records.reading import record_path, refuse_newer
+from bench.records.reading import left_out, record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
+from bench.records.runs import FILE as RUNS
+from bench.records.runs import Damaged, Run, read_runs, with_run, write_runs
 from bench.run.extra_results import extra_metrics
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
@@ -141,11 +145,45 @@ def write_record(store: Store, record: Record) -> Path:
     return path
 
 
+def write_run(
+    store: Store, suite: Suite, records: list[Record], *, started: str, say: Callable[[str], None]
+) -> list[Path]:
+    """Write the records of a run that was started then, and that it is of these cells.
+
+    A run that was started later keeps what it has written: its cells stay the current ones.
+
+    Raises:
+        UserError: a record of a newer schema lies there.
+    """
+    folder = store.root / "records" / suite.name
+    cells = tuple(record.cell_key for record in records)
+    with store.locked(f"records-{suite.name}"):
+        try:
+            runs = read_runs(folder)
+        except Damaged:
+            say(f"warning: {folder / RUNS}: damaged, and written anew")
+            runs = []
+        kept = {key for run in runs if run.started > started for key in run.cells}
+        for record in records:
+            if record.cell_key not in kept:
+                write_record(store, record)
+        run = Run(started, started, str(suite.path.absolute()), cells)
+        runs = with_run(run, runs)
+        write_runs(folder, runs)
+    if set(runs[-1].cells) != set(cells):
+        say(f"{suite.name}: superseded by a run that was started later, of {runs[-1].file}")
+    elif others := len(list(folder.glob("*.json"))) - len(cells):
+        say(f"{suite.name}: {left_out(others)}")
+    return [record_path(store, suite.name, key) for key in cells]
+
+
 def require_writable_records(store: Store, suite: Suite) -> None:
     """Refuse a suite whose records a newer adatok-bench has written, before anything is computed.
 
     Raises:
         UserError: names the first such file.
     """
+    with contextlib.suppress(Damaged):
+        read_runs(store.root / "records" / suite.name)
     for cell in suite.cells:
         refuse_newer(record_path(store, suite.name, cell.key))

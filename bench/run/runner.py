@@ -13,11 +13,12 @@ from bench.errors import UserError
 from bench.graph.enough_images import require_enough_images
 from bench.graph.nodes import Graph, Node
 from bench.records.record import Record
+from bench.records.runs import now
 from bench.run.executors import Executor
 from bench.run.folders import tell_of_files, tell_of_folders
 from bench.run.healing import set_aside_damaged
 from bench.run.level import Level, Took
-from bench.run.recording import build_record, require_writable_records, write_record
+from bench.run.recording import build_record, require_writable_records, write_run
 from bench.run.watch import Watch, lines
 from bench.store.stage import Outcome, StageSpec
 from bench.store.store import Store
@@ -61,6 +62,7 @@ def run_suite(
         UserError: bad input, resources that cannot be had, a store that cannot be written, or a
             record there that a newer adatok-bench has written.
     """
+    started = now()
     levels = graph.levels()
     watch = watch or lines(say)
     ended: list[Outcome] = []
@@ -78,7 +80,7 @@ def run_suite(
         build_record(suite, cell, ends, store)
         for cell, ends in zip(suite.cells, graph.ends, strict=True)
     ]
-    paths = [write_record(store, record) for record in records]
+    paths = write_run(store, suite, records, started=started, say=say)
     tell_of_files(levels, store, say)
     return RunResult(records, paths, sum(outcome.status == "computed" for outcome in ended))
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.files import content_key, sealed, unsealed, write_json
 from bench.records.report_plugins import Report, render_reports
+from bench.records.runs import read_runs
 from bench.run.runner import RunResult, Say
 from bench.store.store import Store
 from bench.tracker.connection import database_file
@@ -28,24 +29,38 @@ from bench.tracker.mirror import mirror
 def show_reports(
     suite: str, names: tuple[str, ...], result: RunResult, store: Store
 ) -> list[Report]:
-    """The reports of these names, in order.
+    """The reports of these names, in order; none where a run that was started later has others.
 
     Raises:
         UserError: a report refuses the records.
     """
-    folder, memory = store.root / "reports" / suite, _memory(store, suite, "reports")
-    made_of = content_key([code_digest(), _digests(result.paths)])
-    known = _read(memory)
-    made = known["reports"] if known.get("made_of") == made_of else {}
-    reports = []
-    for name in names:
-        if name not in made or _digests(made[name]["files"]) != made[name]["files"]:
-            (report,) = render_reports((name,), result.records, folder, store=store.root)
-            made[name] = {**asdict(report), "files": _digests(report.files)}
-        files = [Path(path) for path in made[name]["files"]]
-        reports.append(Report(**{**made[name], "files": files}))
-    write_json(memory, sealed({"made_of": made_of, "reports": made}))
-    return reports
+    with store.locked(f"views-{suite}"):
+        if _superseded(result):
+            return []
+        folder, memory = store.root / "reports" / suite, _memory(store, suite, "reports")
+        made_of = content_key([code_digest(), _digests(result.paths)])
+        known = _read(memory)
+        fresh = known["reports"] if known.get("made_of") == made_of else {}
+        made = {name: fresh[name] for name in names if name in fresh}
+        reports = []
+        for name in names:
+            if name not in made or _digests(made[name]["files"]) != made[name]["files"]:
+                (report,) = render_reports((name,), result.records, folder, store=store.root)
+                made[name] = {**asdict(report), "files": _digests(report.files)}
+            files = [Path(path) for path in made[name]["files"]]
+            reports.append(Report(**{**made[name], "files": files}))
+        _remove_older(known.get("reports", {}), made)
+        write_json(memory, sealed({"made_of": made_of, "reports": made}))
+        return reports
+
+
+def _remove_older(known: dict[str, Any], made: dict[str, Any]) -> None:
+    """Remove files that reports of an earlier version of the suite had and these have not."""
+    files = [
+        {path for one in reports.values() for path in one["files"]} for reports in (known, made)
+    ]
+    for path in files[0] - files[1]:
+        Path(path).unlink(missing_ok=True)
 
 
 def show_in_mlflow(
@@ -59,16 +74,25 @@ def show_in_mlflow(
     Raises:
         TrackerError: the tracker is down, refuses, or is none.
     """
-    memory = _memory(store, suite, "mlflow")
-    reports = sorted((store.root / "reports" / suite).rglob("*"))
-    shown = [code_digest(), uri, _digests(result.paths), _digests(reports)]
-    made_of = content_key(shown)
-    database = database_file(uri)
-    if database and database.is_file() and _read(memory) == _mirrored(made_of, database):
-        return
-    mirror(result.records, store, uri=uri, say=say)
-    if database and database.is_file():
-        write_json(memory, sealed(_mirrored(made_of, database)))
+    with store.locked(f"views-{suite}"):
+        if _superseded(result):
+            return
+        memory = _memory(store, suite, "mlflow")
+        reports = sorted((store.root / "reports" / suite).rglob("*"))
+        shown = [code_digest(), uri, _digests(result.paths), _digests(reports)]
+        made_of = content_key(shown)
+        database = database_file(uri)
+        if database and database.is_file() and _read(memory) == _mirrored(made_of, database):
+            return
+        mirror(result.records, store, uri=uri, say=say)
+        if database and database.is_file():
+            write_json(memory, sealed(_mirrored(made_of, database)))
+
+
+def _superseded(result: RunResult) -> bool:
+    """Whether a run that was started later is of other cells: the views are to show those."""
+    runs = read_runs(result.paths[0].parent)
+    return bool(runs) and set(runs[-1].cells) != {record.cell_key for record in result.records}
 
 
 @functools.cache

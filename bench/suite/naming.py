@@ -8,14 +8,24 @@ def is_suite_file(text: str) -> bool:
     return text.endswith((".yaml", ".yml"))
 
 
+def suite_cells(text: str) -> tuple[str, tuple[str, ...] | None]:
+    """The name of the suite that `text` means, and the keys of its cells if `text` is a file.
+
+    Raises:
+        UserError: the file is no suite.
+    """
+    if not is_suite_file(text):
+        return text, None
+    from bench.suite.loading import load_suite  # It imports pandas, which a name needs not.
+
+    suite = load_suite(text)
+    return suite.name, tuple(cell.key for cell in suite.cells)
+
+
 def suite_name(text: str) -> str:
     """The name of the suite that `text`, a name or a YAML file, means.
 
     Raises:
         UserError: the file is no suite.
     """
-    if not is_suite_file(text):
-        return text
-    from bench.suite.loading import load_suite  # It imports pandas, which a name needs not.
-
-    return load_suite(text).name
+    return suite_cells(text)[0]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.records.record import Record
+from bench.records.settings_paths import flatten
 from bench.store.integrity import has_travelled, verified
 from bench.store.store import Store
 from bench.tracker.gallery import read_gallery
-from bench.tracker.parameters import flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

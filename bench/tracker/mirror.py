@@ -6,7 +6,7 @@ record has not changed, so mirroring twice changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,15 @@ from filelock import Timeout
 
 from bench.files import canonical_json, content_key, file_sha256
 from bench.records.record import Record
+from bench.records.runs import Run as SuiteRun
+from bench.records.runs import read_runs, superseded_by
+from bench.records.settings_paths import varying
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
 from bench.tracker.connection import connected, tracking_uri
 from bench.tracker.database import set_aside_damaged
 from bench.tracker.moved import FOLDER, artifacts, follow, place
-from bench.tracker.parameters import parameters, repetition, varying
+from bench.tracker.parameters import parameters, repetition
 from bench.tracker.patience import SECONDS_OF_ALL, OutOfPatience
 from bench.tracker.points import points
 from bench.tracker.stages import StageRun, stages_of
@@ -38,10 +41,19 @@ VIEW_VERSION = 2
 METRICS_PER_BATCH, PARAMETERS_PER_BATCH = 1000, 100
 
 
-def mirror(records: list[Record], store: Store, *, uri: str, say: Say = lambda line: None) -> None:
+def mirror(
+    records: list[Record],
+    store: Store,
+    *,
+    uri: str,
+    superseded: Sequence[Record] = (),
+    say: Say = lambda line: None,
+) -> None:
     """Bring MLflow at `uri` up to date with the records of one suite and the files of its reports.
 
-    `say` hears of what was mended on the way.
+    `records` are of its current cells. The runs of others have the tag `superseded`, which says by
+    the run of which time; it is `no` for current ones. `superseded` records get a run, too. `say`
+    hears of what was mended on the way.
 
     Raises:
         TrackerError: the tracker is down, refuses, takes too long, or is none.
@@ -51,15 +63,18 @@ def mirror(records: list[Record], store: Store, *, uri: str, say: Say = lambda l
     with connected(uri) as client, _alone(store):
         if uri == tracking_uri(store) and follow(store):
             say(f"MLflow: the store was moved; {uri} now names its artifacts under {store.root}")
-        view = _View(client, _experiment(client, records[0].suite, store, uri, say), store)
+        current = frozenset(record.cell_key for record in records)
+        experiment = _experiment(client, records[0].suite, store, uri, say)
+        versions = read_runs(store.root / "records" / records[0].suite)
+        view = _View(client, experiment, store, current, versions)
         runs = list(_runs(client, view.experiment))
         parent = view.parent(records, runs)
         cells = [run for run in runs if "cell_key" in run.data.tags]
-        shown = varying(records)
-        for record in records:
+        shown = varying([*records, *superseded])
+        for record in (*records, *superseded):
             known = [run for run in cells if run.data.tags["cell_key"] == record.cell_key]
             view.cell(record, known, parent=parent, shown=parameters(record, shown))
-        view.tidy(runs, parent=parent, keys={record.cell_key for record in records})
+        view.tidy(runs, parent=parent, keys=current | {one.cell_key for one in superseded})
         view.reports(parent, store.root / "reports" / records[0].suite)
         failed = any(not record.done for record in records)
         client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
@@ -101,6 +116,15 @@ class _View:
     client: MlflowClient
     experiment: str
     store: Store
+    current: frozenset[str]
+    versions: list[SuiteRun]
+
+    def superseded(self, key: str) -> str:
+        """The tag of a cell's run: `no`, or the time of the run that took its place."""
+        if key in self.current:
+            return "no"
+        by = superseded_by(key, self.versions)
+        return by.when if by else "yes"
 
     def parent(self, records: list[Record], runs: list[Run]) -> str:
         """The run of the suite, reopened: a resumed or edited suite goes on in the one it has."""
@@ -142,8 +166,7 @@ class _View:
             self.write(record, digest, parent=parent, shown=shown)
             return
         run = complete[0]
-        if run.data.tags.get("mlflow.parentRunId") != parent:
-            self.client.set_tag(run.info.run_id, "mlflow.parentRunId", parent)
+        self.place_run(run, parent)
         # What varies may be more since the suite has grown.
         new = {name: text for name, text in shown.items() if name not in run.data.params}
         self.log_parameters(run.info.run_id, new)
@@ -162,7 +185,12 @@ class _View:
         run = self.client.create_run(
             self.experiment,
             start_time=began,
-            tags={"mlflow.parentRunId": parent, "store": place(self.store), **_tags(record)},
+            tags={
+                "mlflow.parentRunId": parent,
+                "store": place(self.store),
+                "superseded": self.superseded(record.cell_key),
+                **_tags(record),
+            },
             run_name=record.label[:250],
         )
         run_id = run.info.run_id
@@ -172,6 +200,13 @@ class _View:
         self.client.set_tag(run_id, "record", digest)
         status = "FINISHED" if record.done else "FAILED"
         self.client.set_terminated(run_id, status=status, end_time=ended)
+
+    def place_run(self, run: Run, parent: str) -> None:
+        """Put a cell's run under the suite's, among the current ones or not."""
+        mark = self.superseded(run.data.tags["cell_key"])
+        for name, value in (("mlflow.parentRunId", parent), ("superseded", mark)):
+            if run.data.tags.get(name) != value:
+                self.client.set_tag(run.info.run_id, name, value)
 
     def log_parameters(self, run_id: str, values: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -192,7 +227,7 @@ class _View:
         for first in range(0, len(metrics), METRICS_PER_BATCH):
             self.client.log_batch(run_id, metrics=metrics[first : first + METRICS_PER_BATCH])
 
-    def tidy(self, runs: list[Run], *, parent: str, keys: set[str]) -> None:
+    def tidy(self, runs: list[Run], *, parent: str, keys: frozenset[str]) -> None:
         """Leave nothing running and no second parent of cells that an edited suite has lost."""
         for run in runs:
             tags, run_id = run.data.tags, run.info.run_id
@@ -203,6 +238,8 @@ class _View:
             ours = tags.get("store", place(self.store)) == place(self.store)
             if run.info.status == "RUNNING" and ours:
                 self.client.delete_run(run_id)  # Half written; `sync` has its record, if any.
+            elif ours:
+                self.place_run(run, parent)
             elif tags.get("mlflow.parentRunId") != parent:
                 self.client.set_tag(run_id, "mlflow.parentRunId", parent)
 

@@ -5,11 +5,9 @@ All the others, and lists that are too long to filter on, are in the artifact `s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
 from bench.files import canonical_json
 from bench.records.record import Record
+from bench.records.settings_paths import flatten, is_seed
 
 LONGEST = 250
 # A path names a setting and all below it.
@@ -31,22 +29,13 @@ NAMING = (
 )
 
 
-def varying(records: Sequence[Record]) -> set[str]:
-    """Paths of the settings that are not the same in all records that have them."""
-    seen: dict[str, set[str]] = {}
-    for record in records:
-        for path, value in flatten(record.settings):
-            seen.setdefault(path, set()).add(canonical_json(value))
-    return {path for path, values in seen.items() if len(values) > 1}
-
-
 def parameters(record: Record, varying: set[str]) -> dict[str, str]:
     """Parameters by name: arm, group, and settings by dotted path, written as YAML writes them."""
     wanted = (*NAMING, *record.swept)
     chosen = {"arm": record.arm, "group": record.group}
     for path, value in flatten(record.settings):
         named = any(path == name or path.startswith(f"{name}.") for name in wanted)
-        if path in varying or _is_seed(path) or (named and value is not None):
+        if path in varying or is_seed(path) or (named and value is not None):
             chosen[path] = value if isinstance(value, str) else canonical_json(value)
     return {path: text for path, text in chosen.items() if len(text) <= LONGEST}
 
@@ -57,18 +46,5 @@ def repetition(record: Record) -> str:
     Where none is swept there are no repetitions, and it is the seed of the training.
     """
     flat = dict(flatten(record.settings))
-    swept = [path for path in record.swept if _is_seed(path)]
+    swept = [path for path in record.swept if is_seed(path)]
     return str(flat.get((swept or ["training.seed"])[0], ""))
-
-
-def _is_seed(path: str) -> bool:
-    return path.split(".")[-1] == "seed"
-
-
-def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of nested settings by dotted path; lists are one value."""
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

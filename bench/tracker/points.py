@@ -10,8 +10,8 @@ from typing import Any
 
 from bench.records.generation import Generation
 from bench.records.record import Record
+from bench.records.settings_paths import flatten
 from bench.records.speed import GenerationSpeed, SpeedRow, StepCost
-from bench.tracker.parameters import flatten
 from bench.tracker.stages import StageRun
 
 # Samples of the machine by the name that their metric gets.

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError, suggestion
-from bench.records.reading import read_records
-from bench.suite.loading import load_suite
-from bench.suite.naming import is_suite_file
+from bench.records.reading import read_suite
+from bench.suite.naming import suite_cells
 from reports.analysis.groups import Record, is_allocation, reconstructions, with_results
 from reports.analysis.names import natural
 
@@ -49,8 +48,8 @@ def read_parts(names: Sequence[str], store: Path) -> list[Part]:
     """The parts of all suites, those of one protocol side by side.
 
     Args:
-        names: suites, by name or YAML file. A file also gives the cells' order, and leaves out
-            records of cells that it no longer has.
+        names: suites, by name or YAML file: the cells of its last run, or those of the file, in
+            the file's order. Other records are left out, and the notes say so.
         store: where suites have their records.
 
     Raises:
@@ -67,8 +66,7 @@ def read_parts(names: Sequence[str], store: Path) -> list[Part]:
 
 
 def _read_suite(text: str, store: Path) -> list[Part]:
-    suite = load_suite(text) if is_suite_file(text) else None
-    name = suite.name if suite else text
+    name, cells = suite_cells(text)
     folder = store / "records" / name
     if not folder.is_dir():
         known = sorted(path.name for path in (store / "records").glob("*"))
@@ -76,25 +74,11 @@ def _read_suite(text: str, store: Path) -> list[Part]:
             f"{text}: suite '{name}' has no records in {store}; run it first, or give --store"
             f"{suggestion(name, known)}"
         )
-    records = sorted(read_records(folder), key=_order)
-    notes: list[str] = []
-    if suite is not None:
-        places = {cell.key: place for place, cell in enumerate(suite.cells)}
-        kept = [record for record in records if record.cell_key in places]
-        if not kept:
-            raise UserError(f"{text}: no cell of it has a record in {folder}; run it first")
-        notes += _notes(len(suite.cells) - len(kept), len(records) - len(kept))
-        records = sorted(kept, key=lambda record: places[record.cell_key])
-    return _apart(name, records, tuple(notes))
-
-
-def _notes(missing: int, others: int) -> list[str]:
-    notes = []
-    if missing:
-        notes.append(f"{missing} cells of the suite have no record yet")
-    if others:
-        notes.append(f"left out: {others} records of cells that the suite no longer has")
-    return notes
+    found = read_suite(folder, cells)
+    records = sorted(found.records, key=_order)
+    if cells is not None:
+        records.sort(key=lambda record: cells.index(record.cell_key))
+    return _apart(name, records, found.notes)
 
 
 def _order(record: Record) -> Any:

@@ -37,6 +37,7 @@ OF_ITS_TOKENIZER, OF_ALL = "*", "+"
 COLUMNS = ["panel", "tokenizer", "allocator", "kind", "seed", "x", "y", "low", "high", "n"]
 QUALITY, GAIN = "quality", "gain"
 ROW_INCHES = 0.3
+NOT_DRAWN = "Baselines: not drawn, no cell of a tokenizer without an allocator has a result"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -46,8 +47,11 @@ def report(records: list[Record], folder: Path) -> Report:
         return Report(text=page("Baselines: nothing has a result yet", failed))
     found, tokens = entries(records), asked_tokens(records)
     heading = [records[0].question, protocol_line(done)]
-    text = page(heading, _table(found, tokens), _rankings(found, tokens), failed)
-    files = render(folder, "baselines", baselines_data(found, done), draw)
+    data = baselines_data(found, done)
+    drawable = data["kind"].isin(["curve", "length"]).any()
+    missing = "" if drawable else NOT_DRAWN
+    text = page(missing, heading, _table(found, tokens), _rankings(found, tokens), failed)
+    files = render(folder, "baselines", data, draw) if drawable else []
     files.append(write_csv(folder, "baselines_table", table_data(found)))
     path = folder / "baselines.txt"
     write_text(path, text)
@@ -226,9 +230,9 @@ def _curve(records: Sequence[Record]) -> list[tuple[int, StudentInterval]]:
     values: dict[int, dict[Any, float]] = {}
     for record in filter(is_elastic, records):
         for row in record.curve:
-            if row.trained:
-                seed = record.setting(PATH)
-                values.setdefault(row.budget, {})[seed] = row.value(PRIMARY)
+            value = row.value(PRIMARY)
+            if row.trained and value is not None and math.isfinite(value):
+                values.setdefault(row.budget, {})[record.setting(PATH)] = value
     return [(b, student_interval(list(each.values()))) for b, each in sorted(values.items())]
 
 

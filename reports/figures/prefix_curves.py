@@ -46,11 +46,12 @@ COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text."""
     groups = group_by_seed(
-        [record for record in done_records(records) if not is_allocation(record)]
+        [record for record in done_records(records) if record.curve and not is_allocation(record)]
     )
     failed = unfinished(records)
     if not groups:
-        return Report(text=page("Prefix curves: no tokenizer has a result yet", failed))
+        none = "Prefix curves: not drawn, no cell of a tokenizer without an allocator has a result"
+        return Report(text=page(none, failed))
     if not measured_by_all(groups, PANELS):
         none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
         return Report(text=page(none, *tables(groups, reference_arm(records)), failed))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import GivenPath, say, store_option
+from bench.commands.shared import GivenPath, say, store_option, tell
 
 
 @click.command()
@@ -49,6 +49,8 @@ def report(
 
     store = Path(store_path).absolute()
     parts = read_parts(suites, store)
+    for part in parts:
+        tell(part.name, part.notes)
     built = build_report(parts, out, store=store, published=published, width=width, say=say)
     click.echo(f"report  {built.page}")
     for line in built.broken:

@@ -120,3 +120,11 @@ def test_what_does_not_exist_is_refused_with_the_nearest(results, options, expec
     answer = results(*options)
     assert (answer.code, answer.out) == (2, "")
     assert expected in answer.err
+
+
+def test_settings_in_which_rows_differ_are_shown_on_request(results):
+    rows = {row["cell"]: row for row in table(results("--settings", "--format", "csv"))}
+    assert rows["elastic"]["training.learning_rate"] == "0.01"
+    assert rows["diverged: seed 0"]["training.learning_rate"] == "1e+30"
+    assert "training.steps" not in rows["elastic"]
+    assert "| training.learning_rate |" in results("--settings", "--format", "md").out

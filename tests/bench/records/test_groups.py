@@ -1,9 +1,12 @@
+import re
+
 import pytest
 
 from adatok_core.config import PolicyConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import plain
 from bench.data.image_set import FluentScenes
+from bench.errors import UserError
 from bench.records.groups import group_by_seed, is_reconstruction, repetition_name, repetition_seed
 
 SETTINGS = plain(CellConfig(data=FluentScenes(train=8, validation=8)))
@@ -76,3 +79,28 @@ def test_generators_are_repeated_by_their_training_then_by_the_seed_of_their_sam
 def test_records_without_a_kind_are_of_reconstructions(record, generation_run):
     assert is_reconstruction(record())
     assert not is_reconstruction(generation_run.record("adaptive"))
+
+
+def test_members_of_a_group_differ_in_seeds_only(record, made_record):
+    def cell(key, **training):
+        settings = {**SETTINGS, "training": {**SETTINGS["training"], **training}}
+        return made_record(cell_key=key, group="a", settings=settings)
+
+    assert len(group_by_seed([cell("x", seed=0), cell("y", seed=1)])) == 1
+    line = "cells x and z of suite .* are both called 'a' but differ in training.steps (2000 and 7)"
+    steps = SETTINGS["training"]["steps"]
+    line = re.escape(line).replace(r"\.\*", ".*").replace("2000", str(steps))
+    with pytest.raises(UserError, match=line) as error:
+        group_by_seed([cell("x", seed=0), cell("y", seed=1), cell("z", seed=0, steps=7)])
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="but differ in policy"):
+        group_by_seed([record(), record(policy=None)])
+
+
+def test_a_length_that_follows_the_seeds_sets_nobody_apart(small_run, vary_record):
+    fixed = small_run.record("fixed_at_mean")
+    settings = {**fixed.settings, "tokenizer": {**fixed.settings["tokenizer"], "budgets": [4]}}
+    longer = vary_record(fixed, cell_key="longer", settings=settings)
+    assert len(group_by_seed([fixed, longer])) == 1
+    with pytest.raises(UserError, match=r"but differ in tokenizer.budgets"):
+        group_by_seed([vary_record(one, length_from=None) for one in (fixed, longer)])

@@ -138,7 +138,7 @@ def test_the_first_failure_of_a_cell_is_told(record, store):
 
 def test_records_are_files_that_read_back(small_run):
     folder = small_run.store.root / "records" / "small"
-    written = {path.name: json.loads(path.read_text()) for path in folder.iterdir()}
+    written = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
     assert written == {f"{r.cell_key}.json": r.plain() for r in small_run.result.records}
     assert [r.plain() for r in read_records(folder)] == [written[n] for n in sorted(written)]
 

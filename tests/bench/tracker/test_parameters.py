@@ -1,6 +1,7 @@
 import pytest
 
-from bench.tracker.parameters import flatten, parameters, repetition, varying
+from bench.records.settings_paths import flatten, varying
+from bench.tracker.parameters import parameters, repetition
 
 
 @pytest.fixture
