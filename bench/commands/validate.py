@@ -37,7 +37,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
             click.echo(f"{path}: valid, {len(suite.cells)} cells")
             for line in told:
                 click.echo(f"  {line}")
-    for error in errors[:-1]:
-        say(f"error: {error}")
+    for problem in errors[:-1]:
+        say(f"error: {problem}")
     if errors:
         raise UserError(errors[-1])

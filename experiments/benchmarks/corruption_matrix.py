@@ -16,8 +16,6 @@ and ends this with 1. Speeds are measured anew by whatever is computed again, an
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import shutil
 import sys
@@ -26,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import yaml
+from click.testing import CliRunner
 
 from bench.commands.cli import cli
 from bench.errors import UserError
@@ -49,49 +47,36 @@ SUITE = {
         "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
     },
     "arms": [
-        {"name": "elastic"},
-        {"name": "policy", "set": {"policy": POLICY}},
+        *({"name": "elastic"}, {"name": "policy", "set": {"policy": POLICY}}),
         {"name": "diverged", "set": {"training.learning_rate": 1.0e30}},
     ],
 }
 UNEQUAL = ("per_second", "seconds", "provenance", "peak_memory", "time_share")
 
 
-def truncated(content: bytes, foreign: bytes) -> bytes:
-    """The first half."""
-    return content[: len(content) // 2]
-
-
-def flipped(content: bytes, foreign: bytes) -> bytes:
+def flipped(content: bytes) -> bytes:
     """One bit in the middle is another."""
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
 DAMAGES: dict[str, Callable[[bytes, bytes], bytes | None]] = {
-    "truncated": truncated,
+    "truncated": lambda content, foreign: content[: len(content) // 2],
     "empty": lambda content, foreign: b"",
     "deleted": lambda content, foreign: None,
-    "flipped": flipped,
+    "flipped": lambda content, foreign: flipped(content),
     "foreign": lambda content, foreign: foreign,
 }
 
 
 def called(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command, run in this process as the console script does."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            cli.main([*arguments], standalone_mode=False)
-        except (UserError, click.ClickException) as error:
-            code = 2
-            print(error, file=sys.stderr)
-        except SystemExit as error:
-            code = int(error.code or 0)
-        except Exception as error:
-            code = 70
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-    return code, out.getvalue(), err.getvalue()
+    """Exit code, stdout and stderr of a command, run in this process."""
+    done = CliRunner().invoke(cli, arguments)
+    error = done.exception
+    if error is None or isinstance(error, SystemExit):
+        return done.exit_code, done.stdout, done.stderr
+    code = 2 if isinstance(error, UserError) else 70
+    return code, done.stdout, f"{done.stderr}{type(error).__name__}: {error}\n"
 
 
 def comparable(value: Any) -> Any:
@@ -137,24 +122,11 @@ def finished(folder: Path, suite: Path) -> tuple[Path, Path]:
 
     policy.save_state = stopping
     arguments = ("run", str(suite), "--executor", "serial", "--store", str(folder / "whole"))
-    with contextlib.suppress(KeyboardInterrupt):
-        called(*arguments)
+    called(*arguments)
     policy.save_state = save
     shutil.copytree(folder / "whole", folder / "stopped")
     called(*arguments)
     return folder / "whole", folder / "stopped"
-
-
-def cases(whole: Path, stopped: Path) -> list[tuple[Path, Path, str]]:
-    """Store, file in it, damage."""
-    files = [(whole, path.relative_to(whole)) for path in sorted(whole.rglob("*"))]
-    files += [(stopped, path.relative_to(stopped)) for path in sorted(stopped.glob("work/*/*"))]
-    return [(root, name, how) for root, name in files if (root / name).is_file() for how in DAMAGES]
-
-
-def kind_of(name: Path) -> str:
-    """The row of a file in the table."""
-    return f"{name.parts[0]}/*{name.suffix}" if len(name.parts) > 1 else name.name
 
 
 def main() -> None:
@@ -171,18 +143,22 @@ def main() -> None:
     right = records(whole)
     shown = called("results", "matrix", "--json", "--store", str(whole))[1]
     table: dict[str, Counter[str]] = {}
-    for number, (root, name, how) in enumerate(cases(whole, stopped)[:: options.every]):
+    files = [path for path in whole.rglob("*") if path.is_file()]
+    files += [path for path in stopped.glob("work/*/*")]
+    cases = [(path, how) for path in sorted(files) for how in DAMAGES]
+    for number, (path, how) in enumerate(cases[:: options.every]):
+        root = whole if path.is_relative_to(whole) else stopped
+        name = path.relative_to(root)
         place = folder / f"case-{number}"  # MLflow remembers databases by their paths.
-        path = place / name
-        same = [one for one in root.rglob(f"*{name.suffix}") if one.is_file()]
-        contents = (one.read_bytes() for one in same if one.stat().st_size)
-        before = (root / name).read_bytes()
-        foreign = next((one for one in contents if one != before), b"foreign")
+        others = [one.read_bytes() for one in files if one.suffix == path.suffix]
+        before = path.read_bytes()
+        foreign = next((one for one in others if one and one != before), b"foreign")
         after = DAMAGES[how](before, foreign) if before else None if how == "deleted" else b"x"
         shutil.copytree(root, place)
-        path.unlink() if after is None else path.write_bytes(after)
+        (place / name).unlink() if after is None else (place / name).write_bytes(after)
         found = verdict(place, suite, right, shown)
-        table.setdefault(kind_of(name), Counter())[found.split(":")[0]] += 1
+        kind = f"{name.parts[0]} {name.suffix}"
+        table.setdefault(kind, Counter())[found.split(":")[0]] += 1
         if found != "healed":
             print(f"{how} {name}: {found}", flush=True)
         shutil.rmtree(place)

@@ -13,6 +13,7 @@ from bench.data.image_set import FluentScenes
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION
 from bench.statistics.intervals import holm, paired_difference
+from bench.store.integrity import describe
 from bench.suite.cells import Cell
 
 IMAGES = 60
@@ -279,6 +280,7 @@ def write_images(root, name, mse, *, budget=4, ids=None, sha256=None):
     path.parent.mkdir(parents=True)
     columns = {"id": ids, "sha256": sha256 or [f"s{one}" for one in ids], "mse": mse}
     pd.DataFrame({**columns, "budget": budget}).to_parquet(path, index=False)
+    describe(path.parent, {"stage": "evaluation", "key": name})
     return f"evaluation/{name}/images.parquet"
 
 

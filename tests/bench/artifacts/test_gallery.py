@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from bench.artifacts.gallery import Gallery, GalleryRow, extremes, gallery_of, spread_out
 from bench.errors import UserError
 from bench.records.record import Record
+from bench.store.integrity import DamagedError, describe
 
 
 @pytest.fixture
@@ -20,11 +22,32 @@ def gallery():
 
 def test_what_is_written_reads_back(gallery, tmp_path):
     gallery.write(tmp_path / "evaluation" / "key")
-    names = sorted(path.name for path in (tmp_path / "evaluation" / "key").iterdir())
-    assert names == ["gallery.json", "gallery.npy"]
-    read = gallery_of(Record.model_construct(gallery="evaluation/key"), tmp_path)
+    folder = tmp_path / "evaluation" / "key"
+    assert sorted(path.name for path in folder.iterdir()) == ["gallery.json", "gallery.npy"]
+    describe(folder, {"stage": "evaluation", "key": "key"})
+    record = Record.model_construct(gallery="evaluation/key", suite="small")
+    read = gallery_of(record, tmp_path)
     assert (read.columns, read.rows) == (gallery.columns, gallery.rows)
     np.testing.assert_array_equal(read.pixels, gallery.pixels)
+
+
+def test_a_gallery_that_is_gone_or_damaged_is_refused_with_the_run_that_mends_it(gallery, tmp_path):
+    record = Record.model_construct(gallery="evaluation/key", suite="small")
+    folder = tmp_path / "evaluation" / "key"
+    gallery.write(folder)
+    describe(folder, {"stage": "evaluation", "key": "key"})
+    remedy = r"mend it with: adatok-bench run SUITE \(the file of suite 'small'\)$"
+    flipped = bytearray((folder / "gallery.npy").read_bytes())
+    flipped[-1] ^= 1
+    (folder / "gallery.npy").write_bytes(flipped)
+    with pytest.raises(DamagedError, match=f"gallery.npy is damaged .*{remedy}"):
+        gallery_of(record, tmp_path)
+    (folder / "gallery.npy").unlink()
+    with pytest.raises(DamagedError, match=f"gallery.npy is missing; {remedy}"):
+        gallery_of(record, tmp_path)
+    shutil.rmtree(folder)
+    with pytest.raises(DamagedError, match=f"stage.json is missing; {remedy}"):
+        gallery_of(record, tmp_path)
 
 
 def test_a_record_may_have_none(tmp_path):
