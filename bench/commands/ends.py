@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -114,14 +115,19 @@ def warnings_kept_back() -> Iterator[None]:
 
     Ours are lines of their own that begin with `warning: `.
     """
-    if not sys.warnoptions:
-        show = warnings.showwarning
-        warnings.showwarning = lambda *told, **more: None
+    if sys.warnoptions:
+        yield
+        return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    root, nowhere = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nowhere)  # Without any handler, Python writes logged warnings to stderr.
+    show = warnings.showwarning
+    warnings.showwarning = lambda *told, **more: None
     try:
         yield
     finally:
-        if not sys.warnoptions:
-            warnings.showwarning = show
+        warnings.showwarning = show
+        root.removeHandler(nowhere)
 
 
 def _without_passwords(text: str) -> str:
