@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -24,20 +25,12 @@ from bench.errors import UserError
 from bench.files import write_text
 from bench.store.store import DISK_ERRORS, disk_error
 
-BAD_INPUT, CRASHED, INTERRUPTED, PIPE_CLOSED = 2, 70, 130, 141
+BAD_INPUT, CRASHED, PIPE_CLOSED = 2, 70, 141
 CODES = (
     "Exit codes: 0 done; 1 a cell failed, or B is worse; 2 bad input; 70 a fault of\n"
     "adatok-bench; 130 interrupted; 143 terminated."
 )
 INTERRUPTION = "interrupted; the same command goes on from here"
-
-
-class Terminated(KeyboardInterrupt):
-    """A signal that ends the command as Ctrl-C does."""
-
-    def __init__(self, number: int):
-        super().__init__(number)
-        self.code = 128 + number
 
 
 class PipeClosed(Exception):
@@ -54,8 +47,9 @@ def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int
         path = store()
         return None if path is None else Path(os.path.expanduser(path)).absolute()
 
+    received: list[int] = []
     try:
-        with signals_as_interrupts(), warnings_kept_back():
+        with signals_as_interrupts(received), warnings_kept_back():
             command()
             sys.stdout.flush()
             return 0
@@ -63,12 +57,9 @@ def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int
         say(f"error: {error}")
     except click.ClickException as error:
         error.show()
-    except Terminated as signalled:
-        say(INTERRUPTION)
-        return signalled.code
     except (click.Abort, KeyboardInterrupt):
         say(INTERRUPTION)
-        return INTERRUPTED
+        return 128 + (received or [signal.SIGINT])[0]
     except (PipeClosed, BrokenPipeError):
         return _silently(PIPE_CLOSED)
     except Exception as error:
@@ -94,11 +85,15 @@ def _silently(code: int) -> int:
 
 
 @contextmanager
-def signals_as_interrupts() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM and SIGHUP, unless they are ignored, as under nohup."""
+def signals_as_interrupts(received: list[int]) -> Iterator[None]:
+    """Make of SIGTERM and SIGHUP what Ctrl-C is, unless they are ignored, as under nohup.
+
+    `received` gets their numbers: Ray makes a new exception of the one that is raised here.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
+        received.append(number)
+        raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -120,14 +115,19 @@ def warnings_kept_back() -> Iterator[None]:
 
     Ours are lines of their own that begin with `warning: `.
     """
-    if not sys.warnoptions:
-        show = warnings.showwarning
-        warnings.showwarning = lambda *told, **more: None
+    if sys.warnoptions:
+        yield
+        return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    root, nowhere = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nowhere)  # Without any handler, Python writes logged warnings to stderr.
+    show = warnings.showwarning
+    warnings.showwarning = lambda *told, **more: None
     try:
         yield
     finally:
-        if not sys.warnoptions:
-            warnings.showwarning = show
+        warnings.showwarning = show
+        root.removeHandler(nowhere)
 
 
 def _without_passwords(text: str) -> str:

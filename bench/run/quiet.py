@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 STDOUT, STDERR = 1, 2
 
@@ -36,8 +37,8 @@ def output_to(log: Path) -> Iterator[None]:
             os.close(copy)
 
 
-def _number(stream: io.TextIOBase | object) -> int | None:
+def _number(stream: TextIO) -> int | None:
     try:
-        return stream.fileno()  # type: ignore[attr-defined,no-any-return]
+        return stream.fileno()
     except (AttributeError, OSError, ValueError):
         return None

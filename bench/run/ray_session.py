@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
 }
 START_SECONDS, ANSWER_SECONDS, END_SECONDS = 50.0, 10.0, 5.0
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS, SILENT_SECONDS = 1.0, 20.0
 # Ray's sockets lie 64 to 84 bytes below its folder, and their paths may have 107 (AF_UNIX).
 LONGEST_PARENT = 20
 SERVERS = ("raylet", "gcs_server")
@@ -50,6 +50,7 @@ class RaySession:
         self._servers: dict[str, psutil.Process] = {}
         self._processes: set[psutil.Process] = set()
         self._looked = 0.0
+        self._answered = 0.0
 
     def __reduce__(self) -> tuple[type[RaySession], tuple[str | None]]:
         """Tune writes its callbacks down, which know this; nobody reads them."""
@@ -72,6 +73,7 @@ class RaySession:
         try:
             with _ended_after(START_SECONDS, self._failed("took too long")):
                 self._init(folder)
+            self._answered = time.monotonic()
         except Exception as error:  # Ray raises nearly anything.
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(self._failed(lines[0])) from error
@@ -120,6 +122,8 @@ class RaySession:
         if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
             return
         self._looked = time.monotonic()
+        if self.address is not None:
+            self._require_cluster(doing)
         self._look()
         for name, server in self._servers.items():
             if not _runs(server):
@@ -127,6 +131,17 @@ class RaySession:
                     f"Ray's {name} died during {doing} (killed, perhaps for lack of memory); "
                     f"the same command goes on from here; {SERIAL}"
                 )
+
+    def _require_cluster(self, doing: str) -> None:
+        """Refuse to wait for a cluster that has gone; a moment's silence is none."""
+        try:
+            _require_answer(self.address or "")
+            self._answered = self._looked
+        except UserError as error:
+            if self._looked - self._answered > SILENT_SECONDS:
+                raise UserError(
+                    f"{error} (it went during {doing}; the same command goes on from here)"
+                ) from None
 
     def _look(self) -> None:
         """Remember all processes of our Ray: workers outlive a raylet that is killed."""

@@ -48,6 +48,7 @@ arms:
 PROGRAM = Path(sys.executable).with_name("adatok-bench")
 TIMINGS = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
 OURS = re.compile(r"(level |  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )")
+NAMES = {"driver": "", "worker": "ray::ImplicitFu", "raylet": "raylet"}
 ENDS = {signal.SIGKILL: {1, 2, -signal.SIGKILL}, signal.SIGTERM: {143}}
 
 
@@ -56,7 +57,7 @@ class Blow:
     """A signal to `victim` after `share` of the seconds that an undisturbed run takes."""
 
     executor: str
-    victim: str  # driver, worker or raylet
+    victim: str
     signal: signal.Signals
     share: float
 
@@ -79,30 +80,19 @@ def start(store: Path, suite: Path, executor: str, log: Path) -> psutil.Popen:
         return psutil.Popen([*map(str, command)], stdout=file, stderr=file, start_new_session=True)
 
 
-def victim(driver: psutil.Popen, kind: str) -> psutil.Process | None:
-    """The process to hit, if there is one now."""
-    names = {"worker": "ray::ImplicitFu", "raylet": "raylet"}
-    if kind == "driver":
-        return driver
-    with suppress(psutil.NoSuchProcess):
-        for process in driver.children(recursive=True):
-            if process.name().startswith(names[kind]):
-                return process
-    return None
-
-
-def strike(driver: psutil.Popen, blow: Blow, seconds: float) -> bool:
-    """Wait for the moment, then for the victim to be there; whether it was hit."""
+def strike(driver: psutil.Popen, blow: Blow, seconds: float) -> list[psutil.Process] | None:
+    """Wait for the moment, then for the victim; all processes below the driver if it was hit."""
     with suppress(psutil.TimeoutExpired):
         driver.wait(blow.share * seconds)
     while driver.poll() is None:
-        found = victim(driver, blow.victim)
-        if found is not None:
-            with suppress(psutil.NoSuchProcess):
-                found.send_signal(blow.signal)
-                return True
+        with suppress(psutil.NoSuchProcess):
+            below = driver.children(recursive=True)
+            for process in [driver] if blow.victim == "driver" else below:
+                if process.name().startswith(NAMES[blow.victim]):
+                    process.send_signal(blow.signal)
+                    return below
         time.sleep(0.05)
-    return False
+    return None
 
 
 def records(store: Path) -> dict[str, Any]:
@@ -130,11 +120,11 @@ def held(lock: Path) -> bool:
         return True
 
 
-def left_behind(store: Path, processes: set[psutil.Process]) -> Iterator[str]:
+def left_behind(store: Path, processes: list[psutil.Process]) -> Iterator[str]:
     """What a finished run should not have left."""
     from mlflow import MlflowClient
 
-    _, living = psutil.wait_procs(list(processes), timeout=20)
+    _, living = psutil.wait_procs(processes, timeout=20)
     yield from (f"process {process.pid} {process.name()}" for process in living)
     yield from (str(path) for path in (store / "work").iterdir())
     yield from (f"held {path}" for path in (store / "locks").iterdir() if held(path))
@@ -156,21 +146,18 @@ def strange_lines(log: Path) -> Iterator[str]:
 
 def disturbed(blow: Blow, folder: Path, suite: Path, seconds: float) -> tuple[bool, list[str]]:
     """Whether a run was hit, and all that is wrong after it was repeated to its end."""
-    store, log, faults = folder / "store", folder / "log.txt", []
+    store, log = folder / "store", folder / "log.txt"
     driver = start(store, suite, blow.executor, log)
-    processes: set[psutil.Process] = set()
-    hit = strike(driver, blow, seconds)
-    with suppress(psutil.NoSuchProcess):
-        processes |= set(driver.children(recursive=True))
-    code = driver.wait(300)
-    faults += strange_lines(log)
-    if hit and code not in ENDS[blow.signal] | {0}:
+    below = strike(driver, blow, seconds)
+    code = driver.wait(600)
+    faults = list(strange_lines(log))
+    if below is not None and code not in ENDS[blow.signal] | {0}:
         faults.append(f"exit code {code}")
     while code != 0 and len(faults) < 5:
         again = start(store, suite, blow.executor, log)
         code = again.wait(600)
         faults += [*strange_lines(log), *([f"exit code {code}"] if code else [])]
-    return hit, [*faults, *left_behind(store, processes)]
+    return below is not None, [*faults, *left_behind(store, below or [])]
 
 
 def main() -> None:
@@ -200,12 +187,8 @@ def main() -> None:
         hits += hit
         faulty += bool(faults)
         at = f"{blow.signal.name} to {blow.victim} at {blow.share:.2f}"
-        print(
-            f"{blow.executor:6} {at:28} {'hit' if hit else 'missed':6}",
-            *faults or ["as before"],
-            sep="  ",
-            flush=True,
-        )
+        told = "; ".join(faults) or "as before"
+        print(f"{blow.executor:6} {at:28} {'hit' if hit else 'missed':6} {told}", flush=True)
         if not faults:
             shutil.rmtree(place)
     print(f"{hits} of {options.kills + options.terms} hit, {faulty} with faults; logs: {folder}")

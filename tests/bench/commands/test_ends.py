@@ -1,7 +1,6 @@
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import click
@@ -112,15 +111,18 @@ def test_closed_streams_are_no_crash():
     assert closed.returncode == 0
 
 
-def test_warnings_of_libraries_are_kept_back_unless_asked_for(capsys, monkeypatch):
-    def command():
-        warnings.warn("of a library", UserWarning, stacklevel=1)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        assert ended(command, lambda: None) == 0
-        assert capsys.readouterr().err == ""
-        monkeypatch.setattr(sys, "warnoptions", ["always"])
-        monkeypatch.setattr(warnings, "showwarning", lambda *told, **more: print("shown"))
-        assert ended(command, lambda: None) == 0
-    assert capsys.readouterr().out == "shown\n"
+def test_warnings_of_libraries_are_kept_back_unless_asked_for():
+    code = """
+import logging, sys, warnings
+from bench.commands.ends import ended
+def command():
+    warnings.warn("of a library")
+    logging.getLogger("matplotlib").warning("of another")
+sys.exit(ended(command, lambda: None))
+"""
+    for options, told in (([], set()), (["-W", "always"], {"of a library", "of another"})):
+        command = [sys.executable, *options, "-c", code]
+        answer = subprocess.run(command, capture_output=True, text=True)
+        assert answer.returncode == 0
+        assert {text for text in ("of a library", "of another") if text in answer.stderr} == told
+        assert bool(answer.stderr) == bool(told)

@@ -62,3 +62,13 @@ def test_what_runs_is_watched_on_stderr(run, template, monkeypatch):
     assert "level 6 of 8: 1 x tokenizer" in err.splitlines()
     assert "warning" not in err
     assert len(asked) == 1
+
+
+def test_a_cluster_in_the_environment_is_not_joined_and_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    monkeypatch.setattr(sys, "argv", ["adatok-bench", "run", str(tmp_path / "nowhere.yaml")])
+    with pytest.raises(SystemExit):
+        cli.main()
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "RAY_ADDRESS is set and not heeded: only --ray-address joins a cluster"
+    assert second.startswith("error: ")

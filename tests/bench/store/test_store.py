@@ -210,3 +210,21 @@ def test_a_disk_error_says_what_to_do(tmp_path, number, remedy):
     assert str(error) == (
         f"cannot write to the store {tmp_path}: {os.strerror(number)}; {remedy}, or give --store"
     )
+
+
+def test_a_file_elsewhere_is_named_and_not_the_store(tmp_path):
+    elsewhere = tmp_path / "photos" / "a.png"
+    error = PermissionError(errno.EACCES, "Permission denied", str(elsewhere))
+    for store in (tmp_path / "store", None):
+        assert str(disk_error(store, error)) == (
+            f"{elsewhere}: Permission denied; change its permissions, or choose another one"
+        )
+
+
+def test_a_file_of_the_store_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "bank" / "stage.json"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    error = PermissionError(errno.EACCES, "Permission denied", str(path))
+    assert str(disk_error(tmp_path, error)).startswith(f"cannot read {path}: Permission denied; ")
