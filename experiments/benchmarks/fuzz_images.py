@@ -106,19 +106,37 @@ def _work(numbers: range, seed: int) -> None:
     files = originals()
     for number in numbers:
         found, seconds = fate(mutated(files, number, seed))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps([number, found, seconds, peak]), flush=True)
+        print(json.dumps([number, found, seconds, peak_bytes()]), flush=True)
 
 
-def _watched(numbers: range, seed: int) -> Iterator[tuple[int, str, float, int]]:
+def watched(
+    module: str, numbers: range, seed: int, *options: str
+) -> Iterator[tuple[int, str, float, int]]:
     """Fates of files in a process of their own; complaints stand for what it did not survive."""
-    options = [f"--seed={seed}", f"--from={numbers.start}", f"--count={len(numbers)}"]
-    command = [sys.executable, "-m", "experiments.benchmarks.fuzz_images", "--work", *options]
-    limit = 30 + MOST_SECONDS * len(numbers) / 5
+    given = [f"--seed={seed}", f"--from={numbers.start}", f"--count={len(numbers)}", *options]
+    command = [sys.executable, "-m", module, "--work", *given]
+    limit = 60 + MOST_SECONDS * len(numbers) / 2
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     yield from map(json.loads, done.stdout.splitlines())
     if done.returncode or done.stderr:
         yield numbers.start, f"FAULT: exit {done.returncode}: {done.stderr[-2000:]}", 0.0, 0
+
+
+def tell(module: str, numbers: range, seed: int, *options: str) -> bool:
+    """Print what became of files, in batches of processes; whether all is well."""
+    parts = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)]
+    rows = [row for part in parts for row in watched(module, part, seed, *options)]
+    _, fates, seconds, peaks = zip(*rows, strict=True)
+    faults = [row for row in rows if row[1].startswith("FAULT") or "\n" in row[1]]
+    for reason, count in Counter(fate.split(":")[0] for fate in fates).most_common():
+        print(f"{count:6} {reason}")
+    print(f"slowest {max(seconds):.2f} s, largest {max(peaks) / 2**20:.0f} MiB", *faults, sep="\n")
+    return not faults and max(seconds) <= MOST_SECONDS and max(peaks) <= MOST_BYTES
+
+
+def peak_bytes() -> int:
+    """Memory that this process has had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:
@@ -136,14 +154,7 @@ def main() -> None:
     elif options.work:
         _work(numbers, options.seed)
     else:
-        parts = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)]
-        rows = [row for part in parts for row in _watched(part, options.seed)]
-        _, fates, seconds, peaks = zip(*rows, strict=True)
-        faults = [row for row in rows if row[1].startswith("FAULT") or "\n" in row[1]]
-        for reason, count in Counter(fate.split(":")[0] for fate in fates).most_common():
-            print(f"{count:6} {reason}")
-        print(f"slowest {max(seconds):.2f} s, largest {max(peaks) / 2**20:.0f} MiB", *faults)
-        sys.exit(bool(faults) or max(seconds) > MOST_SECONDS or max(peaks) > MOST_BYTES)
+        sys.exit(not tell("experiments.benchmarks.fuzz_images", numbers, options.seed))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def as_markdown(table: Table) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
-    for special in ("\\", "|", "*", "_", "`", "<", "[", "]", "~", "#"):
+    for special in ("\\", "|", "*", "_", "`", "<", "&", "$", "[", "]", "~", "#"):
         text = text.replace(special, f"\\{special}")
     return " ".join(text.split())
 

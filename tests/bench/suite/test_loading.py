@@ -3,6 +3,7 @@ import re
 import pytest
 
 from bench.store.stage import Resources
+from bench.suite.loading import load_suite
 
 
 def with_arms(small, *arms):
@@ -210,3 +211,42 @@ def test_a_share_of_a_gpu_that_is_not_used_is_refused(refusal, small, device, st
 
 def test_a_suite_without_cells_is_refused(refusal, small):
     assert refusal(with_arms(small)) == "arms: a suite needs at least one"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("x" * 201, "longer than 200 letters"),
+        (" ", "letters that can be read"),
+        ("a\nb", "letters that can be read"),
+    ],
+)
+def test_names_that_nothing_can_hold_are_refused(refusal, small, name, expected):
+    assert expected in refusal(with_arms(small, {"name": name}))
+
+
+def test_a_suite_is_named_like_a_file(refusal, small):
+    assert "suite: longer than 150 bytes" in refusal({**small, "suite": "x" * 151})
+    assert "suite: longer than 150 bytes" in refusal({**small, "suite": "测" * 51})
+
+
+def test_a_sweep_that_explodes_is_counted_and_refused(refusal, small):
+    sweep = {f"a.{n}": [*range(100)] for n in range(6)}
+    message = refusal(with_arms(small, {"name": "a", "sweep": sweep}))
+    assert message == f"arms: come to {100**6} cells, more than 5000; sweep less"
+
+
+def test_labels_that_are_too_long_are_refused(refusal, small):
+    arm = {"name": "a", "sweep": {"tokenizer.budgets": [[*range(1, 400)]]}}
+    assert "more than 1000; put what they share into set" in refusal(with_arms(small, arm))
+
+
+def test_a_path_of_names_without_end_is_refused(refusal, small):
+    arm = {"name": "a", "set": {".".join("a" * 9999): 1}}
+    assert "no setting has so many names" in refusal(with_arms(small, arm))
+
+
+def test_the_home_folder(load, small, tmp_path, monkeypatch):
+    load(small, name="home.yaml")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_suite("~/home.yaml").path == tmp_path / "home.yaml"

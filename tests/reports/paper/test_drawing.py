@@ -115,3 +115,22 @@ def test_names_of_budgets_overlap_unless_some_are_left_out():
         plain.set_xticks(budgets, budgets)
     assert not overlapping(ours)
     assert overlapping(plain)  # matplotlib draws the labels of all ticks that it is given
+
+
+def test_every_name_stands_in_the_legend_and_the_file(tmp_path, recwarn):
+    names = ["_x", "$\\frac{$", "a_1 <b> \\", "\U000e0100"]
+    shown = []
+
+    def draw(data):
+        figure = new_figure(2)
+        axes = figure.subplots()
+        for name in data["name"]:
+            axes.plot([0, 1], [0, 1], label=name)
+        legend_below(figure)
+        shown.extend(text.get_text().lstrip("\u200b") for text in figure.legends[0].get_texts())
+        return figure
+
+    files = render(tmp_path, "figure", pd.DataFrame({"name": names}), draw)
+    assert shown == ["_x", "$\\frac{$", "a_1 <b> \\", "[U+E0100]"]
+    assert pd.read_csv(files[2])["name"].tolist() == names
+    assert not [warning for warning in recwarn if "lyph" in str(warning.message)]

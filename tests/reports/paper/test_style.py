@@ -1,7 +1,16 @@
 import matplotlib as mpl
 import pytest
 
-from reports.paper.style import MARKERS, PALETTE, color_of, look, look_of, paper_style, width_inches
+from reports.paper.style import (
+    MARKERS,
+    PALETTE,
+    color_of,
+    look,
+    look_of,
+    paper_style,
+    shown_text,
+    width_inches,
+)
 
 
 def test_the_style_holds_inside_its_context_only():
@@ -54,3 +63,21 @@ def test_an_unknown_size_is_refused_and_so_is_drawing_without_a_style():
     for needs_style in (width_inches, lambda: color_of("a")):
         with pytest.raises(LookupError, match="inside `paper_style"):
             needs_style()
+
+
+def test_what_a_user_has_set_changes_nothing():
+    with mpl.rc_context({"axes.facecolor": "black", "text.usetex": True, "font.size": 30}):
+        with paper_style():
+            assert mpl.rcParams["axes.facecolor"] == "white"
+            assert not mpl.rcParams["text.usetex"]
+            assert mpl.rcParams["font.size"] == 8
+        assert mpl.rcParams["font.size"] == 30
+
+
+def test_names_are_drawn_as_they_are():
+    with paper_style():
+        assert not mpl.rcParams["text.parse_math"]
+        assert shown_text("cost $$ \\frac{ é ±") == "cost $$ \\frac{ é ±"
+        assert shown_text("\U000e0100") == "[U+E0100]"  # of no font
+        assert shown_text("_private").lstrip("\u200b") == "_private"
+        assert not shown_text("_private").startswith("_")
