@@ -4,7 +4,7 @@ store/<stage>/<key>/        a complete artifact; `stage.json` describes it
 store/work/<stage>-<key>/   what an unfinished stage has so far, checkpoints included
 store/failed/               one JSON file per failed stage, removed when it succeeds
 store/locks/                one lock file per stage that was ever computed
-store/records/<suite>/      the records of a suite's cells
+store/records/<suite>/      the records of a suite's cells, and which of them its runs had
 store/damaged/              what was not as it had been written, and was computed again
 store/verified/             stamps of files whose hashes were right; may be removed at any time
 store/file_hashes/          what is remembered of image folders; may be removed at any time

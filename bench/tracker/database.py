@@ -16,7 +16,8 @@ def is_whole(database: Path) -> bool:
     """Whether SQLite finds its structure right."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            found: tuple[str] = connection.execute("PRAGMA quick_check").fetchone()
+            return found == ("ok",)
     except sqlite3.DatabaseError as error:
         return "locked" in str(error)  # Whoever writes it can read it.
 
