@@ -140,6 +140,11 @@ class ExportedModel:
         """Token ids `[k]` of each image: `k` is the `budget`, or what the policy chooses."""
         images = to_float(torch.from_numpy(pixels).to(self.device))
         ids, latents = self.tokenizer.encode(images)
+        if not 0 <= int(ids.min()) <= int(ids.max()) < self.tokenizer.quantizer.codebook_size:
+            raise UserError(
+                f"{self.folder}: gives ids outside its own codebook, as weights do that are no "
+                "numbers or too large; export the cell again"
+            )
         if budget is not None:
             kept = np.full(len(pixels), budget)
         elif self.policy is None:

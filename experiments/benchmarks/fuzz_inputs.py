@@ -214,6 +214,8 @@ def main() -> None:
     if given.only is not None:
         print(fate(given.kind, given.only, given.seed, given.workspace))
     elif given.work:
+        if given.kind != "suites":  # Imports, which are no input's.
+            fate(given.kind, 0, given.seed, given.workspace)
         for number in numbers:
             try:
                 found, seconds = fate(given.kind, number, given.seed, given.workspace)
