@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from bench.files import write_text
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import student_interval
@@ -41,8 +40,9 @@ def report(records: list[Record], folder: Path) -> Report:
         lines += ["", *verdict(done)]
     lines += unfinished(records)
     text = "\n".join(lines) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.txt"
-    write_text(path, text)
+    path.write_text(text, encoding="utf-8")
     return Report([path], text)
 
 
