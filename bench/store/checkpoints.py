@@ -63,7 +63,7 @@ def _seal(path: Path, tensors: dict[str, Tensor], about: str) -> str:
     seal = hashlib.sha256(canonical_json([path.parent.name, name, about]).encode())
     for name, tensor in sorted(tensors.items()):
         seal.update(canonical_json([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        seal.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        seal.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return seal.hexdigest()
 
 
