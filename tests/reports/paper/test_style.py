@@ -54,3 +54,10 @@ def test_an_unknown_size_is_refused_and_so_is_drawing_without_a_style():
     for needs_style in (width_inches, lambda: color_of("a")):
         with pytest.raises(LookupError, match="inside `paper_style"):
             needs_style()
+
+
+def test_settings_of_the_user_change_nothing_and_come_back():
+    with mpl.rc_context({"font.size": 30.0, "text.usetex": True, "axes.titlesize": "xx-large"}):
+        with paper_style():
+            assert (mpl.rcParams["font.size"], mpl.rcParams["text.usetex"]) == (8, False)
+        assert (mpl.rcParams["font.size"], mpl.rcParams["text.usetex"]) == (30, True)
