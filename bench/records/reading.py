@@ -97,13 +97,13 @@ def read_suite(folder: Path, cells: Sequence[str] | None = None) -> SuiteRecords
     if not paths:
         raise UserError(f"no records in {folder}; run the suite first, or give --store")
     runs = read_runs(folder)
-    current = cells or (runs[-1].cells if runs else tuple(paths))
-    there = [key for key in paths if key in set(current)]
+    current = frozenset(cells or (runs[-1].cells if runs else paths))
+    there = [key for key in paths if key in current]
     if not there:
         raise UserError(f"{folder}: no current cell of the suite has a record; run it first")
     records = [_read(paths[key]) for key in there]
     repetitions(records)
-    others = tuple(key for key in paths if key not in set(current))
+    others = tuple(key for key in paths if key not in current)
     missing = len(current) - len(there)
     return SuiteRecords(folder, records, others, missing, runs, of_file=cells is not None)
 

@@ -77,7 +77,8 @@ def _read_suite(text: str, store: Path) -> list[Part]:
     found = read_suite(folder, cells)
     records = sorted(found.records, key=_order)
     if cells is not None:
-        records.sort(key=lambda record: cells.index(record.cell_key))
+        places = {key: place for place, key in enumerate(cells)}
+        records.sort(key=lambda record: places[record.cell_key])
     return _apart(name, records, found.notes)
 
 

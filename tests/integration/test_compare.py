@@ -15,6 +15,7 @@ from bench.records.record import SCHEMA_VERSION
 from bench.statistics.intervals import holm, paired_difference
 from bench.store.integrity import describe
 from bench.suite.cells import Cell
+from bench.suite.loading import load_suite
 
 IMAGES = 60
 PROTOCOL = asdict(
@@ -390,10 +391,15 @@ def test_folders_of_two_stores_are_compared(write, per_image, compare, tmp_path)
     assert [row["group"] for row in rows] == ["arm", "arm"]
 
 
-def test_a_suites_file_names_it(write, compare, tiny, write_suite):
+def test_a_suites_file_names_it_and_means_its_present_cells(write, compare, tiny, write_suite):
+    path = write_suite(tiny)
+    present = [cell.key for cell in load_suite(path).cells]
     write("old", arm("arm"))
-    write("tiny", arm("arm"))
-    assert len(rows_of(compare("old", write_suite(tiny), "--json"))) == 1
+    write("tiny", [record("arm", metrics={"mse": 0.1}, cell_key=present[0]), *arm("lost")])
+    answer = compare("old", path)
+    assert answer.code == 0
+    assert f"left out: {len(MSE)} records of cells that the suite no longer has" in answer.err
+    assert "lost" not in answer.out
 
 
 def test_cells_without_a_result_are_listed(write, compare):

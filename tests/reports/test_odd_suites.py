@@ -33,6 +33,10 @@ def suites(tokenizer, policy, allocator, one_length, generated, timed, failed, v
         "values that are not known": [unknown],
         "generated images": [generated()],
         "a throughput": [timed(rows=[{"arm": "adaptive", "mode": "padded"}])],
+        "names with dollars": [
+            *(tokenizer(name) for name in (r"x $\alpha$ y", "cost $$")),
+            *(policy(name) for name in (r"$\frac{$", "$a_1$ vs ${b}$")),
+        ],
         "all failed": [failed(elastic), failed(chosen), failed(one_length())],
         "all pending": [pending],
         "a policy whose tokenizer failed": [failed(elastic), chosen],
