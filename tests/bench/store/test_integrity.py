@@ -75,7 +75,7 @@ def test_a_changed_description_is_not_read(folder):
 def test_other_files_than_those_named_do_not_matter(folder):
     (folder / "deep" / "er.npy").unlink()
     assert verified(folder, "ids.npy") == folder
-    with pytest.raises(DamagedError, match="other.npy is missing"):
+    with pytest.raises(DamagedError, match=r"other\.npy is missing"):
         verified(folder, "other.npy")
 
 
