@@ -11,7 +11,7 @@ from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.stages import tokenizer
-from bench.store.checkpoints import load_state, load_tensors
+from bench.store.checkpoints import CHECKPOINT, load_state, load_tensors
 
 PATH = "bank/tokenizer"
 
@@ -69,6 +69,22 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(small_run, contex
     assert (resumed.work / "tokenizer.safetensors").read_bytes() == weights.read_bytes()
     described = small_run.store.description("tokenizer", small_run.spec("elastic", PATH).key)
     assert result == described["result"]
+    assert [p.name for p in resumed.work.iterdir()] == ["tokenizer.safetensors"]
+
+
+@pytest.mark.parametrize("torn", [lambda content: content[:-50], lambda content: b""])
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(small_run, context, torn):
+    config = changed(small_run, checkpoint_every=10)
+    interrupted = context("elastic", PATH, config=config, stop_at=30)
+    with pytest.raises(KeyboardInterrupt):
+        tokenizer.run(interrupted)
+    newest = interrupted.work / CHECKPOINT
+    newest.write_bytes(torn(newest.read_bytes()))
+    resumed = context("elastic", PATH, config=config)
+    tokenizer.run(resumed)
+    assert resumed.told == [30, 40]  # from the checkpoint of step 20 on
+    weights = small_run.artifact("elastic", PATH) / "tokenizer.safetensors"
+    assert (resumed.work / "tokenizer.safetensors").read_bytes() == weights.read_bytes()
     assert [p.name for p in resumed.work.iterdir()] == ["tokenizer.safetensors"]
 
 
