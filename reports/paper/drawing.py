@@ -92,6 +92,10 @@ def budget_axis(axes: Any, budgets: Iterable[float]) -> None:
 
     budgets = sorted(budgets)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    if not budgets:  # Where none is fixed, ticks are powers of two.
+        return
     octaves = [math.log2(budget) for budget in budgets]
     inches = panel_inches(axes) / max(octaves[-1] - octaves[0], 1)
     named = budgets[-1:]
@@ -100,7 +104,6 @@ def budget_axis(axes: Any, budgets: Iterable[float]) -> None:
         if math.log2(named[-1] / budget) * inches > (letters + 1) * LETTER_INCHES:
             named.append(budget)
     axes.set_xticks(budgets, [f"{budget:g}" if budget in named else "" for budget in budgets])
-    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def legend_below(

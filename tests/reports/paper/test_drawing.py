@@ -134,3 +134,12 @@ def test_every_name_stands_in_the_legend_and_the_file(tmp_path, recwarn):
     assert shown == ["_x", "$\\frac{$", "a_1 <b> \\", "[U+E0100]"]
     assert pd.read_csv(files[2])["name"].tolist() == names
     assert not [warning for warning in recwarn if "lyph" in str(warning.message)]
+
+
+def test_an_axis_without_fixed_budgets_has_powers_of_two():
+    with paper_style():
+        axes = new_figure(2).subplots()
+        axes.plot([2.5, 9], [0, 1])
+        budget_axis(axes, [])
+        axes.figure.draw_without_rendering()
+        assert {"4", "8"} <= {label.get_text() for label in axes.get_xticklabels()}
