@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -98,8 +99,7 @@ class RaySession:
             }
         else:
             options["address"] = self.address
-        import ray
-
+        ray: Any = importlib.import_module("ray")
         with _handler_kept():
             ray.init(**options)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
