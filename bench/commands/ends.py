@@ -34,7 +34,11 @@ INTERRUPTION = "interrupted; the same command goes on from here"
 
 
 class PipeClosed(Exception):
-    """Whoever reads the output has read enough. `click` makes a failure of the error itself."""
+    """Whoever reads the output has read enough."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C, or a signal that does the same."""
 
 
 def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int:
@@ -57,8 +61,8 @@ def ended(command: Callable[[], object], store: Callable[[], str | None]) -> int
         say(f"error: {error}")
     except click.ClickException as error:
         error.show()
-    except (click.Abort, KeyboardInterrupt):
-        say(INTERRUPTION)
+    except (click.Abort, Interrupted, KeyboardInterrupt):
+        say("\n" * sys.stderr.isatty() + INTERRUPTION)  # Terminals show ^C.
         return 128 + (received or [signal.SIGINT])[0]
     except (PipeClosed, BrokenPipeError):
         return _silently(PIPE_CLOSED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.ends import PipeClosed
+from bench.commands.ends import Interrupted, PipeClosed
 
 SECTIONS = {
     "Find your way": ("list", "completion"),
@@ -19,11 +19,13 @@ class Sections(click.Group):
     """A group that shows its commands under `SECTIONS`, and last those that are in none."""
 
     def invoke(self, context: click.Context) -> object:
-        """Run the command."""
+        """Run the command, whose ends `click` would make of what it knows: blank lines, a 1."""
         try:
             return super().invoke(context)
         except BrokenPipeError as error:
             raise PipeClosed from error
+        except KeyboardInterrupt as error:
+            raise Interrupted from error
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """A list of names and short helps for each section."""

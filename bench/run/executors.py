@@ -90,12 +90,13 @@ class RayExecutor:
         by_name = {spec.name: spec for spec in specs}
         outcomes: dict[str, Outcome] = {}
 
-        def require_alive() -> None:
-            session.require_alive(", ".join(name for name in by_name if name not in outcomes))
+        def unfinished() -> str:
+            names = [name for name in by_name if name not in outcomes]
+            return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
 
         class Listener(tune.Callback):
             def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-                require_alive()
+                session.require_alive()
 
             def on_trial_complete(
                 self, iteration: int, trials: list[Any], trial: Any, **info: Any
@@ -126,7 +127,8 @@ class RayExecutor:
                     verbose=0,
                 ),
             )
-            results = tuner.fit()
+            with session.watched(unfinished):
+                results = tuner.fit()
         errors = {
             result.config["name"]: str(result.error)
             for result in (results[index] for index in range(len(results)))

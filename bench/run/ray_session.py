@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -10,8 +11,7 @@ import socket
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
 }
 START_SECONDS, ANSWER_SECONDS, END_SECONDS = 50.0, 10.0, 5.0
-SECONDS_BETWEEN_LOOKS, SILENT_SECONDS = 1.0, 20.0
-# Ray's sockets lie 64 to 84 bytes below its folder, and their paths may have 107 (AF_UNIX).
+SECONDS_BETWEEN_LOOKS, SILENT_SECONDS, HEARING_SECONDS = 1.0, 20.0, 15.0
+# Ray's sockets lie up to 86 bytes below that folder, and their paths may have 107 (AF_UNIX).
 LONGEST_PARENT = 20
 SERVERS = ("raylet", "gcs_server")
 SERIAL = "--executor serial runs without Ray"
@@ -49,8 +49,7 @@ class RaySession:
         self._stack: ExitStack | None = None
         self._servers: dict[str, psutil.Process] = {}
         self._processes: set[psutil.Process] = set()
-        self._looked = 0.0
-        self._answered = 0.0
+        self._died: UserError | None = None
 
     def __reduce__(self) -> tuple[type[RaySession], tuple[str | None]]:
         """Tune writes its callbacks down, which know this; nobody reads them."""
@@ -71,16 +70,18 @@ class RaySession:
         self._stack.enter_context(output_to(folder / "driver.log"))
         before = set(psutil.Process().children())
         try:
-            with _ended_after(START_SECONDS, self._failed("took too long")):
+            with self._ended_after(START_SECONDS, self._failed("took too long")):
                 self._init(folder)
-            self._answered = time.monotonic()
         except Exception as error:  # Ray raises nearly anything.
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(self._failed(lines[0])) from error
         finally:
             started = set(psutil.Process().children()) - before
-            self._servers = {one.name(): one for one in started if one.name() in SERVERS}
             self._processes = started
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if process.name() in SERVERS:
+                        self._servers[process.name()] = process
 
     def _init(self, folder: Path) -> None:
         os.environ.update(ENVIRONMENT)
@@ -94,12 +95,11 @@ class RaySession:
                 "num_cpus": provenance()["cpus"],
                 "include_dashboard": False,
                 "object_store_memory": 200 << 20,
-                "_temp_dir": str(folder),
+                "_temp_dir": str(folder / "r"),  # Ray lets everybody enter it.
             }
         else:
             options["address"] = self.address
-        import ray
-
+        ray: Any = importlib.import_module("ray")
         with _handler_kept():
             ray.init(**options)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -113,54 +113,91 @@ class RaySession:
             f"give another address, or leave it away to run on this machine"
         )
 
-    def require_alive(self, doing: str) -> None:
-        """Look, at most once a second, whether our own Ray is still there.
+    def require_alive(self) -> None:
+        """Refuse to go on with a Ray of which `watched` knows that it has died.
 
         Raises:
-            UserError: one of its servers has died; Ray would wait, then end this process.
+            UserError: Ray would wait for it, and then end this process without a word.
         """
-        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
-            return
-        self._looked = time.monotonic()
-        if self.address is not None:
-            self._require_cluster(doing)
-        self._look()
+        if self._died is not None:
+            raise self._died
+
+    @contextmanager
+    def watched(self, doing: Callable[[], str]) -> Iterator[None]:
+        """While the block runs, look every second whether Ray is still there.
+
+        Where Ray keeps this process from hearing of it, it is ended with that one line.
+        """
+        left = threading.Event()
+
+        def watch() -> None:
+            silent = 0.0
+            while not left.wait(SECONDS_BETWEEN_LOOKS):
+                self._look()
+                gone = self._gone()
+                silent = 0.0 if gone is None else silent + SECONDS_BETWEEN_LOOKS
+                if gone is None or (self.address and silent < SILENT_SECONDS):
+                    continue  # A moment's silence of a cluster is no death.
+                self._died = UserError(
+                    f"{gone} during {doing()}; the same command goes on from here; {SERIAL}"
+                )
+                if not left.wait(HEARING_SECONDS):
+                    self._end(str(self._died))
+                return
+
+        thread = threading.Thread(target=watch, name="Ray", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            left.set()
+
+    def _gone(self) -> str | None:
+        """The part of Ray that is gone, if one is."""
         for name, server in self._servers.items():
             if not _runs(server):
-                raise UserError(
-                    f"Ray's {name} died during {doing} (killed, perhaps for lack of memory); "
-                    f"the same command goes on from here; {SERIAL}"
-                )
-
-    def _require_cluster(self, doing: str) -> None:
-        """Refuse to wait for a cluster that has gone; a moment's silence is none."""
+                return f"Ray's {name} died (killed, perhaps for lack of memory)"
         try:
             _require_answer(self.address or "")
-            self._answered = self._looked
-        except UserError as error:
-            if self._looked - self._answered > SILENT_SECONDS:
-                raise UserError(
-                    f"{error} (it went during {doing}; the same command goes on from here)"
-                ) from None
+        except UserError:
+            return f"--ray-address {self.address}: the cluster has gone"
+        return None
 
     def _look(self) -> None:
         """Remember all processes of our Ray: workers outlive a raylet that is killed."""
         for server in self._servers.values():
-            if _runs(server):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 self._processes |= set(server.children(recursive=True))
 
     def close(self) -> None:
         """End a Ray of our own with all its processes, or leave the cluster."""
         if self._stack is None:
             return
-        with self._stack:
+        with self._stack, ExitStack() as bound:
             self._stack = None
             self._look()
-            import ray
-
+            if self._died is not None:  # Ray may wait for what has died.
+                bound.enter_context(self._ended_after(HEARING_SECONDS, str(self._died)))
+            ray: Any = importlib.import_module("ray")
             ray.shutdown()
             _, left = psutil.wait_procs(list(self._processes), timeout=END_SECONDS)
             _kill(left)
+
+    @contextmanager
+    def _ended_after(self, seconds: float, message: str) -> Iterator[None]:
+        """End this process with one line if the block takes longer: Ray cannot be interrupted."""
+        timer = threading.Timer(seconds, self._end, [message])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _end(self, message: str) -> None:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        _kill([*self._processes, *psutil.Process().children(recursive=True)])
+        os._exit(2)
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:
@@ -174,24 +211,6 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-@contextmanager
-def _ended_after(seconds: float, message: str) -> Iterator[None]:
-    """End this process with one line if the block takes longer: Ray cannot be interrupted."""
-
-    def end() -> None:
-        print(f"error: {message}", file=sys.stderr, flush=True)
-        _kill(psutil.Process().children(recursive=True))
-        os._exit(2)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager

@@ -94,11 +94,11 @@ def _experiment(client: MlflowClient, suite: str, store: Store, uri: str, say: S
     experiment = client.get_experiment_by_name(suite)
     if experiment is None:
         location = f"{artifacts(store)}/{quote(suite)}" if uri.startswith("sqlite:") else None
-        return client.create_experiment(suite, location)
+        return str(client.create_experiment(suite, location))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
         say(f"MLflow: the experiment {suite} was deleted there, and is restored")
-    return experiment.experiment_id
+    return str(experiment.experiment_id)
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
