@@ -74,18 +74,21 @@ def shown_uri(text: str) -> str:
 
 @contextmanager
 def connected(uri: str) -> Iterator[MlflowClient]:
-    """A client of the tracker at `uri`.
-
-    Raises:
-        TrackerError: whatever goes wrong inside, in one line.
-    """
-    try:
+    """A client of the tracker at `uri`; raises as `in_one_line`."""
+    with in_one_line(uri):
         os.environ.update(MLFLOW_ENVIRONMENT)
         from mlflow import MlflowClient
 
         # Its announcement of a new database is no news to whoever reads a run's progress.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         yield cast("MlflowClient", Patient(lambda: MlflowClient(tracking_uri=uri)))
+
+
+@contextmanager
+def in_one_line(uri: str) -> Iterator[None]:
+    """Tell whatever goes wrong inside of the tracker at `uri` as a `TrackerError`."""
+    try:
+        yield
     except Exception as error:  # MLflow and its back ends raise nearly anything.
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__

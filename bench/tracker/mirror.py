@@ -22,7 +22,7 @@ from bench.records.runs import read_runs, superseded_by
 from bench.records.settings_paths import varying
 from bench.store.store import Store
 from bench.tracker.artifacts import log_artifacts
-from bench.tracker.connection import connected, tracking_uri
+from bench.tracker.connection import connected, in_one_line, tracking_uri
 from bench.tracker.database import set_aside_damaged
 from bench.tracker.moved import FOLDER, artifacts, follow, place
 from bench.tracker.parameters import parameters, repetition
@@ -58,7 +58,7 @@ def mirror(
     Raises:
         TrackerError: the tracker is down, refuses, takes too long, or is none.
     """
-    with _alone(store):
+    with in_one_line(uri), _alone(store):
         set_aside_damaged(store)
     with connected(uri) as client, _alone(store):
         if uri == tracking_uri(store) and follow(store):

@@ -121,7 +121,7 @@ def test_a_stage_of_another_package_runs_and_its_metrics_are_the_cells(
     assert by_arm["bright"]["stages"][-1]["stage"] == "brightness"
 
     # Only the new stage is computed, by a worker process this time.
-    content = suite_of(tiny, half={"white": 510.0})
+    content = suite_of(tiny, bright={}, half={"white": 510.0})
     ran = command("run", write_suite(content), "--store", store, *UNTRACKED)
     assert ran.returncode == 0, ran.stderr
     assert "1 x brightness\n" in ran.stderr

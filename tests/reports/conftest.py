@@ -11,6 +11,7 @@ from bench.config.settings import parse
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.records.report_plugins import Figure, declared
+from bench.store.integrity import describe
 from bench.suite.cells import Cell
 
 BUDGETS = (2, 4, 8, 16)
@@ -311,6 +312,16 @@ def write_records(tmp_path):
     return write
 
 
+def _complete(artifact):
+    describe(artifact, {"stage": artifact.parent.name, "key": artifact.name})
+
+
+@pytest.fixture
+def complete():
+    """`complete(artifact)`: its `stage.json`, for a folder `<stage>/<key>` filled by hand."""
+    return _complete
+
+
 @pytest.fixture
 def two_arms(tokenizer):
     """Three seeds of a reference arm and of one that is better by 1 dB at every length."""
@@ -356,9 +367,9 @@ def page(tmp_path_factory):
         for i, (group, tokens) in enumerate([("fewest tokens", 2), ("most tokens", 16)] * 2)
     )
     pixels = rng.integers(0, 256, (4, 2, 32, 32, 3), dtype=np.uint8)
-    Gallery(pixels, ("original", "chosen budget"), rows).write(
-        folder / "store" / "evaluation" / "g"
-    )
+    artifact = folder / "store" / "evaluation" / "g"
+    Gallery(pixels, ("original", "chosen budget"), rows).write(artifact)
+    _complete(artifact)
     records[6] = _vary(records[6], gallery="evaluation/g")
     there = folder / "store" / "records" / "made"
     there.mkdir(parents=True)

@@ -51,7 +51,9 @@ def edited(tmp_path_factory, template):
                 path.write_text(yaml.safe_dump(content(name, steps)))
                 given = ["run", path, "--store", folder / "store", "--executor", "serial"]
                 patch.setattr(sys, "argv", ["adatok-bench", *map(str, given)])
-                cli.main()
+                with pytest.raises(SystemExit) as end:
+                    cli.main()
+                assert end.value.code == 0
     return folder
 
 

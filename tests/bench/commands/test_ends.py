@@ -71,7 +71,7 @@ def raising(error):
         (PermissionError(13, "Permission denied", "/data/suite.yaml"), "/data/suite.yaml: Perm"),
         (PermissionError(13, "Permission denied"), "Permission denied"),
         (OSError(28, "No space left", "/elsewhere/file"), "/elsewhere/file: No space left; free"),
-        (OSError(28, "No space left", "/store/x"), "cannot write to the store /store: No space"),
+        (OSError(28, "No space left", "/store/x"), "cannot write to the store /store/x: No space"),
     ],
 )
 def test_what_may_not_be_read_or_written_is_named(capsys, error, line):

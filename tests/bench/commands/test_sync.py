@@ -80,7 +80,7 @@ def test_records_that_are_missing_or_torn_stop_it_before_anything_is_written(sto
     next((stored / "records" / "small").glob("*.json")).write_text("{")
     code, _, err = sync()
     assert code == 2
-    assert "not a whole record" in err
+    assert "is not as it was written; mend it with: adatok-bench run" in err
     assert not (stored / "mlflow.db").exists()
     shutil.rmtree(stored / "records")
     assert sync()[::2] == (

@@ -11,6 +11,7 @@ from bench.graph.suite_graph import build_graph
 from bench.models.export import check_sums, export_cell, find_cells
 from bench.models.model_card import model_card
 from bench.store.store import Store
+from bench.store.sums import write_summed
 from bench.suite.loading import load_suite
 
 LEARNED = "policy: seed 0"
@@ -135,7 +136,7 @@ def test_artifacts_that_were_cleared_away_are_told(small_run, store, tmp_path):
 def test_a_cell_of_another_kind_is_refused(small_run, store, tmp_path):
     key = small_run.record("elastic").cell_key
     path = store.root / "records" / "small" / f"{key}.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "kind": "throughput"}))
+    write_summed(path, {**json.loads(path.read_text()), "kind": "throughput"})
     with pytest.raises(UserError, match="is a cell of throughput"):
         export_cell(key, store, tmp_path / "out")
 

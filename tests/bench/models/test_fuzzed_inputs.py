@@ -21,7 +21,7 @@ def workspace(fuzz, small_run, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("kind", "count"), [("suites", 40), ("tokens", 20), ("models", 20)])
+@pytest.mark.parametrize(("kind", "count"), [("suites", 40), ("tokens", 60), ("models", 20)])
 def test_damaged_inputs_are_used_or_refused_in_a_line(fuzz, workspace, kind, count):
     fates = [fuzz.fate(kind, number, 1, workspace)[0] for number in range(count)]
     assert not [found for found in fates if "\n" in found]

@@ -11,6 +11,7 @@ from bench.records.reading import read_records, record_path
 from bench.records.record import SCHEMA_VERSION
 from bench.run.recording import build_record, require_writable_records, write_record
 from bench.store.store import Store
+from bench.store.sums import write_summed
 
 
 @pytest.fixture
@@ -158,13 +159,13 @@ def newer(record):
 def test_a_record_of_a_newer_schema_is_not_overwritten(small_run, store):
     record = small_run.record("elastic")
     path = write_record(store, record)
-    path.write_text(json.dumps(newer(record)))
+    write_summed(path, newer(record))
     with pytest.raises(UserError, match=f"{path.name}: written by a newer adatok-bench and not"):
         write_record(store, record)
     with pytest.raises(UserError, match=f"{path.name}: written by a newer"):
         require_writable_records(store, small_run.suite)
     assert json.loads(path.read_text()) == newer(record)
-    path.write_text(json.dumps(record.plain()))
+    write_summed(path, record.plain())
     require_writable_records(store, small_run.suite)
 
 
@@ -207,7 +208,7 @@ def test_a_newer_schema_is_refused_and_missing_records_are_told(small_run, tmp_p
     with pytest.raises(UserError, match=r"no records in .*run the suite first"):
         read_records(folder)
     shutil.copytree(small_run.store.root / "records" / "small", folder)
-    path = sorted(folder.iterdir())[0]
-    path.write_text(json.dumps(newer(small_run.result.records[0])))
+    path = sorted(folder.glob("*.json"))[0]
+    write_summed(path, newer(small_run.result.records[0]))
     with pytest.raises(UserError, match=f"{path.name}: written by a newer adatok-bench"):
         read_records(folder)

@@ -111,6 +111,9 @@ def test_lengths_that_were_never_trained_are_shown_too(method_run, opened):
 class Halting:
     """A tokenizer that keeps as many tokens as asked for, and decodes them to that brightness."""
 
+    budgets, max_tokens, bits_per_token, nested = (1, 2, 3), 3, 1.0, True
+    encode = None
+
     def own_allocation(self, images, target):
         kept = (images.amax((1, 2, 3)) * 255).round().long()
         return kept[:, None], kept

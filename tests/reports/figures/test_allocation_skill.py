@@ -137,7 +137,7 @@ def test_arms_are_compared_under_the_same_weighting(made, tmp_path):
 
 def test_skills_of_different_candidate_sets_are_not_compared(made, vary, tmp_path):
     assert "Against arm 'a'" in report(made, tmp_path).text
-    made[-1] = vary(made[-1], settings={"policy.candidates": [2, 16]})
+    made[-3:] = [vary(one, settings={"policy.candidates": [2, 16]}) for one in made[-3:]]
     text = report(made, tmp_path).text
     assert "Against arm 'a'" not in text
     assert "compare the distortion, not the skill" in text

@@ -16,7 +16,7 @@ COUNT = 60
 
 
 @pytest.fixture
-def stored(tmp_path, vary):
+def stored(store, vary, complete):
     """`stored(record, seed, ...)`: the record, with a table of images in the store."""
 
     def stored(record, seed, *, png=True, objects=True, collapsed=False):
@@ -32,10 +32,11 @@ def stored(tmp_path, vary):
         )
         if png:
             table["png_bytes"] = 100 + 50 * complexity.astype(int) + np.arange(COUNT)
-        path = tmp_path / "store" / f"{record.cell_key}.parquet"
-        path.parent.mkdir(exist_ok=True)
+        path = store / "evaluation" / record.cell_key / "images.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(path, index=False)
-        return vary(record, images=path.name)
+        complete(path.parent)
+        return vary(record, images=path.relative_to(store).as_posix())
 
     return stored
 

@@ -18,7 +18,7 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def with_curve(store, vary):
+def with_curve(store, vary, complete):
     """`with_curve(record)`: the record with a gallery of 3 images at 2 and 4 tokens."""
 
     def with_curve(record):
@@ -35,13 +35,14 @@ def with_curve(store, vary):
         )
         pixels = np.random.default_rng(0).integers(0, 256, (3, 3, 8, 8, 3), dtype=np.uint8)
         Gallery(pixels, ("original", "2", "4"), rows).write(store / name)
+        complete(store / name)
         return vary(record, gallery=name)
 
     return with_curve
 
 
 @pytest.fixture
-def with_extremes(store, vary):
+def with_extremes(store, vary, complete):
     """`with_extremes(record, tokens)`: the record with a gallery of its extremes."""
 
     def with_extremes(record, tokens=(2, 2, 16, 8)):
@@ -58,6 +59,7 @@ def with_extremes(store, vary):
         seed = record.config.policy.seed
         pixels = np.random.default_rng(seed).integers(0, 256, (4, 2, 8, 8, 3), dtype=np.uint8)
         Gallery(pixels, ("original", "chosen budget"), rows).write(store / name)
+        complete(store / name)
         return vary(record, gallery=name)
 
     return with_extremes
@@ -111,11 +113,12 @@ def test_one_gallery_per_tokenizer_of_its_first_seed(tokenizer, with_curve, stor
     assert names == ["gallery-elastic.csv", "gallery-other-2.csv"]
 
 
-def test_generated_images_have_no_original(store, generated, vary, tmp_path):
+def test_generated_images_have_no_original(store, generated, vary, complete, tmp_path):
     pixels = np.zeros((1, 2, 8, 8, 3), np.uint8)
     row = GalleryRow(id="sample/0", group="checks", tokens=(3, 5), psnr=(None, None))
-    Gallery(pixels, ("sample 1", "sample 2"), (row,)).write(store / "g")
-    record = vary(generated("generator"), gallery="g")
+    Gallery(pixels, ("sample 1", "sample 2"), (row,)).write(store / "samples" / "g")
+    complete(store / "samples" / "g")
+    record = vary(generated("generator"), gallery="samples/g")
     made = gallery.report([record], tmp_path / "out", store=store)
     assert made.alt == "generator: 1 rows of generated images."
     stored = gallery_of(record, store)

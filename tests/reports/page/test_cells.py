@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bench.artifacts.gallery import Gallery, GalleryRow
+from bench.store.integrity import DamagedError
 from reports.analysis.suites import Part
 from reports.page import cells
 from reports.page.cells import page_cells
@@ -19,13 +20,14 @@ def about(tmp_path):
 
 
 @pytest.fixture
-def with_images(tmp_path, vary):
+def with_images(tmp_path, vary, complete):
     """`with_images(record)`: the record with a gallery in the store."""
 
     def with_images(record):
         folder = tmp_path / "evaluation" / record.cell_key.replace(" ", "")
         rows = (GalleryRow(id="a", tokens=(None,), psnr=(None,)),)
         Gallery(np.zeros((1, 1, 4, 4, 3), np.uint8), ("original",), rows).write(folder)
+        complete(folder)
         return vary(record, gallery=folder.relative_to(tmp_path).as_posix())
 
     return with_images
@@ -49,12 +51,18 @@ def test_a_cell_without_a_result_says_why(about, failed, tokenizer):
 
 
 def test_images_are_shown_or_it_is_said_why_not(about, tokenizer, vary, with_images):
+    (lost,) = about(vary(tokenizer(), gallery="evaluation/gone"))
+    assert lost["pictures_note"] == "the images are not in this store: evaluation/gone"
     shown, without = about(with_images(tokenizer()), tokenizer("other"))
     assert len(shown["pictures"]) == 1
     assert shown["pictures_note"] == ""
     assert without["pictures_note"] == "no images are stored with this cell"
-    (lost,) = about(vary(tokenizer(), gallery="evaluation/gone"))
-    assert lost["pictures_note"] == "the images are not in this store: evaluation/gone"
+
+
+def test_images_gone_from_a_store_that_has_others_are_an_error(about, tokenizer, vary, with_images):
+    records = with_images(tokenizer()), vary(tokenizer("other"), gallery="evaluation/gone")
+    with pytest.raises(DamagedError, match=r"gone/stage\.json is missing"):
+        about(*records)
 
 
 def test_repetitions_are_left_out_first_where_the_page_grows(
