@@ -112,11 +112,12 @@ class Halting:
     """A tokenizer that keeps as many tokens as asked for, and decodes them to that brightness."""
 
     budgets, max_tokens, bits_per_token, nested = (1, 2, 3), 3, 1.0, True
-    encode = None
 
     def own_allocation(self, images, target):
         kept = (images.amax((1, 2, 3)) * 255).round().long()
         return kept[:, None], kept
+
+    encode = own_allocation
 
     def decode(self, ids, kept):
         return (kept.float() / 255)[:, None, None, None].expand(-1, 3, 8, 8)
