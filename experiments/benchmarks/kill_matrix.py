@@ -176,13 +176,14 @@ def main() -> None:
         log = folder / f"{executor}.txt"
         assert start(folder / executor, suite, executor, log).wait() == 0, log.read_text()
         seconds[executor] = time.monotonic() - began
-    expected = records(folder / "serial")
+    # Threads differ between executors, and with them the last digits of a Fréchet distance.
+    expected = {executor: records(folder / executor) for executor in seconds}
     faulty = hits = 0
     for number, blow in enumerate(blows(options.kills, options.terms, options.seed)):
         place = folder / f"blow-{number}"
         place.mkdir()
         hit, faults = disturbed(blow, place, suite, seconds[blow.executor])
-        if records(place / "store") != expected:
+        if records(place / "store") != expected[blow.executor]:
             faults.append("other records")
         hits += hit
         faulty += bool(faults)
