@@ -63,9 +63,13 @@ def test_places_are_where_things_are_declared():
     for kind in ("tokenizers", "quantizers", "allocators", "objectives", "weightings", "datasets"):
         for name, entry in found(kind).items():
             assert f'"{name}"' in declaration(entry)
-    for name, entry in found("metrics").items():  # Those of features lie with their extractor.
-        extractor = "EXTRACTORS.add" in declaration(entry)
-        assert f'"{name}"' in declaration(entry) or extractor
+    owner = {
+        metric.name: name
+        for name, extractor in EXTRACTORS.items()
+        for metric in (*extractor.of_reconstructions(), *extractor.of_samples())
+    }
+    for name, entry in found("metrics").items():
+        assert f'"{owner.get(name, name)}"' in declaration(entry)
         assert entry.about == METRICS[name].caption
     for entry in found("suites").values():
         assert declaration(entry).startswith(f"suite: {entry.name}\n")
