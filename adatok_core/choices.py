@@ -57,9 +57,13 @@ class Choice(Built):
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
-    """Marks a field that holds one of the configurations in a registry, told apart by `kind`."""
+    """Marks a field that holds one of the configurations in a registry, told apart by `kind`.
+
+    Settings without a `kind` are of the kind `default`, whose configuration needs none.
+    """
 
     registry: Registry[Any]
+    default: str | None = None
 
     def config(self, name: str) -> type[Any]:
         """The configuration of a name.
@@ -69,7 +73,7 @@ class OneOf:
         """
         choice = self.registry[name]
         found: type[Any] = choice.config
-        if choice.kind != name:
+        if choice.kind != name and (choice.kind, name) != (None, self.default):
             raise RegistryError(
                 f"{self.registry.kind} '{name}' ({self.registry.entry(name).origin}): the kind of "
                 f"{found.__name__} is {choice.kind!r}; register it under that name"
@@ -87,7 +91,13 @@ class OneOf:
             return made
 
         choices = {name: schema(name) for name in self.registry}
-        return {"type": "tagged-union", "discriminator": "kind", "choices": choices}
+        told_by = "kind" if self.default is None else self._kind_of
+        return {"type": "tagged-union", "discriminator": told_by, "choices": choices}
+
+    def _kind_of(self, raw: Any) -> Any:
+        """The kind of settings, or of a configuration."""
+        own = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+        return self.default if own is None else own
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ Letters of shapes: `B` images, `N` latents, `P` patches, `D` width, `C` code dim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -58,9 +58,23 @@ class ElasticTokenizer(nn.Module):
         self.decoder = kind(config, image_size=image_size, code_dimension=self.quantizer.dimension)
 
     @property
+    def patch_size(self) -> int:
+        """Side of a patch in px."""
+        return self.config.patch_size
+
+    @property
     def bits_per_token(self) -> float:
         """`log2 V`."""
         return self.quantizer.bits
+
+    @property
+    def code_sizes(self) -> tuple[int, ...]:
+        """Sizes of the `Q` codes that an id is made of."""
+        return self.quantizer.code_sizes
+
+    def codes(self, ids: Tensor) -> Tensor:
+        """The codes `[B, K, Q]` of `ids [B, K]`."""
+        return self.quantizer.parts(ids)
 
     def forward(
         self, images: Tensor, kept: Tensor, generator: torch.Generator | None = None
@@ -104,6 +118,20 @@ class ElasticTokenizer(nn.Module):
         """
         head = int(heads_of(torch.tensor([budget]), self.budgets))
         return MergedDecoder(self.decoder.of_head(head), budget=budget).eval()
+
+    def prefix_decoder(self, budget: int) -> Callable[[Tensor], Tensor]:
+        """`ids [B, budget]` to images, by the `merged_decoder`."""
+        decoder = self.merged_decoder(budget)
+
+        def decode(ids: Tensor) -> Tensor:
+            images: Tensor = decoder(self.quantizer.decode(ids))
+            return images
+
+        return decode
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Parameters of all of it and of its encoder."""
+        return parameter_count(self), parameter_count(self.encoder)
 
 
 def to_float(pixels: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from adatok_core.quantizers import Quantizer
 from bench.allocators.base import Seen
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
-from bench.artifacts.networks import load_tokenizer
+from bench.artifacts.networks import load_elastic
 
 # What part of an image each input is read from.
 INPUTS = {"latents": "latents", "quantized": "ids", "pixels": "pixels"}
@@ -47,7 +47,7 @@ def policy_features(
     """
     quantizer = None
     if config.input == "quantized" and tokenizer is not None:
-        quantizer = load_tokenizer(tokenizer).quantizer
+        quantizer = load_elastic(tokenizer).quantizer
     seen = seen_of(bank, images=images, parts=frozenset({INPUTS[config.input]}))
     return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
 

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.artifacts.foreign import IDENTITY
 from bench.errors import UserError
 from bench.files import file_sha256
 from bench.metrics.extractors import EXTRACTORS
@@ -116,5 +117,6 @@ def per_image_names(about: dict[str, Any]) -> list[str]:
 
 
 def tokenizer_sha256(artifact: Path) -> str:
-    """Hash of the weight file of a tokenizer's artifact."""
-    return file_sha256(artifact / TOKENIZER_WEIGHTS)
+    """Hash of the weight file of a tokenizer's artifact, or of what stands for its content."""
+    weights = artifact / TOKENIZER_WEIGHTS
+    return file_sha256(weights if weights.is_file() else artifact / IDENTITY)

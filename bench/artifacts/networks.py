@@ -18,9 +18,10 @@ from adatok_core.generator.model import Generator
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.policy import BudgetPolicy
 from adatok_core.policy_training import build_policy
-from adatok_core.protocols import SelfHalting
+from adatok_core.protocols import SelfHalting, Tokenizer
 from adatok_core.tokenizer import ElasticTokenizer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.artifacts.foreign import ForeignSettings
 from bench.config.settings import parse
 from bench.store.checkpoints import load_tensors
 
@@ -29,12 +30,24 @@ GENERATOR_WEIGHTS = "generator.safetensors"
 
 
 def read_trained_lengths(artifact: Path) -> set[int]:
-    """Numbers of tokens that the last training of an artifact's tokenizer drew."""
+    """Numbers of tokens that the last training of an artifact's tokenizer drew.
+
+    Of one that was not trained here, the budgets that it is used at.
+    """
+    if not (artifact / TOKENIZER_WEIGHTS).is_file():
+        return set(ForeignSettings.read(artifact).tokenizer["budgets"])
     return set(load_tensors(artifact / TOKENIZER_WEIGHTS)[1]["trained_lengths"])
 
 
-def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
-    """The trained tokenizer of an artifact, for evaluation."""
+def load_tokenizer(artifact: Path, *, device: str = "cpu") -> Tokenizer:
+    """The tokenizer of an artifact, for evaluation, whoever made it."""
+    if (artifact / TOKENIZER_WEIGHTS).is_file():
+        return load_elastic(artifact, device=device)
+    return ForeignSettings.read(artifact).load(device=device)
+
+
+def load_elastic(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
+    """The tokenizer of an artifact that was trained here."""
     tensors, about = load_tensors(artifact / TOKENIZER_WEIGHTS)
     config = parse(TokenizerConfig, about["tokenizer"], where=str(artifact))
     tokenizer = build_tokenizer(config, image_size=about["image_size"])
@@ -42,7 +55,7 @@ def load_tokenizer(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:
     return tokenizer.to(device).eval()
 
 
-def self_halting(tokenizer: ElasticTokenizer) -> SelfHalting:
+def self_halting(tokenizer: Tokenizer) -> SelfHalting:
     """The tokenizer itself, where it chooses budgets; raises `TypeError` where it does not."""
     if not isinstance(tokenizer, SelfHalting):
         raise TypeError(f"{type(tokenizer).__name__} does not choose budgets itself")

@@ -27,6 +27,7 @@ from bench.config.bank import LITE0_SMALLEST, BankConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths
+from bench.config.tokenizers import AnyTokenizer
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS
 from bench.data.image_set import DatasetConfig, FluentScenes
@@ -42,11 +43,12 @@ class CellConfig(Strict):
 
     With neither a policy nor an allocator it is the tokenizer's curve over its budgets; with a
     `generation` it ends in images sampled from a generator, with a `throughput` in its speed.
-    `extra` holds the settings of stages that other packages bring.
+    `extra` holds the settings of stages that other packages bring. A tokenizer that is not trained
+    here leaves `training` unheeded.
     """
 
     data: DatasetConfig
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    tokenizer: AnyTokenizer = field(default_factory=TokenizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     finetuning: FineTuning | None = None
     bank: BankConfig = field(default_factory=BankConfig)
@@ -59,6 +61,7 @@ class CellConfig(Strict):
 
     def __post_init__(self) -> None:
         for problem in (
+            self._foreign_problem(),
             self._data_problem(),
             self._finetuning_problem(),
             self._bank_problem(),
@@ -79,9 +82,14 @@ class CellConfig(Strict):
         return "reconstruction" if self.generation is None else "generation"
 
     @property
+    def trained_here(self) -> TokenizerConfig | None:
+        """The settings of our own tokenizer; None where it is someone else's."""
+        return self.tokenizer if isinstance(self.tokenizer, TokenizerConfig) else None
+
+    @property
     def bank_budgets(self) -> tuple[int, ...]:
         """Lengths that the bank decodes at."""
-        return self.tokenizer.budgets if self.bank.budgets is None else self.bank.budgets
+        return self.bank.budgets or self.tokenizer.budgets or ()
 
     @property
     def allocates(self) -> bool:
@@ -98,10 +106,17 @@ class CellConfig(Strict):
 
     @property
     def final_tokenizer(self) -> TokenizerConfig:
-        """The tokenizer after fine-tuning, which may add adapters."""
+        """Our own tokenizer after fine-tuning, which may add adapters.
+
+        Raises:
+            ValueError: it is someone else's.
+        """
+        trained = self.trained_here
+        if trained is None:
+            raise ValueError("tokenizer: is not trained here")
         if self.finetuning is None or self.finetuning.lora is None:
-            return self.tokenizer
-        return replace(self.tokenizer, lora=self.finetuning.lora)
+            return trained
+        return replace(trained, lora=self.finetuning.lora)
 
     @property
     def trainings(self) -> dict[str, TrainingConfig]:
@@ -111,18 +126,37 @@ class CellConfig(Strict):
             {} if second is None else {"finetuning.training": second.training}
         )
 
-    def _data_problem(self) -> str | None:
-        resolution, patch = self.data.resolution, self.tokenizer.patch_size
-        if resolution % patch:
-            return f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
-        patches = (resolution // patch) ** 2
-        if self.tokenizer.encoding == "grid" and self.tokenizer.max_tokens != patches:
+    def _foreign_problem(self) -> str | None:
+        """The first thing that only a tokenizer of ours has."""
+        if self.trained_here is not None:
+            return None
+        if self.tokenizer.budgets is None:
+            return "tokenizer.budgets: not known yet; give them"
+        if self.finetuning is not None:
+            return "finetuning: only tokenizers that are trained here have one; remove it"
+        if self.policy is not None and self.policy.input == "quantized":
             return (
-                f"tokenizer.budgets: {list(self.tokenizer.budgets)} must be [{patches}], the "
-                f"patches of a {resolution} px image, for the encoding grid"
+                "policy.input: the codes of a tokenizer that is not trained here are not known; "
+                "set it to latents or pixels"
             )
+        return None
+
+    def _data_problem(self) -> str | None:
+        resolution, trained = self.data.resolution, self.trained_here
+        if trained is not None and resolution % trained.patch_size:
+            patch = trained.patch_size
+            return f"tokenizer.patch_size: {patch} must divide the {resolution} px images"
+        if trained is not None and trained.encoding == "grid":
+            patches = (resolution // trained.patch_size) ** 2
+            if trained.max_tokens != patches:
+                return (
+                    f"tokenizer.budgets: {list(trained.budgets)} must be [{patches}], the "
+                    f"patches of a {resolution} px image, for the encoding grid"
+                )
         if resolution < SSIM_SMALLEST:
             return f"data.resolution: SSIM needs {SSIM_SMALLEST} px or more, not {resolution}"
+        if trained is None:
+            return None
         if resolution < LITE0_SMALLEST:
             for key, training in self.trainings.items():
                 for name, on in (
@@ -134,17 +168,18 @@ class CellConfig(Strict):
         return None
 
     def _finetuning_problem(self) -> str | None:
-        if self.finetuning is None:
+        trained = self.trained_here
+        if self.finetuning is None or trained is None:
             return None
         if self.finetuning.lora is not None:
-            if self.tokenizer.lora.rank:
+            if trained.lora.rank:
                 return "finetuning.lora: the tokenizer has adapters; set tokenizer.lora.rank to 0"
-            if self.finetuning.lora.rank > self.tokenizer.width:
+            if self.finetuning.lora.rank > trained.width:
                 return (
                     f"finetuning.lora.rank: {self.finetuning.lora.rank} exceeds the decoder's "
-                    f"width {self.tokenizer.width}"
+                    f"width {trained.width}"
                 )
-            if self.tokenizer.decoders != "shared" and self.finetuning.lora.rank:
+            if trained.decoders != "shared" and self.finetuning.lora.rank:
                 return "finetuning.lora: separate decoders carry no adapters; remove it"
         if self.finetuning.trainable == "heads" and not self.final_tokenizer.lora.rank:
             return "finetuning.trainable: there are no heads; give finetuning.lora a rank"
@@ -154,11 +189,10 @@ class CellConfig(Strict):
         largest = self.tokenizer.max_tokens
         if self.bank_budgets[0] < 1 or self.bank_budgets[-1] > largest:
             return f"bank.budgets: must lie in 1..{largest}, the tokenizer's largest budget"
-        if self.bank.own_targets is not None and self.tokenizer.encoding != "halting":
-            return (
-                f"bank.own_targets: the encoding {self.tokenizer.encoding} does not halt by "
-                "itself; set it to null"
-            )
+        trained = self.trained_here
+        if self.bank.own_targets is not None and (trained is None or trained.encoding != "halting"):
+            encoding = "tokenizer" if trained is None else f"encoding {trained.encoding}"
+            return f"bank.own_targets: the {encoding} does not halt by itself; set it to null"
         images = self.bank.policy_images
         if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
             return f"bank.policy_images: {images} exceeds the {self.data.train} training images"
@@ -250,16 +284,23 @@ def generation_problem(cell: CellConfig) -> str | None:
             f"generation.budget: {asked.budget} is not among the budgets of the bank "
             f"{list(cell.bank_budgets)}"
         )
-    if not ENCODERS[cell.tokenizer.encoding].nested and asked.budget != cell.tokenizer.max_tokens:
+    trained = cell.trained_here
+    if (
+        trained is not None
+        and not ENCODERS[trained.encoding].nested
+        and asked.budget != trained.max_tokens
+    ):
         return (
-            f"generation.budget: the bank holds ids of {cell.tokenizer.max_tokens} tokens alone, "
-            f"since those of the encoding {cell.tokenizer.encoding} are not nested"
+            f"generation.budget: the bank holds ids of {trained.max_tokens} tokens alone, "
+            f"since those of the encoding {trained.encoding} are not nested"
         )
     return _codes_problem(cell) or _classes_problem(cell, asked)
 
 
 def _codes_problem(cell: CellConfig) -> str | None:
-    codes = cell.tokenizer.quantizer.codebook_size
+    if cell.trained_here is None:
+        return None  # Known when the tokenizer is there.
+    codes = cell.trained_here.quantizer.codebook_size
     if codes <= MOST_CODES:
         return None
     return f"tokenizer.quantizer: a generator predicts {MOST_CODES} codes at most, not {codes}"

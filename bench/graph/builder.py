@@ -8,18 +8,21 @@ its key is known once those evaluations are in the store.
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from adatok_core.config import ConstraintWeighting
+from adatok_core.registry import load_attribute
 from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
-from bench.config.settings import plain
+from bench.config.settings import parse, plain
+from bench.config.tokenizers import foreign_kind
 from bench.data.image_folder import SplitFolders
 from bench.data.image_set import ImageFolder
 from bench.errors import UserError
-from bench.files import file_sha256
+from bench.files import canonical_json, file_sha256
 from bench.graph.nodes import Banks, Node
 from bench.metrics.extractors import require_extractors
 from bench.metrics.per_image import require_measured
@@ -36,6 +39,7 @@ class Builder:
         # Cells share their images and weights, which may take long to read.
         self.fingerprint = functools.cache(name_folder)
         self.file_sha256 = functools.cache(_file_sha256)
+        self.identify = functools.cache(_identify)
 
     def node(
         self,
@@ -79,7 +83,9 @@ class Builder:
         return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
 
     def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
-        """The training, and the fine-tuning that starts from it."""
+        """The training, and the fine-tuning that starts from it; or one that is there already."""
+        if cell.config.trained_here is None:
+            return self.foreign(cell)
         config, images = cell.config, self.data(cell, "train")
         sources = tuple(evaluated[index] for index in cell.sources)
         first = self.node(
@@ -100,6 +106,18 @@ class Builder:
             inputs={"images": images, "start": first},
             budget_sources=sources,
         )
+
+    def foreign(self, cell: Cell) -> Node:
+        """A tokenizer that is not trained here; its content names it, not its paths."""
+        settings = plain(cell.config.tokenizer)
+        folder = os.getcwd()
+        shape = ("kind", "budgets", "factory")
+        config = {
+            "tokenizer": {name: settings[name] for name in shape if name in settings},
+            "identity": self.identify(canonical_json(settings), folder),
+            "resolution": cell.config.data.resolution,
+        }
+        return self.node("external", config, runtime={"tokenizer": settings, "folder": folder})
 
     def banks(self, cell: Cell, tokenizer: Node) -> Banks:
         """The banks that a cell may need, each made once."""
@@ -208,6 +226,15 @@ def _has_calibration(config: CellConfig) -> bool:
     name = "calibration_fraction" if isinstance(data, ImageFolder) else "calibration"
     set_aside: float = getattr(data, name)
     return set_aside > 0
+
+
+def _identify(settings: str, folder: str) -> dict[str, Any]:
+    raw = json.loads(settings)
+    kind = foreign_kind(raw["kind"])
+    identity: dict[str, Any] = load_attribute(kind.identify)(
+        parse(kind.config, raw, where="tokenizer"), folder=folder
+    )
+    return identity
 
 
 def _file_sha256(path: str) -> str:

@@ -85,7 +85,7 @@ def throughput(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
     inputs: dict[str, Node] = {}
     if isinstance(asked.lengths, PolicyLengths):
         inputs["evaluation"] = builder.evaluation(cell, evaluated)
-    if config.generation is not None or inputs:
+    if config.generation is not None or inputs or config.trained_here is None:
         inputs["tokenizer"] = builder.tokenizer(cell, evaluated)
     if config.generation is not None:
         banks = builder.banks(cell, inputs["tokenizer"])

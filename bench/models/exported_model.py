@@ -17,8 +17,8 @@ from bench.allocators.learned import LearnedPolicy
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.artifacts.networks import (
     POLICY_WEIGHTS,
+    load_elastic,
     load_policy,
-    load_tokenizer,
     read_trained_lengths,
 )
 from bench.errors import UserError
@@ -60,14 +60,14 @@ class ExportedModel:
 
     @staticmethod
     def _load(folder: Path, sums: dict[str, str], device: str) -> ExportedModel:
-        tokenizer = load_tokenizer(folder, device=device)
+        tokenizer = load_elastic(folder, device=device)
         policy = None
         if POLICY_WEIGHTS in sums:
             network, config = load_policy(folder)
             policy = LearnedPolicy(
                 policy=network,
                 config=config,
-                quantizer=load_tokenizer(folder).quantizer,
+                quantizer=load_elastic(folder).quantizer,
                 patch_size=tokenizer.config.patch_size,
             )
         return ExportedModel(folder, tokenizer, policy, sums, device)

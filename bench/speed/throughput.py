@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adatok_core.tokenizer import ElasticTokenizer, to_float
+from adatok_core.protocols import Tokenizer
+from adatok_core.tokenizer import to_float
 from bench.speed.decode_timing import spread
 
 WARM_UP, REPEATS = 2, 7
 
 
 def measure_throughput(
-    tokenizer: ElasticTokenizer, budgets: list[int], images: Tensor, *, device: str
+    tokenizer: Tokenizer, budgets: list[int], images: Tensor, *, device: str
 ) -> dict[str, Any]:
     """Time one batch `uint8 [B, 3, H, W]`: median and quartiles of images per second.
 
@@ -28,9 +29,10 @@ def measure_throughput(
     with torch.inference_mode():
         decode = {}
         for budget in budgets:
-            decoder = tokenizer.merged_decoder(budget)
-            codes = tokenizer.quantizer.decode(tokenizer.encode(pixels, budget)[0])
-            decode[budget] = _rate(partial(decoder, codes), len(images), device)
+            ids, _ = tokenizer.encode(pixels, budget)
+            decode[budget] = _rate(
+                partial(tokenizer.prefix_decoder(budget), ids), len(images), device
+            )
         encode = _rate(lambda: tokenizer.encode(pixels), len(images), device)
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",

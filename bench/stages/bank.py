@@ -8,7 +8,8 @@ goes on with the first shard that is missing or torn; at the end the shards beco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
-from adatok_core.quantizers import Quantizer
-from adatok_core.tokenizer import ElasticTokenizer, parameter_count, to_float, to_uint8
+from adatok_core.protocols import Tokenizer
+from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import per_image_names, tokenizer_sha256
 from bench.artifacts.networks import load_tokenizer, read_trained_lengths, self_halting
 from bench.data.image_set import ImageSet, read_image_set
@@ -75,7 +76,7 @@ def run(context: StageContext) -> dict[str, Any]:
         _shard,
         tokenizer,
         extractors,
-        {budget: tokenizer.merged_decoder(budget) for budget in budgets},
+        {budget: tokenizer.prefix_decoder(budget) for budget in budgets},
         images,
         measures=load_measures(named),
         batch=config["batch"],
@@ -94,23 +95,23 @@ def run(context: StageContext) -> dict[str, Any]:
     names = _merge(shards, context.work)
     _spot_check(tokenizer, budgets, images, context.work, device)
     trained = read_trained_lengths(context.inputs["tokenizer"])
-    ids = np.load(context.work / "ids.npy", mmap_mode="r")
+    ids = torch.from_numpy(np.load(context.work / "ids.npy").astype(np.int64))
     about = {
         "budgets": budgets,
         "trained": [budget in trained for budget in budgets],
         "max_tokens": tokenizer.max_tokens,
-        "patch_size": tokenizer.config.patch_size,
+        "patch_size": tokenizer.patch_size,
         "bits_per_token": tokenizer.bits_per_token,
         "nested": tokenizer.nested,
         "tokenizer_sha256": tokenizer_sha256(context.inputs["tokenizer"]),
         "own_targets": config.get("own_targets"),
-        "codebook": _codebook_use(ids, tokenizer.quantizer),
+        "codebook": _codebook_use(tokenizer.codes(ids).numpy(), tokenizer.code_sizes),
         "purpose": config["purpose"],
         "images": {"digest": _digest(images, count), "count": count},
         "resolution": tokenizer.image_size,
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,
-        "parameters": parameter_count(tokenizer),
+        "parameters": tokenizer.parameter_counts()[0],
         **({"metrics": named} if named else {}),
     }
     if evaluation:
@@ -134,9 +135,9 @@ def _is_whole(shard: Path) -> bool:
 
 @torch.inference_mode()
 def _shard(
-    tokenizer: ElasticTokenizer,
+    tokenizer: Tokenizer,
     extractors: list[BuiltExtractor],
-    decoders: dict[int, nn.Module],
+    decoders: dict[int, Callable[[Tensor], Tensor]],
     images: ImageSet,
     first: int,
     last: int,
@@ -156,15 +157,16 @@ def _shard(
     def measured(original: Tensor, decoded: list[Tensor]) -> dict[str, Tensor]:
         return measure(original, decoded, measures, extractors, features=features)
 
-    id_type = torch.int32 if tokenizer.quantizer.codebook_size <= 2**31 else torch.int64
+    id_type = torch.int32 if math.prod(tokenizer.code_sizes) <= 2**31 else torch.int64
     for start in range(first, last, batch):
         original = _pixels(images, start, min(start + batch, last)).to(device)
         pixels = to_float(original)
         ids, latents = tokenizer.encode(pixels)
         add("ids", ids.to(id_type))
-        add("latents", latents.half())
+        if latents is not None:
+            add("latents", latents.half())
         decoded = [
-            to_uint8(decoder(tokenizer.quantizer.decode(prefix)))
+            to_uint8(decoder(prefix))
             for decoder, prefix in zip(
                 decoders.values(), prefixes(tokenizer, pixels, ids, decoders), strict=True
             )
@@ -182,7 +184,7 @@ def _shard(
 
 
 def prefixes(
-    tokenizer: ElasticTokenizer, pixels: Tensor, ids: Tensor, budgets: Iterable[int]
+    tokenizer: Tokenizer, pixels: Tensor, ids: Tensor, budgets: Iterable[int]
 ) -> list[Tensor]:
     """Ids `[B, k]` of each budget; `ids [B, N]` are the full budget's."""
     if tokenizer.nested:
@@ -249,7 +251,7 @@ def _merge(shards: list[Path], folder: Path) -> list[str]:
 
 
 def _spot_check(
-    tokenizer: ElasticTokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
+    tokenizer: Tokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
 ) -> None:
     """Encode and decode a few images again, alone and unmerged, and compare with the arrays."""
     stored = np.load(folder / "mse.npy", mmap_mode="r")
@@ -283,25 +285,24 @@ def _spot_check(
         )
 
 
-def _codebook_use(ids: np.ndarray, quantizer: Quantizer) -> dict[str, Any]:
-    """Share of codes used and entropy in bits, over the whole set: together and per position.
+def _codebook_use(codes: np.ndarray, sizes: Sequence[int]) -> dict[str, Any]:
+    """Share of codes `[n, N, Q]` used and entropy in bits: together and per position.
 
     Where a token is several codes (residual quantization), usage is their mean, entropy their sum.
     """
-    parts = quantizer.parts(torch.from_numpy(np.array(ids, dtype=np.int64))).numpy()
 
     def use(codes: np.ndarray) -> tuple[float, float]:
         """Usage and bits of codes `[..., Q]`."""
         usage, bits = [], 0.0
-        for part, size in enumerate(quantizer.code_sizes):
+        for part, size in enumerate(sizes):
             counts = np.unique(codes[..., part], return_counts=True)[1]
             share = counts / counts.sum()
             usage.append(len(counts) / size)
             bits -= float((share * np.log2(share)).sum())
         return float(np.mean(usage)), bits
 
-    usage, bits = use(parts)
-    by_position = [use(parts[:, position]) for position in range(parts.shape[1])]
+    usage, bits = use(codes)
+    by_position = [use(codes[:, position]) for position in range(codes.shape[1])]
     return {
         "usage": usage,
         "entropy_bits": bits,

@@ -19,7 +19,7 @@ from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
-from bench.artifacts.networks import load_policy, load_tokenizer
+from bench.artifacts.networks import load_elastic, load_policy, load_tokenizer
 from bench.config.allocators import ALLOCATORS, AllocatorSettings, OwnConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.settings import parse
@@ -200,7 +200,7 @@ def _policy(context: StageContext, bank: Bank) -> LearnedPolicy:
     policy, config = load_policy(context.inputs["policy"])
     quantizer = None
     if config.input == "quantized":
-        quantizer = load_tokenizer(context.inputs["tokenizer"]).quantizer
+        quantizer = load_elastic(context.inputs["tokenizer"]).quantizer
     return LearnedPolicy(
         policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
     )
@@ -260,11 +260,12 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
     """Size and time of the policy as shares of the tokenizer's and of its encoder's."""
     tokenizer = load_tokenizer(context.inputs["tokenizer"])
     parameters = parameter_count(learned.policy)
+    whole, encoder = tokenizer.parameter_counts()
     images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
     features = learned.features(seen).load(torch.arange(min(TIMED_IMAGES, seen.count)))
     return {
-        "policy_parameter_share": parameters / parameter_count(tokenizer),
-        "policy_encoder_parameter_share": parameters / parameter_count(tokenizer.encoder),
+        **({"policy_parameter_share": parameters / whole} if whole else {}),
+        **({"policy_encoder_parameter_share": parameters / encoder} if encoder else {}),
         "policy_time_share": policy_time_share(
             lambda: tokenizer.encode(images[: len(features)]),
             lambda: learned.policy.choose(features),

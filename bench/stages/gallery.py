@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
+from adatok_core.protocols import Tokenizer
+from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import (
     FEWEST,
@@ -32,7 +33,7 @@ Pictures = Callable[[np.ndarray], np.ndarray]
 
 
 def curve_gallery(
-    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame
+    bank: Bank, images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame
 ) -> Gallery:
     """Images from the simplest to the most complex, at every budget.
 
@@ -54,7 +55,7 @@ def curve_gallery(
 
 
 def allocation_gallery(
-    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame
+    bank: Bank, images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame
 ) -> Gallery:
     """The images that got the fewest tokens and those that got the most, at these budgets.
 
@@ -73,7 +74,7 @@ def allocation_gallery(
 
 
 def own_gallery(
-    images: ImageSet, tokenizer: ElasticTokenizer, table: pd.DataFrame, target: float
+    images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame, target: float
 ) -> Gallery:
     """The same of a tokenizer that halts by itself, which has to see the images again."""
 
@@ -101,7 +102,7 @@ def _extremes(images: ImageSet, table: pd.DataFrame, decoded: Pictures) -> Galle
 
 @torch.inference_mode()
 def _decoded(
-    bank: Bank, images: ImageSet, tokenizer: ElasticTokenizer, chosen: np.ndarray, budget: int
+    bank: Bank, images: ImageSet, tokenizer: Tokenizer, chosen: np.ndarray, budget: int
 ) -> np.ndarray:
     """Pictures of the chosen images at one budget, as the bank's numbers were measured on.
 
@@ -110,7 +111,7 @@ def _decoded(
     ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64))
     pixels = to_float(_pixels(images, chosen))
     (prefix,) = prefixes(tokenizer, pixels, ids, [budget])
-    return _as_pictures(tokenizer.merged_decoder(budget)(tokenizer.quantizer.decode(prefix)))
+    return _as_pictures(tokenizer.prefix_decoder(budget)(prefix))
 
 
 def _as_pictures(images: Tensor) -> np.ndarray:

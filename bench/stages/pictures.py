@@ -8,30 +8,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adatok_core.tokenizer import ElasticTokenizer, to_uint8
+from adatok_core.protocols import Tokenizer
+from adatok_core.tokenizer import to_uint8
 from bench.metrics.extraction import BuiltExtractor
 
 
 @torch.inference_mode()
 def pictures(
-    tokenizer: ElasticTokenizer, ids: np.ndarray, lengths: np.ndarray, *, batch: int, device: str
+    tokenizer: Tokenizer, ids: np.ndarray, lengths: np.ndarray, *, batch: int, device: str
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Rows `[b]` and their pictures, uint8 `[b, 3, H, W]`, up to `batch` of one length at a time.
 
     Of `ids [n, N]` the first `lengths [n]` count. Every head is merged once.
     """
     for length in np.unique(lengths):
-        decoder = tokenizer.merged_decoder(int(length))
+        decoder = tokenizer.prefix_decoder(int(length))
         of_length = np.flatnonzero(lengths == length)
         for first in range(0, len(of_length), batch):
             rows = of_length[first : first + batch]
             tokens = torch.from_numpy(ids[rows, :length].astype(np.int64)).to(device)
-            yield rows, to_uint8(decoder(tokenizer.quantizer.decode(tokens)))
+            yield rows, to_uint8(decoder(tokens))
 
 
 @torch.inference_mode()
 def picture_features(
-    tokenizer: ElasticTokenizer,
+    tokenizer: Tokenizer,
     ids: np.ndarray,
     lengths: np.ndarray,
     *,

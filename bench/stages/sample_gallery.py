@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adatok_core.tokenizer import ElasticTokenizer
+from adatok_core.protocols import Tokenizer
 from bench.artifacts.gallery import Gallery, GalleryRow
 from bench.stages.pictures import pictures
 from bench.stages.token_sets import TokenSet
@@ -14,7 +14,7 @@ ROWS, COLUMNS = 10, 8
 
 
 def write_gallery(
-    context: StageContext, tokenizer: ElasticTokenizer, samples: TokenSet, *, conditional: bool
+    context: StageContext, tokenizer: Tokenizer, samples: TokenSet, *, conditional: bool
 ) -> None:
     """The first samples of up to 10 classes, spread over all of them; without classes, of any.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from adatok_core.config import Sampling
-from adatok_core.tokenizer import ElasticTokenizer
+from adatok_core.protocols import Tokenizer
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import TrainedGenerator
 from bench.config.evaluation import EvaluationConfig
@@ -30,7 +30,7 @@ class SampleMeasures:
     """Features of samples and of reconstructions against those of the `reference` originals."""
 
     context: StageContext
-    tokenizer: ElasticTokenizer
+    tokenizer: Tokenizer
     trained: TrainedGenerator
     sampling: Sampling
     bank: Bank
@@ -40,7 +40,7 @@ class SampleMeasures:
     @staticmethod
     def of(
         context: StageContext,
-        tokenizer: ElasticTokenizer,
+        tokenizer: Tokenizer,
         trained: TrainedGenerator,
         sampling: Sampling,
         *,

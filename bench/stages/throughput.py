@@ -8,6 +8,7 @@ lengths. Every other round goes backwards, so that what else the machine does me
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,8 @@ from adatok_core.generator.requests import Request
 from adatok_core.generator.schedule import Decoded, Mode
 from adatok_core.generator.schedule import run as decode_all
 from adatok_core.generator.sequences import Vocabulary
-from adatok_core.tokenizer import ElasticTokenizer, parameter_count
+from adatok_core.protocols import Tokenizer
+from adatok_core.tokenizer import parameter_count
 from bench.artifacts.networks import build_generator, load_generator, load_tokenizer
 from bench.config.generation import ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
@@ -98,7 +100,7 @@ class _Subject:
 
     generator: Generator
     vocabulary: Vocabulary
-    tokenizer: ElasticTokenizer
+    tokenizer: Tokenizer
     weights: str
 
     @property
@@ -110,18 +112,18 @@ class _Subject:
 def _subject(context: StageContext, asked: ThroughputConfig) -> _Subject:
     device, inputs = context.spec.resources.device, context.inputs
     if "tokenizer" in inputs:
-        tokenizer = load_tokenizer(inputs["tokenizer"], device=device)
+        tokenizer: Tokenizer = load_tokenizer(inputs["tokenizer"], device=device)
     else:
         config = parse(TokenizerConfig, context.spec.config["tokenizer"], where="tokenizer")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(asked.seed)
-            tokenizer = build_tokenizer(config, image_size=context.spec.config["resolution"])
-        tokenizer = tokenizer.to(device).eval()
+            untrained = build_tokenizer(config, image_size=context.spec.config["resolution"])
+        tokenizer = untrained.to(device).eval()
     if "generator" in inputs:
         trained = load_generator(inputs["generator"], device=device)
         return _Subject(trained.generator, trained.vocabulary, tokenizer, "trained")
     vocabulary = Vocabulary(
-        codes=tokenizer.quantizer.codebook_size,
+        codes=math.prod(tokenizer.code_sizes),
         budgets=(tokenizer.max_tokens,),
         classes=asked.classes,
     )

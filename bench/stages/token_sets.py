@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,8 @@ from adatok_core.generator.sequences import Vocabulary
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
-from bench.artifacts.networks import load_policy, load_tokenizer
+from bench.artifacts.networks import load_elastic, load_policy, load_tokenizer
+from bench.config.cell import MOST_CODES
 from bench.config.length_distributions import whole_counts
 from bench.errors import UserError
 
@@ -68,7 +70,7 @@ class Lengths:
         policy, config = load_policy(self._policy)
         quantizer = None
         if config.input == "quantized":
-            quantizer = load_tokenizer(self.tokenizer).quantizer
+            quantizer = load_elastic(self.tokenizer).quantizer
         learned = LearnedPolicy(
             policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
         )
@@ -105,7 +107,9 @@ def vocabulary_of(
     lengths: Lengths, *, kind: Literal["fixed", "end_token", "length_token"], classes: int
 ) -> Vocabulary:
     """The vocabulary of sequences of the tokenizer's ids."""
-    codes = load_tokenizer(lengths.tokenizer).quantizer.codebook_size
+    codes = math.prod(load_tokenizer(lengths.tokenizer).code_sizes)
+    if codes > MOST_CODES:
+        raise UserError(f"tokenizer: a generator predicts {MOST_CODES} codes at most, not {codes}")
     return Vocabulary(codes=codes, budgets=lengths.budgets, lengths=kind, classes=classes)
 
 

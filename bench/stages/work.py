@@ -36,8 +36,15 @@ def same_settings(job: Job) -> Work:
     return Work([_of_work(job.config), sorted(job.inputs)], 1.0, "same settings")
 
 
+def network(shape: dict[str, Any]) -> Any:
+    """What tells tokenizers apart whose costs cannot be compared by their shape."""
+    return shape.get("encoding", shape)
+
+
 def encode(shape: dict[str, Any], images: Job) -> float:
     """Multiplications of encoding an image with a tokenizer of this shape, but for a constant."""
+    if "encoding" not in shape:
+        return 1.0
     rollouts: int = shape["rollouts"] or 1
     depth: int = shape["encoder_depth"]
     return rollouts * depth * _layer(shape, images)
@@ -45,6 +52,8 @@ def encode(shape: dict[str, Any], images: Job) -> float:
 
 def decode(shape: dict[str, Any], images: Job) -> float:
     """Multiplications of decoding an image once, but for a constant."""
+    if "encoding" not in shape:
+        return 1.0
     depth: int = shape["decoder_depth"]
     return depth * _layer(shape, images)
 

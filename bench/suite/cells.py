@@ -41,6 +41,8 @@ class Cell:
             owner = settings[part] if part else settings
             if not owner.get(name, True):
                 del owner[name]
+        if self.config.trained_here is None:
+            del settings["training"], settings["finetuning"]
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings

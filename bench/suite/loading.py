@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adatok_core.config.checks import Strict
+from adatok_core.registry import load_attribute
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain
+from bench.config.tokenizers import ELASTIC, TOKENIZER_KINDS, foreign_kind
 from bench.config.yaml_text import MOST_NESTED, read_yaml
 from bench.errors import UserError, suggestion
 from bench.stages import OURS, STAGES, extra_stage
@@ -237,7 +239,7 @@ def _cell(
     *,
     where: str,
 ) -> Cell:
-    tokenizer = raw.get("tokenizer")
+    tokenizer = raw["tokenizer"] = _tokenizer(raw.get("tokenizer", {}), where=where)
     budgets = tokenizer.get("budgets") if isinstance(tokenizer, dict) else None
     if not isinstance(tokenizer, dict) or not isinstance(budgets, dict):
         return Cell(arm, _config(raw, where=where), swept)
@@ -256,6 +258,29 @@ def _cell(
     config = _config(stand_in, where=where)
     sources = sources_same(reference, sources, earlier, asdict(config), where=at)
     return Cell(arm, config, swept, reference, sources)
+
+
+def _tokenizer(raw: Any, *, where: str) -> Any:
+    """Settings of a tokenizer, with the budgets of one that is not trained here."""
+    kind = raw.get("kind", ELASTIC) if isinstance(raw, dict) else None
+    if kind == ELASTIC:
+        return {name: value for name, value in raw.items() if name != "kind"}
+    if not isinstance(kind, str) or kind not in TOKENIZER_KINDS:
+        return raw
+    if isinstance(raw.get("budgets"), dict):
+        raise UserError(
+            f"{where}: tokenizer.budgets: a tokenizer that is not trained here has its lengths "
+            "already; list them, or leave them out"
+        )
+    if raw.get("budgets") is not None:
+        return raw
+    foreign = foreign_kind(kind)
+    settings = parse(foreign.config, raw, where=f"{where}: tokenizer")
+    try:
+        budgets = load_attribute(foreign.budgets)(settings, folder=os.getcwd())
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return {**raw, "budgets": list(budgets)}
 
 
 def _config(raw: dict[str, Any], *, where: str) -> CellConfig:

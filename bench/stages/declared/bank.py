@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.stages import Stage
-from bench.stages.work import Job, Work, decode, encode
+from bench.stages.work import Job, Work, decode, encode, network
 
 
 def work(job: Job) -> Work:
@@ -12,7 +12,7 @@ def work(job: Job) -> Work:
     shape = job.inputs["tokenizer"].config["tokenizer"]
     kind = [
         config["purpose"],
-        shape["encoding"],
+        network(shape),
         config["extractor_resolution"],
         config.get("second_extractor"),
         config.get("inception") is not None,

@@ -11,7 +11,9 @@ def work(job: Job) -> Work:
     config, bank = job.config, job.inputs["bank"]
     shape = bank.inputs["tokenizer"].config["tokenizer"]
     kind = [config["objective"]["kind"], config["input"]]
-    tokens = shape["budgets"][-1] * shape["width"]
+    if "width" not in shape:
+        kind.append(shape)
+    tokens = shape["budgets"][-1] * shape.get("width", 1)
     return Work(kind, config["steps"] * config["batch"] * tokens, "steps x batch x tokens")
 
 

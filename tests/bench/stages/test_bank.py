@@ -128,7 +128,8 @@ def test_codebook_use_is_counted_over_all_images(evaluation):
 
 def test_codebook_use_known_answer():
     quantizer = build_quantizer(4, FSQ(levels=(4, 2)), tokens=2)
-    use = bank._codebook_use(np.array([[0, 1], [0, 2], [0, 1], [0, 2]], np.int32), quantizer)
+    ids = torch.tensor([[0, 1], [0, 2], [0, 1], [0, 2]])
+    use = bank._codebook_use(quantizer.parts(ids).numpy(), quantizer.code_sizes)
     assert use == {
         "usage": 3 / 8,
         "entropy_bits": pytest.approx(1.5),

@@ -86,8 +86,8 @@ def test_codebook_use_of_tokens_made_of_several_codes(method_run):
     """Usage is the mean over the two codebooks, entropy their sum."""
     quantizer = build_quantizer(4, ResidualVQ(entries=4, depth=2, dimension=3), tokens=2)
     # Ids are the first codebook's entry plus four times the second's.
-    ids = np.array([[0 + 4 * 1, 2], [1 + 4 * 1, 2], [2 + 4 * 1, 2], [3 + 4 * 1, 2]], np.int32)
-    assert bank._codebook_use(ids, quantizer) == {
+    ids = torch.tensor([[0 + 4 * 1, 2], [1 + 4 * 1, 2], [2 + 4 * 1, 2], [3 + 4 * 1, 2]])
+    assert bank._codebook_use(quantizer.parts(ids).numpy(), quantizer.code_sizes) == {
         "usage": pytest.approx((4 / 4 + 2 / 4) / 2),
         # First: 2 five times of eight, the others once; second: 0 and 1 alike.
         "entropy_bits": pytest.approx(5 / 8 * math.log2(8 / 5) + 3 / 8 * 3 + 1),

@@ -200,6 +200,7 @@ def test_only_training_and_decoding_use_the_device(load, small):
         "generator": Resources(1, 1.0, "cuda"),
         "samples": Resources(1, 1.0, "cuda"),
         "throughput": Resources(1, 1.0, "cuda"),
+        "external": Resources(1, 1.0, "cuda"),
     }
 
 

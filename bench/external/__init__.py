@@ -1,0 +1,1 @@
+"""Tokenizers of someone else, as the harness sees them."""
