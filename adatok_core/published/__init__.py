@@ -1,0 +1,1 @@
+"""Published tokenizers, in an implementation of our own, loaded from the files people download."""
