@@ -97,6 +97,21 @@ AnyTokenizer = Annotated[TokenizerSettings, OneOf(TOKENIZER_KINDS, default=ELAST
 
 # What `factory` may name without a module; each entry is a function that makes a tokenizer.
 FACTORIES: Registry[Any] = Registry("factory", group="adatok_bench.tokenizers")
+FACTORIES.add(
+    "titok",
+    "adatok_core.published.titok:titok",
+    about="TiTok (Yu et al. 2024), two-stage or single-stage VQ, from its published weights",
+)
+FACTORIES.add(
+    "one_d_piece",
+    "adatok_core.published.titok:one_d_piece",
+    about="One-D-Piece (Miwa et al. 2025), nested, from its published weights",
+)
+FACTORIES.add(
+    "llamagen",
+    "adatok_core.published.llamagen:llamagen",
+    about="LlamaGen's VQ tokenizer (Sun et al. 2024), a 2-D grid, from its published weights",
+)
 
 
 def foreign_kind(kind: str) -> ForeignKind:
