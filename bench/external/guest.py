@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
-import torch
 
 from bench.config.settings import parse
 from bench.errors import UserError
@@ -183,6 +182,8 @@ class RemoteGuest:
 
 def _start(origin: Origin) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     said = tempfile.TemporaryFile()  # noqa: SIM115
+    import torch  # It takes seconds, and identities need none.
+
     threads = str(torch.get_num_threads())
     python = os.path.expanduser(origin.python or sys.executable)
     program = str(Path(origin.folder, python)) if "/" in python else python

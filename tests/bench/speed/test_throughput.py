@@ -6,6 +6,7 @@ import torch
 from adatok_core.build import build_tokenizer
 from adatok_core.config import FSQ, LoRA, TokenizerConfig
 from bench.speed import throughput
+from bench.speed.decode_timing import spread
 from bench.speed.throughput import REPEATS, WARM_UP, measure_throughput, policy_time_share
 
 CONFIG = TokenizerConfig(
@@ -56,22 +57,36 @@ def test_measures_encoding_and_decoding_at_every_budget(tokenizer, monkeypatch):
 
 def test_median_and_quartiles_of_the_rounds_after_the_warm_up(monkeypatch):
     clock = [0.0]
-    seconds = iter([100.0] * WARM_UP + [5.0, 1.0, 2.5, 2.0, 10.0, 4.0, 1.25])
+    seconds = iter([11.0] * WARM_UP + [0.5, 0.1, 0.25, 0.2, 1.0, 0.4, 0.125])
 
     def work():
         clock[0] += next(seconds)
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
-    assert throughput._rate(work, 10, "cpu") == pytest.approx(
-        {"median": 4.0, "quartile_low": 2.25, "quartile_high": 6.5}
+    assert spread(10 / throughput._rounds(work, "cpu")) == pytest.approx(
+        {"median": 40.0, "quartile_low": 22.5, "quartile_high": 65.0}
     )
+
+
+@pytest.mark.parametrize(
+    ("each", "counted"),
+    [(12.0, 1), (40.0, 1), (6.0, 4), (0.1, REPEATS)],
+)
+def test_a_slow_network_is_measured_less_often_but_once_at_least(monkeypatch, each, counted):
+    clock = [0.0]
+
+    def work():
+        clock[0] += each
+
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    assert throughput._rounds(work, "cpu") == pytest.approx([each] * counted)
 
 
 def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
     clock = [0.0]
 
     def works(*seconds):
-        durations = iter([100.0] * WARM_UP + list(seconds))
+        durations = iter([0.5] * WARM_UP + list(seconds))
 
         def work():
             clock[0] += next(durations)
@@ -80,5 +95,5 @@ def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
     # Ratios 0.1, 0.4 and 0.2, while the machine gets slower by the round.
-    share = policy_time_share(works(10.0, 20.0, 40.0), works(1.0, 8.0, 8.0), repeats=3)
+    share = policy_time_share(works(1.0, 2.0, 4.0), works(0.1, 0.8, 0.8), repeats=3)
     assert share == pytest.approx(0.2)
