@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -141,14 +139,21 @@ def build_external(
         UserError: it cannot be made, or not be used at its budgets.
     """
     origin = origin_of(settings, folder=folder)
-    guest = _invited(canonical_json(asdict(origin)), device)
+    guest = _invited(origin, device)
     budgets = settings.budgets or guest.description.meant_for
     return ExternalAdapter(guest, budgets=budgets, where=origin.where, device=device)
 
 
-@functools.lru_cache(maxsize=1)
-def _invited(origin: str, device: str) -> Guest:
-    return invite(Origin(**json.loads(origin)), device=device)
+# The last one that was made. Two at once may be more than the memory holds.
+_LAST: dict[tuple[str, str], Guest] = {}
+
+
+def _invited(origin: Origin, device: str) -> Guest:
+    key = (canonical_json(asdict(origin)), device)
+    if key not in _LAST:
+        _LAST.clear()
+        _LAST[key] = invite(origin, device=device)
+    return _LAST[key]
 
 
 def require_served(description: Description, budgets: tuple[int, ...], *, where: str) -> None:

@@ -26,21 +26,24 @@ def measure_throughput(
     """Time one batch `uint8 [B, 3, H, W]`: median and quartiles of images per second.
 
     Encoding is measured at the full budget, decoding at each with its head merged. The device is
-    synchronised before every reading of the clock; warm-up rounds are not counted. `repeats` is how
-    often each was measured at least: fewer than `REPEATS` where `SECONDS` were not enough.
+    synchronised before every reading of the clock; warm-up rounds are not counted. `batch` and
+    `repeats` are less than `B` and `REPEATS` where `SECONDS` are not enough for them.
     """
     pixels = to_float(images.to(device))
     with torch.inference_mode():
+        largest = tokenizer.prefix_decoder(budgets[-1])
+        slowest = _seconds(lambda: largest(tokenizer.encode(pixels[:1], budgets[-1])[0]), device)
+        pixels = pixels[: affordable(slowest, len(pixels))]
         decode = {}
         for budget in budgets:
             ids, _ = tokenizer.encode(pixels, budget)
             decode[budget] = _rounds(partial(tokenizer.prefix_decoder(budget), ids), device)
         encode = _rounds(lambda: tokenizer.encode(pixels), device)
-    rate = len(images)
+    rate = len(pixels)
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "batch": len(images),
+        "batch": rate,
         "repeats": min(map(len, (encode, *decode.values()))),
         "encode_images_per_second": spread(rate / encode),
         "decode_images_per_second": {
@@ -50,15 +53,25 @@ def measure_throughput(
 
 
 def policy_time_share(
-    encode: Callable[[], Any], policy: Callable[[], Any], *, repeats: int = 9
+    encode: Callable[[int], Any], policy: Callable[[int], Any], *, images: int, repeats: int = 9
 ) -> float:
     """The policy's time as a share of the encoder's, on the CPU: median of ratios side by side.
 
-    Of fewer than `repeats` where `SECONDS` are not enough.
+    Both are given a number of images: `images`, or as many as `SECONDS` are enough for.
     """
     with torch.inference_mode():
-        ratios = _until(lambda: _seconds(policy, "cpu") / _seconds(encode, "cpu"), repeats=repeats)
-    return float(np.median(ratios))
+        count = affordable(_seconds(lambda: encode(1), "cpu"), images)
+
+        def ratio() -> float:
+            encoding = _seconds(lambda: encode(count), "cpu")
+            return _seconds(lambda: policy(count), "cpu") / encoding
+
+        return float(np.median(_until(ratio, repeats=repeats)))
+
+
+def affordable(seconds: float, images: int) -> int:
+    """How many of the images fit into a tenth of `SECONDS`, if one takes so long; one at least."""
+    return max(1, min(images, int(SECONDS / 10 / max(seconds, 1e-6))))
 
 
 def _rounds(function: Callable[[], Any], device: str) -> np.ndarray:

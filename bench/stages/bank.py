@@ -9,6 +9,7 @@ goes on with the first shard that is missing or torn; at the end the shards beco
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from bench.store.enough import require_bank
 from bench.store.stage import StageContext
 
 SPOT_CHECKS = 16
+SPOT_SECONDS, FEWEST_SPOTS = 60.0, 4
 SPOT_TOLERANCE = 1e-3
 SPOT_MOVED = 0.1
 
@@ -253,12 +255,17 @@ def _merge(shards: list[Path], folder: Path) -> list[str]:
 def _spot_check(
     tokenizer: Tokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
 ) -> None:
-    """Encode and decode a few images again, alone and unmerged, and compare with the arrays."""
+    """Encode and decode a few images again, alone and unmerged, and compare with the arrays.
+
+    `SPOT_CHECKS` of them, or as many as `SPOT_SECONDS` allow.
+    """
     stored = np.load(folder / "mse.npy", mmap_mode="r")
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
     rng = np.random.default_rng(len(stored))
-    moved, wrong = [], []
+    moved, wrong, began = [], [], time.monotonic()
     for row in rng.integers(len(stored), size=SPOT_CHECKS):
+        if len(moved) >= FEWEST_SPOTS and time.monotonic() - began > SPOT_SECONDS:
+            break
         column = int(rng.integers(len(budgets)))
         budget = budgets[column]
         pixels = to_float(_pixels(images, row, row + 1).to(device))
@@ -276,7 +283,7 @@ def _spot_check(
             )
     # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
     # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
-    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * SPOT_CHECKS):
+    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * len(moved)):
         raise RuntimeError(wrong[0])
     if np.mean(moved) > SPOT_MOVED:
         raise RuntimeError(

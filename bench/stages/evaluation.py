@@ -262,13 +262,15 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
     parameters = parameter_count(learned.policy)
     whole, encoder = tokenizer.parameter_counts()
     images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
-    features = learned.features(seen).load(torch.arange(min(TIMED_IMAGES, seen.count)))
+    count = min(TIMED_IMAGES, seen.count)
+    features = learned.features(seen).load(torch.arange(count))
     return {
         **({"policy_parameter_share": parameters / whole} if whole else {}),
         **({"policy_encoder_parameter_share": parameters / encoder} if encoder else {}),
         "policy_time_share": policy_time_share(
-            lambda: tokenizer.encode(images[: len(features)]),
-            lambda: learned.policy.choose(features),
+            lambda count: tokenizer.encode(images[:count]),
+            lambda count: learned.policy.choose(features[:count]),
+            images=count,
         ),
     }
 

@@ -42,7 +42,8 @@ def test_measures_encoding_and_decoding_at_every_budget(tokenizer, monkeypatch):
 
     monkeypatch.setattr(tokenizer, "merged_decoder", watched)
     measured = measure_throughput(tokenizer, [1, 2], IMAGES, device="cpu")
-    assert seen == [(5, 1)] * (WARM_UP + REPEATS) + [(5, 2)] * (WARM_UP + REPEATS)
+    rounds = WARM_UP + REPEATS
+    assert seen == [(1, 2)] + [(5, 1)] * rounds + [(5, 2)] * rounds
     assert measured["batch"] == 5
     assert measured["repeats"] == REPEATS
     assert measured["device"] == "cpu"
@@ -83,17 +84,25 @@ def test_a_slow_network_is_measured_less_often_but_once_at_least(monkeypatch, ea
 
 
 def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
-    clock = [0.0]
+    clock, counts = [0.0], set()
 
     def works(*seconds):
-        durations = iter([0.5] * WARM_UP + list(seconds))
+        durations = iter(seconds)
 
-        def work():
+        def work(count):
+            counts.add(count)
             clock[0] += next(durations)
 
         return work
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
     # Ratios 0.1, 0.4 and 0.2, while the machine gets slower by the round.
-    share = policy_time_share(works(1.0, 2.0, 4.0), works(0.1, 0.8, 0.8), repeats=3)
-    assert share == pytest.approx(0.2)
+    encode = works(0.5, *([0.5] * WARM_UP), 1.0, 2.0, 4.0)
+    policy = works(*([0.5] * WARM_UP), 0.1, 0.8, 0.8)
+    assert policy_time_share(encode, policy, images=40, repeats=3) == pytest.approx(0.2)
+    assert counts == {1, 6}  # At half a second an image, six take a tenth of the time.
+
+
+@pytest.mark.parametrize(("seconds", "images"), [(0.001, 64), (0.1, 30), (2.0, 1), (100.0, 1)])
+def test_a_slow_network_is_measured_on_fewer_images(seconds, images):
+    assert throughput.affordable(seconds, 64) == images
