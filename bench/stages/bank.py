@@ -262,7 +262,8 @@ def _spot_check(
     stored = np.load(folder / "mse.npy", mmap_mode="r")
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
     rng = np.random.default_rng(len(stored))
-    moved, wrong, began = [], [], time.monotonic()
+    moved: list[float] = []
+    wrong, began = [], time.monotonic()
     for row in rng.integers(len(stored), size=SPOT_CHECKS):
         if len(moved) >= FEWEST_SPOTS and time.monotonic() - began > SPOT_SECONDS:
             break
