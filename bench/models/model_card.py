@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,13 @@ def model_card(record: Record, store: Store, *, sums: dict[str, str]) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "described": lambda value: escaped(described(value)),
         "escaped": escaped,
         "table": as_markdown,
         "value": format_value,
     }
+    environment.filters |= filters
     return environment.get_template(TEMPLATE).render(
         record=record,
         config=record.config,
