@@ -164,7 +164,7 @@ def test_what_cannot_be_computed_is_refused(small_run, store):
     copied = store.artifact("bank", bank.name)
     older = {**read_description(bank), "version": STAGES["bank"].version - 1}
     describe(copied, {name: value for name, value in older.items() if name != "files"})
-    with pytest.raises(UserError, match="its bank is of version 2, and this .* version 3; run"):
+    with pytest.raises(UserError, match=r"its bank is of version 2, and this .* version 3; run"):
         verify(record, store)
 
 
