@@ -82,8 +82,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def sealed(value: dict[str, Any]) -> dict[str, Any]:
     """JSON-able content with its own SHA-256 as `seal`; `unsealed` finds it changed."""
-    plain = json.loads(json.dumps(_null_for_nan(value), allow_nan=False))
+    plain = as_json(value)
     return {**plain, "seal": _seal(plain)}
+
+
+def as_json(value: Any) -> Any:
+    """The value as a JSON file gives it back: NaN is null, a tuple a list, a key a text."""
+    return json.loads(json.dumps(_null_for_nan(value), allow_nan=False))
 
 
 def unsealed(text: str | bytes) -> dict[str, Any]:

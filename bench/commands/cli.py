@@ -18,18 +18,19 @@ import click
 from bench.commands.check_store import check_store
 from bench.commands.compare import compare
 from bench.commands.completion import completion
-from bench.commands.decode import decode
-from bench.commands.encode import encode
 from bench.commands.ends import CODES, ended
-from bench.commands.export import export
 from bench.commands.listing import listing
 from bench.commands.plan import plan
 from bench.commands.results import results
 from bench.commands.run import run
 from bench.commands.sections import Sections
 from bench.commands.sync import sync
+from bench.commands.trained.decode import decode
+from bench.commands.trained.encode import encode
+from bench.commands.trained.export import export
 from bench.commands.ui import ui
 from bench.commands.validate import validate
+from bench.commands.verify import verify
 
 # Commands of the packages above the harness, which it does not know.
 COMMANDS = "adatok_bench.commands"
@@ -56,6 +57,7 @@ def cli() -> None:
 
 for command in (
     *(listing, completion, validate, plan, run, results, compare, ui, sync, check_store),
+    verify,
     *(export, encode, decode),
 ):
     cli.add_command(command)

@@ -27,8 +27,8 @@ from bench.store.store import DISK_ERRORS, disk_error
 
 BAD_INPUT, CRASHED, PIPE_CLOSED = 2, 70, 141
 CODES = (
-    "Exit codes: 0 done; 1 a cell failed, or B is worse; 2 bad input; 70 a fault of\n"
-    "adatok-bench; 130 interrupted; 143 terminated."
+    "Exit codes: 0 done; 1 a cell failed, B is worse, or numbers do not stand; 2\n"
+    "bad input; 70 a fault of adatok-bench; 130 interrupted; 143 terminated."
 )
 INTERRUPTION = "interrupted; the same command goes on from here"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +52,9 @@ JSON_FIELDS = (
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "csv", "json", "md"]),
-    help="Default: text. csv and json have values in full.",
+    type=click.Choice(["text", "csv", "json", "md", "eee"]),
+    help="Default: text. csv, json and eee have values in full; eee is Every Eval Ever, one "
+    "document of a cell with results per line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @store_option
@@ -80,6 +83,7 @@ def results(
       adatok-bench results experiments/settle.yaml --status failed
       adatok-bench results quickstart --settings --superseded
       adatok-bench results quickstart --format csv > quickstart.csv
+      adatok-bench results quickstart --format eee > quickstart.jsonl
     """
     from bench.records.reading import read_suite
     from bench.suite.naming import suite_cells
@@ -100,6 +104,9 @@ def results(
     form = "json" if as_json else form or "text"
     if form == "json":
         print_json([_json_row(one, metrics) | marks.get(one.cell_key, {}) for one in chosen])
+        return
+    if form == "eee":
+        _print_documents(chosen, metrics, Path(store_path).absolute(), marks)
         return
     extra = _extra(chosen, marks, all_settings=all_settings)
     if form == "csv":
@@ -170,6 +177,24 @@ def _json_row(record: Record, metrics: tuple[str, ...]) -> dict[str, Any]:
     if metrics and row["metrics"] is not None:
         row["metrics"] = {name: row["metrics"].get(name) for name in metrics}
     return row
+
+
+def _print_documents(
+    records: list[Record],
+    metrics: tuple[str, ...],
+    store: Path,
+    marks: dict[str, dict[str, Any]],
+) -> None:
+    """A document of Every Eval Ever per line; cells without results have none."""
+    from bench.records.every_eval_ever import document
+
+    done, now = [record for record in records if record.done], time.time()
+    for record in done:
+        mark = marks.get(record.cell_key, {})
+        found = document(record, store=store, retrieved=now, metrics=metrics, **mark)
+        click.echo(json.dumps(found, allow_nan=False))
+    if len(done) < len(records):
+        say(f"left out: {len(records) - len(done)} cells without results")
 
 
 def _csv(records: list[Record], metrics: tuple[str, ...], extra: dict[str, dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from bench.commands.ends import Interrupted, PipeClosed
 SECTIONS = {
     "Find your way": ("list", "completion"),
     "Run suites": ("validate", "plan", "run"),
-    "Look at results": ("results", "compare", "report", "ui", "sync", "check-store"),
+    "Look at results": ("results", "compare", "report", "verify", "ui", "sync", "check-store"),
     "Use a trained tokenizer": ("export", "encode", "decode"),
 }
 OTHER = "Of other packages"

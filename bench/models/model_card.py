@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.records.groups import Group, repetition_name, repetition_seed
 from bench.records.per_image import image_values
 from bench.records.reading import read_records
 from bench.records.record import Record
-from bench.records.tables import as_markdown, format_value
+from bench.records.tables import as_markdown, escaped, format_value
 from bench.statistics.bootstrap import paired_bootstrap
 from bench.store.store import Store
 
@@ -33,7 +34,13 @@ def model_card(record: Record, store: Store, *, sums: dict[str, str]) -> str:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"described": described, "table": as_markdown, "value": format_value}
+    filters: dict[str, Callable[..., str]] = {
+        "described": lambda value: escaped(described(value)),
+        "escaped": escaped,
+        "table": as_markdown,
+        "value": format_value,
+    }
+    environment.filters |= filters
     return environment.get_template(TEMPLATE).render(
         record=record,
         config=record.config,

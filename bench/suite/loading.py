@@ -18,6 +18,7 @@ from bench.config.settings import parse, plain
 from bench.config.tokenizers import ELASTIC, TOKENIZER_KINDS, foreign_kind
 from bench.config.yaml_text import MOST_NESTED, read_yaml
 from bench.errors import UserError, suggestion
+from bench.records.settings_paths import own_settings, settings_apart
 from bench.stages import OURS, STAGES, extra_stage
 from bench.store.stage import Resources
 from bench.suite.cells import Cell
@@ -139,6 +140,7 @@ def load_suite(path: str | Path) -> Suite:
     for arm in file.arms:
         cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
     _refuse_twins(path, cells)
+    _refuse_namesakes(path, cells)
     extras = [stage for cell in cells for stage in cell.config.extra or ()]
     resources = {
         stage: _resources(stage, file, where=str(path))
@@ -304,3 +306,31 @@ def _refuse_twins(path: Path, cells: list[Cell]) -> None:
             raise UserError(
                 f"{path}: '{twin.label}' and '{cell.label}' are the same cell; remove one"
             )
+
+
+def _refuse_namesakes(path: Path, cells: list[Cell]) -> None:
+    """Refuse different cells of one name, and those of one group that differ in more than seeds."""
+    labels: dict[str, Cell] = {}
+    groups: dict[str, Cell] = {}
+    for cell in cells:
+        first = labels.setdefault(cell.label, cell)
+        if first is not cell:
+            raise UserError(
+                f"{path}: {_arms(first, cell)}: two different cells are called '{cell.label}'; "
+                "rename an arm"
+            )
+        first = groups.setdefault(cell.group, cell)
+        if first is cell:
+            continue
+        settings = [own_settings(one.settings, one.reference) for one in (first, cell)]
+        if found := settings_apart(settings):
+            raise UserError(
+                f"{path}: {_arms(first, cell)}: cells that differ in {found[0]} are both called "
+                f"'{cell.group}', as if they were repetitions; rename an arm"
+            )
+
+
+def _arms(first: Cell, second: Cell) -> str:
+    if first.arm == second.arm:
+        return f"arm '{first.arm}'"
+    return f"arms '{first.arm}' and '{second.arm}'"

@@ -128,3 +128,19 @@ def test_settings_in_which_rows_differ_are_shown_on_request(results):
     assert rows["diverged: seed 0"]["training.learning_rate"] == "1e+30"
     assert "training.steps" not in rows["elastic"]
     assert "| training.learning_rate |" in results("--settings", "--format", "md").out
+
+
+def test_a_document_of_every_eval_ever_per_line_for_cells_with_results(results, small_run):
+    answer = results("--format", "eee", "--metric", "mse", "--metric", "bits")
+    assert answer.code == 0
+    documents = [json.loads(line) for line in answer.out.splitlines()]
+    done = [record for record in small_run.result.records if record.done]
+    keys = [one["source_metadata"]["additional_details"]["cell_key"] for one in documents]
+    assert sorted(keys) == sorted(record.cell_key for record in done)
+    for one in documents:
+        ids = {result["metric_config"]["metric_id"] for result in one["evaluation_results"]}
+        assert ids == {"adatok-bench.mse", "adatok-bench.bits"}
+    assert len({one["evaluation_id"] for one in documents}) == len(documents)
+    assert answer.err == "left out: 2 cells without results\n"
+    none = results("--format", "eee", "--status", "failed")
+    assert (none.code, none.out, none.err) == (0, "", "left out: 2 cells without results\n")
