@@ -25,9 +25,9 @@ from bench.commands.results import results
 from bench.commands.run import run
 from bench.commands.sections import Sections
 from bench.commands.sync import sync
-from bench.commands.trained.decode import decode
-from bench.commands.trained.encode import encode
-from bench.commands.trained.export import export
+from bench.commands.models.decode import decode
+from bench.commands.models.encode import encode
+from bench.commands.models.export import export
 from bench.commands.ui import ui
 from bench.commands.validate import validate
 from bench.commands.verify import verify
