@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import PATH, batch_option, device_option, model_option, progress_of, say
+from bench.commands.support.shared import (
+    PATH,
+    batch_option,
+    device_option,
+    model_option,
+    progress_of,
+    say,
+)
 
 
 @click.command()

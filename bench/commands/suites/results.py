@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.completion import complete_suite
-from bench.commands.shared import print_json, say, store_option, tell, terminal_width
+from bench.commands.support.completion import complete_suite
+from bench.commands.support.shared import print_json, say, store_option, tell, terminal_width
 from bench.errors import UserError
 
 if TYPE_CHECKING:

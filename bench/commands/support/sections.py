@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.ends import Interrupted, PipeClosed
+from bench.commands.support.ends import Interrupted, PipeClosed
 
 SECTIONS = {
     "Find your way": ("list", "completion"),

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import PATH, batch_option, device_option, model_option, progress_of
+from bench.commands.support.shared import (
+    PATH,
+    batch_option,
+    device_option,
+    model_option,
+    progress_of,
+)
 
 
 @click.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.shared import PATH, load, say, store_option, tracking_option
+from bench.commands.support.shared import PATH, load, say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 

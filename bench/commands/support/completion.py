@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
-from bench.commands.shared import STORE
+from bench.commands.support.shared import STORE
 from bench.errors import UserError
 
 PROGRAM = "adatok-bench"
