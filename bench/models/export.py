@@ -155,7 +155,7 @@ def _weights(record: Record, store: Store) -> dict[str, Path]:
 
 def _config(record: Record) -> str:
     suite = {
-        "suite": f"{record.suite}-{record.cell_key[:8]}",
+        "suite": f"{record.suite.replace('@', '-')}-{record.cell_key[:8]}",
         "question": record.question,
         "base": record.settings,
         "arms": [{"name": record.arm}],
