@@ -204,7 +204,11 @@ class CellConfig(Strict):
             encoding = "tokenizer" if trained is None else f"encoding {trained.encoding}"
             return f"bank.own_targets: the {encoding} does not halt by itself; set it to null"
         images = self.bank.policy_images
-        if images is not None and isinstance(self.data, FluentScenes) and images > self.data.most("train"):
+        if (
+            images is not None
+            and isinstance(self.data, FluentScenes)
+            and images > self.data.most("train")
+        ):
             train = self.data.most("train")
             return f"bank.policy_images: {images} exceeds the {train} training images"
         return None

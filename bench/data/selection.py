@@ -101,9 +101,7 @@ def require_known(ids: Iterable[str], known: Collection[str], *, key: str = "dat
     )
 
 
-def chosen(
-    names: Sequence[str], *, limit: int | None, listed: frozenset[str] | None
-) -> np.ndarray:
+def chosen(names: Sequence[str], *, limit: int | None, listed: frozenset[str] | None) -> np.ndarray:
     """Positions of the images to take, increasing; see `Selectable`."""
     places = np.arange(len(names))
     if listed is not None:

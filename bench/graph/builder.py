@@ -29,7 +29,6 @@ from bench.metrics.per_image import require_measured
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
-
 SELECTING = ("limit", "ids", "undivided")
 
 
