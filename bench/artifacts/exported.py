@@ -13,7 +13,7 @@ from bench.artifacts.networks import load_elastic, read_trained_lengths
 from bench.artifacts.weights import checked, require_described
 from bench.config.tokenizers import ExportedTokenizer
 from bench.errors import UserError
-from bench.files import content_sha256, file_sha256, open_regular
+from bench.files import file_sha256, open_regular
 
 CHECKSUMS = "SHA256SUMS"
 MOST_SUMS = 100_000  # bytes
@@ -84,7 +84,7 @@ def tokenizer_identity(folder: Path) -> str:
     sums = check_sums(folder)
     if TOKENIZER_WEIGHTS in sums:
         return sums[TOKENIZER_WEIGHTS]
-    return content_sha256(_read_settings(folder).identity)
+    return _read_settings(folder).sha256
 
 
 def check_sums(folder: Path) -> dict[str, str]:

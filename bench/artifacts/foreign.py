@@ -12,8 +12,15 @@ from adatok_core.registry import load_attribute
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
 from bench.errors import UserError
+from bench.files import content_sha256
 
 SETTINGS, IDENTITY = "tokenizer.json", "identity.json"
+
+
+def identity_sha256(identity: dict[str, Any]) -> str:
+    """Hash of what `identify` gives; a factory's file may lie anywhere, its content counts."""
+    name = str(identity.get("factory", "")).rpartition("/")[2]
+    return content_sha256({**identity, "factory": name})
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,11 @@ class ForeignSettings:
     def plain(self) -> dict[str, Any]:
         """Plain values, for `read`."""
         return asdict(self)
+
+    @property
+    def sha256(self) -> str:
+        """Hash that stands for its weights in files of tokens."""
+        return identity_sha256(self.identity)
 
     def at(self, budgets: tuple[int, ...] | None) -> ForeignSettings:
         """The same tokenizer at other budgets, where there are any."""

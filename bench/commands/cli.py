@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from bench.commands.models.bank import bank
 from bench.commands.models.decode import decode
 from bench.commands.models.encode import encode
 from bench.commands.models.export import export
@@ -56,7 +57,7 @@ def cli() -> None:
 
 for command in (
     *(listing, completion, validate, plan, run, results, compare, ui, sync, check_store),
-    *(export, encode, decode),
+    *(bank, export, encode, decode),
 ):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):

@@ -98,7 +98,7 @@ class ImageFolder(Selectable):
     def folders(self) -> SplitFolders:
         """The splits that the configuration names itself."""
         if self.undivided:
-            return SplitFolders(".")
+            return SplitFolders(".", undivided=True)
         return SplitFolders(self.train_folder, self.validation_folder)
 
 

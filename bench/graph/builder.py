@@ -87,6 +87,8 @@ class Builder:
         chosen = {"train_folder": data.folders.train, "validation_folder": data.folders.validation}
         runtime = {"path": os.path.expanduser(config.pop("path"))}
         runtime |= {key: name for key, name in chosen.items() if name is not None}
+        if data.undivided:
+            runtime["undivided"] = True
         for key in chosen:
             del config[key]
         content = {"fingerprint": self.fingerprint(runtime["path"], data.folders)}

@@ -19,7 +19,7 @@ from bench.allocators.base import Seen
 from bench.allocators.learned import LearnedPolicy
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.artifacts.exported import check_sums, load_exported, tokenizer_identity
-from bench.artifacts.foreign import SETTINGS
+from bench.artifacts.foreign import SETTINGS, identity_sha256
 from bench.artifacts.networks import (
     POLICY_WEIGHTS,
     load_elastic,
@@ -32,7 +32,6 @@ from bench.errors import UserError
 from bench.external.adapter import build_external
 from bench.external.guest import MissingFileError
 from bench.external.identity import identity_of
-from bench.files import content_sha256
 from bench.models.token_files import TokenSource
 
 
@@ -78,7 +77,7 @@ class ExportedModel:
             tokenizer = build_external(settings, folder=folder, device=device)
         except MissingFileError as error:
             raise UserError(f"{error}; correct --argument") from None
-        identity = content_sha256(identity_of(settings, folder=folder))
+        identity = identity_sha256(identity_of(settings, folder=folder))
         where = f"--tokenizer {settings.factory}"
         model = ExportedModel(where, tokenizer, None, identity, device=device)
         model._try_out(Path(settings.factory), Path(settings.factory))

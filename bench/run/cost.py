@@ -67,7 +67,7 @@ class Costs:
             return self._job(spec.stage, spec.key)
         inputs = {name: self._planned(one) for name, one in node.inputs.items()}
         count, limit = node.config.get("count"), node.config.get("limit")
-        if None not in (count, limit):
+        if count is not None and limit is not None:
             count = min(count, limit)
         return Job(node.stage, node.config, inputs, asdict(node.resources), count)
 

@@ -56,6 +56,15 @@ def complete_cells(
     return _starting(incomplete, (*suites, *(path.stem for path in files if incomplete)))
 
 
+def complete_tokenizer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Factories that are registered, or else files and folders."""
+    from bench.config.tokenizers import FACTORIES
+
+    return _starting(incomplete, FACTORIES) or [CompletionItem(incomplete, type="file")]
+
+
 def _records(context: click.Context) -> Path:
     given = context.params.get("store_path") or STORE
     return Path(given).expanduser() / "records"

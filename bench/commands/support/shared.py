@@ -105,9 +105,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=1))
 
 
-model_option = click.option(
-    "--model", required=True, type=PATH, help="Folder that export has made."
-)
 batch_option = click.option(
     "--batch",
     default=64,
