@@ -23,7 +23,12 @@ def canonical_json(value: Any) -> str:
 
 def content_key(value: Any) -> str:
     """16 hex digits that identify a JSON-able value."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+    return content_sha256(value)[:16]
+
+
+def content_sha256(value: Any) -> str:
+    """SHA-256 of a JSON-able value, in hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def sha256_of(file: BufferedReader) -> str:

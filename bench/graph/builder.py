@@ -29,6 +29,8 @@ from bench.metrics.per_image import require_measured
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
+SELECTING = ("limit", "ids", "undivided")
+
 
 class Builder:
     """Makes each distinct stage once."""
@@ -69,18 +71,29 @@ class Builder:
         """The images of a split."""
         data = cell.config.data
         config = {**plain(data), "split": split}
+        for key in SELECTING:  # They leave no trace where they are not given.
+            if not config.get(key):
+                config.pop(key, None)
+        files = {}
+        if "ids" in config:
+            files = {"ids": config["ids"]["file"]}
+            config["ids"] = config["ids"]["sha256"]
         if not isinstance(data, ImageFolder):
             # The sizes of the other splits do not change this one.
             config["count"] = getattr(data, split)
             del config["train"], config["validation"], config["calibration"]
-            return self.node("data", config)
+            return self.node("data", config, runtime=files)
         # The tree's content names the stages, not the path it happens to have here.
-        chosen = {key: config.pop(key) for key in ("train_folder", "validation_folder")}
+        chosen = {"train_folder": data.folders.train, "validation_folder": data.folders.validation}
         runtime = {"path": os.path.expanduser(config.pop("path"))}
         runtime |= {key: name for key, name in chosen.items() if name is not None}
+        if data.undivided:
+            runtime["undivided"] = True
+        for key in chosen:
+            del config[key]
         content = {"fingerprint": self.fingerprint(runtime["path"], data.folders)}
         manifest = self.node("manifest", content, runtime=runtime)
-        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
+        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime | files)
 
     def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
         """The training, and the fine-tuning that starts from it; or one that is there already."""

@@ -109,7 +109,11 @@ def run(context: StageContext) -> dict[str, Any]:
         "own_targets": config.get("own_targets"),
         "codebook": _codebook_use(tokenizer.codes(ids).numpy(), tokenizer.code_sizes),
         "purpose": config["purpose"],
-        "images": {"digest": _digest(images, count), "count": count},
+        "images": {
+            "digest": _digest(images, count),
+            "count": count,
+            **({"selection": images.selection} if images.selection else {}),
+        },
         "resolution": tokenizer.image_size,
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -67,7 +66,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "codebook": bank.about["codebook"],
         "throughput": bank.about["throughput"],
         "tokenizer_parameters": bank.about["parameters"],
-        "protocol": asdict(protocol),
+        "protocol": protocol.plain(),
         "protocol_hash": protocol.hash,
     }
 

@@ -15,6 +15,7 @@ from bench.suite.labels import describe_sweep
 OPTIONAL = (
     *("generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
     *("data.train_folder", "data.validation_folder"),
+    *("data.limit", "data.ids", "data.undivided"),
 )
 
 
@@ -49,8 +50,11 @@ class Cell:
 
     @functools.cached_property
     def key(self) -> str:
-        """Identity of the cell within its suite."""
-        return content_key(self.settings)
+        """Identity of the cell within its suite; lists of images count by content."""
+        settings = self.settings
+        if settings["data"].get("ids"):
+            del settings["data"]["ids"]["file"]
+        return content_key(settings)
 
     @property
     def label(self) -> str:

@@ -1,1 +1,1 @@
-"""Subcommands that use a trained tokenizer outside the store."""
+"""Subcommands that use a tokenizer."""

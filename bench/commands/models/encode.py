@@ -6,12 +6,30 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import PATH, batch_option, device_option, model_option, progress_of, say
+from bench.commands.support.shared import (
+    PATH,
+    batch_option,
+    device_option,
+    ids_option,
+    limit_option,
+    progress_of,
+    say,
+)
+from bench.commands.support.tokenizers import (
+    argument_option,
+    load_model,
+    model_option,
+    python_option,
+    tokenizer_option,
+)
 
 
 @click.command()
 @click.argument("folder", type=PATH)
 @model_option
+@tokenizer_option
+@argument_option
+@python_option
 @click.option("--out", required=True, type=PATH, help="A new Parquet file.")
 @click.option(
     "--budget",
@@ -28,31 +46,43 @@ from bench.commands.shared import PATH, batch_option, device_option, model_optio
     help="Stop where a larger share of the files cannot be decoded.",
 )
 @device_option
+@limit_option
+@ids_option
 def encode(
     folder: str,
-    model: str,
+    model: str | None,
+    tokenizer: str | None,
+    arguments: tuple[str, ...],
+    python: str | None,
     out: str,
     budget: int | None,
     batch: int,
     max_unreadable: float,
     device: str,
+    limit: int | None,
+    ids: str | None,
 ) -> None:
     """Turn a FOLDER of images into a file of tokens.
 
     Images of any size are read as a suite's data stage reads them: shorter side to the model's
     resolution, then the centre. The file has a row per image: path, sha256 of the pixels,
     file_sha256, budget and tokens; its metadata name the model. Files that cannot be decoded are
-    listed and counted.
+    listed and counted. Images are in the order of their paths, which are their ids; a file of a
+    part of them says so.
+
+    The tokenizer is that of an exported model, or what a factory makes; tokens of someone else's
+    carry the hash of its code and arguments, those of files by content.
 
     \b
     Examples:
       adatok-bench encode photos --model exported --out tokens.parquet
       adatok-bench encode photos --model exported --out 16.parquet --budget 16
+      adatok-bench encode photos --tokenizer my_tok.py:make --argument n=6 --budget 4 --out t
     """
-    from bench.models.exported_model import ExportedModel
+    from bench.data.selection import ImageIds, Selectable
     from bench.models.translation import encode_folder
 
-    loaded = ExportedModel.load(Path(model), device=device)
+    loaded = load_model(model, tokenizer, arguments, python, device=device)
     warning = loaded.check_budget(budget)
     if warning:
         say(warning)
@@ -64,6 +94,7 @@ def encode(
             budget=budget,
             batch=batch,
             max_unreadable=max_unreadable,
+            part=Selectable(limit=limit, ids=None if ids is None else ImageIds(file=ids)),
             started=started,
         )
     for file in encoded.unreadable:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from bench.commands.completion import complete_cells
-from bench.commands.shared import PATH, say, store_option
+from bench.commands.support.completion import complete_cells
+from bench.commands.support.shared import PATH, say, store_option
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import progress_of, say, store_option
+from bench.commands.support.shared import progress_of, say, store_option
 from bench.errors import UserError
 
 

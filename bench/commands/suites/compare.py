@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from bench.commands.completion import complete_cells
-from bench.commands.shared import json_option, store_option, tell, terminal_width
+from bench.commands.support.completion import complete_cells
+from bench.commands.support.shared import json_option, store_option, tell, terminal_width
 
 
 @click.command()

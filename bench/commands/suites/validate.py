@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.shared import PATH, load, say
+from bench.commands.support.shared import PATH, load, say
 from bench.errors import UserError
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from bench.commands.ends import Interrupted, PipeClosed
+from bench.commands.support.ends import Interrupted, PipeClosed
 
 SECTIONS = {
     "Find your way": ("list", "completion"),
     "Run suites": ("validate", "plan", "run"),
     "Look at results": ("results", "compare", "report", "verify", "ui", "sync", "check-store"),
-    "Use a trained tokenizer": ("export", "encode", "decode"),
+    "Use a tokenizer": ("bank", "export", "encode", "decode"),
 }
 OTHER = "Of other packages"
 

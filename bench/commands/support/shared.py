@@ -59,6 +59,20 @@ tracking_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the first N images, in the set's order.",
+)
+ids_option = click.option(
+    "--ids",
+    "ids",
+    type=PATH,
+    metavar="FILE",
+    help="Only the images with these ids, one a line.",
+)
+
 
 def say(message: str) -> None:
     """Progress, on stderr."""
@@ -71,12 +85,12 @@ def tell(suite: str, notes: Sequence[str]) -> None:
         say(f"{suite}: {'; '.join(notes)} (results --superseded shows all records)")
 
 
-def load(path: str) -> Suite:
-    """A suite whose reports exist as well."""
+def load(path: str, *, limit: int | None = None, ids: str | None = None) -> Suite:
+    """A suite whose reports exist as well, of all its images or a part of them."""
     from bench.records.report_plugins import check_reports
-    from bench.suite.loading import load_suite
+    from bench.suite.loading import Taken, load_suite
 
-    suite = load_suite(path)
+    suite = load_suite(path, Taken.of(limit, ids))
     check_reports(suite.reports, where=str(suite.path))
     return suite
 
@@ -91,9 +105,6 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=1))
 
 
-model_option = click.option(
-    "--model", required=True, type=PATH, help="Folder that export has made."
-)
 batch_option = click.option(
     "--batch",
     default=64,

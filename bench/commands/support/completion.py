@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete
 
-from bench.commands.shared import STORE
+from bench.commands.support.shared import STORE
 from bench.errors import UserError
 
 PROGRAM = "adatok-bench"
@@ -54,6 +54,15 @@ def complete_cells(
     suites = (path.parent.name for path in files)
     # Without a first letter, keys would bury the names.
     return _starting(incomplete, (*suites, *(path.stem for path in files if incomplete)))
+
+
+def complete_tokenizer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Factories that are registered, or else files and folders."""
+    from bench.config.tokenizers import FACTORIES
+
+    return _starting(incomplete, FACTORIES) or [CompletionItem(incomplete, type="file")]
 
 
 def _records(context: click.Context) -> Path:

@@ -9,7 +9,7 @@ from adatok_core.config.encoder import ENCODERS
 from adatok_core.config.objective import OBJECTIVES
 from adatok_core.config.quantizer import QUANTIZERS
 from adatok_core.config.weighting import WEIGHTINGS
-from bench.commands import choices as listing
+from bench.commands.support import choices as listing
 from bench.config.allocators import ALLOCATORS
 from bench.data.image_set import DATASETS
 from bench.errors import UserError
@@ -18,7 +18,7 @@ from bench.metrics.extractors import EXTRACTORS
 from bench.records.report_plugins import REPORTS
 from bench.stages import STAGES
 
-EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+EXPERIMENTS = Path(__file__).parents[4] / "experiments"
 
 
 def found(kind, suites=EXPERIMENTS):
@@ -50,7 +50,7 @@ def test_all_that_is_registered_is_listed_and_nothing_else(kind, registered):
 
 
 def test_every_kind_is_tested_and_offered():
-    from bench.commands.listing import KINDS
+    from bench.commands.suites.listing import KINDS
 
     assert tuple(listing.KINDS) == KINDS
 
@@ -113,7 +113,7 @@ def test_nothing_slow_is_imported():
     code = """
 import sys
 from pathlib import Path
-from bench.commands import choices as listing
+from bench.commands.support import choices as listing
 listing.entries(listing.KINDS, suites=Path('experiments'))
 print([name for name in ('torch', 'ray', 'mlflow', 'matplotlib', 'scipy') if name in sys.modules])
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import ui
+from bench.commands.suites import ui
 
 # A server that leaves a worker behind, which does not end when asked.
 SERVER = """
@@ -20,7 +20,7 @@ print(worker.pid, flush=True)
 """
 DRIVER = """
 import os, signal, sys
-from bench.commands import ui
+from bench.commands.suites import ui
 # What the tests' own parent ignores would be ignored here too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from bench.commands.shared import PATH, json_option, print_json, say, terminal_width
+from bench.commands.support.shared import PATH, json_option, print_json, say, terminal_width
 
 if TYPE_CHECKING:
-    from bench.commands.choices import Entry
+    from bench.commands.support.choices import Entry
 
 KINDS = (
     *("tokenizers", "quantizers", "allocators", "objectives", "weightings"),
@@ -47,7 +47,7 @@ def listing(context: click.Context, kind: str | None, folder: str, as_json: bool
       adatok-bench list suites --suites my/suites
       adatok-bench list --json
     """
-    from bench.commands.choices import entries
+    from bench.commands.support.choices import entries
 
     kinds = [kind] if kind else list(KINDS)
     asked = context.get_parameter_source("folder") is not ParameterSource.DEFAULT
@@ -67,7 +67,7 @@ def listing(context: click.Context, kind: str | None, folder: str, as_json: bool
 
 def _for_people(found: list[Entry], width: int) -> str:
     """Entries under their kinds: name and description, and below it the place."""
-    from bench.commands.choices import KINDS as KEYS
+    from bench.commands.support.choices import KINDS as KEYS
 
     indent = " " * 4
     lines = []

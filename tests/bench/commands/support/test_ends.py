@@ -7,7 +7,7 @@ import click
 import pytest
 
 from bench.commands import cli
-from bench.commands.ends import ended
+from bench.commands.support.ends import ended
 
 PROGRAM = Path(sys.executable).with_name("adatok-bench")
 
@@ -117,7 +117,7 @@ def test_closed_streams_are_no_crash():
 def test_warnings_of_libraries_are_kept_back_unless_asked_for():
     code = """
 import logging, sys, warnings
-from bench.commands.ends import ended
+from bench.commands.support.ends import ended
 def command():
     warnings.warn("of a library")
     logging.getLogger("matplotlib").warning("of another")

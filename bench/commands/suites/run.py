@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.shared import PATH, load, say, store_option, tracking_option
+from bench.commands.support.shared import (
+    PATH,
+    ids_option,
+    limit_option,
+    load,
+    say,
+    store_option,
+    tracking_option,
+)
 from bench.errors import UserError
 from bench.store.store import Store
 
@@ -29,23 +37,31 @@ if TYPE_CHECKING:
 )
 @click.option("--ray-address", help="Join this Ray cluster instead of starting one here.")
 @tracking_option
+@limit_option
+@ids_option
 def run(
     suite_file: str,
     store_path: str,
     executor: str,
     ray_address: str | None,
     uri: str | None,
+    limit: int | None,
+    ids: str | None,
 ) -> None:
     """Run the suite in SUITE_FILE, or go on with it.
 
     What is in the store already is not computed again. On a terminal, bars show how far it is and
     the time left; piped, lines do. Exits with 1 where a cell failed.
 
+    With --limit or --ids only a part of each split is used, as for a quick look. Its results have
+    another protocol, and go by the name SUITE@N or SUITE@ids-HASH: those of SUITE stay as they are.
+
     \b
     Examples:
       adatok-bench run experiments/quickstart.yaml
       adatok-bench run my_suite.yaml --store /data/store --executor serial
       adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
+      adatok-bench run my_suite.yaml --limit 100
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
     from bench.graph.folder_naming import by_content
@@ -60,7 +76,9 @@ def run(
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
     if os.environ.get("RAY_ADDRESS") and executor == "ray" and not ray_address:
         say("RAY_ADDRESS is set and not heeded: only --ray-address joins a cluster")
-    suite = load(suite_file)
+    suite = load(suite_file, limit=limit, ids=ids)
+    if suite.name.count("@"):
+        say(f"a part of the images: results go by the name {suite.name}")
     there = Store(Path(store_path).absolute())
     uri = tracking_uri(there, uri)
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))

@@ -20,7 +20,7 @@ from types import FrameType
 import click
 
 from adatok_core.registry import RegistryError
-from bench.commands.shared import say
+from bench.commands.support.shared import say
 from bench.errors import UserError
 from bench.files import write_text
 from bench.store.store import DISK_ERRORS, disk_error

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.commands.completion import complete_suite
-from bench.commands.shared import print_json, say, store_option, tell, terminal_width
+from bench.commands.support.completion import complete_suite
+from bench.commands.support.shared import print_json, say, store_option, tell, terminal_width
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -127,10 +127,18 @@ def _extra(
     return {
         record.cell_key: {
             **marks.get(record.cell_key, {}),
+            **_part(record),
             **{path: record.setting(path) for path in paths if path not in record.swept},
         }
         for record in records
     }
+
+
+def _part(record: Record) -> dict[str, Any]:
+    """The number of images behind the values, of a cell that has a part of them only."""
+    if not (record.setting("data.limit") or record.setting("data.ids")):
+        return {}
+    return {"n": record.protocol.images_count if record.protocol else None}
 
 
 def _by_group(records: list[Record]) -> list[list[Record]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.commands.completion import complete_cells
-from bench.commands.shared import say, store_option
+from bench.commands.support.completion import complete_cells
+from bench.commands.support.shared import say, store_option
 from bench.errors import UserError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import say, store_option, tracking_option
+from bench.commands.support.shared import say, store_option, tracking_option
 from bench.errors import UserError
 from bench.store.store import Store
 

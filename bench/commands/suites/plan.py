@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import (
+from bench.commands.support.shared import (
     PATH,
     json_option,
     load,
