@@ -12,7 +12,7 @@ from torch import Tensor
 from adatok_core.losses import perceptual_distance
 from adatok_core.registry import load_attribute
 from bench.metrics.extractors import Extractor, NetworkSettings, WeightFile, used_extractors
-from bench.metrics.inception import SHA256_PREFIX
+from bench.metrics.networks.inception import SHA256_PREFIX
 
 
 class FeatureNetwork(Protocol):

@@ -87,8 +87,8 @@ EXTRACTORS.add(
     "lite0",
     Extractor(
         name="lite0",
-        network="bench.metrics.lite:lite0",
-        logits="bench.metrics.lite:lite0_logits",
+        network="bench.metrics.networks.lite:lite0",
+        logits="bench.metrics.networks.lite:lite0_logits",
         packages=("efficientnet-lite-pytorch",),
         perceptual=Metric(
             name="perceptual", title="perceptual distance", listed=True, compared=1, quality=3
@@ -122,8 +122,8 @@ EXTRACTORS.add(
     "lite1",
     Extractor(
         name="lite1",
-        network="bench.metrics.lite:lite1",
-        logits="bench.metrics.lite:lite1_logits",
+        network="bench.metrics.networks.lite:lite1",
+        logits="bench.metrics.networks.lite:lite1_logits",
         packages=("efficientnet-lite-pytorch",),
         reconstructions=reconstruction_metrics(
             "lite1", "Lite1", frechet=Metric(name="fd_lite1", title="FD", listed=True, quality=6)
@@ -136,8 +136,8 @@ EXTRACTORS.add(
     "inception",
     Extractor(
         name="inception",
-        network="bench.metrics.inception:inception",
-        logits="bench.metrics.inception:inception_logits",
+        network="bench.metrics.networks.inception:inception",
+        logits="bench.metrics.networks.inception:inception_logits",
         packages=("torch-fidelity",),
         reconstructions=FeatureMetrics(
             frechet=Metric(name="rfid", title="rFID", listed=True, main=3, compared=2, quality=4),

@@ -26,7 +26,7 @@ from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.files import write_json
 from bench.metrics.extraction import BuiltExtractor, build_extractors
-from bench.metrics.inception import SHA256_PREFIX
+from bench.metrics.networks.inception import SHA256_PREFIX
 from bench.metrics.metric import Measure
 from bench.metrics.per_image import load_measures
 from bench.metrics.pixel import mse

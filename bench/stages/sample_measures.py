@@ -16,7 +16,7 @@ from bench.errors import UserError
 from bench.judging.sample_judge import Features, SampleJudge
 from bench.metrics.extraction import BuiltExtractor, build_extractors
 from bench.metrics.extractors import WeightFile
-from bench.metrics.inception import SHA256_PREFIX
+from bench.metrics.networks.inception import SHA256_PREFIX
 from bench.records.protocol import SampleProtocol
 from bench.stages.pictures import picture_features
 from bench.stages.token_sets import TokenSet

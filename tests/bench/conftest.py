@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from bench.config.cell import CellConfig
 from bench.data.image_set import FluentScenes
 from bench.errors import UserError
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION, parse_record
 from bench.suite.cells import Cell

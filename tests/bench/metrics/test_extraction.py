@@ -3,7 +3,7 @@ import torch
 
 from bench.errors import UserError
 from bench.metrics.extraction import build_extractors
-from bench.metrics.lite import weights_sha256
+from bench.metrics.networks.lite import weights_sha256
 
 torch.manual_seed(0)
 ORIGINAL = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)

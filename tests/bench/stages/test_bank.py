@@ -16,8 +16,8 @@ from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.metrics.extraction import build_extractors
-from bench.metrics.inception import InceptionExtractor
-from bench.metrics.lite import Lite0, Lite1
+from bench.metrics.networks.inception import InceptionExtractor
+from bench.metrics.networks.lite import Lite0, Lite1
 from bench.metrics.ssim import ssim
 from bench.stages import bank, data
 from bench.store.checkpoints import load_tensors, save_tensors

@@ -12,7 +12,7 @@ from torch import nn
 
 from bench.errors import UserError
 from bench.metrics.extractors import NetworkSettings, WeightFile
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 
 POOLED_DIM = 2048
 SHA256_PREFIX = "6726825d"

@@ -7,13 +7,13 @@ import torch
 
 from bench.errors import UserError
 from bench.metrics.extractors import WeightFile
-from bench.metrics.inception import (
+from bench.metrics.networks.inception import (
     POOLED_DIM,
     SHA256_PREFIX,
     InceptionExtractor,
     inception_logits,
 )
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 
 
 @pytest.fixture(scope="module")
