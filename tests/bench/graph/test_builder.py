@@ -376,7 +376,8 @@ def test_weights_are_known_by_their_content(load, small, store, tmp_path):
             "bank.inception_sha256": sha256[:8],
         }
         (evaluation,) = build_graph(load(one_arm(small, **weights))).evaluations
-        assert evaluation.runtime["inception_weights"] == str(tmp_path / name)
+        given = {"inception": {"path": str(tmp_path / name), "sha256": sha256}}
+        assert evaluation.runtime["weights"] == given
         assert evaluation.inputs["bank"].config["inception"] == sha256
         return evaluation.inputs["bank"].spec(store)
 
@@ -384,7 +385,7 @@ def test_weights_are_known_by_their_content(load, small, store, tmp_path):
         (tmp_path / name).write_bytes(content)
     a, b, c = map(bank, "abc")
     assert a.key == b.key != c.key
-    assert a.runtime["inception_weights"] == str(tmp_path / "a")
+    assert a.runtime["weights"]["inception"]["path"] == str(tmp_path / "a")
     (without,) = build_graph(load(one_arm(small))).evaluations
     assert without.inputs["bank"].spec(store).key not in {a.key, c.key}
 
@@ -399,7 +400,8 @@ def test_weights_with_another_hash_are_refused_before_anything_runs(load, small,
     with pytest.raises(UserError) as error:
         build_graph(suite)
     said = str(error.value)
-    assert "arm 'a': bank.inception_sha256: " in said
+    assert "arm 'a': bank.inception_weights: " in said
+    assert said.endswith("or set bank.inception_sha256")
     assert f"{path} begins with {sha256[:8]}, not {wanted}; " in said
     assert "\n" not in said
 
