@@ -387,6 +387,19 @@ def test_a_cell_allocates_by_a_policy_or_an_allocator(cell):
             {"bank.inception_sha256": "6726825D"},
             "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
         ),
+        (
+            {"bank.weights_sha256": {"vgg16": "397923af", "lpips": "A78928a0"}},
+            "bank: weights_sha256.lpips: must be 8 to 64 hexadecimal digits, in lower case",
+        ),
+        ({"bank.weights": {"inception": "w"}}, "bank: weights.inception: set inception_weights"),
+        (
+            {"bank.weights_sha256": {"inception": "6726825d"}},
+            "bank: weights_sha256.inception: set inception_sha256",
+        ),
+        (
+            {"bank.weights": {"lpips": 3}},
+            "bank.weights.lpips: input should be a valid string, not 3",
+        ),
     ],
 )
 def test_metrics_that_cannot_be_taken(refusal, changes, expected):
