@@ -53,9 +53,10 @@ class BankConfig(Strict):
 
     @property
     def weight_paths(self) -> dict[str, str]:
-        """Weight files by name, Inception's among them, the home folder in place of `~`."""
+        """Absolute paths of weight files by name, Inception's among them; `~` is the home."""
         own = {} if self.inception_weights is None else {"inception": self.inception_weights}
-        return {name: os.path.expanduser(path) for name, path in (own | self.weights).items()}
+        paths = (own | self.weights).items()
+        return {name: os.path.abspath(os.path.expanduser(path)) for name, path in paths}
 
     @property
     def weight_hashes(self) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Scaled(torch.nn.Module):
         super().__init__()
         state, sha256 = read_state(FACTOR, require_weights(settings.weights, FACTOR))
         self.factor = state["factor"]
-        self.card = {"weights_sha256": sha256, "layer": "pixels", "input_px": "the images'"}
+        self.card = {"weights_sha256": sha256, "layer": "pixels", "input_px": "as the images"}
 
     def distances(self, original, decoded):
         return torch.stack([self.factor * absolute_error(original, one) for one in decoded], 1)

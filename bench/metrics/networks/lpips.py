@@ -52,7 +52,7 @@ class Lpips(WeightedDistance):
         return {
             "weights_sha256": self._sha256,
             "layer": "VGG16 activations before each pooling, LPIPS 0.1",
-            "input_px": "the images'",
+            "input_px": "as the images",
         }
 
 

@@ -77,7 +77,7 @@ class ShiftTolerantLpips(WeightedDistance):
         return {
             "weights_sha256": self._sha256,
             "layer": "shift-tolerant AlexNet activations, ST-LPIPS 0.0",
-            "input_px": "the images'",
+            "input_px": "as the images",
         }
 
 

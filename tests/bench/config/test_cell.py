@@ -406,6 +406,23 @@ def test_metrics_that_cannot_be_taken(refusal, changes, expected):
     assert refusal(changes) == expected
 
 
+def test_weight_files_are_found_from_any_folder(cell, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    bank = cell(
+        {
+            "bank.inception_weights": "~/i.pth",
+            "bank.weights": {"vgg16": "v.pth", "dinov2": "/d.pth"},
+        }
+    ).bank
+    assert bank.weight_paths == {
+        "inception": "/home/me/i.pth",
+        "vgg16": f"{tmp_path}/v.pth",
+        "dinov2": "/d.pth",
+    }
+    assert bank.weight_hashes == {"inception": "6726825d"}
+
+
 def test_blocks_of_half_the_images_are_the_largest(cell):
     assert cell({"evaluation.kid_subset": 12}).evaluation.kid_subset == 12
     assert cell({"data.validation": 9}).evaluation == EvaluationConfig()

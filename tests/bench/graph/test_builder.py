@@ -436,9 +436,7 @@ def test_a_weight_file_that_is_not_given_is_told_before_anything_runs(load, smal
         "weights-vgg16-lpips.pth"
     )
     changes = {"bank.extractors": ["dinov2"], "bank.weights": {"dinov2": str(tmp_path / "a")}}
-    with pytest.raises(
-        UserError, match=r"a begins with 6b86b273, not d5383ea8; give din"
-    ):
+    with pytest.raises(UserError, match=r"a begins with 6b86b273, not d5383ea8; give din"):
         build_graph(load(one_arm(small, **changes)))
     changes = {"bank.weights.dinov2": str(tmp_path / "a")}
     with pytest.raises(UserError, match=r"no extractor .* needs a weight file 'dinov2'"):
