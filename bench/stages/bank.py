@@ -28,10 +28,10 @@ from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.files import write_json
 from bench.metrics.extraction import BuiltExtractor, build_extractors
-from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.metric import Measure
 from bench.metrics.per_image import load_measures
 from bench.metrics.pixel import mse
+from bench.metrics.weight_files import weights_of_runtime
 from bench.speed.throughput import measure_throughput
 from bench.store.checkpoints import load_tensors, save_tensors
 from bench.store.enough import require_bank
@@ -66,9 +66,8 @@ def run(context: StageContext) -> dict[str, Any]:
             device=device,
             second=config.get("second_extractor", False),
             named=config.get("extractors", ()),
-            inception_weights=context.spec.runtime.get("inception_weights"),
-            # The file may have changed since the stage was planned.
-            inception_sha256=config.get("inception") or SHA256_PREFIX,
+            # A file may have changed since the stage was planned: it is checked again.
+            weights=weights_of_runtime(context.spec.runtime),
         )
         if config["extractor_resolution"]
         else []
@@ -225,7 +224,7 @@ def measure(
         measured[name] = torch.stack(values, 1).float()
     for extractor in extractors:
         found, distances = extractor.compare(original, decoded)
-        if features:
+        if features and found:
             measured[f"{extractor.name}_originals"] = found[0]
             measured[extractor.name] = torch.stack(found[1:], 1)
         perceptual = extractor.declared.perceptual

@@ -26,6 +26,7 @@ from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.judging.controls import Candidates, controls, passes
 from bench.judging.judge import Judge
+from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import Protocol
 from bench.speed.throughput import policy_time_share
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
@@ -107,7 +108,7 @@ def _judge(context: StageContext, bank: Bank) -> Judge:
         bank,
         kid_subset=settings.kid_subset,
         generative=settings.generative,
-        inception_weights=context.spec.runtime.get("inception_weights"),
+        weights=weights_of_runtime(context.spec.runtime),
     )
 
 

@@ -66,8 +66,27 @@ def _registered(registries: tuple[Registry[Any], ...], kind: str, _: Path) -> It
 
 
 def _metrics(kind: str, _: Path) -> Iterator[Entry]:
+    needs = {
+        metric.name: extractor.needs
+        for extractor in EXTRACTORS.values()
+        for metric in (*extractor.of_reconstructions(), *extractor.of_samples())
+    }
     for name, metric in METRICS.items():
-        yield Entry(kind, name, metric.caption, _place(METRICS.entry(name).origin))
+        about = _with_needs(metric.caption, needs.get(name))
+        yield Entry(kind, name, about, _place(METRICS.entry(name).origin))
+
+
+def _extractors(kind: str, _: Path) -> Iterator[Entry]:
+    for entry in EXTRACTORS.entries():
+        try:
+            needs = EXTRACTORS[entry.name].needs
+        except RegistryError:  # `about` tells why it cannot be used.
+            needs = None
+        yield Entry(kind, entry.name, _with_needs(entry.about, needs), _place(entry.origin))
+
+
+def _with_needs(about: str, needs: str | None) -> str:
+    return f"{about}; needs {needs}" if needs else about
 
 
 def _suites(kind: str, folder: Path) -> Iterator[Entry]:
@@ -96,7 +115,7 @@ KINDS = {
     "objectives": _kind("policy.objective.kind", OBJECTIVES),
     "weightings": _kind("policy.weighting.kind", WEIGHTINGS),
     "metrics": Kind("in records; --metric of results and compare", _metrics),
-    "extractors": _kind("bank.extractors, those that are not ours", EXTRACTORS),
+    "extractors": Kind("bank.extractors, or as they say", _extractors),
     "stages": _kind("resources; extra, those that are not ours", STAGES),
     "datasets": _kind("data.kind", DATASETS),
     "suites": Kind("SUITE_FILE of validate, plan and run", _suites),

@@ -70,7 +70,8 @@ def test_places_are_where_things_are_declared():
     }
     for name, entry in found("metrics").items():
         assert f'"{owner.get(name, name)}"' in declaration(entry)
-        assert entry.about == METRICS[name].caption
+        needs = EXTRACTORS[owner[name]].needs if name in owner else ""
+        assert entry.about == METRICS[name].caption + (f"; needs {needs}" if needs else "")
     for entry in found("suites").values():
         assert declaration(entry).startswith(f"suite: {entry.name}\n")
 
@@ -121,3 +122,13 @@ print([name for name in ('torch', 'ray', 'mlflow', 'matplotlib', 'scipy') if nam
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=EXPERIMENTS.parent
     )
     assert answer.stdout.strip() == "[]", answer.stderr
+
+
+def test_metrics_and_extractors_say_which_files_they_need():
+    files = "bank.weights.vgg16: vgg16-397923af.pth, bank.weights.lpips: weights-vgg16-lpips.pth"
+    assert found("extractors")["lpips"].about.endswith(f"; needs {files}")
+    assert found("metrics")["lpips"].about == f"LPIPS (VGG16), lower is better; needs {files}"
+    small = found("metrics")["gfd_dinov2_small"].about
+    assert small.endswith("needs bank.weights.dinov2_small: dinov2_vits14_pretrain.pth")
+    assert found("metrics")["stlpips"].about.endswith("needs pip install adatok-bench[stlpips]")
+    assert "needs" not in found("extractors")["lite0"].about

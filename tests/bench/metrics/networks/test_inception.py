@@ -6,14 +6,10 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.metrics.extractors import WeightFile
-from bench.metrics.inception import (
-    POOLED_DIM,
-    SHA256_PREFIX,
-    InceptionExtractor,
-    inception_logits,
-)
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.files import INCEPTION
+from bench.metrics.networks.inception import POOLED_DIM, InceptionExtractor, inception_logits
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
+from bench.metrics.weight_files import WeightFile
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +33,7 @@ def weights(network, tmp_path_factory):
 
 
 def test_gives_the_features_of_the_file(network, weights):
-    extractor = InceptionExtractor(weights, sha256="")
+    extractor = InceptionExtractor(WeightFile(str(weights), ""))
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8, generator=generator)
     features = extractor.features(images)
@@ -55,25 +51,26 @@ def test_logits_are_those_the_inception_score_is_defined_on(network, weights):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "features_list", ["logits_unbiased"])
         (expected,) = network(images)
-    logits = inception_logits(pooled.numpy(), WeightFile(str(weights), ""))
+    logits = inception_logits(pooled.numpy(), {"inception": WeightFile(str(weights), "")})
     torch.testing.assert_close(torch.from_numpy(logits), expected)
 
 
 def test_weights_with_another_hash_are_refused(weights):
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     expected = rf"weights\.pth begins with {sha256[:8]}, not 6726825d; .*bank\.inception_sha256"
+    published = WeightFile(str(weights), INCEPTION.sha256)
     with pytest.raises(UserError, match=expected) as error:
-        InceptionExtractor(weights)
+        InceptionExtractor(published)
     assert "\n" not in str(error.value)
     pooled = np.zeros((1, POOLED_DIM), np.float32)
     with pytest.raises(UserError, match=expected):
-        inception_logits(pooled, WeightFile(str(weights), SHA256_PREFIX))
-    assert InceptionExtractor(weights, sha256=sha256[:8]).weights_sha256 == sha256
+        inception_logits(pooled, {"inception": published})
+    assert InceptionExtractor(WeightFile(str(weights), sha256[:8])).weights_sha256 == sha256
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.pth: No such file.*weights-inception"):
-        InceptionExtractor(tmp_path / "nowhere.pth")
+        InceptionExtractor(WeightFile(str(tmp_path / "nowhere.pth"), ""))
 
 
 class Malicious:
@@ -85,7 +82,7 @@ def test_a_file_is_never_unpickled(tmp_path):
     path = tmp_path / "evil.pth"
     torch.save({"fc.weight": Malicious()}, path)
     with pytest.raises(UserError, match=r"evil\.pth is not a weight file"):
-        InceptionExtractor(path, sha256="")
+        InceptionExtractor(WeightFile(str(path), ""))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_an_unreadable_file_is_refused(tmp_path, content):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"bad\.pth is not a weight file"):
-        InceptionExtractor(path, sha256="")
+        InceptionExtractor(WeightFile(str(path), ""))
 
 
 @pytest.mark.parametrize("state", [{"fc.bias": torch.zeros(1008)}, [torch.zeros(2)]])
@@ -103,4 +100,4 @@ def test_weights_of_another_network_are_refused(tmp_path, state):
     path = tmp_path / "other.pth"
     torch.save(state, path)
     with pytest.raises(UserError, match=r"other\.pth is not a weight file"):
-        InceptionExtractor(path, sha256="")
+        InceptionExtractor(WeightFile(str(path), ""))

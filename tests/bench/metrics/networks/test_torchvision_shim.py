@@ -4,12 +4,12 @@ import sys
 import pytest
 import torch
 
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 
 
 def test_torch_fidelity_imports_in_a_fresh_process():
     code = (
-        "from bench.metrics.torchvision_shim import prepare_torchvision as prepare\n"
+        "from bench.metrics.networks.torchvision_shim import prepare_torchvision as prepare\n"
         "prepare(); prepare()\n"
         "import torch_fidelity\n"
         "print('imported')"

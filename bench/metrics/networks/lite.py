@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from bench.files import file_sha256
-from bench.metrics.extractors import NetworkSettings, WeightFile
+from bench.metrics.extractor import NetworkSettings
+from bench.metrics.weight_files import WeightFile
 
 POOLED_DIM = 1280
 MAP_BLOCKS = (0, 2, 4, 10)
@@ -43,7 +45,9 @@ def weights_sha256(size: str = "lite0") -> str:
     return file_sha256(_weights_path(size))
 
 
-def lite_logits(size: str, pooled: np.ndarray, weights: WeightFile | None = None) -> np.ndarray:
+def lite_logits(
+    size: str, pooled: np.ndarray, weights: Mapping[str, WeightFile] | None = None
+) -> np.ndarray:
     """Logits `[n, 1000]` of pooled features `[n, 1280]`, by the packaged network's last layer."""
     state = _weights(size)
     logits: np.ndarray = pooled @ state["_fc.weight"].numpy().T + state["_fc.bias"].numpy()

@@ -8,7 +8,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch.nn import functional as F
 
 from adatok_core.losses import perceptual_distance
-from bench.metrics.lite import POOLED_DIM, Lite0, Lite1, lite_logits, weights_sha256
+from bench.metrics.networks.lite import POOLED_DIM, Lite0, Lite1, lite_logits, weights_sha256
 
 
 @pytest.fixture(scope="module")
