@@ -67,7 +67,8 @@ class MadeBank:
     def shown(self) -> pd.DataFrame:
         """The curve's main columns: rate, errors, Fréchet distances, images per second."""
         curve = self.curve
-        distances = [EXTRACTORS[name].reconstructions.frechet.name for name in self.bank.extractors]
+        measured = [EXTRACTORS[name].reconstructions for name in self.bank.extractors]
+        distances = [one.frechet.name for one in measured if one is not None]
         names = [*SHOWN[:6], *distances, *SHOWN[6:]]
         return curve[[name for name in names if name in curve]]
 
