@@ -66,7 +66,7 @@ def write_text(path: Path, text: str) -> None:
 
     A file that has this text already stays as it is.
     """
-    if path.is_file() and path.read_bytes() == text.encode():
+    if has_text(path, text):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
@@ -75,9 +75,19 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
+def has_text(path: Path, text: str) -> bool:
+    """Whether a file is there and holds exactly this."""
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file by `write_text`; NaN is stored as null."""
-    write_text(path, json.dumps(_null_for_nan(value), indent=1, allow_nan=False) + "\n")
+    """Write a JSON file by `write_text`, as `json_text` has it."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text of a JSON file; NaN is stored as null."""
+    return json.dumps(_null_for_nan(value), indent=1, allow_nan=False) + "\n"
 
 
 def sealed(value: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from adatok_core.config import ConstraintWeighting
 from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import plain
+from bench.data.datasets import ImageFolder
 from bench.data.image_folder import SplitFolders
-from bench.data.image_set import ImageFolder
 from bench.errors import UserError
 from bench.files import file_sha256
 from bench.graph.nodes import Banks, Node

@@ -8,7 +8,7 @@ import torch
 from mlflow import MlflowClient
 
 from bench.config.cell import CellConfig
-from bench.data.image_set import FluentScenes
+from bench.data.datasets import FluentScenes
 from bench.errors import UserError
 from bench.metrics.torchvision_shim import prepare_torchvision
 from bench.records.protocol import Protocol
