@@ -25,15 +25,20 @@ def decode(tokens: str, model: str, out: str, batch: int, device: str) -> None:
     Examples:
       adatok-bench decode tokens.parquet --model exported --out reconstructions
     """
-    from bench.models.exported_model import ExportedModel
-    from bench.models.translation import decode_file
+    from bench.models.token_files import TokenFile
+    from bench.models.translation import decode_file, require_new
+
+    folder = Path(out).absolute()
+    require_new(folder)
+    file = TokenFile.open(Path(tokens))
+    from bench.models.exported_model import ExportedModel  # Torch takes long to import.
 
     loaded = ExportedModel.load(Path(model), device=device)
     with progress_of("decoding") as started:
         count = decode_file(
-            Path(tokens),
+            file,
             loaded,
-            Path(out).absolute(),
+            folder,
             batch=batch,
             started=started,
         )
