@@ -52,13 +52,18 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # Of a write, which names no file.
-            error.filename = str(path)
+        name_as_it_would_be(error, aside, path)
         raise
     finally:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
         aside.unlink(missing_ok=True)
+
+
+def name_as_it_would_be(error: OSError, aside: Path, path: Path) -> None:
+    """Have an error name what lies `aside` by the place it is for; a failed write names no file."""
+    if error.errno is not None:
+        error.filename = str(error.filename or path).replace(str(aside), str(path))
 
 
 def write_text(path: Path, text: str) -> None:
