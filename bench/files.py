@@ -57,8 +57,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     except OSError as error:
-        if error.filename is None and error.errno is not None:  # Of a write, which names no file.
-            error.filename = str(path)
+        name_as_it_would_be(error, aside, path)
         raise
     finally:
         if aside.is_dir():
@@ -66,12 +65,18 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def name_as_it_would_be(error: OSError, aside: Path, path: Path) -> None:
+    """Have an error name what lies `aside` by the place it is for; a failed write names no file."""
+    if error.errno is not None:
+        error.filename = str(error.filename or path).replace(str(aside), str(path))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file by `written_aside`, and to the disk before it is renamed.
 
     A file that has this text already stays as it is.
     """
-    if path.is_file() and path.read_bytes() == text.encode():
+    if has_text(path, text):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_aside(path) as aside, aside.open("w", encoding="utf-8") as file:
@@ -80,9 +85,19 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
+def has_text(path: Path, text: str) -> bool:
+    """Whether a file is there and holds exactly this."""
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file by `write_text`; NaN is stored as null."""
-    write_text(path, json.dumps(_null_for_nan(value), indent=1, allow_nan=False) + "\n")
+    """Write a JSON file by `write_text`, as `json_text` has it."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """The text of a JSON file; NaN is stored as null."""
+    return json.dumps(_null_for_nan(value), indent=1, allow_nan=False) + "\n"
 
 
 def sealed(value: dict[str, Any]) -> dict[str, Any]:

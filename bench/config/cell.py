@@ -29,8 +29,8 @@ from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths
 from bench.config.tokenizers import AnyTokenizer
 from bench.data.backgrounds import BACKGROUNDS
+from bench.data.datasets import DatasetConfig, FluentScenes, ImageFolder
 from bench.data.fluent_scenes import MAX_OBJECTS
-from bench.data.image_set import DatasetConfig, FluentScenes, ImageFolder
 
 SSIM_SMALLEST = 11
 MOST_CODES = 2**18  # Logits of all of them, at every step.

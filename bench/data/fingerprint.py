@@ -6,6 +6,8 @@ unseen here, and is refused when the images are read (`bench.data.manifest`). A 
 within the last two seconds is not remembered: a second change might bear the same time.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import time
@@ -13,15 +15,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-import pandas as pd
-
 from bench.data.decoding import read_otherwise
 from bench.data.image_folder import AS_FOUND, SplitFolders, list_images
 from bench.data.walk import cannot_open
 from bench.files import open_regular, written_aside
 
 Progress = Callable[[int, int], None]
-STAMP = ["path", "size", "mtime_ns", "ctime_ns"]
+Stamp = tuple[str, int, int, int]
+STAMP = ("path", "size", "mtime_ns", "ctime_ns")
 SETTLED_NS = 2 * 10**9
 
 
@@ -52,24 +53,19 @@ def fingerprint(
     listing = list_images(root, folders)
     paths = listing.paths
     now = time.time_ns()
-    files = pd.DataFrame([_stamp(root, path) for path in paths], columns=STAMP)
-    known = _nothing() if memory is None else _recalled(memory)
-    hashes = files.merge(known, how="left", on=STAMP)["content"].astype(object)
-    unknown = hashes.index[hashes.isna()]
+    stamps = [_stamp(root, path) for path in paths]
+    known = {} if memory is None else _recalled(memory)
+    hashes = {stamp: known[stamp] for stamp in stamps if stamp in known}
+    unknown = [stamp for stamp in stamps if stamp not in hashes]
     try:
-        for done, row in enumerate(unknown, start=1):
-            hashes[row] = _content_of(root / paths[row])
+        for done, stamp in enumerate(unknown, start=1):
+            hashes[stamp] = _content_of(root / stamp[0])
             if progress:
                 progress(done, len(unknown))
     finally:
-        if memory and remember and len(unknown):
-            settled = hashes.notna() & (files["mtime_ns"] < now - SETTLED_NS)
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            with written_aside(memory) as aside:  # Two runs may do so at once.
-                files.assign(content=hashes)[settled].to_parquet(
-                    aside, index=False, write_page_checksum=True
-                )
-    return hash_of_tree(hashes, paths, listing.mark)
+        if memory and remember and unknown:
+            _remember(memory, {s: hashes[s] for s in hashes if s[2] < now - SETTLED_NS})
+    return hash_of_tree(map(hashes.__getitem__, stamps), paths, listing.mark)
 
 
 def hash_of_tree(contents: Iterable[str], paths: Iterable[str], mark: str) -> str:
@@ -86,7 +82,7 @@ def content_of(file: BinaryIO, sha256: str) -> str:
     return f"{sha256}:2" if read_otherwise(file) else sha256
 
 
-def _stamp(root: Path, path: str) -> tuple[str, int, int, int]:
+def _stamp(root: Path, path: str) -> Stamp:
     try:
         found = os.stat(root / path)
     except OSError as error:
@@ -102,12 +98,12 @@ def _content_of(path: Path) -> str:
         raise cannot_open(path, error.strerror) from error
 
 
-def _recalled(memory: Path) -> pd.DataFrame:
+def _recalled(memory: Path) -> dict[Stamp, str]:
     """Hashes that an earlier call left; nothing where that is missing or damaged."""
     try:
         return _remembered(memory)
     except (OSError, ValueError):
-        return _nothing()
+        return {}
 
 
 def is_readable(memory: Path) -> bool:
@@ -119,10 +115,22 @@ def is_readable(memory: Path) -> bool:
     return True
 
 
-def _remembered(memory: Path) -> pd.DataFrame:
-    return pd.read_parquet(memory, columns=[*STAMP, "content"], page_checksum_verification=True)
+def _remembered(memory: Path) -> dict[Stamp, str]:
+    from pyarrow import parquet  # It takes long to import, and suites without folders need it not.
+
+    columns = [*STAMP, "content"]
+    table = parquet.read_table(memory, columns=columns, page_checksum_verification=True)
+    values = [table[name].to_pylist() for name in columns]
+    return dict(zip(zip(*values[:-1], strict=True), values[-1], strict=True))
 
 
-def _nothing() -> pd.DataFrame:
-    types = {"path": "str", **dict.fromkeys(STAMP[1:], "int64"), "content": "str"}
-    return pd.DataFrame(columns=list(types)).astype(types)
+def _remember(memory: Path, hashes: dict[Stamp, str]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = [dict(zip(STAMP, stamp, strict=True), content=hashes[stamp]) for stamp in hashes]
+    types = {"path": pa.string(), **dict.fromkeys(STAMP[1:], pa.int64()), "content": pa.string()}
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(memory) as aside:  # Two runs may do so at once.
+        table = pa.Table.from_pylist(rows, pa.schema(types))
+        parquet.write_table(table, aside, write_page_checksum=True)

@@ -9,8 +9,9 @@ import pandas as pd
 
 from bench.data import fluent_scenes
 from bench.data.backgrounds import BACKGROUNDS
+from bench.data.datasets import FluentScenes, ImageFolder
 from bench.data.decoding import load_image
-from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, write_about
+from bench.data.image_set import ImageSet, write_about
 from bench.data.manifest import Manifest, files_of_split
 from bench.data.selection import Selectable, chosen, read_ids, require_known
 from bench.errors import UserError

@@ -19,8 +19,8 @@ from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
+from bench.data.datasets import ImageFolder
 from bench.data.image_folder import SplitFolders
-from bench.data.image_set import ImageFolder
 from bench.files import canonical_json, file_sha256
 from bench.graph.nodes import Banks, Node
 from bench.metrics.extractors import require_extractors, used_extractors

@@ -23,8 +23,8 @@ from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.artifacts.exported import CHECKSUMS
 from bench.artifacts.foreign import SETTINGS, ForeignSettings
 from bench.artifacts.networks import POLICY_WEIGHTS
+from bench.data.datasets import FluentScenes
 from bench.data.emoji import NOTICE
-from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
 from bench.files import file_sha256, written_aside
 from bench.models.model_card import model_card

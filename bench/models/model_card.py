@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.artifacts.foreign import ForeignSettings
 from bench.config.settings import plain
-from bench.data.image_set import FluentScenes
+from bench.data.datasets import FluentScenes
 from bench.metrics.declared import METRICS
 from bench.records.groups import Group, repetition_name, repetition_seed
 from bench.records.per_image import image_values

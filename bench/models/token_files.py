@@ -147,7 +147,13 @@ class TokenFile:
 
     @staticmethod
     def open(path: Path) -> TokenFile:
-        """Raises UserError where it is no file of tokens, of a newer program, or damaged."""
+        """A file all of whose rows are such as an encoder writes.
+
+        Raises:
+            UserError: it is no file of tokens, of a newer program, or damaged; or a value is
+                missing, a budget or an id is out of range, or a path leads out of its folder,
+                cannot be written or is given twice; names the image.
+        """
         try:
             open_regular(path).close()
             file = parquet.ParquetFile(path)
@@ -166,7 +172,9 @@ class TokenFile:
             about.pop(key, None)
         source = parse(TokenSource, about, where=str(path))
         _check_columns(file, source, path)
-        return TokenFile(path, source, file.metadata.num_rows)
+        opened = TokenFile(path, source, file.metadata.num_rows)
+        opened._check_rows()
+        return opened
 
     def rows(self) -> Iterator[Row]:
         """All rows in order."""
@@ -190,13 +198,7 @@ class TokenFile:
         except (OSError, ValueError, pa.ArrowException) as error:
             raise UserError(f"{self.path}: is damaged ({error}); {AGAIN}") from None
 
-    def check(self) -> None:
-        """Refuse what no encoder has written: to be called before anything is made of the rows.
-
-        Raises:
-            UserError: a value is missing, a budget or an id is out of range, or a path leads out of
-                its folder, cannot be written or is given twice; names the image.
-        """
+    def _check_rows(self) -> None:
         paths = set()
         for number, (row, budget) in enumerate(self._read()):
             empty = [name for name, value in {**row, "budget": budget}.items() if value is None]

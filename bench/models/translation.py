@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,8 +19,10 @@ from bench.data.selection import Selectable, chosen, read_ids, require_known
 from bench.data.walk import cannot_open
 from bench.errors import UserError
 from bench.files import open_regular, sha256_of, written_aside
-from bench.models.exported_model import ExportedModel
 from bench.models.token_files import Row, TokenFile, new_token_file, png_names, require_decodable
+
+if TYPE_CHECKING:
+    from bench.models.exported_model import ExportedModel
 
 Progress = Callable[[int], None]
 ALL = Selectable()
@@ -130,8 +133,14 @@ def _check_unreadable(
     )
 
 
+def require_new(out: Path) -> None:
+    """Refuse to write a folder where there is something; raises UserError."""
+    if out.exists() or out.is_symlink():
+        raise UserError(f"--out {out}: is there already; name a new folder")
+
+
 def decode_file(
-    tokens: Path,
+    file: TokenFile,
     model: ExportedModel,
     out: Path,
     *,
@@ -141,13 +150,10 @@ def decode_file(
     """Write the images of a file of tokens as PNG below the folder `out`; how many there are.
 
     Raises:
-        UserError: the tokens are of another model or out of range, or `out` is there already.
+        UserError: the tokens are of another model, or `out` is there already.
     """
-    file = TokenFile.open(tokens)
-    model.require_source(file.source, tokens)
-    if out.exists() or out.is_symlink():
-        raise UserError(f"--out {out}: is there already; name a new folder")
-    file.check()
+    require_new(out)
+    model.require_source(file.source, file.path)
     names = png_names([row.path for row in file.rows()])
     progress = started(file.count)
     try:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+# Of this process, and not removed yet.
+_OWN: set[Path] = set()
+
 
 @contextmanager
 def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
@@ -23,26 +26,38 @@ def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(f"{prefix}*/"):
-        with contextlib.suppress(OSError, Timeout):  # Of the living, or of somebody else.
-            if left.stat().st_uid == os.getuid():
-                _remove(left)
+    remove_left(parent, prefix)
     folder = parent / f"{prefix}{os.urandom(4).hex()}"
     lock = FileLock(_lock(folder))
     lock.acquire()  # Before the folder is there, so that nobody takes it for one that was left.
     try:
         folder.mkdir(mode=0o700)
+        _OWN.add(folder)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _lock(folder).unlink(missing_ok=True)
+        _remove(folder)
+        _OWN.discard(folder)
         lock.release()
 
 
+def remove_left(parent: Path, prefix: str) -> None:
+    """Remove the folders of processes that are dead, as far as they are this user's."""
+    for left in parent.glob(f"{prefix}*/"):
+        with contextlib.suppress(OSError, Timeout):  # Of the living, or of somebody else.
+            if left.stat().st_uid == os.getuid():
+                with FileLock(_lock(left), timeout=0):
+                    _remove(left)
+
+
+def remove_own() -> None:
+    """Remove all that this process has: for whoever ends it without leaving blocks."""
+    for folder in tuple(_OWN):
+        _remove(folder)
+
+
 def _remove(folder: Path) -> None:
-    with FileLock(_lock(folder), timeout=0):
-        shutil.rmtree(folder, ignore_errors=True)
-        _lock(folder).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    _lock(folder).unlink(missing_ok=True)
 
 
 def _lock(folder: Path) -> Path:

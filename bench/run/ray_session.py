@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from bench.errors import UserError
-from bench.run.own_folder import own_folder
+from bench.run.own_folder import own_folder, remove_own
 from bench.run.quiet import output_to
 from bench.store.provenance import provenance
 
@@ -29,7 +29,9 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
 }
-START_SECONDS, ANSWER_SECONDS, END_SECONDS = 50.0, 10.0, 5.0
+# On a machine with ten busy processes per core, its start took more than a minute.
+START_SECONDS, JOIN_SECONDS = 180.0, 50.0
+ANSWER_SECONDS, END_SECONDS = 10.0, 5.0
 SECONDS_BETWEEN_LOOKS, SILENT_SECONDS, HEARING_SECONDS = 1.0, 20.0, 15.0
 # Ray's sockets lie up to 86 bytes below that folder, and their paths may have 107 (AF_UNIX).
 LONGEST_PARENT = 20
@@ -70,7 +72,8 @@ class RaySession:
         self._stack.enter_context(output_to(folder / "driver.log"))
         before = set(psutil.Process().children())
         try:
-            with self._ended_after(START_SECONDS, self._failed("took too long")):
+            seconds = START_SECONDS if self.address is None else JOIN_SECONDS
+            with self._ended_after(seconds, self._failed("took too long")):
                 self._init(folder)
         except Exception as error:  # Ray raises nearly anything.
             lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -196,7 +199,10 @@ class RaySession:
 
     def _end(self, message: str) -> None:
         print(f"error: {message}", file=sys.stderr, flush=True)
-        _kill([*self._processes, *psutil.Process().children(recursive=True)])
+        processes = [*self._processes, *psutil.Process().children(recursive=True)]
+        _kill(processes)
+        psutil.wait_procs(processes, timeout=END_SECONDS)  # They write to what is removed now.
+        remove_own()
         os._exit(2)
 
 

@@ -18,6 +18,7 @@ from bench.run.executors import Executor
 from bench.run.folders import tell_of_files, tell_of_folders
 from bench.run.healing import set_aside_damaged
 from bench.run.level import Level, Took
+from bench.run.own_folder import remove_left
 from bench.run.recording import build_record, require_writable_records, write_run
 from bench.run.watch import Watch, lines
 from bench.store.stage import Outcome, StageSpec
@@ -67,6 +68,7 @@ def run_suite(
     watch = watch or lines(say)
     ended: list[Outcome] = []
     try:
+        remove_left(store.root / "work", "ray-")  # Of a run that was killed, whatever runs now.
         tell_of_folders(levels, say)
         require_writable_records(store, suite)
         for _ in range(PASSES):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.config.settings import parse
-from bench.data.image_set import DATASETS, ImageFolder
+from bench.data.datasets import DATASETS, ImageFolder
 from bench.data.manifest import read_manifest
 from bench.data.writing import write_folder
 from bench.store.stage import StageContext

@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.errors import UserError
-from bench.files import content_key, sealed, unsealed, write_json
+from bench.files import content_key, name_as_it_would_be, sealed, unsealed, write_json
 from bench.store.integrity import (
     DamagedError,
     damage,
@@ -68,6 +68,7 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
+            name_as_it_would_be(error, probe, path)
             raise disk_error(path, error) from error
         finally:
             with contextlib.suppress(OSError):  # The write has failed already, and says why.
@@ -104,7 +105,8 @@ class Store:
                 describe(folder, read_description(folder))
             now = remembered(folder)
             if now != known:
-                write_json(memory, now)
+                with contextlib.suppress(OSError):  # Read-only or full: they are read again then.
+                    write_json(memory, now)
         return found
 
     def set_aside(self, stage: str, key: str) -> Path | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import file_sha256, write_json, write_text
+from bench.files import file_sha256, has_text, json_text, write_text
 from bench.store.integrity import mending
 
 
@@ -16,10 +17,16 @@ def sum_path(path: Path) -> Path:
 
 
 def write_summed(path: Path, value: Any) -> None:
-    """Write a JSON file and its hash; a kill between the two leaves it without one."""
-    sum_path(path).unlink(missing_ok=True)
-    write_json(path, value)
-    write_text(sum_path(path), f"{file_sha256(path)}  {path.name}\n")
+    """Write a JSON file and its hash; a kill between the two leaves it without one.
+
+    Where both are this already, they stay as they are.
+    """
+    text = json_text(value)
+    line = f"{hashlib.sha256(text.encode()).hexdigest()}  {path.name}\n"
+    if not (has_text(path, text) and has_text(sum_path(path), line)):
+        sum_path(path).unlink(missing_ok=True)
+        write_text(path, text)
+        write_text(sum_path(path), line)
 
 
 def is_as_written(path: Path) -> bool:

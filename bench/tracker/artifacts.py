@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from bench.records.record import Record
 from bench.records.settings_paths import flatten
 from bench.store.integrity import has_travelled, verified
@@ -13,6 +11,7 @@ from bench.store.store import Store
 from bench.tracker.gallery import read_gallery
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
 
@@ -49,6 +48,8 @@ def _tables(record: Record) -> dict[str, list[dict[str, Any]]]:
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as a table; a mapping in a row becomes columns of its own."""
+    import pandas as pd  # It takes long to import, and a run with nothing to do shows nothing.
+
     flat = [dict(flatten(row)) for row in rows]
     table = pd.DataFrame(flat)
     # MLflow looks for texts among the columns of objects.

@@ -12,15 +12,11 @@ The seed decides every input; `--only 417` uses one of them here, and shows a tr
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import copy
 import io
 import json
 import shutil
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +33,11 @@ from adatok_core.registry import RegistryError
 from bench.commands.cli import cli
 from bench.errors import UserError
 from bench.files import file_sha256
-from experiments.benchmarks.fuzz_images import mutated, peak_bytes, tell
+from experiments.benchmarks.fuzzing import WORDS, changed, mutated, options
+from experiments.benchmarks.fuzzing import main as fuzz
 
 MODULE = "experiments.benchmarks.fuzz_inputs"
 SUITES = Path(__file__).parents[1]
-WORDS = ["", "x", "a" * 300, "\u0000", "$\\frac{$", "测试", "../up", "/", "1e-3", "2026-13-45", "~"]
-NUMBERS = [0, -1, 1, 3, 10**6, 2**31, 2**63, 10**30, 0.5, -0.5, 1e308, float("nan"), float("inf")]
-NASTY = [*WORDS, *NUMBERS, None, True, False, [], {}, [1, [2]], {"kind": "x"}, [3, 2, 1]]
 
 
 def prepare(folder: Path, store: Path, cell: str) -> None:
@@ -69,32 +63,6 @@ def use(*arguments: object) -> str:
     except SystemExit as end:
         return f"exit {end.code}"
     return "used"
-
-
-def changed(value: Any, rng: np.random.Generator) -> Any:
-    """A copy of JSON-able values with one change: another value, a key lost, renamed or added."""
-    value = copy.deepcopy(value)
-    inner = value
-    while True:
-        keys = [*inner] if isinstance(inner, dict) else [*range(len(inner))]
-        if not keys:
-            return value
-        if rng.random() < 0.7:  # Most of what matters lies deep.
-            keys = [key for key in keys if isinstance(inner[key], dict | list)] or keys
-        at = keys[int(rng.integers(len(keys)))]
-        if not isinstance(inner[at], dict | list) or not inner[at] or rng.random() < 0.15:
-            break
-        inner = inner[at]
-    kind, nasty = rng.integers(0, 6), NASTY[int(rng.integers(len(NASTY)))]
-    if kind == 0:
-        del inner[at]
-    elif kind == 1 and isinstance(inner, dict):
-        inner[f"{at}x"] = inner.pop(at)
-    elif kind == 2 and isinstance(inner, list):
-        inner += [inner[at]] * int(rng.integers(1, 60))
-    else:
-        inner[at] = nasty
-    return value
 
 
 def _text(plain: Any, raw: list[bytes], number: int, seed: int) -> bytes:
@@ -187,44 +155,28 @@ def records(number: int, seed: int, here: Path, workspace: Path) -> str:
 KINDS = {"suites": suites, "tokens": tokens, "models": models, "records": records}
 
 
-def fate(kind: str, number: int, seed: int, workspace: Path) -> tuple[str, float]:
-    """What becomes of one input, in a folder of its own, and the seconds that it took."""
-    began = time.perf_counter()
+def fate(kind: str, number: int, seed: int, workspace: Path) -> str:
+    """What becomes of one input, in a folder of its own."""
     with tempfile.TemporaryDirectory() as here:
-        found = KINDS[kind](number, seed, Path(here), workspace)
-        return found.replace(here, ""), time.perf_counter() - began
+        return KINDS[kind](number, seed, Path(here), workspace).replace(here, "")
 
 
 def main() -> None:
     """Use the inputs that the options name, and tell what became of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__ or "")
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--from", type=int, default=0, dest="start")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workspace", type=Path, default=Path())
     parser.add_argument("--store", type=Path)
     parser.add_argument("--cell")
-    parser.add_argument("--only", type=int)
-    parser.add_argument("--work", action="store_true")
     given = parser.parse_args()
+    workspace = given.workspace.absolute()
     if given.store:
-        prepare(given.workspace, given.store, given.cell)
-    numbers = range(given.start, given.start + given.count)
-    if given.only is not None:
-        print(fate(given.kind, given.only, given.seed, given.workspace))
-    elif given.work:
-        if given.kind != "suites":  # Imports, which are no input's.
-            fate(given.kind, 0, given.seed, given.workspace)
-        for number in numbers:
-            try:
-                found, seconds = fate(given.kind, number, given.seed, given.workspace)
-            except Exception as error:  # What a fault is.
-                found, seconds = f"FAULT: {type(error).__name__}: {str(error)[:300]}", 0.0
-            print(json.dumps([number, found, seconds, peak_bytes()]), flush=True)
-    else:
-        own = (given.kind, f"--workspace={given.workspace.absolute()}")
-        sys.exit(not tell(MODULE, numbers, given.seed, *own))
+        prepare(workspace, given.store, given.cell)
+
+    def one(number: int, seed: int) -> str:
+        return fate(given.kind, number, seed, workspace)
+
+    fuzz(MODULE, given, one, given.kind, f"--workspace={workspace}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.files import name_as_it_would_be
 
 PAGE, FIGURES, TABLES = "index.html", "figures", "tables"
 SIGN = '<meta name="generator" content="adatok-bench report">'
@@ -35,7 +36,15 @@ def new_report(folder: Path) -> Iterator[Path]:
         yield aside
         if folder.exists():
             os.replace(folder, old)
-        os.replace(aside, folder)
+        try:
+            os.replace(aside, folder)
+        except OSError:
+            if old.exists():
+                os.replace(old, folder)
+            raise
+    except OSError as error:
+        name_as_it_would_be(error, aside, folder)
+        raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -8,7 +8,7 @@ import torch
 from mlflow import MlflowClient
 
 from bench.config.cell import CellConfig
-from bench.data.image_set import FluentScenes
+from bench.data.datasets import FluentScenes
 from bench.errors import UserError
 from bench.files import file_sha256
 from bench.metrics.networks.lpips import WIDTHS, vgg16_features

@@ -9,7 +9,7 @@ import pytest
 
 from adatok_core.config import PolicyConfig, TrainingConfig
 from bench.config.cell import CellConfig
-from bench.data.image_set import FluentScenes
+from bench.data.datasets import FluentScenes
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION
 from bench.statistics.intervals import holm, paired_difference

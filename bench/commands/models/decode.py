@@ -45,14 +45,18 @@ def decode(
       adatok-bench decode tokens.parquet --model exported --out reconstructions
       adatok-bench decode tokens.parquet --tokenizer my_tok.py:make --out back
     """
-    from bench.models.translation import decode_file
+    from bench.models.token_files import TokenFile
+    from bench.models.translation import decode_file, require_new
 
+    folder = Path(out).absolute()
+    require_new(folder)
+    file = TokenFile.open(Path(tokens))
     loaded = load_model(model, tokenizer, arguments, python, device=device)
     with progress_of("decoding") as started:
         count = decode_file(
-            Path(tokens),
+            file,
             loaded,
-            Path(out).absolute(),
+            folder,
             batch=batch,
             started=started,
         )

@@ -17,7 +17,7 @@ from adatok_core.config.quantizer import QUANTIZERS
 from adatok_core.config.weighting import WEIGHTINGS
 from adatok_core.registry import Registry, RegistryError
 from bench.config.allocators import ALLOCATORS, LEARNED
-from bench.data.image_set import DATASETS
+from bench.data.datasets import DATASETS
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
 from bench.metrics.extractors import EXTRACTORS

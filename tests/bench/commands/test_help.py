@@ -86,14 +86,16 @@ def test_help_and_looking_need_nothing_slow(small_run):
         ["results", "small", "--store", store],
         ["validate", path],
         ["completion", "bash"],
+        ["decode", path, "--model", "model", "--out", "out"],
     ]
     code = f"""
 import sys
 from bench.commands.cli import cli
+from bench.errors import UserError
 for arguments in {[list(map(str, one)) for one in commands]!r}:
     try:
         cli.main(arguments, standalone_mode=False)
-    except SystemExit:
+    except (SystemExit, UserError):
         pass
 print([n for n in ('torch', 'ray', 'mlflow', 'matplotlib') if n in sys.modules], file=sys.stderr)
 """

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, read_image_set, write_about
+from bench.data.datasets import FluentScenes, ImageFolder
+from bench.data.image_set import ImageSet, read_image_set, write_about
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.data.datasets import FluentScenes, ImageFolder
 from bench.data.fluent_scenes import render_scene
-from bench.data.image_set import COLUMNS, FluentScenes, ImageFolder, read_image_set
+from bench.data.image_set import COLUMNS, read_image_set
 from bench.data.manifest import build_manifest
 from bench.data.writing import write_folder, write_scenes
 from bench.errors import UserError

@@ -104,7 +104,7 @@ def test_there_and_back_is_the_banks_reconstruction_bit_for_bit(
 ):
     tokens, out = tmp_path / "t.parquet", tmp_path / "out"
     encode_folder(validation, model, tokens, budget=budget, batch=BATCH)
-    assert decode_file(tokens, model, out, batch=BATCH) == 24
+    assert decode_file(TokenFile.open(tokens), model, out, batch=BATCH) == 24
     bank = bank_of(small_run)
     ids = np.array(bank.array("ids"))
     rows = list(TokenFile.open(tokens).rows())
@@ -130,7 +130,7 @@ def test_the_policy_chooses_as_it_was_judged(small_run, model, validation, tmp_p
     assert [list(t) for t in table["tokens"]] == [
         ids[n, :k].tolist() for n, k in enumerate(table["budget"])
     ]
-    decode_file(tokens, model, out, batch=BATCH)
+    decode_file(TokenFile.open(tokens), model, out, batch=BATCH)
     images = decoded(out, table["path"])
     for budget in set(table["budget"]):
         mine = (table["budget"] == budget).to_numpy()
@@ -149,7 +149,7 @@ def test_images_are_read_as_the_data_stage_reads_them(model, photos, tmp_path):
         content = (photos / row.path).read_bytes()
         assert row.file_sha256 == hashlib.sha256(content).hexdigest()
     out = tmp_path / "out"
-    decode_file(tokens, model, out)
+    decode_file(TokenFile.open(tokens), model, out)
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
     assert names == ["train/small.png", "val/tall.png", "wide.jpg.png", "wide.png"]
 
@@ -182,7 +182,7 @@ def test_progress_is_told_file_by_file(model, photos, tmp_path):
     encode_folder(photos, model, tokens, budget=2, max_unreadable=0.2, started=started)
     assert told == [5, 1, 1, 1, 1, 1]
     told.clear()
-    decode_file(tokens, model, tmp_path / "out", started=started)
+    decode_file(TokenFile.open(tokens), model, tmp_path / "out", started=started)
     assert told == [4, 1, 1, 1, 1]
 
 
@@ -204,7 +204,7 @@ def test_no_more_than_a_batch_is_at_hand(model, validation, tmp_path, monkeypatc
     encode_folder(validation, model, tmp_path / "t.parquet", batch=5)
     assert sizes == [5, 5, 5, 5, 4]
     sizes.clear()
-    decode_file(tmp_path / "t.parquet", model, tmp_path / "out", batch=5)
+    decode_file(TokenFile.open(tmp_path / "t.parquet"), model, tmp_path / "out", batch=5)
     assert max(sizes) <= 5
     assert sum(sizes) == 24
 
@@ -213,22 +213,22 @@ def test_tokens_of_another_model_are_refused(exported, model, validation, tmp_pa
     encode_folder(validation, model, tmp_path / "t.parquet", budget=2)
     other = ExportedModel.load(exported("fixed_at_mean"))
     with pytest.raises(UserError, match="tokens of another model"):
-        decode_file(tmp_path / "t.parquet", other, tmp_path / "out")
+        decode_file(TokenFile.open(tmp_path / "t.parquet"), other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     # The policy is another one, the tokenizer is not.
     sibling = ExportedModel.load(exported("policy: seed 1"))
-    assert decode_file(tmp_path / "t.parquet", sibling, tmp_path / "out") == 24
+    assert decode_file(TokenFile.open(tmp_path / "t.parquet"), sibling, tmp_path / "out") == 24
 
 
 def test_an_existing_folder_is_refused(model, validation, tmp_path):
     encode_folder(validation, model, tmp_path / "t.parquet", budget=2)
     out = tmp_path / "out"
-    decode_file(tmp_path / "t.parquet", model, out)
+    decode_file(TokenFile.open(tmp_path / "t.parquet"), model, out)
     (tmp_path / "empty").mkdir()
     for there in (out, tmp_path / "empty"):
         before = sorted(there.rglob("*"))
         with pytest.raises(UserError, match="is there already"):
-            decode_file(tmp_path / "t.parquet", model, there)
+            decode_file(TokenFile.open(tmp_path / "t.parquet"), model, there)
         assert sorted(there.rglob("*")) == before
 
 
@@ -240,7 +240,7 @@ def test_a_decoding_that_fails_leaves_nothing(model, validation, tmp_path, monke
 
     monkeypatch.setattr(translation.Image.Image, "save", full)
     with pytest.raises(UserError, match="No space left"):
-        decode_file(tmp_path / "t.parquet", model, tmp_path / "out")
+        decode_file(TokenFile.open(tmp_path / "t.parquet"), model, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.parquet", "validation"]
 
 

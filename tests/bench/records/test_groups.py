@@ -5,7 +5,7 @@ import pytest
 from adatok_core.config import PolicyConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import plain
-from bench.data.image_set import FluentScenes
+from bench.data.datasets import FluentScenes
 from bench.errors import UserError
 from bench.records.groups import group_by_seed, is_reconstruction, repetition_name, repetition_seed
 

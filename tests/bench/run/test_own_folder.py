@@ -1,10 +1,9 @@
 import subprocess
 import sys
-import time
 
 import pytest
 
-from bench.run.own_folder import own_folder
+from bench.run.own_folder import own_folder, remove_own
 
 HOLDER = """
 import sys, time
@@ -50,4 +49,12 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(tmp_path, holder):
     with own_folder(tmp_path, "ray-"):
         pass
     assert names(tmp_path) == ["other"]
-    time.sleep(0)
+
+
+def test_whoever_ends_the_process_can_remove_all_it_has(tmp_path):
+    with own_folder(tmp_path, "ray-") as one, own_folder(tmp_path, "logs-") as other:
+        (one / "state").write_text("")
+        assert other.is_dir()
+        remove_own()
+        assert names(tmp_path) == []
+    assert names(tmp_path) == []

@@ -2,6 +2,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bench.run.ray_session import LONGEST_PARENT, RaySession
 JOINER = """
 import sys
 from bench.run import ray_session
-ray_session.START_SECONDS = 3.0
+ray_session.JOIN_SECONDS = 3.0
 ray_session.RaySession(sys.argv[1]).start()
 """
 DRIVER = r"""
@@ -47,13 +48,24 @@ def test_an_address_where_nothing_listens_is_one_line():
     session.close()
 
 
-def test_an_address_that_never_answers_is_given_up():
+@pytest.fixture
+def short():
+    """A folder for temporary files that Ray takes."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t") as folder:
+        yield Path(folder)
+
+
+def test_an_address_that_never_answers_is_given_up_and_nothing_is_left(short):
+    environment = {**os.environ, "TMPDIR": str(short)}
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         command = [sys.executable, "-c", JOINER, f"127.0.0.1:{silent.getsockname()[1]}"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env=environment
+        )
     assert answer.returncode == 2
+    assert not list(short.glob("adatok-ray-*"))
     (line,) = answer.stderr.splitlines()
     assert line.startswith("error: --ray-address 127.0.0.1:")
     assert "took too long" in line

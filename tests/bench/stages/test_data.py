@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.datasets import FluentScenes
 from bench.data.fingerprint import fingerprint
-from bench.data.image_set import FluentScenes, read_image_set
+from bench.data.image_set import read_image_set
 from bench.data.writing import write_scenes
 from bench.errors import UserError
 from bench.stages import data, manifest

@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -97,6 +98,17 @@ def test_a_file_is_hashed_once_by_a_process_and_not_by_the_next_run(store, folde
 @pytest.mark.parametrize("memory", [b"", b"[]", b'{"ids.npy": 3}', b"\xff"])
 def test_a_torn_memory_of_hashes_costs_reading_and_nothing_else(store, folder, memory):
     (store.root / "verified" / "bank-k.json").write_bytes(memory)
+    assert store.check("bank", "k") is None
+    (folder / "ids.npy").write_bytes(b"pixelz")
+    assert store.check("bank", "k").reason.startswith("ids.npy is damaged")
+
+
+def test_a_store_that_cannot_be_written_is_checked_all_the_same(store, folder, monkeypatch):
+    def read_only(path, value):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr("bench.store.store.write_json", read_only)
+    (store.root / "verified" / "bank-k.json").unlink()
     assert store.check("bank", "k") is None
     (folder / "ids.npy").write_bytes(b"pixelz")
     assert store.check("bank", "k").reason.startswith("ids.npy is damaged")

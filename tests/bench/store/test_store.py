@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
-from bench.files import canonical_json, content_key, write_json, write_text
+from bench.files import canonical_json, content_key, write_json, write_text, written_aside
 from bench.store.store import Store, disk_error
 
 
@@ -60,6 +61,16 @@ def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(tmp_path, monke
         write_text(path, "new")
     assert path.read_text() == "old"
     assert files_under(tmp_path) == ["file.txt"]
+
+
+def test_an_error_names_the_file_and_not_the_one_aside(tmp_path):
+    path = tmp_path / "nowhere" / "file.txt"
+    with pytest.raises(FileNotFoundError) as error, written_aside(path) as aside:
+        aside.write_text("new")
+    assert error.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as error, written_aside(tmp_path / "model") as aside:
+        (aside / "inner" / "file.txt").write_text("new")
+    assert error.value.filename == str(tmp_path / "model" / "inner" / "file.txt")
 
 
 def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path):
@@ -184,6 +195,19 @@ def test_an_unusable_path_is_refused_in_one_line(tmp_path, path):
     ) as error:
         Store.open(path)
     assert str(path) in str(error.value)
+
+
+def test_a_read_only_store_is_named_and_not_what_was_tried(tmp_path, monkeypatch):
+    def read_only(path, *args, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(UserError) as error:
+        Store.open(tmp_path)
+    assert str(error.value) == (
+        f"cannot write to the store {tmp_path}: Read-only file system; make it writable, or give "
+        "--store"
+    )
 
 
 def test_a_full_disk_is_found_out_before_anything_runs(tmp_path, monkeypatch):

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from bench.errors import UserError
@@ -27,6 +30,24 @@ def test_what_fails_leaves_everything_as_it_was(tmp_path):
         write(folder, "old")
     with pytest.raises(ZeroDivisionError), new_report(out) as folder:
         write(folder, 1 / 0)
+    assert "old" in (out / PAGE).read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_an_earlier_report_is_back_where_a_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    with new_report(out) as folder:
+        write(folder, "old")
+
+    def replace(source, target):
+        if str(source).endswith(".new"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(source))
+        os.rename(source, target)
+
+    monkeypatch.setattr("reports.page.output.os.replace", replace)
+    with pytest.raises(OSError, match="No space") as error, new_report(out) as folder:
+        write(folder)
+    assert error.value.filename == str(out)
     assert "old" in (out / PAGE).read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 

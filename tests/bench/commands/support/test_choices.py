@@ -11,7 +11,7 @@ from adatok_core.config.quantizer import QUANTIZERS
 from adatok_core.config.weighting import WEIGHTINGS
 from bench.commands.support import choices as listing
 from bench.config.allocators import ALLOCATORS
-from bench.data.image_set import DATASETS
+from bench.data.datasets import DATASETS
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
 from bench.metrics.extractors import EXTRACTORS
