@@ -142,6 +142,9 @@ def build_external(
     """
     origin = origin_of(settings, folder=folder)
     guest = _invited(canonical_json(asdict(origin)), device)
+    if not guest.alive:
+        _invited.cache_clear()
+        guest = _invited(canonical_json(asdict(origin)), device)
     budgets = settings.budgets or guest.description.meant_for
     return ExternalAdapter(guest, budgets=budgets, where=origin.where, device=device)
 
