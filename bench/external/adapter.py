@@ -71,6 +71,8 @@ class ExternalAdapter:
         if not described.nested and len(described.meant_for) > 1:
             further, expected = {"budget": budget}, budget
         given = self.guest.call("encode", images.cpu().numpy(), **further)
+        if len(given) > 2:
+            raise self._nonsense("encode", _told(given), "ids, or ids and features")
         ids = self._ids(given[0] if given else None, (len(images), expected))
         features = self._features(given[1], len(images)) if len(given) > 1 else None
         return ids[:, :budget].to(self.device), features

@@ -173,32 +173,41 @@ class RemoteGuest:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = _process(self.origin, self._said)
         self._end = weakref.finalize(self, _stop, self._process, self._said)
+        self._answer(f"tokenizer.python: {self.origin.python}: is no Python with numpy that starts")
 
     def _ask(self, failed: str, *arrays: np.ndarray, **message: Any) -> tuple[Any, list[Any]]:
-        process, where = self._process, self.origin.where
-        if not self._end.alive:
-            raise UserError(f"{where}: {failed}: its process ended before")
-        assert process.stdin is not None, "opened as a pipe"
-        assert process.stdout is not None, "opened as a pipe"
-        try:
-            host.send(process.stdin, message, list(arrays))
-            answer, given = host.receive(process.stdout)
-        except (EOFError, OSError):
-            ended = f"its process {_ending(process)}{self._last_words()}"
-            self._end()
-            raise UserError(f"{where}: {failed}: {ended}") from None
-        except (ValueError, MemoryError) as error:
-            self._end()
-            nonsense = f"its process answers nonsense: {error or 'too large'}"
-            raise UserError(f"{where}: {failed}: {nonsense}") from None
-        except BaseException:  # Its answer would be taken for that to the next question.
-            self._end()
-            raise
+        where = self.origin.where
+        answer, given = self._answer(f"{where}: {failed}", *arrays, **message)
         if "error" in answer:
             if answer.get("missing") and message["do"] == "make":
                 raise MissingFileError(f"{where}: {answer['error']}")
             raise UserError(f"{where}: {failed}: {answer['error']}")
         return answer.get("found"), given
+
+    def _answer(
+        self, failed: str, *arrays: np.ndarray, **message: Any
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """The answer to a message, or what it says unasked, of itself, when it has started."""
+        process = self._process
+        if not self._end.alive:
+            raise UserError(f"{failed}: its process ended before")
+        assert process.stdin is not None, "opened as a pipe"
+        assert process.stdout is not None, "opened as a pipe"
+        try:
+            if message:
+                host.send(process.stdin, message, list(arrays))
+            return host.receive(process.stdout)
+        except (EOFError, OSError):
+            ended = f"its process {_ending(process)}{self._last_words()}"
+            self._end()
+            raise UserError(f"{failed}: {ended}") from None
+        except (ValueError, MemoryError) as error:
+            self._end()
+            nonsense = f"its process answers nonsense: {error or 'too large'}"
+            raise UserError(f"{failed}: {nonsense}") from None
+        except BaseException:  # Its answer would be taken for that to the next question.
+            self._end()
+            raise
 
     def _last_words(self) -> str:
         self._said.seek(0)

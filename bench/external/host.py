@@ -54,9 +54,9 @@ def make(name: str, arguments: dict[str, Any], folder: str, device: str) -> Any:
     """A tokenizer: what the factory gives, with `device` where it takes that."""
     factory = factory_of(name, folder)
     try:
-        takes = inspect.signature(factory).parameters
+        takes = list(inspect.signature(factory).parameters)
     except ValueError:  # It is of compiled code.
-        takes = {}
+        takes = []
     if "device" in takes:
         arguments = {"device": device, **arguments}
     return factory(**arguments)
@@ -101,38 +101,29 @@ def source_of(name: str, folder: str) -> dict[str, str]:
     if spec is None or spec.origin is None:
         raise ImportError(f"no module '{place}' with a file")
     file = Path(spec.origin)
-    for distribution in _distributions_of(place.split(".")[0]):
-        installed = _installed(distribution, file)
-        if installed is not None:
-            return installed
     depth = place.count(".") + (file.name == "__init__.py")
+    installed = _installed(file, file.parents[depth])
+    if installed is not None:
+        return installed
     if not depth:
         return {"sha256": _hash(_with_neighbours(file))}
     return {"sha256": _hash(sorted(file.parents[depth - 1].rglob("*.py")))}
 
 
-def _distributions_of(package: str) -> list[str]:
-    if sys.version_info >= (3, 10):  # noqa: UP036 - it may run under an older one.
-        return list(importlib.metadata.packages_distributions().get(package, []))
-    return [
-        one.metadata["Name"]
-        for one in importlib.metadata.distributions()
-        if package in (one.read_text("top_level.txt") or "").split()
-    ]
-
-
-def _installed(name: str, file: Path) -> dict[str, str] | None:
-    """Identity of the distribution, if it is what put this file where it is."""
-    distribution = importlib.metadata.distribution(name)
-    lines = (distribution.read_text("RECORD") or "").splitlines()
-    place = os.path.relpath(file, str(distribution.locate_file("")))
-    if not any(line.startswith(f"{Path(place).as_posix()},") for line in lines):
-        return None
-    identity = {"package": name, "version": distribution.version}
-    if distribution.read_text("direct_url.json") is not None:
-        modules = sorted(line for line in lines if ".py,sha256=" in line)
-        identity["sha256"] = hashlib.sha256("\n".join(modules).encode()).hexdigest()
-    return identity
+def _installed(file: Path, place: Path) -> dict[str, str] | None:
+    """Identity of the distribution that put this file into the `place` of packages, if one did."""
+    name = file.relative_to(place).as_posix()
+    for about in sorted(place.glob("*.dist-info")):
+        record = about / "RECORD"
+        lines = record.read_text("utf-8").splitlines() if record.is_file() else []
+        if any(line.startswith(f"{name},") for line in lines):
+            distribution = importlib.metadata.Distribution.at(about)
+            identity = {"package": distribution.metadata["Name"], "version": distribution.version}
+            if distribution.read_text("direct_url.json") is not None:
+                modules = sorted(line for line in lines if ".py,sha256=" in line)
+                identity["sha256"] = hashlib.sha256("\n".join(modules).encode()).hexdigest()
+            return identity
+    return None
 
 
 def _with_neighbours(file: Path) -> list[Path]:
@@ -294,4 +285,5 @@ if __name__ == "__main__":
     threading.Thread(target=_end_with, args=(own_in.fileno(),), daemon=True).start()
     # Modules beside this file are not the tokenizer's.
     sys.path[:] = [place for place in sys.path if place != str(Path(__file__).parent)]
+    send(own_out, {"python": sys.version}, [])
     serve(own_in, own_out)

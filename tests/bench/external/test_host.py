@@ -20,7 +20,9 @@ NUMBERS = st.one_of(
     arrays.floating_dtypes(),
 )
 ANY_ARRAYS = st.lists(
-    NUMBERS.flatmap(lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0))),
+    NUMBERS.flatmap(
+        lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0))
+    ),
     max_size=3,
 )
 
@@ -80,10 +82,8 @@ def test_arrays_that_cannot_be_are_refused(told):
         host.receive(io.BytesIO(line + b"\0" * 64))
 
 
-@pytest.mark.parametrize("message", ["[]", "3", '"a"', "null", "{}", '{"arrays": {}, "x": [', "["])
+@pytest.mark.parametrize("message", ["[]", "3", '"a"', "null", "{}", "[" * 100_000])
 def test_messages_that_are_none_are_refused(message):
-    if message == '{"arrays": {}, "x": [':
-        message = "[" * 100_000
     with pytest.raises(ValueError):  # noqa: PT011 - one of many texts.
         host.receive(io.BytesIO(message.encode() + b"\n"))
 
@@ -122,6 +122,7 @@ def test_it_serves_with_numpy_alone(tmp_path, write):
             host.send(process.stdin, message, [*given])
             return host.receive(process.stdout)
 
+        assert host.receive(process.stdout)[0]["python"] == sys.version
         assert ask(do="make", device="cpu", **made)[0]["found"]["codebook_size"] == 8
         images = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
         further = {"torch": False, "device": "cpu"}
@@ -130,7 +131,9 @@ def test_it_serves_with_numpy_alone(tmp_path, write):
         assert features.shape == (5, 4)
         (decoded,) = ask(ids, do="call", method="decode", **further)[1]
         assert abs(decoded.mean() - images.mean()) < 0.1
-        assert "torch" in ask(images, do="call", method="encode", torch=True, device="cpu")[0]["error"]
+        assert (
+            "torch" in ask(images, do="call", method="encode", torch=True, device="cpu")[0]["error"]
+        )
         process.kill()
 
 
