@@ -23,6 +23,7 @@ from bench.commands.encode import encode
 from bench.commands.ends import CODES, ended
 from bench.commands.export import export
 from bench.commands.listing import listing
+from bench.commands.models.check import check
 from bench.commands.plan import plan
 from bench.commands.results import results
 from bench.commands.run import run
@@ -56,7 +57,7 @@ def cli() -> None:
 
 for command in (
     *(listing, completion, validate, plan, run, results, compare, ui, sync, check_store),
-    *(export, encode, decode),
+    *(export, encode, decode, check),
 ):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):

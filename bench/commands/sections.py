@@ -11,6 +11,7 @@ SECTIONS = {
     "Run suites": ("validate", "plan", "run"),
     "Look at results": ("results", "compare", "report", "ui", "sync", "check-store"),
     "Use a trained tokenizer": ("export", "encode", "decode"),
+    "Bring a tokenizer": ("check",),
 }
 OTHER = "Of other packages"
 

@@ -17,7 +17,7 @@ from adatok_core.tokenizer import to_uint8
 from bench.config.tokenizers import ExternalTokenizer
 from bench.errors import UserError
 from bench.external.guest import Guest, Origin, invite
-from bench.external.identity import origin_of
+from bench.external.identity import code_of, origin_of
 from bench.external.protocol import Description
 from bench.files import canonical_json
 
@@ -143,16 +143,25 @@ def build_external(
         UserError: it cannot be made, or not be used at its budgets.
     """
     origin = origin_of(settings, folder=folder)
-    guest = _invited(canonical_json(asdict(origin)), device)
+    known = (canonical_json(asdict(origin)), canonical_json(code_of(origin)), device)
+    guest = _invited(*known)
     if not guest.alive:
         _invited.cache_clear()
-        guest = _invited(canonical_json(asdict(origin)), device)
+        guest = _invited(*known)
     budgets = settings.budgets or guest.description.meant_for
     return ExternalAdapter(guest, budgets=budgets, where=origin.where, device=device)
 
 
+def make_external(
+    settings: ExternalTokenizer, *, folder: str, device: str = "cpu"
+) -> ExternalAdapter:
+    """A suite's tokenizer, made anew; raises as `build_external`."""
+    _invited.cache_clear()
+    return build_external(settings, folder=folder, device=device)
+
+
 @functools.lru_cache(maxsize=1)
-def _invited(origin: str, device: str) -> Guest:
+def _invited(origin: str, code: str, device: str) -> Guest:
     return invite(Origin(**json.loads(origin)), device=device)
 
 
