@@ -79,10 +79,12 @@ def examine(subject: Subject, images: np.ndarray) -> Iterator[Finding]:
     under = Examination(subject, images)
     broken: dict[str, str] = {}
     for name, needs, look in PROPERTIES:
+        if broken.get(name) == name:  # Another property found that.
+            continue
         missing = next((need for need in needs if need in broken), None)
         if missing is not None:
-            broken[name] = missing
-            yield Finding(name, "skipped", f"as {missing} failed")
+            broken[name] = broken[missing]
+            yield Finding(name, "skipped", f"as {broken[name]} failed")
             continue
         try:
             yield Finding(name, "ok", look(under))
@@ -90,6 +92,8 @@ def examine(subject: Subject, images: np.ndarray) -> Iterator[Finding]:
             at = getattr(error, "name", None) or name
             broken[name] = broken[at] = at
             yield Finding(at, "FAILED", one_line(str(error)))
+            if at != name:
+                yield Finding(name, "skipped", f"as {at} failed")
 
 
 def _encode(under: Examination) -> str:
@@ -248,7 +252,12 @@ def _tail(under: Examination) -> str:
     subject = under.subject
     budget = subject.budgets[0] if subject.nested else subject.budgets[-1]
     prefix = under.encode(under.images)[:, :budget]
-    before = under.decode(prefix)
+    try:
+        before = under.decode(prefix)
+    except (Broken, UserError) as error:
+        raise Broken(
+            f"nested=True, but the first {budget} tokens: {error}", name="nested"
+        ) from None
     under.decode(under.encode(1 - under.images))
     told = f"{budget} tokens of each image decode to pixels up to {{:.2g}} of the range apart"
     apart = _apart(under.decode(prefix), before)
@@ -314,11 +323,11 @@ PROPERTIES: tuple[tuple[str, tuple[str, ...], Callable[[Examination], str]], ...
     ("codebook", ("ids",), _codebook),
     ("decode", ("ids",), _decode),
     ("resolution", ("decode",), _resolution),
-    ("range", ("decode",), _range),
+    ("range", ("codebook", "decode"), _range),
     ("repeatable", ("decode",), _repeatable),
     ("batch", ("repeatable",), _batch),
     ("tail", ("repeatable",), _tail),
-    ("nested", ("tail",), _nested),
+    ("nested", ("range", "tail"), _nested),
 )
 
 

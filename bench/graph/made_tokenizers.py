@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.errors import UserError
-from bench.external.guest import MissingFileError
 from bench.graph.nodes import Node
 from bench.store.store import Store
 
@@ -24,6 +23,8 @@ def require_made(nodes: Iterable[Node], store: Store | None = None) -> None:
             continue
         if node.resources.device != "cpu" and not _has_gpu():
             continue
+        # These import torch, which other suites are read without.
+        from bench.external.guest import MissingFileError
         from bench.stages.external import looked_at
 
         try:

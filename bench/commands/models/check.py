@@ -51,8 +51,8 @@ def check(
 
     \b
     Examples:
-      adatok-bench check my_tokenizer.py:make --argument weights=weights.pth
-      adatok-bench check package.module:make --python ../its/.venv/bin/python --images photos
+      adatok-bench check my_tokenizer.py:make --argument weights=w.pth
+      adatok-bench check package.module:make --python ../its/bin/python
       adatok-bench check my_suite.yaml --arm theirs
     """
     from bench.external.contract import examine
@@ -119,7 +119,7 @@ def _foreign(settings: Any, device: str) -> Subject:
     if isinstance(settings, ExternalTokenizer):
         made = functools.partial(make_external, settings, folder=os.getcwd(), device=device)
     else:
-        build = foreign_kind(settings.kind).load()  # type: ignore[attr-defined]
+        build = foreign_kind(settings.kind).load()
         made = functools.partial(build, settings, folder=os.getcwd(), device=device)
     try:
         if isinstance(settings, ExternalTokenizer):

@@ -116,7 +116,8 @@ def decode(self, ids):
 ANY_WEIGHTS = """
 def __init__(self):
     super().__init__()
-    self.weight = np.random.random()
+    type(self).made = getattr(type(self), 'made', 0) + 1
+    self.weight = 1 - 0.1 * self.made
 def decode(self, ids):
     return super().decode(ids) * self.weight
 """
@@ -134,7 +135,7 @@ DESCRIBED = "\ndef describe(self): return super().describe() | {'range': [%s, %s
     ("change", "name", "expected"),
     [
         (TAIL_LEAK, "tail", "once other images were encoded: it remembers"),
-        (LOOKS_UP, "tail", "in a tokenizer made anew"),
+        (LOOKS_UP, "tail", "it remembers what it encoded"),
         (ANY_WEIGHTS, "tail", "its weights are random"),
         (BATCH_NORM, "batch", "encoded alone or in another order, "),
         (BATCH_DECODED, "batch", "decoded alone or in another order, pixels differ by up to 0."),
@@ -145,7 +146,7 @@ DESCRIBED = "\ndef describe(self): return super().describe() | {'range': [%s, %s
         (RANGED.format(2, -1), "range", "of the values lie outside; as -1 to 1 the MSE is"),
         (RANGED.format(255, 0), "range", "lie outside; as 0 to 255 the MSE is"),
         (RANGED.format(1, 0) + DESCRIBED % (-1, 1), "range", "as 0 to 1 the MSE is"),
-        (RANGED.format(1, 0) + DESCRIBED % (0, 255), "range", "they use 0.4% of it; as 0 to 1"),
+        (RANGED.format(1, 0) + DESCRIBED % (0, 255), "range", "% of it; as 0 to 1 the MSE is"),
         (
             "def encode(self, images): return super().encode(images)[0] + 9",
             "ids",
@@ -190,13 +191,7 @@ DESCRIBED = "\ndef describe(self): return super().describe() | {'range': [%s, %s
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_broken_one_is_told_by_its_property(broken, change, name, expected):
-    if name == "codebook":  # Whose prefixes cannot help either.
-        found = examined(broken(change))
-        assert found["nested"].status == "FAILED"
-        at, text = name, found[name].text
-        assert found[name].status == "FAILED"
-    else:
-        at, text = failed(broken(change))
+    at, text = failed(broken(change))
     assert at == name
     assert expected in text
 
