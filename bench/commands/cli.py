@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 
 from bench.commands.models.bank import bank
+from bench.commands.models.check import check
 from bench.commands.models.decode import decode
 from bench.commands.models.encode import encode
 from bench.commands.models.export import export
@@ -58,7 +59,7 @@ def cli() -> None:
 
 for command in (
     *(listing, completion, validate, plan, run, results, compare, verify, ui, sync, check_store),
-    *(bank, export, encode, decode),
+    *(check, bank, export, encode, decode),
 ):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):

@@ -15,7 +15,7 @@ from adatok_core.tokenizer import to_uint8
 from bench.config.tokenizers import ExternalTokenizer
 from bench.errors import UserError
 from bench.external.guest import Guest, Origin, invite
-from bench.external.identity import origin_of
+from bench.external.identity import code_of, origin_of
 from bench.external.protocol import Description
 from bench.files import canonical_json
 
@@ -69,6 +69,8 @@ class ExternalAdapter:
         if not described.nested and len(described.meant_for) > 1:
             further, expected = {"budget": budget}, budget
         given = self.guest.call("encode", images.cpu().numpy(), **further)
+        if len(given) > 2:
+            raise self._nonsense("encode", _told(given), "ids, or ids and features")
         ids = self._ids(given[0] if given else None, (len(images), expected))
         features = self._features(given[1], len(images)) if len(given) > 1 else None
         return ids[:, :budget].to(self.device), features
@@ -144,13 +146,22 @@ def build_external(
     return ExternalAdapter(guest, budgets=budgets, where=origin.where, device=device)
 
 
+def make_external(
+    settings: ExternalTokenizer, *, folder: str, device: str = "cpu"
+) -> ExternalAdapter:
+    """A suite's tokenizer, made anew; raises as `build_external`."""
+    _LAST.clear()
+    return build_external(settings, folder=folder, device=device)
+
+
 # The last one that was made. Two at once may be more than the memory holds.
-_LAST: dict[tuple[str, str], Guest] = {}
+_LAST: dict[str, Guest] = {}
 
 
 def _invited(origin: Origin, device: str) -> Guest:
-    key = (canonical_json(asdict(origin)), device)
-    if key not in _LAST:
+    """The guest of an origin: the last one, if it is that of the same code and alive."""
+    key = canonical_json([asdict(origin), code_of(origin), device])
+    if key not in _LAST or not _LAST[key].alive:
         _LAST.clear()
         _LAST[key] = invite(origin, device=device)
     return _LAST[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,8 @@ from bench.config.settings import parse
 from bench.errors import UserError
 from bench.external import host
 from bench.external.protocol import Description
+
+SECONDS_TO_END = 5.0
 
 
 class MissingFileError(Exception):
@@ -49,6 +52,10 @@ class Guest(Protocol):
     def description(self) -> Description:
         """Its own description."""
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can be called still."""
+
     def call(self, method: str, array: np.ndarray, **further: Any) -> list[np.ndarray]:
         """Arrays that `encode` or `decode` gives.
 
@@ -78,45 +85,49 @@ def source_of(origin: Origin) -> dict[str, str]:
         return RemoteGuest.source(origin)
     try:
         return host.source_of(origin.factory, origin.folder)
-    except Exception as error:  # Whatever happens when its package is imported.
+    except host.Theirs as error:  # Whatever happens when its package is imported.
         raise _refused(origin, "cannot be imported", error) from error
 
 
 class LocalGuest:
-    """A tokenizer in this process."""
+    """A tokenizer in this process; what it prints goes to stderr, as results are on stdout."""
+
+    alive = True
 
     def __init__(self, origin: Origin, device: str):
         self.origin, self.device = origin, device
-        try:
-            self.hosted = host.make(origin.factory, origin.arguments, origin.folder, device)
-        except FileNotFoundError as error:
-            raise MissingFileError(_told(origin, error)) from error
-        except Exception as error:  # Whatever its code raises.
-            raise _refused(origin, "cannot be made", error) from error
-        try:
-            told = host.describe(self.hosted)
-        except Exception as error:
-            raise _refused(origin, "cannot describe itself", error) from error
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                self.hosted = host.make(origin.factory, origin.arguments, origin.folder, device)
+            except FileNotFoundError as error:
+                raise MissingFileError(f"{origin.where}: {host.told_of(error)}") from error
+            except host.Theirs as error:
+                raise _refused(origin, "cannot be made", error) from error
+            try:
+                told = host.describe(self.hosted)
+            except host.Theirs as error:
+                raise _refused(origin, "cannot describe itself", error) from error
         self.description = parse(Description, told, where=f"{origin.where}: describe()")
 
     def call(self, method: str, array: np.ndarray, **further: Any) -> list[np.ndarray]:
-        """Arrays of `encode` or `decode`."""
-        uses_torch = self.description.arrays == "torch"
+        """Arrays of `encode` or `decode`, which may do what they like with a copy of theirs."""
+        further |= {"torch": self.description.arrays == "torch", "device": self.device}
         try:
-            return host.call(
-                self.hosted, method, array, torch=uses_torch, device=self.device, **further
-            )
-        except Exception as error:
+            with contextlib.redirect_stdout(sys.stderr):
+                return host.call(self.hosted, method, array.copy(), **further)
+        except host.Theirs as error:
             raise _refused(self.origin, f"{method} failed", error) from error
 
 
 class RemoteGuest:
-    """A tokenizer under its own interpreter, at the other end of two pipes."""
+    """A tokenizer under its own interpreter, at the other end of two pipes.
+
+    Its process ends with this object, and with whatever leaves a question without its answer.
+    """
 
     def __init__(self, origin: Origin, device: str):
         self.origin, self.device = origin, device
-        self._process, self._said = _start(origin)
-        self._end = weakref.finalize(self, _stop, self._process)
+        self._start()
         told, _ = self._ask(
             "cannot be made",
             do="make",
@@ -132,14 +143,17 @@ class RemoteGuest:
         """Identity of the factory's code under its interpreter."""
         asker = cls.__new__(cls)
         asker.origin = origin
-        asker._process, asker._said = _start(origin)
-        try:
-            found, _ = asker._ask(
-                "cannot be imported", do="source", name=origin.factory, folder=origin.folder
-            )
-        finally:
-            _stop(asker._process)
+        asker._start()
+        found, _ = asker._ask(
+            "cannot be imported", do="source", name=origin.factory, folder=origin.folder
+        )
+        asker._end()
         return dict(found)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process is still there."""
+        return self._end.alive and self._process.poll() is None
 
     def call(self, method: str, array: np.ndarray, **further: Any) -> list[np.ndarray]:
         """Arrays of `encode` or `decode`."""
@@ -154,25 +168,45 @@ class RemoteGuest:
         )
         return arrays
 
+    def _start(self) -> None:
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = _process(self.origin, self._said)
+        self._end = weakref.finalize(self, _stop, self._process, self._said)
+        self._answer(f"tokenizer.python: {self.origin.python}: is no Python with numpy that starts")
+
     def _ask(self, failed: str, *arrays: np.ndarray, **message: Any) -> tuple[Any, list[Any]]:
+        where = self.origin.where
+        answer, given = self._answer(f"{where}: {failed}", *arrays, **message)
+        if "error" in answer:
+            if answer.get("missing") and message["do"] == "make":
+                raise MissingFileError(f"{where}: {answer['error']}")
+            raise UserError(f"{where}: {failed}: {answer['error']}")
+        return answer.get("found"), given
+
+    def _answer(
+        self, failed: str, *arrays: np.ndarray, **message: Any
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """The answer to a message, or what it says unasked, of itself, when it has started."""
         process = self._process
+        if not self._end.alive:
+            raise UserError(f"{failed}: its process ended before")
         assert process.stdin is not None, "opened as a pipe"
         assert process.stdout is not None, "opened as a pipe"
         try:
-            host.send(process.stdin, message, list(arrays))
-            answer, given = host.receive(process.stdout)
+            if message:
+                host.send(process.stdin, message, list(arrays))
+            return host.receive(process.stdout)
         except (EOFError, OSError):
-            code = process.wait()
-            raise UserError(
-                f"{self.origin.where}: its process ended with exit code {code}{self._last_words()}"
-            ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.origin.where}: its process answers nonsense: {error}") from None
-        if "error" in answer:
-            if answer.get("missing") and message["do"] == "make":
-                raise MissingFileError(f"{self.origin.where}: {answer['error']}")
-            raise UserError(f"{self.origin.where}: {failed}: {answer['error']}")
-        return answer.get("found"), given
+            ended = f"its process {_ending(process)}{self._last_words()}"
+            self._end()
+            raise UserError(f"{failed}: {ended}") from None
+        except (ValueError, MemoryError) as error:
+            self._end()
+            nonsense = f"its process answers nonsense: {error or 'too large'}"
+            raise UserError(f"{failed}: {nonsense}") from None
+        except BaseException:  # Its answer would be taken for that to the next question.
+            self._end()
+            raise
 
     def _last_words(self) -> str:
         self._said.seek(0)
@@ -180,15 +214,14 @@ class RemoteGuest:
         return f": {lines[-1]}" if lines else ""
 
 
-def _start(origin: Origin) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    said = tempfile.TemporaryFile()  # noqa: SIM115
+def _process(origin: Origin, said: IO[bytes]) -> subprocess.Popen[bytes]:
     import torch  # It takes seconds, and identities need none.
 
     threads = str(torch.get_num_threads())
     python = os.path.expanduser(origin.python or sys.executable)
     program = str(Path(origin.folder, python)) if "/" in python else python
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [program, "-u", host.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -197,27 +230,32 @@ def _start(origin: Origin) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
         )
     except OSError as error:
+        said.close()
         raise UserError(
             f"tokenizer.python: {origin.python}: cannot be run: {error.strerror}; give the path of "
             "a Python interpreter"
         ) from None
-    return process, said
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    """How a process ended that answers no more."""
+    try:
+        code = process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        return "closed its answers and went on"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
+
+
+def _stop(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
     process.kill()
     process.wait()
-    for stream in (process.stdin, process.stdout):
+    for stream in (process.stdin, process.stdout, said):
         if stream is not None:
             with contextlib.suppress(BrokenPipeError):  # What could not be sent stays unsent.
                 stream.close()
 
 
-def _told(origin: Origin, error: BaseException) -> str:
-    reason = str(error).strip() or "no reason given"
-    return f"{origin.where}: {type(error).__name__}: {reason}"
-
-
 def _refused(origin: Origin, failed: str, error: BaseException) -> UserError:
-    reason = str(error).strip() or "no reason given"
-    return UserError(f"{origin.where}: {failed}: {type(error).__name__}: {reason}")
+    return UserError(f"{origin.where}: {failed}: {host.told_of(error)}")

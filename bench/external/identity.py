@@ -39,7 +39,7 @@ def identity_of(settings: ExternalTokenizer, *, folder: str) -> dict[str, Any]:
     origin = origin_of(settings, folder=folder)
     return {
         "factory": settings.factory,
-        "code": _source(origin.factory, origin.python, folder),
+        "code": code_of(origin),
         "arguments": {name: _content(value) for name, value in origin.arguments.items()},
     }
 
@@ -60,20 +60,32 @@ def own_budgets(settings: ExternalTokenizer, *, folder: str) -> tuple[int, ...]:
     Raises:
         UserError: as `bench.external.guest.invite`; or a file is missing.
     """
-    return _meant_for(canonical_json(asdict(origin_of(settings, folder=folder))))
+    origin = origin_of(settings, folder=folder)
+    return _meant_for(canonical_json(asdict(origin)), canonical_json(code_of(origin)))
 
 
 @functools.cache
-def _meant_for(origin: str) -> tuple[int, ...]:
+def _meant_for(origin: str, code: str) -> tuple[int, ...]:
     try:
         return invite(Origin(**json.loads(origin))).description.meant_for
     except MissingFileError as error:
         raise UserError(f"{error}; give tokenizer.budgets to go on without it") from None
 
 
+def code_of(origin: Origin) -> dict[str, str]:
+    """Identity of a factory's code: of a module of this process, of when it was first looked at.
+
+    Raises:
+        UserError: it cannot be found.
+    """
+    if origin.python is not None or origin.factory.rpartition(":")[0].endswith(".py"):
+        return source_of(origin)
+    return _source(origin.factory, origin.folder)
+
+
 @functools.cache
-def _source(factory: str, python: str | None, folder: str) -> dict[str, str]:
-    return source_of(Origin(factory=factory, arguments={}, python=python, folder=folder))
+def _source(factory: str, folder: str) -> dict[str, str]:
+    return source_of(Origin(factory=factory, arguments={}, python=None, folder=folder))
 
 
 def _module_of(factory: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.graph.enough_images import require_enough_images
+from bench.graph.made_tokenizers import require_made
 from bench.graph.nodes import Graph, Node
 from bench.records.record import Record
 from bench.records.runs import now
@@ -71,6 +72,7 @@ def run_suite(
         remove_left(store.root / "work", "ray-")  # Of a run that was killed, whatever runs now.
         tell_of_folders(levels, say)
         require_writable_records(store, suite)
+        require_made(itertools.chain(*levels), store)
         for _ in range(PASSES):
             outcomes = _pass(levels, store, executor, say, watch)
             ended += outcomes

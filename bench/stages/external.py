@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adatok_core.protocols import Tokenizer
 from bench.artifacts.foreign import IDENTITY, SETTINGS, ForeignSettings
 from bench.errors import UserError
 from bench.files import write_json
@@ -21,14 +22,9 @@ def run(context: StageContext) -> dict[str, Any]:
         MissingFileError: a file that it needs is not there.
         UserError: it cannot be made, has not the budgets, or is for images of another size.
     """
-    config, runtime = context.spec.config, context.spec.runtime
-    settings = ForeignSettings(runtime["tokenizer"], runtime["folder"], config["identity"])
-    tokenizer = settings.load(device=context.spec.resources.device)
-    if tokenizer.image_size != config["resolution"]:
-        raise UserError(
-            f"data.resolution: the tokenizer is for images of {tokenizer.image_size} px, not "
-            f"{config['resolution']}; set it to {tokenizer.image_size}"
-        )
+    config, device = context.spec.config, context.spec.resources.device
+    settings = _settings(config, context.spec.runtime)
+    tokenizer = looked_at(config, context.spec.runtime, device=device)
     write_json(context.work / SETTINGS, settings.plain())
     write_json(
         context.work / IDENTITY,
@@ -41,3 +37,18 @@ def run(context: StageContext) -> dict[str, Any]:
         "bits_per_token": tokenizer.bits_per_token,
         "parameters": parameters,
     }
+
+
+def looked_at(config: dict[str, Any], runtime: dict[str, Any], *, device: str) -> Tokenizer:
+    """The tokenizer of a stage, made; raises as `run` does."""
+    tokenizer = _settings(config, runtime).load(device=device)
+    if tokenizer.image_size != config["resolution"]:
+        raise UserError(
+            f"data.resolution: the tokenizer is for images of {tokenizer.image_size} px, not "
+            f"{config['resolution']}; set it to {tokenizer.image_size}"
+        )
+    return tokenizer
+
+
+def _settings(config: dict[str, Any], runtime: dict[str, Any]) -> ForeignSettings:
+    return ForeignSettings(runtime["tokenizer"], runtime["folder"], config["identity"])

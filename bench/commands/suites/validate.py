@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import click
 
 from bench.commands.support.shared import PATH, load, say
@@ -14,7 +16,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
     """Check every key and value of SUITE_FILES.
 
     The data and weights that they name are looked for, and all errors told. Of a folder of images,
-    splits, classes and counts are listed; no image is read.
+    splits, classes and counts are listed; no image is read. Tokenizers of others are made once.
 
     \b
     Examples:
@@ -22,6 +24,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
       adatok-bench validate experiments/*.yaml experiments/gpu/*.yaml
     """
     from bench.graph.folder_naming import without_reading
+    from bench.graph.made_tokenizers import require_made
     from bench.graph.suite_graph import build_graph
 
     errors = []
@@ -30,7 +33,8 @@ def validate(suite_files: tuple[str, ...]) -> None:
             suite = load(path)
             # No key is needed here, so no image is read: that may take an hour.
             told: list[str] = []
-            build_graph(suite, name_folder=without_reading(told.append))
+            graph = build_graph(suite, name_folder=without_reading(told.append))
+            require_made(itertools.chain(*graph.levels()))
         except UserError as error:
             errors.append(str(error))
         else:

@@ -10,7 +10,7 @@ SECTIONS = {
     "Find your way": ("list", "completion"),
     "Run suites": ("validate", "plan", "run"),
     "Look at results": ("results", "compare", "report", "verify", "ui", "sync", "check-store"),
-    "Use a tokenizer": ("bank", "export", "encode", "decode"),
+    "Use a tokenizer": ("check", "bank", "export", "encode", "decode"),
 }
 OTHER = "Of other packages"
 
