@@ -75,10 +75,11 @@ def _entry(group: Group, tokenizer: str, allocator: str) -> Entry:
 
 def asked_tokens(records: list[Record]) -> float | None:
     """The mean budget that most allocations were asked for."""
-    asked = Counter(target for record in records if (target := _asked(record)) is not None)
+    asked = Counter(target for record in records if (target := asked_of(record)) is not None)
     return asked.most_common(1)[0][0] if asked else None
 
 
-def _asked(record: Record) -> float | None:
+def asked_of(record: Record) -> float | None:
+    """The mean budget that an allocation was asked for; None where it has other aims."""
     policy, allocator = record.config.policy, record.config.allocator
     return getattr(policy.weighting if policy else allocator, "mean_budget", None)

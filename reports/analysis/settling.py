@@ -10,15 +10,12 @@ import pandas as pd
 from bench.compare.paired import Difference, corrected
 from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
+from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import Contest
 from reports.analysis.decomposition import decomposition
-from reports.analysis.systems import (
-    PRIMARY,
-    System,
-    difference,
-    shown_distances,
-)
+from reports.analysis.foreign_words import bits_line, over_words, spending_rows, verdict_line
+from reports.analysis.systems import PRIMARY, System, shown_distances
 from reports.paper.shares import show_p, show_share, show_significant
 from reports.paper.text import show_interval, show_percent
 
@@ -30,14 +27,16 @@ Differences = dict[str, Difference]  # By metric.
 def contest_blocks(contest: Contest) -> list[str | list[str]]:
     """One comparison as blocks of text: by seed, differences, verdict, controls."""
     as_run, equal = differences(contest)
+    seed = contest.repetitions.removesuffix("s")
     return [
         [f"{contest.label}: {_seeds(contest)}", *_warnings(contest)],
+        _spending(contest),
         [
-            "Adaptive minus fixed length by training seed, in % of the fixed-length mean",
+            f"Adaptive minus fixed length by {seed}, in % of the fixed-length mean",
             as_text(seed_rows(contest, as_run)),
         ],
         [
-            "Adaptive minus fixed length, paired by training seed; lower is better in all; p "
+            f"Adaptive minus fixed length, {over_words(contest)}; lower is better in all; p "
             "corrected by Holm over the metrics",
             as_text([*difference_rows(as_run, "as run"), *difference_rows(equal, "made equal")]),
             "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
@@ -47,8 +46,8 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
         [*verdict(contest, as_run, equal), *decomposition(contest)],
         [
             "All controls at the adaptive side's mean tokens, on the same elastic tokenizers; "
-            "heuristics and other allocations at the tokens they came to. Means over training "
-            "seeds",
+            "heuristics and other allocations at the tokens they came to. Means over "
+            f"{contest.repetitions}",
             as_text(control_rows(contest)),
         ],
     ]
@@ -57,8 +56,8 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
 def differences(contest: Contest) -> tuple[Differences, Differences]:
     """Adaptive minus fixed length in every metric: as run, and at exactly equal tokens."""
     metrics = shown_distances([contest.adaptive, contest.fixed])
-    as_run = [difference(contest.adaptive, contest.fixed, metric) for metric in metrics]
-    equal = [difference(contest.equal_tokens(m), contest.fixed, m) for m in metrics]
+    as_run = [contest.difference(contest.adaptive, metric) for metric in metrics]
+    equal = [contest.difference(contest.equal_tokens(m), m) for m in metrics]
     return _by_metric(metrics, as_run), _by_metric(metrics, equal)
 
 
@@ -71,13 +70,17 @@ def verdict_words(one: Difference) -> str:
     if one.interval is None:
         return "no value of both"
     if one.interval.n == 1:
-        return "one seed: no verdict"
+        return "no interval: no verdict"
     return WORDS[one.direction]
 
 
 def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[str]:
     """The verdict on distortion, which was declared primary, and what the seeds could have seen."""
     primary = as_run.get(PRIMARY)
+    if contest.foreign is not None and primary is not None and primary.interval is not None:
+        tests = sum(not math.isnan(one.p) for one in as_run.values())
+        first = verdict_line(contest, primary, verdict_words(primary), tests=tests)
+        return [first, _sensitivity(equal[PRIMARY]), bits_line(contest)]
     if primary is None or primary.interval is None:
         return ["No verdict: no training seed has the distortion of both sides."]
     if primary.interval.n == 1:
@@ -100,7 +103,8 @@ def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[s
 def _sensitivity(primary: Difference) -> str:
     if primary.interval is None:
         return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
-    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share)}."
+    share = show_share(primary.share, alone="no interval")
+    return f"At exactly equal tokens: {verdict_words(primary)}, {share}."
 
 
 def _power(primary: Difference) -> list[str]:
@@ -118,10 +122,17 @@ def _power(primary: Difference) -> list[str]:
     ]
 
 
+def _spending(contest: Contest) -> list[str]:
+    """Tokens and bits of both sides, where a token of one may not be one of the other."""
+    if contest.foreign is None:
+        return []
+    return ["Tokens and bits of both sides", as_text(spending_rows(contest))]
+
+
 def _seeds(contest: Contest) -> str:
     count, planned = len(contest.paired), len(contest.planned)
-    seeds = "training seed" if planned == 1 else "training seeds"
-    return f"{count} of {planned} {seeds} with both sides"
+    seeds = contest.repetitions
+    return f"{count} of {planned} {seeds.removesuffix('s') if planned == 1 else seeds} with both sides"
 
 
 def _warnings(contest: Contest) -> list[str]:
@@ -157,6 +168,8 @@ def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
 
 def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any]]:
     """Means, difference, `p` and verdict of each metric, at these `tokens`."""
+    over_images = any(_images(one) for one in differences.values())
+    over_seeds = any(one.over_seeds is not None for one in differences.values())
     return [
         {
             "metric": METRICS[metric].title,
@@ -164,13 +177,20 @@ def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any
             "seeds": len(one.seeds),
             "adaptive": one.means and one.means[0],
             "fixed length": one.means and one.means[1],
+            **({"images": _images(one)} if over_images else {}),
             "difference": show_significant(one.interval, digits=3),
             "in %": show_share(one.share),
+            **({"in %, over seeds": show_share(one.share_over_seeds)} if over_seeds else {}),
             "p (Holm)": show_p(one.p),
             "verdict": verdict_words(one),
         }
         for metric, one in differences.items()
     ]
+
+
+def _images(one: Difference) -> int | None:
+    """How many images its interval is over; None where it is over seeds."""
+    return one.interval.n if isinstance(one.interval, BootstrapInterval) else None
 
 
 def compared(contest: Contest) -> list[System]:
@@ -184,7 +204,7 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
     metrics = shown_distances(systems)
     rows = []
     for system in systems:
-        against = difference(system, contest.fixed, PRIMARY).share
+        against = contest.difference(system, PRIMARY).share
         rows.append(
             {
                 "system": system.label,
