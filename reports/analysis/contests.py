@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.allocators.allocation import lower_hull
 from bench.compare.paired import Difference
-from bench.compare.unseeded import mean_image_differences, to_unseeded
+from bench.compare.unseeded import is_unseeded, mean_image_differences, to_unseeded
 from bench.config.budget_reference import BudgetReference
 from bench.metrics.declared import METRICS
 from bench.records.groups import repetition_name
@@ -60,8 +60,20 @@ class Contest:
 
     @property
     def repetitions(self) -> str:
-        """`training seeds`, `policy seeds`: what repeats the adaptive side."""
-        return repetition_name(self.path)
+        """`training seeds`, `policy seeds`: what repeats the adaptive side; `cells` without any."""
+        return "cells" if all(map(is_unseeded, self.allocations)) else repetition_name(self.path)
+
+    @property
+    def alone(self) -> str:
+        """In words: the reason why a difference has no interval."""
+        return "one seed" if self.foreign is None else "no interval"
+
+    @property
+    def fixed_once(self) -> System:
+        """The fixed length, its one result counted once where nothing repeats it."""
+        if self.foreign is None:
+            return self.fixed
+        return replace(self.fixed, metrics=dict([*self.fixed.metrics.items()][:1]))
 
     def difference(self, system: System, metric: str) -> Difference:
         """A system minus the fixed length in one metric, its `p` not corrected."""

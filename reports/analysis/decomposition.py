@@ -31,8 +31,7 @@ def decomposition(contest: Contest) -> list[str]:
     of = parts(contest)
     if any(part.interval is None for part in of.values()):
         return []
-    alone = "one seed" if contest.foreign is None else "no interval"
-    shown = {name: show_share(part.share, alone=alone) for name, part in of.items()}
+    shown = {name: show_share(part.share, alone=contest.alone) for name, part in of.items()}
     return [
         f"Where it comes from (distortion): being elastic {shown['elastic']} (agnostic mixture "
         f"minus the fixed-length tokenizer), choosing by image {shown['gain']}, of "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bench.compare.paired import Difference
+from bench.compare.unseeded import is_unseeded
 from bench.statistics.bootstrap import BootstrapInterval
 from reports.analysis.contests import Contest
 from reports.analysis.systems import System
 from reports.paper.shares import show_p, show_share
-from reports.paper.text import show_interval, show_percent
+from reports.paper.text import caption, show_interval, show_percent
 
 EQUAL_BITS = 0.01
 
@@ -19,7 +20,7 @@ def over_words(contest: Contest) -> str:
     if contest.foreign is None:
         return f"paired by {contest.repetitions.removesuffix('s')}"
     return (
-        f"paired by image: 95 % BCa bootstrap over images of the mean over {contest.repetitions}; "
+        f"paired by image: {caption(BootstrapInterval)} of the mean over {contest.repetitions}; "
         "a Frechet distance has no value by image"
     )
 
@@ -27,8 +28,10 @@ def over_words(contest: Contest) -> str:
 def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: int) -> str:
     """The verdict on distortion, with what its interval is over and what it does not cover."""
     tokens = contest.adaptive.interval("mean_tokens")
-    spent = "" if tokens is None else f" ({tokens.mean:.2f} and {contest.lengths[contest.paired[0]]})"
-    seeds = _count(len(primary.seeds), contest.repetitions)
+    length = next(iter(contest.lengths.values()))
+    spent = "" if tokens is None else f" ({tokens.mean:.2f} and {length})"
+    name = contest.repetitions
+    seeds = f"{len(primary.seeds)} {name.removesuffix('s') if len(primary.seeds) == 1 else name}"
     share = show_share(primary.share, alone=f"{seeds}, no interval")
     line = (
         f"Verdict (distortion, declared primary): {words}. Adaptive has {share} distortion against "
@@ -59,22 +62,32 @@ def bits_line(contest: Contest) -> str:
 
 def spending_rows(contest: Contest) -> list[dict[str, Any]]:
     """Tokens and bits of both sides."""
-    sides = {f"adaptive: {contest.adaptive.label}": contest.adaptive, contest.fixed.label: contest.fixed}
-    return [
-        {
-            "side": name,
+    rows = []
+    for name, side in (("adaptive", contest.adaptive), ("fixed length", contest.fixed_once)):
+        row = {
+            "side": f"{name}: {side.label}",
             "tokens": show_interval(side.interval("mean_tokens")),
             "bits per token": _mean(side, "bits_per_token"),
             "bits per image": _mean(side, "bits"),
         }
-        for name, side in sides.items()
-    ]
+        rows.append(without_seed(row) if is_seedless(contest, side) else row)
+    return rows
+
+
+def is_seedless(contest: Contest, system: System) -> bool:
+    """Whether nothing was trained for a system, so that it has no seeds."""
+    if contest.foreign is None:
+        return False
+    return all(map(is_unseeded, system.records or contest.allocations))
+
+
+def without_seed(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without words on its one seed."""
+    texts = {k: v.removesuffix(" (one seed)") for k, v in row.items() if isinstance(v, str)}
+    return {**row, **({"seeds": None} if "seeds" in row else {}), **texts}
 
 
 def _mean(side: System, metric: str) -> float | None:
     over = side.interval(metric)
     return None if over is None else over.mean
 
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name.removesuffix('s') if number == 1 else name}"

@@ -7,14 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from bench.compare.paired import Difference, corrected
+from bench.compare.paired import ONE_SEED, Difference, corrected
 from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
 from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import Contest
 from reports.analysis.decomposition import decomposition
-from reports.analysis.foreign_words import bits_line, over_words, spending_rows, verdict_line
+from reports.analysis.foreign_words import (
+    bits_line,
+    is_seedless,
+    over_words,
+    spending_rows,
+    verdict_line,
+    without_seed,
+)
 from reports.analysis.systems import PRIMARY, System, shown_distances
 from reports.paper.shares import show_p, show_share, show_significant
 from reports.paper.text import show_interval, show_percent
@@ -38,7 +45,12 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
         [
             f"Adaptive minus fixed length, {over_words(contest)}; lower is better in all; p "
             "corrected by Holm over the metrics",
-            as_text([*difference_rows(as_run, "as run"), *difference_rows(equal, "made equal")]),
+            as_text(
+                [
+                    *difference_rows(as_run, "as run", alone=contest.alone),
+                    *difference_rows(equal, "made equal", alone=contest.alone),
+                ]
+            ),
             "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
             "the best mixture of its own tokenizer's fixed budgets changes between the two (exact "
             "for means over images; for a Frechet distance an approximation)",
@@ -70,7 +82,7 @@ def verdict_words(one: Difference) -> str:
     if one.interval is None:
         return "no value of both"
     if one.interval.n == 1:
-        return "no interval: no verdict"
+        return f"{'one seed' if one.reason == ONE_SEED else 'no interval'}: no verdict"
     return WORDS[one.direction]
 
 
@@ -80,7 +92,8 @@ def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[s
     if contest.foreign is not None and primary is not None and primary.interval is not None:
         tests = sum(not math.isnan(one.p) for one in as_run.values())
         first = verdict_line(contest, primary, verdict_words(primary), tests=tests)
-        return [first, _sensitivity(equal[PRIMARY]), bits_line(contest)]
+        exact = _sensitivity(equal[PRIMARY]).replace("(one seed)", f"({contest.alone})")
+        return [first, exact, bits_line(contest)]
     if primary is None or primary.interval is None:
         return ["No verdict: no training seed has the distortion of both sides."]
     if primary.interval.n == 1:
@@ -103,7 +116,7 @@ def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[s
 def _sensitivity(primary: Difference) -> str:
     if primary.interval is None:
         return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
-    share = show_share(primary.share, alone="no interval")
+    share = show_share(primary.share)
     return f"At exactly equal tokens: {verdict_words(primary)}, {share}."
 
 
@@ -166,7 +179,7 @@ def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
     ]
 
 
-def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any]]:
+def difference_rows(differences: Differences, tokens: str, *, alone: str = "one seed") -> list[dict[str, Any]]:
     """Means, difference, `p` and verdict of each metric, at these `tokens`."""
     over_images = any(_images(one) for one in differences.values())
     over_seeds = any(one.over_seeds is not None for one in differences.values())
@@ -178,8 +191,8 @@ def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any
             "adaptive": one.means and one.means[0],
             "fixed length": one.means and one.means[1],
             **({"images": _images(one)} if over_images else {}),
-            "difference": show_significant(one.interval, digits=3),
-            "in %": show_share(one.share),
+            "difference": show_significant(one.interval, digits=3).replace("one seed", alone),
+            "in %": show_share(one.share, alone=alone),
             **({"in %, over seeds": show_share(one.share_over_seeds)} if over_seeds else {}),
             "p (Holm)": show_p(one.p),
             "verdict": verdict_words(one),
@@ -195,7 +208,7 @@ def _images(one: Difference) -> int | None:
 
 def compared(contest: Contest) -> list[System]:
     """Every system of the table: both sides, the controls, further allocations."""
-    return [contest.fixed, contest.adaptive, *contest.controls(), *contest.rivals()]
+    return [contest.fixed_once, contest.adaptive, *contest.controls(), *contest.rivals()]
 
 
 def control_rows(contest: Contest) -> list[dict[str, Any]]:
@@ -204,17 +217,16 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
     metrics = shown_distances(systems)
     rows = []
     for system in systems:
-        against = contest.difference(system, PRIMARY).share
-        rows.append(
-            {
-                "system": system.label,
-                "seeds": len(system.metrics),
-                "tokens": show_interval(system.interval("mean_tokens")),
-                **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
-                "skill": show_interval(system.interval("allocation_skill")),
-                "MSE against fixed length": "-" if system is contest.fixed else show_share(against),
-            }
-        )
+        against = show_share(contest.difference(system, PRIMARY).share, alone=contest.alone)
+        row = {
+            "system": system.label,
+            "seeds": len(system.metrics),
+            "tokens": show_interval(system.interval("mean_tokens")),
+            **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
+            "skill": show_interval(system.interval("allocation_skill")),
+            "MSE against fixed length": "-" if system is systems[0] else against,
+        }
+        rows.append(without_seed(row) if is_seedless(contest, system) else row)
     return rows
 
 
