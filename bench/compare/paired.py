@@ -10,7 +10,6 @@ from typing import Any
 
 from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.intervals import (
-    Interval,
     PairedDifference,
     StudentInterval,
     holm,
@@ -19,6 +18,7 @@ from bench.statistics.intervals import (
 from bench.statistics.power import minimum_detectable_effect
 
 LEVEL = 0.05
+Either = PairedDifference | BootstrapInterval
 VERDICTS = ("worse", "better", "no difference shown")
 NO_SEED = "no seed in common with a value"
 ONE_SEED = "one training each: no interval"
@@ -36,12 +36,12 @@ class Difference:
 
     ours: Mapping[Any, float] = field(default_factory=dict)
     theirs: Mapping[Any, float] = field(default_factory=dict)
-    interval: PairedDifference | BootstrapInterval | None = None
+    interval: Either | None = None
     p: float = math.nan
     whole: float = math.nan
     higher_is_better: bool = False
     reason: str = ""
-    over_seeds: PairedDifference | None = None
+    over_seeds: Either | None = None
 
     @property
     def seeds(self) -> list[Any]:
@@ -94,13 +94,14 @@ class Difference:
     @property
     def reversed(self) -> Difference:
         """`theirs` minus `ours`; shares are of the mean of `ours`."""
-        interval, over_seeds = (
-            one and replace(one, mean=-one.mean, low=-one.high, high=-one.low)
-            for one in (self.interval, self.over_seeds)
+        return replace(
+            self,
+            ours=self.theirs,
+            theirs=self.ours,
+            whole=math.nan if self.means is None else self.means[0],
+            interval=self.interval and _negative(self.interval),
+            over_seeds=self.over_seeds and _negative(self.over_seeds),
         )
-        whole = math.nan if self.means is None else self.means[0]
-        sides = {"ours": self.theirs, "theirs": self.ours, "whole": whole}
-        return replace(self, **sides, interval=interval, over_seeds=over_seeds)
 
     @property
     def detectable(self) -> float:
@@ -110,7 +111,11 @@ class Difference:
         return minimum_detectable_effect(self.interval.sd, self.interval.n)
 
 
-def _as_share(one: Interval | None, whole: float) -> StudentInterval | None:
+def _negative(one: Either) -> Either:
+    return replace(one, mean=-one.mean, low=-one.high, high=-one.low)
+
+
+def _as_share(one: Either | None, whole: float) -> StudentInterval | None:
     if one is None:
         return None
     return StudentInterval(one.mean / whole, one.low / whole, one.high / whole, one.n)

@@ -184,7 +184,7 @@ def _contest(group: Group, records: list[Record]) -> Contest | None:
 def curves_of(
     allocations: Sequence[Record], done: Sequence[Record], *, path: str
 ) -> dict[Any, Record]:
-    """The curve of each allocation's own tokenizer, by the allocation's seed, where there is one."""
+    """Curves of the allocations' own tokenizers, where they have one, by the allocation's seed."""
     curves = {repr(tokenizer_identity(record)): record for record in done if is_elastic(record)}
     found = {}
     for record in allocations:

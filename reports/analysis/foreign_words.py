@@ -1,4 +1,4 @@
-"""Words and rows on a fixed length of a tokenizer that is not trained here: tokens, bits, verdict."""
+"""Words and rows on fixed lengths of tokenizers that are not trained here."""
 
 from __future__ import annotations
 
@@ -90,4 +90,3 @@ def without_seed(row: dict[str, Any]) -> dict[str, Any]:
 def _mean(side: System, metric: str) -> float | None:
     over = side.interval(metric)
     return None if over is None else over.mean
-

@@ -145,7 +145,9 @@ def _spending(contest: Contest) -> list[str]:
 def _seeds(contest: Contest) -> str:
     count, planned = len(contest.paired), len(contest.planned)
     seeds = contest.repetitions
-    return f"{count} of {planned} {seeds.removesuffix('s') if planned == 1 else seeds} with both sides"
+    return (
+        f"{count} of {planned} {seeds.removesuffix('s') if planned == 1 else seeds} with both sides"
+    )
 
 
 def _warnings(contest: Contest) -> list[str]:
@@ -179,7 +181,9 @@ def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
     ]
 
 
-def difference_rows(differences: Differences, tokens: str, *, alone: str = "one seed") -> list[dict[str, Any]]:
+def difference_rows(
+    differences: Differences, tokens: str, *, alone: str = "one seed"
+) -> list[dict[str, Any]]:
     """Means, difference, `p` and verdict of each metric, at these `tokens`."""
     over_images = any(_images(one) for one in differences.values())
     over_seeds = any(one.over_seeds is not None for one in differences.values())

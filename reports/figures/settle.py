@@ -1,7 +1,7 @@
 """The verdict on adaptive against fixed lengths at equal tokens.
 
-Fixed lengths are tokenizers that were trained for the mean of the adaptive side, and those of others
-that have just the length that it was asked for.
+Fixed lengths are tokenizers that were trained for the mean of the adaptive side, and those of
+others that have just the length that it was asked for.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ from reports.paper.marks import SINGLE, draw_mean, ends, row_axis, sample
 from reports.paper.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
 from reports.paper.text import caption, page, unfinished
 
-COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n", "over"]
+COLUMNS = [
+    *("contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"),
+    "over",
+]
 ROW_INCHES = 0.24
 IMAGES = BootstrapInterval.over
 TITLE = "Adaptive against fixed lengths"

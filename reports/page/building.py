@@ -68,9 +68,7 @@ def _figures(part: Part, folder: Path, store: Path, published: Path | None) -> l
 
 
 def _tables(part: Part, folder: Path, store: Path) -> list[Table]:
-    tables = [
-        one.table(list(part.records), store=store) for one in declared(TableReport).values()
-    ]
+    tables = [one.table(list(part.records), store=store) for one in declared(TableReport).values()]
     for table in tables:
         write_table(table, folder)
     return tables

@@ -157,9 +157,10 @@ def _foreign_notes(records: list[Record]) -> list[str]:
     if not foreign_contests(records):
         return []
     return [
-        f"against a tokenizer that is not trained here: paired by image [{caption(BootstrapInterval)}"
-        "], shown over the seeds of the adaptive side, too, where it has several; p corrected by "
-        "Holm over distances; equal tokens are not equal bits where bits are shown"
+        "against a tokenizer that is not trained here: paired by image "
+        f"[{caption(BootstrapInterval)}], shown over the seeds of the adaptive side, too, where it "
+        "has several; p corrected by Holm over distances; equal tokens are not equal bits where "
+        "bits are shown"
     ]
 
 
