@@ -61,7 +61,12 @@ class Contest:
     @property
     def repetitions(self) -> str:
         """`training seeds`, `policy seeds`: what repeats the adaptive side; `cells` without any."""
-        return "cells" if all(map(is_unseeded, self.allocations)) else repetition_name(self.path)
+        return "cells" if self.is_seedless else repetition_name(self.path)
+
+    @property
+    def is_seedless(self) -> bool:
+        """Whether nothing was trained for the adaptive side either."""
+        return all(map(is_unseeded, self.allocations))
 
     @property
     def alone(self) -> str:

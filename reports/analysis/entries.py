@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.compare.unseeded import is_unseeded
+from bench.records.groups import repetition_name
 from reports.analysis.groups import (
     Group,
     Record,
@@ -73,10 +74,20 @@ def _entry(group: Group, tokenizer: str, allocator: str) -> Entry:
         allocator=allocator,
         path=path,
         planned=len({r.setting(path) for r in group.records}),
-        system=system_of(f"{tokenizer}: {allocator}", done, path=path),
-        agnostic=control_of("agnostic mixture", "agnostic", done, path=path),
+        system=_keyed(system_of(f"{tokenizer}: {allocator}", done, path=path), path),
+        agnostic=_keyed(control_of("agnostic mixture", "agnostic", done, path=path), path),
         is_oracle=is_oracle(record),
         error=errors[0] if errors else None,
+    )
+
+
+def _keyed(system: System, path: str) -> System:
+    """The system by seeds that never meet those of trainings, where they are others."""
+    if path == PATH:
+        return system
+    name = repetition_name(path).removesuffix("s") if path else ""
+    return replace(
+        system, metrics={f"{name} {seed}".strip(): each for seed, each in system.metrics.items()}
     )
 
 

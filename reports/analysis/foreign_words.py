@@ -12,17 +12,16 @@ from reports.analysis.systems import System
 from reports.paper.shares import show_p, show_share
 from reports.paper.text import caption, show_interval, show_percent
 
-EQUAL_BITS = 0.01
+EQUAL_BITS, LEAST_P = 0.01, 0.001
 
 
 def over_words(contest: Contest) -> str:
     """How the two sides are paired."""
     if contest.foreign is None:
         return f"paired by {contest.repetitions.removesuffix('s')}"
-    return (
-        f"paired by image: {caption(BootstrapInterval)} of the mean over {contest.repetitions}; "
-        "a Frechet distance has no value by image"
-    )
+    mean = f" of the mean over {contest.repetitions}" if len(contest.paired) > 1 else ""
+    over = f"paired by image: {caption(BootstrapInterval)}{mean}"
+    return f"{over}; a Frechet distance has no value by image"
 
 
 def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: int) -> str:
@@ -32,17 +31,18 @@ def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: in
     spent = "" if tokens is None else f" ({tokens.mean:.2f} and {length})"
     name = contest.repetitions
     seeds = f"{len(primary.seeds)} {name.removesuffix('s') if len(primary.seeds) == 1 else name}"
-    share = show_share(primary.share, alone=f"{seeds}, no interval")
+    seeds = "" if contest.is_seedless else f", {seeds}"
+    share = show_share(primary.share, alone=contest.alone)
     line = (
         f"Verdict (distortion, declared primary): {words}. Adaptive has {share} distortion against "
         f"{contest.fixed.label} at the same mean number of tokens{spent}"
     )
     if isinstance(primary.interval, BootstrapInterval):
-        line += f", over {primary.interval.n} images, {seeds}"
+        line += f", over {primary.interval.n} images{seeds}"
     if primary.over_seeds is not None:
         line += f" ({show_share(primary.share_over_seeds)} over these, which must show it, too)"
     if primary.interval is not None and primary.interval.n > 1:
-        line += f", p = {show_p(primary.p)} after Holm over {tests} metrics"
+        line += f", p {'' if primary.p < LEAST_P else '= '}{show_p(primary.p)} after Holm over {tests} metrics"
     return f"{line}. {contest.fixed.label} was not trained here: other weights of it may differ."
 
 

@@ -38,7 +38,9 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
     return [
         [f"{contest.label}: {_seeds(contest)}", *_warnings(contest)],
         _spending(contest),
-        [
+        []
+        if contest.is_seedless
+        else [
             f"Adaptive minus fixed length by {seed}, in % of the fixed-length mean",
             as_text(seed_rows(contest, as_run)),
         ],

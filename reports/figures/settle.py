@@ -6,6 +6,7 @@ others that have just the length that it was asked for.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,9 @@ def report(records: list[Record], folder: Path, *, store: Path | None = None) ->
     if not found:
         none = "Settling: no policy and no tokenizer of its mean length have results of one seed"
         return Report(text=page(none, failed))
-    kinds = dict.fromkeys(f"95 % Student t over {contest.repetitions}" for contest in found)
-    heading = [
-        records[0].question,
-        f"{protocol_line(done)}; all intervals, unless told: {' or '.join(kinds)}",
-    ]
+    kinds = dict.fromkeys(contest.repetitions for contest in found if not contest.is_seedless)
+    over = f"; intervals, where nothing else is said: 95 % Student t over {' or '.join(kinds)}"
+    heading = [records[0].question, protocol_line(done) + (over if kinds else "")]
     blocks = [block for contest in found for block in contest_blocks(contest)]
     text = page(heading, *blocks, failed)
     files = render(folder, "settle", settle_data(found), draw)
@@ -73,7 +72,8 @@ def _alt(found: list[Contest]) -> str:
 def settle_data(found: list[Contest]) -> pd.DataFrame:
     """A row per drawn point, in % of the fixed-length tokenizer's mean; see `COLUMNS`.
 
-    `kind` is `seed` or `mean`, which has an interval; `side` is `adaptive` or `control`.
+    `kind` is `seed` or `mean`, which has an interval; `side` is `adaptive` or `control`. Where a
+    mean has an interval over images and one over seeds, it is the wider one.
     """
     rows: list[tuple[Any, ...]] = []
     for contest in found:
@@ -87,11 +87,11 @@ def settle_data(found: list[Contest]) -> pd.DataFrame:
 
 def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
     """Rows of a panel, from the top."""
-    name = contest.adaptive.label
+    name, equal = contest.adaptive.label, contest.equal_tokens(metric)
     controls = [contest.control("agnostic"), contest.control("oracle")]
     return [
-        ("adaptive", System(f"{name}, {AS_RUN}", contest.adaptive.metrics)),
-        ("adaptive", System(f"{name}, {EQUAL}", contest.equal_tokens(metric).metrics)),
+        ("adaptive", replace(contest.adaptive, label=f"{name}, {AS_RUN}")),
+        ("adaptive", replace(equal, label=f"{name}, {EQUAL}")),
         *(("control", system) for system in (*contest.rivals(), *controls)),
     ]
 
@@ -102,6 +102,9 @@ def _points(one: Difference, repetitions: str) -> list[tuple[Any, ...]]:
         return []
     seeds = [("seed", s, 100 * value, *SINGLE, repetitions) for s, value in one.shares.items()]
     over = one.interval.over if one.interval.over == IMAGES else repetitions
+    second = one.share_over_seeds
+    if second is not None and second.half > share.half:
+        share, over = second, repetitions
     return [*seeds, ("mean", None, *ends(share, times=100), over)]
 
 
@@ -124,11 +127,15 @@ def draw(data: pd.DataFrame) -> Any:
             _draw_panel(axes, here[here["metric"] == metric], systems)
             row_axis(axes, names)
             if label == labels[0] or len(chunks) > 1:
-                axes.set_title(METRICS[metric].title)
+                axes.set_title("\n" * (len(labels) > 1) + METRICS[metric].title)
+            elif len(labels) > 1:
+                axes.set_title(" \n ")
             if label == labels[-1] or len(chunks) > 1:
                 axes.set_xlabel("difference (%)")
         if len(labels) > 1 and chunk is chunks[0]:
-            row[0].set_title(label, loc="left", pad=16)
+            # Beside the metric's title, which a left title would carry along.
+            above = {"xycoords": "axes fraction", "textcoords": "offset points"}
+            row[0].annotate(label, (0, 1), (0, 20), **above).set_in_layout(False)
         for axes in row[len(chunk) :]:
             axes.remove()
     _legend(figure, data)
@@ -157,7 +164,8 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
         caption(BootstrapInterval) if over == IMAGES else f"95 % Student t over {over}"
         for over in known
     ]
-    label = f"mean; bar: {', or '.join(bars)}" if bars else "mean"
+    wider = ", the wider one" if IMAGES in known and len(known) > 1 else ""
+    label = f"mean; bar: {' or '.join(bars)}{wider}" if bars else "mean"
     mean = sample(label, color=INK, marker="o", mfc="white", ms=4.5, lw=1)
     title = "difference to the fixed length, lower is better"
     legend_below(figure, handles=[seed, mean], title=title)

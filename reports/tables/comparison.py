@@ -97,7 +97,9 @@ def _against_foreign(records: list[Record], store: Path | None) -> dict[str, lis
         primary = differences(contest)[0].get(PRIMARY)
         if primary is not None and primary.interval is not None:
             words = f"{verdict_words(primary)} against {contest.fixed.label}: "
-            words += f"distortion {show_share(primary.share, alone='no interval')}"
+            words += f"distortion {show_share(primary.share, alone=contest.alone)}"
+            if primary.over_seeds is not None:
+                words += f", over {contest.repetitions} {show_share(primary.share_over_seeds)}"
             for record in contest.allocations:
                 found.setdefault(record.cell_key, []).append(words)
     return found
