@@ -12,7 +12,7 @@ from reports.analysis.systems import System
 from reports.paper.shares import show_p, show_share
 from reports.paper.text import caption, show_interval, show_percent
 
-EQUAL_BITS, LEAST_P = 0.01, 0.001
+EQUAL_BITS = 0.01
 
 
 def over_words(contest: Contest) -> str:
@@ -42,7 +42,8 @@ def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: in
     if primary.over_seeds is not None:
         line += f" ({show_share(primary.share_over_seeds)} over these, which must show it, too)"
     if primary.interval is not None and primary.interval.n > 1:
-        line += f", p {'' if primary.p < LEAST_P else '= '}{show_p(primary.p)} after Holm over {tests} metrics"
+        p = show_p(primary.p)
+        line += f", p {p if p.startswith('<') else f'= {p}'} after Holm over {tests} metrics"
     return f"{line}. {contest.fixed.label} was not trained here: other weights of it may differ."
 
 

@@ -135,7 +135,7 @@ def draw(data: pd.DataFrame) -> Any:
         if len(labels) > 1 and chunk is chunks[0]:
             # Beside the metric's title, which a left title would carry along.
             above = {"xycoords": "axes fraction", "textcoords": "offset points"}
-            row[0].annotate(label, (0, 1), (0, 20), **above).set_in_layout(False)
+            row[0].annotate(label, (0, 1), (0, 18), **above).set_in_layout(False)
         for axes in row[len(chunk) :]:
             axes.remove()
     _legend(figure, data)

@@ -57,7 +57,8 @@ SUITE = {
     "base": {
         "data": {"kind": "fluent_scenes", "resolution": 32, "train": 100, "validation": 100,
                  "calibration": 100},
-        "tokenizer": {"kind": "external", "factory": "blocks.py:Blocks"},
+        "tokenizer": {"kind": "external", "factory": "blocks.py:Blocks",
+                      "budgets": [2, 4, 8, 16]},
         "bank": {"batch": 100, "extractor_resolution": 32},
         "evaluation": {"kid_subset": 50},
     },
