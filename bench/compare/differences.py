@@ -72,6 +72,7 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
         if not places:
             left_out.append(f"{theirs.label}: no budget in common with {ours.label}")
         notes += _tokens_note(ours, theirs) if places == [None] else []
+        notes += _bits_note(ours, theirs)
         for place in places:
             for metric in metrics or COMPARED:
                 one = Measured(ours, theirs, metric, place, (a.store, b.store))
@@ -142,3 +143,21 @@ def _tokens_note(ours: Group, theirs: Group) -> list[str]:
     if abs(second / first - 1) <= TOKENS_TOLERANCE:
         return []
     return [f"{theirs.label}: not at equal mean tokens: A spends {first:.2f}, B {second:.2f}"]
+
+
+def _bits_note(ours: Group, theirs: Group) -> list[str]:
+    """Says where equal tokens are not equal bits, since the codebooks differ."""
+    prices = [
+        {record.metrics.value("bits_per_token") for record in group.records}
+        for group in (ours, theirs)
+    ]
+    if None in set.union(*prices) or prices[0] == prices[1]:
+        return []
+    a, b = (
+        fmean(record.metrics.number("bits_per_token") for record in group.records)
+        for group in (ours, theirs)
+    )
+    if abs(b / a - 1) <= TOKENS_TOLERANCE:
+        return []
+    token = f"a token of A has {a:.4g} bits, one of B {b:.4g}"
+    return [f"{theirs.label}: equal tokens are not equal bits: {token}"]

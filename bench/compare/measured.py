@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 
 from bench.compare.paired import Difference, difference
+from bench.compare.unseeded import Stored, is_unseeded, mean_image_differences, to_unseeded
 from bench.metrics.declared import declared_metric
 from bench.records.groups import Group, has_collapsed, repetition_seed
 from bench.records.per_image import image_differences
@@ -31,8 +34,12 @@ class Measured:
 
     @property
     def seed(self) -> str:
-        """Path of the seed that pairs the two."""
-        return repetition_seed([*self.a.records, *self.b.records])
+        """Path of the seed that pairs the two; of the side that has one, where the other has none.
+
+        It is empty where nothing was trained for either.
+        """
+        seeded = [r for r in (*self.a.records, *self.b.records) if not is_unseeded(r)]
+        return repetition_seed(seeded) if seeded else ""
 
     @property
     def problem(self) -> str | None:
@@ -61,8 +68,10 @@ class Measured:
         return 0.0 if skill and has_collapsed(record) else record.metrics.value(self.metric)
 
     def difference(self, seed: int) -> Difference:
-        """B minus A, paired by seed; where they share one, over its images by a bootstrap."""
-        path = self.seed
+        """B minus A, paired by seed; where they share one or have none, over images."""
+        path, none = self.seed, self._unseeded
+        if none in ("a", "b"):
+            return self._to_unseeded(none, path, seed)
         a, b = self.a.by_seed(self.value, path=path), self.b.by_seed(self.value, path=path)
         if a is None or b is None:
             return Difference(reason="a cell has no finite value")
@@ -72,19 +81,43 @@ class Measured:
             return replace(found, reason=f"no {path} in common")
         return found if len(found.seeds) > 1 else self._over_images(found, path, seed)
 
+    @property
+    def _unseeded(self) -> str:
+        """Which side has no seed: `a`, `b`, `both`, or ``."""
+        a, b = (all(map(is_unseeded, group.records)) for group in (self.a, self.b))
+        return "both" if a and b else "a" * a + "b" * b
+
+    def _to_unseeded(self, which: str, path: str, seed: int) -> Difference:
+        """B minus A, of which `which` has no seed to pair by."""
+        sides = {"a": (self.a, self.stores[0]), "b": (self.b, self.stores[1])}
+        fixed, store = sides.pop(which)
+        ((group, other),) = sides.values()
+        ours, theirs = group.by_seed(self.value, path=path), fixed.by_seed(self.value, path=path)
+        if ours is None or theirs is None:
+            return Difference(reason="a cell has no finite value")
+        cells: dict[Any, list[Stored]] = {}
+        for record in group.records:
+            cells.setdefault(record.setting(path), []).append((record, other))
+        images = mean_image_differences(cells, (fixed.records[0], store), self.metric, self.budget)
+        higher = bool(declared_metric(self.metric).higher_is_better)
+        found = to_unseeded(
+            ours, fmean(theirs.values()), images, path=path, higher_is_better=higher, seed=seed
+        )
+        return found if which == "a" else found.reversed
+
     def _over_images(self, one: Difference, path: str, seed: int) -> Difference:
         cells = [
             [(record, store) for record in group.records if record.setting(path) == one.seeds[0]]
             for group, store in zip((self.a, self.b), self.stores, strict=True)
         ]
-        none = replace(one, interval=None)
+        none, known = replace(one, interval=None), "one seed" if path else "no seed"
         if [len(each) for each in cells] != [1, 1]:
-            return replace(none, reason="one seed, and several cells at it")
+            return replace(none, reason=f"{known}, and several cells at it")
         try:
             values = image_differences(cells[0][0], cells[1][0], self.metric, self.budget)
             over = paired_bootstrap(values, np.random.default_rng(seed))
         except ValueError as error:
-            return replace(none, reason=f"one seed, and {error}")
+            return replace(none, reason=f"{known}, and {error}")
         return replace(one, interval=over, p=over.p, reason="")
 
 

@@ -9,10 +9,16 @@ from statistics import fmean
 from typing import Any
 
 from bench.statistics.bootstrap import BootstrapInterval
-from bench.statistics.intervals import PairedDifference, StudentInterval, holm, paired_difference
+from bench.statistics.intervals import (
+    PairedDifference,
+    StudentInterval,
+    holm,
+    paired_difference,
+)
 from bench.statistics.power import minimum_detectable_effect
 
 LEVEL = 0.05
+Either = PairedDifference | BootstrapInterval
 VERDICTS = ("worse", "better", "no difference shown")
 NO_SEED = "no seed in common with a value"
 ONE_SEED = "one training each: no interval"
@@ -25,15 +31,17 @@ class Difference:
     `interval` is of the mean difference: over the seeds that both have, or over images where those
     of one training stand in for seeds. Without it, or with one seed, `reason` says why there is no
     verdict. `p` is the interval's until `corrected` makes it Holm's. Shares are of `whole`.
+    `over_seeds` is a second interval beside one over images, where both count; `p` is the larger.
     """
 
     ours: Mapping[Any, float] = field(default_factory=dict)
     theirs: Mapping[Any, float] = field(default_factory=dict)
-    interval: PairedDifference | BootstrapInterval | None = None
+    interval: Either | None = None
     p: float = math.nan
     whole: float = math.nan
     higher_is_better: bool = False
     reason: str = ""
+    over_seeds: Either | None = None
 
     @property
     def seeds(self) -> list[Any]:
@@ -60,10 +68,12 @@ class Difference:
     @property
     def share(self) -> StudentInterval | None:
         """The mean difference and its interval as shares; None where there is no interval."""
-        one, whole = self.interval, self.whole
-        if one is None:
-            return None
-        return StudentInterval(one.mean / whole, one.low / whole, one.high / whole, one.n)
+        return _as_share(self.interval, self.whole)
+
+    @property
+    def share_over_seeds(self) -> StudentInterval | None:
+        """Likewise of the second interval."""
+        return _as_share(self.over_seeds, self.whole)
 
     @property
     def direction(self) -> int:
@@ -82,11 +92,33 @@ class Difference:
         return "better" if (self.direction > 0) == self.higher_is_better else "worse"
 
     @property
+    def reversed(self) -> Difference:
+        """`theirs` minus `ours`; shares are of the mean of `ours`."""
+        return replace(
+            self,
+            ours=self.theirs,
+            theirs=self.ours,
+            whole=math.nan if self.means is None else self.means[0],
+            interval=self.interval and _negative(self.interval),
+            over_seeds=self.over_seeds and _negative(self.over_seeds),
+        )
+
+    @property
     def detectable(self) -> float:
         """Minimum detectable effect over seeds; NaN over images."""
         if not isinstance(self.interval, PairedDifference):
             return math.nan
         return minimum_detectable_effect(self.interval.sd, self.interval.n)
+
+
+def _negative(one: Either) -> Either:
+    return replace(one, mean=-one.mean, low=-one.high, high=-one.low)
+
+
+def _as_share(one: Either | None, whole: float) -> StudentInterval | None:
+    if one is None:
+        return None
+    return StudentInterval(one.mean / whole, one.low / whole, one.high / whole, one.n)
 
 
 def difference(

@@ -33,12 +33,28 @@ def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None
             "difference that so many seeds would find with a chance of 80 %"
         )
     if BootstrapInterval in kinds:
-        lines.append("over images: of these two trainings alone; another seed may differ by more")
+        lines += _over_images(comparison)
     lines += comparison.notes
     verdicts = [one.verdict for one in found]
     counted = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS)
     lines.append(f"{counted}, {sum(one not in VERDICTS for one in verdicts)} without a verdict")
     return "\n".join(lines)
+
+
+def _over_images(comparison: Comparison) -> list[str]:
+    """Remarks on intervals over images: of which seeds they are."""
+    rows = [r for r in comparison.rows if isinstance(r.difference.interval, BootstrapInterval)]
+    lines = []
+    if any(row.difference.over_seeds is None and row.seed for row in rows):
+        lines.append("over images: of these two trainings alone; another seed may differ by more")
+    if any(row.difference.over_seeds is not None for row in rows):
+        lines.append(
+            "over images and seeds: of the mean over these seeds; the interval is over images, and "
+            "a difference counts as shown only where the seeds show it, too"
+        )
+    if any(not row.seed for row in rows):
+        lines.append("over images: neither side was trained here, so images alone vary")
+    return lines
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -57,6 +73,8 @@ def _text_row(row: Row) -> dict[str, Any]:
     if one.interval is not None:
         seeds = one.interval.over == "seeds"
         over = f"{one.interval.n} {repetition_name(row.seed) if seeds else one.interval.over}"
+        if one.over_seeds is not None:
+            over += f", {one.over_seeds.n} {repetition_name(row.seed)}"
         interval = f"[{_signed(one.interval.low)}, {_signed(one.interval.high)}]"
         mean = _signed(one.interval.mean)
     return {

@@ -14,6 +14,9 @@ LONGEST = 250
 NAMING = (
     "data.kind",
     "data.resolution",
+    "tokenizer.kind",
+    "tokenizer.factory",
+    "tokenizer.arguments",
     "tokenizer.budgets",
     "tokenizer.encoding",
     "tokenizer.lora.rank",

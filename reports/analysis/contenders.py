@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from bench.compare.unseeded import is_unseeded
 from bench.records.groups import repetition_name
 from reports.analysis.entries import asked_tokens
 from reports.analysis.groups import (
@@ -15,6 +16,7 @@ from reports.analysis.groups import (
     has_collapsed,
     is_allocation,
     is_oracle,
+    is_trained_here,
     repetition_seed,
     with_results,
 )
@@ -25,7 +27,7 @@ from reports.analysis.names import (
 from reports.analysis.systems import System, curve_system, system_of
 from reports.paper.drawing import UNTRAINED
 
-NEAR = 0.1
+NEAR, TRAINING = 0.1, "training.seed"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,12 @@ class Contender:
 
     @property
     def seeds(self) -> str:
-        """`5 training seeds`, or `2 of 3 training seeds` where one has no result."""
+        """`5 training seeds`, or `2 of 3 training seeds` where one has no result.
+
+        `none` where nothing was trained.
+        """
+        if not self.path:
+            return "none"
         name, done = repetition_name(self.path), len(self.system.metrics)
         name = name.removesuffix("s") if self.planned == 1 else name
         return (
@@ -93,12 +100,19 @@ def nearest(contender: Contender, numbers: Sequence[float]) -> float | None:
 
 
 def _paths(groups: Sequence[Group]) -> dict[str, str]:
-    """The seed that tells a group's repetitions apart; the training's wherever that varies."""
-    trainings = {r.setting("training.seed") for group in groups for r in group.records}
-    return {
-        group.label: "training.seed" if len(trainings) > 1 else repetition_seed(group.records)
-        for group in groups
-    }
+    """The seed that tells a group's repetitions apart; the training's wherever that varies.
+
+    It is empty where nothing was trained.
+    """
+    trainings = {r.setting("training.seed") for group in groups for r in group.records} - {None}
+
+    def path(group: Group) -> str:
+        if all(map(is_unseeded, group.records)):
+            return ""
+        trained = is_trained_here(group.records[0])
+        return TRAINING if trained and len(trainings) > 1 else repetition_seed(group.records)
+
+    return {group.label: path(group) for group in groups}
 
 
 def _of_group(group: Group, name: str, words: str, path: str) -> list[Contender]:

@@ -1,15 +1,20 @@
-"""Adaptive allocations set against tokenizers that were trained for their mean length."""
+"""Adaptive allocations set against fixed lengths: tokenizers that were trained for their mean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.allocators.allocation import lower_hull
+from bench.compare.paired import Difference
+from bench.compare.unseeded import is_unseeded, mean_image_differences, to_unseeded
 from bench.config.budget_reference import BudgetReference
+from bench.metrics.declared import METRICS
+from bench.records.groups import repetition_name
 from reports.analysis.groups import (
     Group,
     Record,
@@ -23,7 +28,7 @@ from reports.analysis.groups import (
     with_results,
 )
 from reports.analysis.names import allocator_words, control_words
-from reports.analysis.systems import System, control_of, moved, system_of
+from reports.analysis.systems import System, control_of, difference, moved, system_of
 
 CONTROLS = ("fixed", "agnostic", "shuffled", "oracle")
 
@@ -35,6 +40,10 @@ class Contest:
     `path` is the seed that pairs the two: the training's, unless another one varies. `lengths` are
     of the finished tokenizers, by seed; `planned` are all seeds of the arm, `elastic` the curves
     of the adaptive side's tokenizers, `others` further allocations on them.
+
+    Where the fixed length is of a tokenizer that is not trained here, `foreign` is its record and
+    `path` the seed of the adaptive side alone, each of whose seeds meets the one result; images
+    pair the two, from tables in the `store`, if it is known and has them.
     """
 
     label: str
@@ -46,6 +55,51 @@ class Contest:
     allocations: tuple[Record, ...]
     elastic: dict[Any, Record]
     others: tuple[Group, ...]
+    foreign: Record | None = None
+    store: Path | None = None
+
+    @property
+    def repetitions(self) -> str:
+        """`training seeds`, `policy seeds`: what repeats the adaptive side; `cells` without any."""
+        return "cells" if self.is_seedless else repetition_name(self.path)
+
+    @property
+    def is_seedless(self) -> bool:
+        """Whether nothing was trained for the adaptive side either."""
+        return all(map(is_unseeded, self.allocations))
+
+    @property
+    def alone(self) -> str:
+        """In words: the reason why a difference has no interval."""
+        return "one seed" if self.foreign is None else "no interval"
+
+    @property
+    def fixed_once(self) -> System:
+        """The fixed length, its one result counted once where nothing repeats it."""
+        if self.foreign is None:
+            return self.fixed
+        return replace(self.fixed, metrics=dict([*self.fixed.metrics.items()][:1]))
+
+    def difference(self, system: System, metric: str) -> Difference:
+        """A system minus the fixed length in one metric, its `p` not corrected."""
+        theirs = list(self.fixed.values(metric).values())
+        if self.foreign is None or not theirs:
+            return difference(system, self.fixed, metric)
+        ours = system.values(metric)
+        higher = bool(METRICS[metric].higher_is_better)
+        images, path = self._by_image(system, metric), system.path or self.path
+        return to_unseeded(ours, theirs[0], images, path=path, higher_is_better=higher)
+
+    def _by_image(self, system: System, metric: str) -> np.ndarray | None:
+        """Differences of single images, the mean over seeds with a value; None where not known."""
+        if self.foreign is None or self.store is None:
+            return None
+        cells: dict[Any, list[tuple[Record, Path]]] = {}
+        for record in system.records:
+            seed = record.setting(system.path)
+            if seed in system.values(metric):
+                cells.setdefault(seed, []).append((record, self.store))
+        return mean_image_differences(cells, (self.foreign, self.store), metric)
 
     @property
     def paired(self) -> list[Any]:
@@ -94,7 +148,9 @@ class Contest:
         names = [allocator_words(group.records[0]) for group in self.others]
         return [
             system_of(
-                name if names.count(name) == 1 else group.label, group.records, path=self.path
+                name if names.count(name) == 1 else group.label,
+                group.records,
+                path=self.path if self.foreign is None else repetition_seed(group.records),
             )
             for name, group in zip(names, self.others, strict=True)
         ]
@@ -117,11 +173,6 @@ def _contest(group: Group, records: list[Record]) -> Contest | None:
     tokenizers = [tokenizer_identity(record) for record in sources]
     on_them = [r for r in done if is_allocation(r) and tokenizer_identity(r) in tokenizers]
     others = [record for record in on_them if record not in sources]
-    elastic = {
-        record.setting(path): record
-        for record in done
-        if is_elastic(record) and tokenizer_identity(record) in tokenizers
-    }
     return Contest(
         label=f"{reference.mean_budget_of} against {group.label}",
         path=path,
@@ -130,9 +181,21 @@ def _contest(group: Group, records: list[Record]) -> Contest | None:
         adaptive=system_of(allocator_words(sources[0]), sources, path=path),
         fixed=system_of("trained for that length", fixed, path=path),
         allocations=tuple(sources),
-        elastic=elastic,
+        elastic=curves_of(sources, done, path=path),
         others=tuple(group_by_seed(others)),
     )
+
+
+def curves_of(
+    allocations: Sequence[Record], done: Sequence[Record], *, path: str
+) -> dict[Any, Record]:
+    """Curves of the allocations' own tokenizers, where they have one, by the allocation's seed."""
+    curves = {repr(tokenizer_identity(record)): record for record in done if is_elastic(record)}
+    found = {}
+    for record in allocations:
+        if (curve := curves.get(repr(tokenizer_identity(record)))) is not None:
+            found[record.setting(path)] = curve
+    return found
 
 
 def _is_source(record: Record, reference: BudgetReference) -> bool:

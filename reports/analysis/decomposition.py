@@ -31,19 +31,20 @@ def decomposition(contest: Contest) -> list[str]:
     of = parts(contest)
     if any(part.interval is None for part in of.values()):
         return []
-    shown = {name: show_share(part.share) for name, part in of.items()}
+    shown = {name: show_share(part.share, alone=contest.alone) for name, part in of.items()}
     return [
         f"Where it comes from (distortion): being elastic {shown['elastic']} (agnostic mixture "
         f"minus the fixed-length tokenizer), choosing by image {shown['gain']}, of "
         f"{shown['possible']} that the oracle would gain.",
         f"The oracle's allocation of the elastic tokenizer minus the fixed-length tokenizer: "
-        f"{shown['oracle']}: {_can_close(of['oracle'])}",
+        f"{shown['oracle']}: {_can_close(contest, of['oracle'])}",
     ]
 
 
-def _can_close(oracle: Difference) -> str:
+def _can_close(contest: Contest, oracle: Difference) -> str:
     if oracle.interval.n == 1:
-        return "one training seed, so whether choosing could win is open."
+        one = contest.repetitions.removesuffix("s")
+        return f"one {one}, so whether choosing could win is open."
     if oracle.direction < 0:
         return "choosing by image can beat it, with an allocator close enough to the oracle."
     if oracle.direction > 0:

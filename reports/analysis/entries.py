@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from bench.compare.unseeded import is_unseeded
+from bench.records.groups import repetition_name
 from reports.analysis.groups import (
     Group,
     Record,
     group_by_seed,
     is_allocation,
     is_oracle,
+    is_trained_here,
     reconstructions,
+    repetition_seed,
     with_results,
 )
 from reports.analysis.names import system_names
@@ -25,11 +29,14 @@ NEAR = 0.1
 class Entry:
     """One allocator on one tokenizer, of `planned` training seeds; `system` has those finished.
 
-    `agnostic` is the control of the same mean tokens that ignores the image; empty without one.
+    `path` is that of the seeds: of policies where the tokenizer is not trained here, and empty
+    where nothing was trained. `agnostic` is the control of the same mean tokens that ignores the
+    image; empty without one.
     """
 
     tokenizer: str
     allocator: str
+    path: str
     planned: int
     system: System
     agnostic: System
@@ -38,7 +45,7 @@ class Entry:
 
     @property
     def seeds(self) -> int:
-        """Training seeds with a result."""
+        """Seeds with a result."""
         return len(self.system.metrics)
 
     def is_near(self, tokens: float | None) -> bool:
@@ -60,25 +67,43 @@ def entries(records: list[Record]) -> list[Entry]:
 
 def _entry(group: Group, tokenizer: str, allocator: str) -> Entry:
     record = group.records[0]
-    done = with_results(group.records)
+    done, path = with_results(group.records), _path(group)
     errors = [r.error or r.status for r in group.records if not r.done]
     return Entry(
         tokenizer=tokenizer,
         allocator=allocator,
-        planned=len({r.setting(PATH) for r in group.records}),
-        system=system_of(f"{tokenizer}: {allocator}", done, path=PATH),
-        agnostic=control_of("agnostic mixture", "agnostic", done, path=PATH),
+        path=path,
+        planned=len({r.setting(path) for r in group.records}),
+        system=_keyed(system_of(f"{tokenizer}: {allocator}", done, path=path), path),
+        agnostic=_keyed(control_of("agnostic mixture", "agnostic", done, path=path), path),
         is_oracle=is_oracle(record),
         error=errors[0] if errors else None,
     )
 
 
+def _keyed(system: System, path: str) -> System:
+    """The system by seeds that never meet those of trainings, where they are others."""
+    if path == PATH:
+        return system
+    name = repetition_name(path).removesuffix("s") if path else ""
+    return replace(
+        system, metrics={f"{name} {seed}".strip(): each for seed, each in system.metrics.items()}
+    )
+
+
+def _path(group: Group) -> str:
+    if all(map(is_unseeded, group.records)):
+        return ""
+    return PATH if is_trained_here(group.records[0]) else repetition_seed(group.records)
+
+
 def asked_tokens(records: list[Record]) -> float | None:
     """The mean budget that most allocations were asked for."""
-    asked = Counter(target for record in records if (target := _asked(record)) is not None)
+    asked = Counter(target for record in records if (target := asked_of(record)) is not None)
     return asked.most_common(1)[0][0] if asked else None
 
 
-def _asked(record: Record) -> float | None:
+def asked_of(record: Record) -> float | None:
+    """The mean budget that an allocation was asked for; None where it has other aims."""
     policy, allocator = record.config.policy, record.config.allocator
     return getattr(policy.weighting if policy else allocator, "mean_budget", None)

@@ -56,8 +56,13 @@ def is_elastic(record: Record) -> bool:
     return not is_allocation(record) and len(record.config.tokenizer.budgets) > 1
 
 
+def is_trained_here(record: Record) -> bool:
+    """Whether the record's tokenizer is our own, not someone else's."""
+    return record.config.trained_here is not None
+
+
 def is_fixed_length(record: Record) -> bool:
-    """Whether the record is of a tokenizer trained for one length."""
+    """Whether the record is of a tokenizer used at one length, by itself."""
     return not is_allocation(record) and not is_elastic(record)
 
 

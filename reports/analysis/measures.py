@@ -8,7 +8,14 @@ from typing import Any
 
 from bench.metrics.declared import without_stand_ins
 from reports.analysis.comparisons import Measure
-from reports.analysis.groups import Group, Record, has_collapsed, is_allocation, repetition_seed
+from reports.analysis.groups import (
+    Group,
+    Record,
+    has_collapsed,
+    is_allocation,
+    is_trained_here,
+    repetition_seed,
+)
 
 
 def skill(record: Record, metric: str = "allocation_skill") -> float | None:
@@ -24,8 +31,10 @@ def target_error(record: Record) -> float | None:
     return None if target is None else record.metrics.value("mean_tokens") / target - 1
 
 
-def training_seconds(record: Record) -> float:
-    """Seconds that training the tokenizer took, fine-tuning included."""
+def training_seconds(record: Record) -> float | None:
+    """Seconds that training the tokenizer took, fine-tuning included; None of someone else's."""
+    if not is_trained_here(record):
+        return None
     return sum(stage.seconds for stage in record.stages if stage.stage == "tokenizer")
 
 

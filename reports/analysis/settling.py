@@ -7,18 +7,22 @@ from typing import Any
 
 import pandas as pd
 
-from bench.compare.paired import Difference, corrected
+from bench.compare.paired import ONE_SEED, Difference, corrected
 from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
+from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import Contest
 from reports.analysis.decomposition import decomposition
-from reports.analysis.systems import (
-    PRIMARY,
-    System,
-    difference,
-    shown_distances,
+from reports.analysis.foreign_words import (
+    bits_line,
+    is_seedless,
+    over_words,
+    spending_rows,
+    verdict_line,
+    without_seed,
 )
+from reports.analysis.systems import PRIMARY, System, shown_distances
 from reports.paper.shares import show_p, show_share, show_significant
 from reports.paper.text import show_interval, show_percent
 
@@ -30,16 +34,25 @@ Differences = dict[str, Difference]  # By metric.
 def contest_blocks(contest: Contest) -> list[str | list[str]]:
     """One comparison as blocks of text: by seed, differences, verdict, controls."""
     as_run, equal = differences(contest)
+    seed = contest.repetitions.removesuffix("s")
     return [
         [f"{contest.label}: {_seeds(contest)}", *_warnings(contest)],
-        [
-            "Adaptive minus fixed length by training seed, in % of the fixed-length mean",
+        _spending(contest),
+        []
+        if contest.is_seedless
+        else [
+            f"Adaptive minus fixed length by {seed}, in % of the fixed-length mean",
             as_text(seed_rows(contest, as_run)),
         ],
         [
-            "Adaptive minus fixed length, paired by training seed; lower is better in all; p "
+            f"Adaptive minus fixed length, {over_words(contest)}; lower is better in all; p "
             "corrected by Holm over the metrics",
-            as_text([*difference_rows(as_run, "as run"), *difference_rows(equal, "made equal")]),
+            as_text(
+                [
+                    *difference_rows(as_run, "as run", alone=contest.alone),
+                    *difference_rows(equal, "made equal", alone=contest.alone),
+                ]
+            ),
             "tokens made equal: the adaptive side moved to exactly the fixed length, by as much as "
             "the best mixture of its own tokenizer's fixed budgets changes between the two (exact "
             "for means over images; for a Frechet distance an approximation)",
@@ -47,8 +60,8 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
         [*verdict(contest, as_run, equal), *decomposition(contest)],
         [
             "All controls at the adaptive side's mean tokens, on the same elastic tokenizers; "
-            "heuristics and other allocations at the tokens they came to. Means over training "
-            "seeds",
+            "heuristics and other allocations at the tokens they came to. Means over "
+            f"{contest.repetitions}",
             as_text(control_rows(contest)),
         ],
     ]
@@ -57,8 +70,8 @@ def contest_blocks(contest: Contest) -> list[str | list[str]]:
 def differences(contest: Contest) -> tuple[Differences, Differences]:
     """Adaptive minus fixed length in every metric: as run, and at exactly equal tokens."""
     metrics = shown_distances([contest.adaptive, contest.fixed])
-    as_run = [difference(contest.adaptive, contest.fixed, metric) for metric in metrics]
-    equal = [difference(contest.equal_tokens(m), contest.fixed, m) for m in metrics]
+    as_run = [contest.difference(contest.adaptive, metric) for metric in metrics]
+    equal = [contest.difference(contest.equal_tokens(m), m) for m in metrics]
     return _by_metric(metrics, as_run), _by_metric(metrics, equal)
 
 
@@ -71,13 +84,18 @@ def verdict_words(one: Difference) -> str:
     if one.interval is None:
         return "no value of both"
     if one.interval.n == 1:
-        return "one seed: no verdict"
+        return f"{'one seed' if one.reason == ONE_SEED else 'no interval'}: no verdict"
     return WORDS[one.direction]
 
 
 def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[str]:
     """The verdict on distortion, which was declared primary, and what the seeds could have seen."""
     primary = as_run.get(PRIMARY)
+    if contest.foreign is not None and primary is not None and primary.interval is not None:
+        tests = sum(not math.isnan(one.p) for one in as_run.values())
+        first = verdict_line(contest, primary, verdict_words(primary), tests=tests)
+        exact = _sensitivity(equal[PRIMARY]).replace("(one seed)", f"({contest.alone})")
+        return [first, exact, bits_line(contest)]
     if primary is None or primary.interval is None:
         return ["No verdict: no training seed has the distortion of both sides."]
     if primary.interval.n == 1:
@@ -100,7 +118,8 @@ def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[s
 def _sensitivity(primary: Difference) -> str:
     if primary.interval is None:
         return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
-    return f"At exactly equal tokens: {verdict_words(primary)}, {show_share(primary.share)}."
+    share = show_share(primary.share)
+    return f"At exactly equal tokens: {verdict_words(primary)}, {share}."
 
 
 def _power(primary: Difference) -> list[str]:
@@ -118,10 +137,19 @@ def _power(primary: Difference) -> list[str]:
     ]
 
 
+def _spending(contest: Contest) -> list[str]:
+    """Tokens and bits of both sides, where a token of one may not be one of the other."""
+    if contest.foreign is None:
+        return []
+    return ["Tokens and bits of both sides", as_text(spending_rows(contest))]
+
+
 def _seeds(contest: Contest) -> str:
     count, planned = len(contest.paired), len(contest.planned)
-    seeds = "training seed" if planned == 1 else "training seeds"
-    return f"{count} of {planned} {seeds} with both sides"
+    seeds = contest.repetitions
+    return (
+        f"{count} of {planned} {seeds.removesuffix('s') if planned == 1 else seeds} with both sides"
+    )
 
 
 def _warnings(contest: Contest) -> list[str]:
@@ -155,8 +183,12 @@ def seed_rows(contest: Contest, as_run: Differences) -> list[dict[str, Any]]:
     ]
 
 
-def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any]]:
+def difference_rows(
+    differences: Differences, tokens: str, *, alone: str = "one seed"
+) -> list[dict[str, Any]]:
     """Means, difference, `p` and verdict of each metric, at these `tokens`."""
+    over_images = any(_images(one) for one in differences.values())
+    over_seeds = any(one.over_seeds is not None for one in differences.values())
     return [
         {
             "metric": METRICS[metric].title,
@@ -164,8 +196,10 @@ def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any
             "seeds": len(one.seeds),
             "adaptive": one.means and one.means[0],
             "fixed length": one.means and one.means[1],
-            "difference": show_significant(one.interval, digits=3),
-            "in %": show_share(one.share),
+            **({"images": _images(one)} if over_images else {}),
+            "difference": show_significant(one.interval, digits=3).replace("one seed", alone),
+            "in %": show_share(one.share, alone=alone),
+            **({"in %, over seeds": show_share(one.share_over_seeds)} if over_seeds else {}),
             "p (Holm)": show_p(one.p),
             "verdict": verdict_words(one),
         }
@@ -173,9 +207,14 @@ def difference_rows(differences: Differences, tokens: str) -> list[dict[str, Any
     ]
 
 
+def _images(one: Difference) -> int | None:
+    """How many images its interval is over; None where it is over seeds."""
+    return one.interval.n if isinstance(one.interval, BootstrapInterval) else None
+
+
 def compared(contest: Contest) -> list[System]:
     """Every system of the table: both sides, the controls, further allocations."""
-    return [contest.fixed, contest.adaptive, *contest.controls(), *contest.rivals()]
+    return [contest.fixed_once, contest.adaptive, *contest.controls(), *contest.rivals()]
 
 
 def control_rows(contest: Contest) -> list[dict[str, Any]]:
@@ -184,17 +223,16 @@ def control_rows(contest: Contest) -> list[dict[str, Any]]:
     metrics = shown_distances(systems)
     rows = []
     for system in systems:
-        against = difference(system, contest.fixed, PRIMARY).share
-        rows.append(
-            {
-                "system": system.label,
-                "seeds": len(system.metrics),
-                "tokens": show_interval(system.interval("mean_tokens")),
-                **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
-                "skill": show_interval(system.interval("allocation_skill")),
-                "MSE against fixed length": "-" if system is contest.fixed else show_share(against),
-            }
-        )
+        against = show_share(contest.difference(system, PRIMARY).share, alone=contest.alone)
+        row = {
+            "system": system.label,
+            "seeds": len(system.metrics),
+            "tokens": show_interval(system.interval("mean_tokens")),
+            **{METRICS[m].title: show_significant(system.interval(m)) for m in metrics},
+            "skill": show_interval(system.interval("allocation_skill")),
+            "MSE against fixed length": "-" if system is systems[0] else against,
+        }
+        rows.append(without_seed(row) if is_seedless(contest, system) else row)
     return rows
 
 

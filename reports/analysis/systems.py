@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.compare import paired
@@ -20,10 +20,16 @@ DISTANCES = tuple(name for name in QUALITIES if not METRICS[name].higher_is_bett
 
 @dataclass(frozen=True)
 class System:
-    """Metrics by training seed; several of one seed, such as policies, count as their mean."""
+    """Metrics by training seed; several of one seed, such as policies, count as their mean.
+
+    `records` are the cells that they are of, where these have tables of single images; `path` is
+    that of the seed, where it is known.
+    """
 
     label: str
     metrics: dict[Any, list[Metrics]]
+    records: tuple[Record, ...] = ()
+    path: str = ""
 
     def values(self, name: str) -> dict[Any, float]:
         """A metric by seed; seeds where one of the cells has no finite value are left out."""
@@ -43,12 +49,13 @@ class System:
 def system_of(label: str, records: Iterable[Record], *, path: str) -> System:
     """The system of these cells, by the seed at `path`; a collapsed allocation has skill 0."""
     metrics: dict[Any, list[Metrics]] = {}
+    records = tuple(records)
     for record in records:
         values = record.metrics
         if is_allocation(record) and has_collapsed(record):
             values = Metrics({**values.root, "allocation_skill": 0.0})
         metrics.setdefault(record.setting(path), []).append(values)
-    return System(label, metrics)
+    return System(label, metrics, records, path)
 
 
 def curve_system(label: str, records: Iterable[Record], budget: int, *, path: str) -> System:
@@ -96,7 +103,7 @@ def moved(system: System, name: str, by: Callable[[Any, float], float | None]) -
         changed = by(seed, value)
         if changed is not None:
             metrics[seed] = [Metrics({name: changed})]
-    return System(system.label, metrics)
+    return replace(system, metrics=metrics)
 
 
 def tied_with_best(family: Sequence[System], metric: str) -> list[System]:

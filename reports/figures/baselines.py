@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.files import write_text
 from bench.metrics.declared import METRICS
+from bench.records.groups import repetition_name
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import StudentInterval, student_interval
@@ -82,17 +83,25 @@ def _metrics(found: Sequence[Entry]) -> list[str]:
 
 
 def _table(found: list[Entry], tokens: float | None) -> list[str]:
-    about = "Means over training seeds ± half of their 95 % Student t interval; lower is better"
+    names = dict.fromkeys(repetition_name(entry.path) for entry in found if entry.path)
+    seeds = " or ".join(names) or "nothing: no cell has a seed"
+    about = f"Means over {seeds} ± half of their 95 % Student t interval; lower is better"
     lines = [about, as_text(table_rows(found, tokens))]
     if tokens is not None:
         lines += [
             f"within {100 * NEAR:g} % of {tokens:g} mean tokens, without the oracle: "
             f"{OF_ITS_TOKENIZER} the best allocation of its tokenizer or tied with it; "
             f"{OF_ALL} of the tokenizers' best ones, the best or tied with it",
-            "tied: the difference to the best, paired by training seed, is not significant at 5 % "
+            f"tied: the difference to the best, paired by {_one(names)}, is not significant at 5 % "
             "with p corrected by Holm; few seeds tie much",
         ]
     return lines
+
+
+def _one(names: Iterable[str]) -> str:
+    """`training seed` where all are, else `seed`."""
+    names = list(names)
+    return names[0].removesuffix("s") if len(names) == 1 else "seed"
 
 
 def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, Any]]:
@@ -128,7 +137,7 @@ def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> 
     row: dict[str, Any] = {
         "tokenizer": entry.tokenizer,
         "allocator": entry.allocator,
-        "seeds": f"{entry.seeds}/{entry.planned}",
+        "seeds": f"{entry.seeds}/{entry.planned}" if entry.path or not entry.seeds else "none",
         "tokens": show_half(system.interval("mean_tokens")),
     }
     if not entry.seeds:
@@ -249,7 +258,7 @@ def draw(data: pd.DataFrame) -> Any:
     if allocators:
         _draw_gains(panels[1], gains, allocators, styles)
     intervals = (gains["n"] > 1).any()
-    title = "below: dots are training seeds, bars 95 % Student t over them" if intervals else None
+    title = "below: dots are seeds, bars 95 % Student t over them" if intervals else None
     legend_below(figure, title=title)
     return figure
 

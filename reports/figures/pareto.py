@@ -21,6 +21,7 @@ from reports.analysis.groups import (
     is_elastic,
     is_fixed_length,
     is_policy,
+    is_trained_here,
     repetition_seed,
     tokenizer_identity,
 )
@@ -47,7 +48,7 @@ COLUMNS = [
     *("low", "high", "n"),
 ]
 ALLOCATIONS = ("policy", "allocator")
-ONE_LENGTH = "trained for one length"
+ONE_LENGTH, LENGTH = "trained for one length", "fixed length"
 MEAN = "mean of seeds"
 ROW_INCHES = 2.1
 
@@ -107,7 +108,8 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
             series.setdefault((system_label(record, facet), kind), []).append(record)
         lengths = list(filter(is_fixed_length, records))
         for group in group_by_seed(lengths):
-            rows += _group_rows((facet, ONE_LENGTH, "fixed length"), group.records, metrics)
+            name = ONE_LENGTH if is_trained_here(group.records[0]) else group.label
+            rows += _group_rows((facet, name, LENGTH), group.records, metrics)
         for (name, kind), members in series.items():
             rows += _group_rows((facet, name, kind), members, metrics)
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -206,11 +208,12 @@ def _draw_axes(axes: Any, shown: pd.DataFrame, allocations: list[str]) -> None:
     if len(hollow):
         style = {"mfc": "white", "mec": QUIET, "label": f"fixed budget, {UNTRAINED}"}
         axes.plot(hollow["tokens"], hollow["value"], "o", **style, zorder=2)
-    lengths = shown[shown["kind"] == "fixed length"]
-    if len(lengths):
-        style = {"color": INK, "ms": 2.7, "mew": 0, "label": ONE_LENGTH}
-        axes.plot(lengths["tokens"], lengths["value"], "s", **style, zorder=3)
-        _draw_means(axes, shown, ONE_LENGTH, {"color": INK, "marker": "s"})
+    lengths = shown[shown["kind"] == LENGTH]
+    for series, points in lengths.groupby("series", sort=False):
+        color = INK if series == ONE_LENGTH else color_of(series)
+        style = {"color": color, "ms": 2.7 if series == ONE_LENGTH else 4, "mew": 0}
+        axes.plot(points["tokens"], points["value"], "s", **style, label=series, zorder=3)
+        _draw_means(axes, shown, series, {"color": color, "marker": "s"})
     for series in allocations:
         points = shown[(shown["series"] == series) & (shown["mark"] == "")]
         points = points[points["kind"] != MEAN]

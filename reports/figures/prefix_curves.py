@@ -172,12 +172,13 @@ def _cost_row(group: Group) -> dict[str, Any]:
 
     usage = mean(lambda record: record.metrics.value("codebook_usage"))
     parameters = mean(lambda record: record.tokenizer_parameters)
+    seconds = mean(training_seconds)
     return {
         "system": group.label,
         "codebook usage": None if usage is None else round(usage, 3),
         "bits per token": mean(lambda record: record.metrics.value("bits_per_token")),
         "parameters": None if parameters is None else round(parameters),
-        "training (s)": round(mean(training_seconds)),
+        "training (s)": None if seconds is None else round(seconds),
     }
 
 

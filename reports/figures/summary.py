@@ -18,10 +18,11 @@ from reports.analysis.groups import (
     is_elastic,
     is_fixed_length,
     is_policy,
+    is_trained_here,
     protocol_line,
     repetition_seed,
 )
-from reports.analysis.names import FIXED_BUDGET, tokenizer_label
+from reports.analysis.names import FIXED_BUDGET, ONE_LENGTH, tokenizer_label
 from reports.paper.drawing import UNTRAINED
 from reports.paper.text import show_interval, unfinished
 
@@ -66,7 +67,8 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
             label = f"{tokenizer_label(record)}: {FIXED_BUDGET}{mark}"
             rows.append(_row(label, point.values, seeds=None))
     for record in filter(is_fixed_length, records):
-        label = f"{record.arm}: trained for one length"
+        words = "trained for one length" if is_trained_here(record) else ONE_LENGTH
+        label = f"{record.arm}: {words}"
         rows.append(_row(label, record.metrics.root, seeds=None))
     for group in group_by_seed([record for record in records if is_allocation(record)]):
         metrics = {
@@ -142,8 +144,11 @@ def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
             continue
         change, by = _change(ours, theirs)
         more, length = "more" if change > 0 else "less", round(tokens.mean)
+        rival = f"a tokenizer trained for exactly {length} tokens"
+        if not is_trained_here(fixed.records[0]):
+            rival, by = f"{fixed.label} with {length} tokens", "no interval here: see settle"
         lines.append(
-            f"Against a tokenizer trained for exactly {length} tokens: {group.label} at "
+            f"Against {rival}: {group.label} at "
             f"{tokens.mean:.2f} tokens has {abs(change):.1f} % {more} distortion ({by})."
         )
     return lines

@@ -54,7 +54,7 @@ def build_report(
         for part in parts:
             say(f"{part.name}: {len(part.records)} cells")
             figures = _figures(part, folder / FIGURE_FOLDER / part.name, store, published)
-            tables = _tables(part, folder / TABLE_FOLDER / part.name)
+            tables = _tables(part, folder / TABLE_FOLDER / part.name, store)
             chapters.append(Chapter(part, tuple(figures), tuple(tables)))
             broken += [f"{part.name}: {one.report.text.strip()}" for one in figures if one.failed]
         write_text(folder / PAGE, page_text(chapters, store))
@@ -67,8 +67,8 @@ def _figures(part: Part, folder: Path, store: Path, published: Path | None) -> l
     return [draw(one, records, folder, store=store, published=published) for one in figures]
 
 
-def _tables(part: Part, folder: Path) -> list[Table]:
-    tables = [one.build(list(part.records)) for one in declared(TableReport).values()]
+def _tables(part: Part, folder: Path, store: Path) -> list[Table]:
+    tables = [one.table(list(part.records), store=store) for one in declared(TableReport).values()]
     for table in tables:
         write_table(table, folder)
     return tables

@@ -39,7 +39,7 @@ class Chapter:
 def page_text(chapters: Sequence[Chapter], store: Path) -> str:
     """The page's HTML. Deterministic: the same chapters give the same text."""
     parts = [chapter.part for chapter in chapters]
-    shown = [_chapter(chapter, place) for place, chapter in enumerate(chapters)]
+    shown = [_chapter(chapter, place, store) for place, chapter in enumerate(chapters)]
     style, script = _style(), (HERE / "page.js").read_text("utf-8")
     data = {
         "cells": page_cells(parts, store),
@@ -93,7 +93,7 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
+def _chapter(chapter: Chapter, place: int, store: Path) -> dict[str, Any]:
     part = chapter.part
     found = points(part.records)
     metrics = shown_metrics(found)
@@ -103,7 +103,7 @@ def _chapter(chapter: Chapter, place: int) -> dict[str, Any]:
         "id": f"suite-{place}",
         "place": place,
         "part": part,
-        "verdict": verdict_lines(part.records),
+        "verdict": verdict_lines(part.records, store),
         "facts": _facts(part),
         "cells": " ".join(cell_id(part, r.cell_key) for r in part.records),
         "plot": plot if plot.panels else None,

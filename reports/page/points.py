@@ -17,6 +17,7 @@ from reports.analysis.groups import (
     is_allocation,
     is_elastic,
     is_policy,
+    is_trained_here,
     reconstructions,
     with_results,
 )
@@ -27,8 +28,8 @@ from reports.paper.shares import show_significant
 from reports.paper.text import caption
 
 SHOWN = (PRIMARY, *(name for name in QUALITIES if name != PRIMARY))
-FIXED, LENGTH, POLICY, ALLOCATOR = (
-    *("fixed budget", "trained for one length"),
+FIXED, LENGTH, FOREIGN, POLICY, ALLOCATOR = (
+    *("fixed budget", "trained for one length", "external at one length"),
     *("policy", "other allocator"),
 )
 
@@ -108,7 +109,7 @@ def _kind(record: Record, row: Metrics | CurveRow) -> str:
             return COLLAPSED
         return POLICY if is_policy(record) else ALLOCATOR
     if not isinstance(row, CurveRow):
-        return LENGTH
+        return LENGTH if is_trained_here(record) else FOREIGN
     return FIXED if row.trained else UNTRAINED
 
 
@@ -117,6 +118,8 @@ def _interval(contender: Contender, metric: str) -> str:
     over = contender.system.interval(metric)
     if over is None:
         return "not measured"
+    if not contender.path:
+        return "nothing was trained for it, no interval"
     name = repetition_name(contender.path)
     if over.n == 1:
         return f"one {name.removesuffix('s')}, no interval"

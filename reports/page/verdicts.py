@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from reports.analysis.contests import contests
+from reports.analysis.foreign_contests import all_contests
 from reports.analysis.groups import Record, done_records, reconstructions, with_results
 from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
 
 
-def verdict_lines(records: Sequence[Record]) -> list[str]:
+def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[str]:
     """The settling experiment's verdict where there is one, else the summary's, else ablations'.
 
-    Never empty: says that there is none, and why.
+    Never empty: says that there is none, and why. The `store` has the tables of single images.
     """
     done = with_results(records)
     if not done:
         return [f"No cell of this suite has a result: {_counts(records)}."]
     images = reconstructions(records)
-    for decide in (_settled, _summarised, _ablated) if images else ():
+    if images and (lines := _settled(images, store)):
+        return lines
+    for decide in (_summarised, _ablated) if images else ():
         if lines := decide(images):
             return lines
     if lines := [line for record in done if (line := _timed(record))]:
@@ -30,8 +33,12 @@ def verdict_lines(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _settled(records: list[Record]) -> list[str]:
-    found = [contest for contest in contests(records) if len(contest.paired) > 1]
+def _settled(records: list[Record], store: Path | None) -> list[str]:
+    found = [
+        contest
+        for contest in all_contests(records, store)
+        if len(contest.paired) > 1 or (contest.foreign is not None and contest.paired)
+    ]
     lines = []
     for contest in found:
         head = [f"{contest.label}:"] if len(found) > 1 else []

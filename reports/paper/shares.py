@@ -16,13 +16,15 @@ def show_significant(interval: StudentInterval | None, *, digits: int = 4) -> st
     return show_interval(interval, digits=max(digits - before, 0))
 
 
-def show_share(interval: StudentInterval | None, *, digits: int = 1) -> str:
-    """`-1.4 % [-2.0, -0.8]` of an interval of shares."""
+def show_share(
+    interval: StudentInterval | None, *, digits: int = 1, alone: str = "one seed"
+) -> str:
+    """`-1.4 % [-2.0, -0.8]` of an interval of shares; `-1.4 % (one seed)` where there is one."""
     if interval is None:
         return "-"
     mean = f"{100 * interval.mean:+.{digits}f} %"
     if interval.n == 1:
-        return f"{mean} (one seed)"
+        return f"{mean} ({alone})"
     return f"{mean} [{100 * interval.low:+.{digits}f}, {100 * interval.high:+.{digits}f}]"
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bench.metrics.declared import METRICS, QUALITIES
+from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.intervals import StudentInterval
 from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
+from reports.analysis.foreign_contests import foreign_contests
 from reports.analysis.groups import Record, protocol_line, reconstructions
-from reports.analysis.systems import System, measured_by, tied_with_best
+from reports.analysis.settling import differences, verdict_words
+from reports.analysis.systems import PRIMARY, System, measured_by, tied_with_best
+from reports.paper.shares import show_share
 from reports.paper.text import caption
 from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
@@ -18,14 +23,18 @@ SKILL = "allocation_skill"
 NOT_RANKED = (SKILL, "bits")  # Skill is relative to a system's own candidates; bits are the price.
 
 
-def table(records: list[Record]) -> Table:
-    """A row per fixed budget, per fixed length and per allocation, in sections of equal tokens."""
+def table(records: list[Record], *, store: Path | None = None) -> Table:
+    """A row per fixed budget, per fixed length and per allocation, in sections of equal tokens.
+
+    Against a tokenizer that is not trained here, an allocation's remark has the verdict; its
+    interval is over images, from the `store`.
+    """
     records = reconstructions(records)
     found = contenders(records)
     if not any(one.system.metrics for one in found):
         return Table(NAME, TITLE, notes=("Not made: no cell that reconstructs has a result.",))
     metrics = _metrics(found)
-    numbers = near_tokens(found, records)
+    numbers, against = near_tokens(found, records), _against_foreign(records, store)
     families = {number: [c for c in found if nearest(c, numbers) == number] for number in numbers}
     tied = {
         (metric, id(system))
@@ -35,14 +44,15 @@ def table(records: list[Record]) -> Table:
         for system in tied_with_best([c.system for c in family if not c.is_oracle], metric)
     }
     rows = [
-        _row(one, metrics, tied, section=f"about {number:g} token{'s' * (number != 1)}")
+        _row(one, metrics, tied, against, section=f"about {number:g} token{'s' * (number != 1)}")
         for number, family in families.items()
         for one in family
     ]
     others = [one for one in found if nearest(one, numbers) is None]
     others.sort(key=lambda one: one.tokens or 0)
-    rows += [_row(c, metrics, tied, section="other numbers of tokens") for c in others if c.tokens]
-    rows += [_row(c, metrics, tied, section="no result") for c in others if not c.tokens]
+    for section in ("other numbers of tokens", "no result"):
+        here = [one for one in others if bool(one.tokens) == (section != "no result")]
+        rows += [_row(one, metrics, tied, against, section=section) for one in here]
     remarks = any(row.values["remark"].text for row in rows)
     return Table(NAME, TITLE, _columns(metrics, remarks=remarks), tuple(rows), _notes(records))
 
@@ -80,12 +90,35 @@ def _title(metric: str) -> str:
     return f"{info.title}{f' ({info.unit})' if info.unit else ''} {arrow}"
 
 
-def _row(one: Contender, metrics: Sequence[str], tied: set, *, section: str) -> Row:
+def _against_foreign(records: list[Record], store: Path | None) -> dict[str, list[str]]:
+    """Verdicts against tokenizers that are not trained here, by the cells of the allocation."""
+    found: dict[str, list[str]] = {}
+    for contest in foreign_contests(records, store):
+        primary = differences(contest)[0].get(PRIMARY)
+        if primary is not None and primary.interval is not None:
+            words = f"{verdict_words(primary)} against {contest.fixed.label}: "
+            words += f"distortion {show_share(primary.share, alone=contest.alone)}"
+            if primary.over_seeds is not None:
+                words += f", over {contest.repetitions} {show_share(primary.share_over_seeds)}"
+            for record in contest.allocations:
+                found.setdefault(record.cell_key, []).append(words)
+    return found
+
+
+def _row(
+    one: Contender,
+    metrics: Sequence[str],
+    tied: set,
+    against: Mapping[str, Sequence[str]],
+    *,
+    section: str,
+) -> Row:
+    verdicts = dict.fromkeys(words for key in one.cells for words in against.get(key, ()))
     values = {
         "tokenizer": words(one.tokenizer),
         "allocation": words(one.allocation),
         "seeds": words(one.seeds),
-        "remark": words("; ".join(filter(None, [one.remark, _error(one)]))),
+        "remark": words("; ".join(filter(None, [one.remark, *verdicts, _error(one)]))),
     }
     if one.system.metrics:
         done = len(one.system.metrics)
@@ -117,8 +150,20 @@ def _notes(records: list[Record]) -> tuple[str, ...]:
         "with it: the difference, paired by seed, is not significant at 5 % with p corrected by "
         "Holm; few seeds tie much, and what shares no two seeds with the best is not marked; the "
         "oracle, which sees the result, does not take part",
+        *_foreign_notes(records),
         "allocation skill: 0 ignores the image, 1 is the oracle of the same candidates",
     )
 
 
-REPORT = TableReport(title=TITLE, place=10, build=table)
+def _foreign_notes(records: list[Record]) -> list[str]:
+    if not foreign_contests(records):
+        return []
+    return [
+        "against a tokenizer that is not trained here: paired by image "
+        f"[{caption(BootstrapInterval)}], shown over the seeds of the adaptive side, too, where it "
+        "has several; p corrected by Holm over distances; equal tokens are not equal bits where "
+        "bits are shown"
+    ]
+
+
+REPORT = TableReport(title=TITLE, place=10, build=table, takes=("store",))

@@ -19,20 +19,29 @@ WRITERS = {"tex": as_latex, "md": as_markdown, "csv": as_csv}
 
 @dataclass(frozen=True, kw_only=True)
 class TableReport(Declaration):
-    """A table: `build(records)` gives a `Table`, without rows where there is nothing to show."""
+    """A table: `build(records)` gives a `Table`, without rows where there is nothing to show.
 
-    build: Callable[[list[Record]], Table]
+    `takes` names what `build` is given by keyword beside the records: `store`, see `make`.
+    """
+
+    build: Callable[..., Table]
+    takes: tuple[str, ...] = ()
 
     @property
-    def function(self) -> Callable[[list[Record]], Table]:
+    def function(self) -> Callable[..., Table]:
         """`build`."""
         return self.build
+
+    def table(self, records: list[Record], *, store: Path) -> Table:
+        """The table of these records."""
+        given = {"store": store}
+        return self.build(records, **{name: given[name] for name in self.takes})
 
     def make(
         self, records: list[Record], folder: Path, *, store: Path, published: Path | None = None
     ) -> Report:
         """Write the table to `tables`, if it has rows; its text is Markdown. See `Declaration`."""
-        table = self.build(records)
+        table = self.table(records, store=store)
         return Report(write_table(table, folder / "tables"), as_markdown(table))
 
 
