@@ -45,7 +45,12 @@ class SplitFolders:
         return SplitFolders(settings.get("train_folder"), settings.get("validation_folder"))
 
 
+class WholeTree(SplitFolders):
+    """No splits, whatever the folders are called: a tree that is no image set of its own."""
+
+
 AS_FOUND = SplitFolders()
+WHOLE = WholeTree(train=".")
 
 
 @dataclass(frozen=True)
