@@ -33,19 +33,14 @@ class File(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with images of a set, at these budgets; `what` follows `of` them."""
+    """Something that is wrong with images of a set: `have no file at budget 4`."""
 
     what: str
-    budgets: tuple[int, ...]
     images: tuple[str, ...]
 
     def told(self, of: str) -> str:
-        """The words, without a remedy: `3 of the 24 validation images at budget 4 (...): ...`."""
-        at = " and ".join(map(str, self.budgets[-1:]))
-        if len(self.budgets) > 1:
-            at = f"s {', '.join(map(str, self.budgets[:-1]))} and {at}"
-        at = f" at budget{'' if len(self.budgets) > 1 else ' '}{at}" if self.budgets else ""
-        return f"{len(self.images)} of the {of} {self.what}{at} ({_some(self.images)})"
+        """The words: `3 of the 24 validation images have no file at budgets 4 and 8 (a, b, c)`."""
+        return f"{len(self.images)} of the {of} {self.what} ({_some(self.images)})"
 
 
 @dataclass(frozen=True)
@@ -88,6 +83,11 @@ class Inventory:
         assert self.tokens is not None, "asked for where there are some"
         return {name: row for row, name in enumerate(self.tokens["id"])}
 
+    @functools.cached_property
+    def _ids(self) -> np.ndarray:
+        assert self.tokens is not None, "asked for where there are some"
+        return np.stack(self.tokens["ids"].tolist()).astype(np.int64)
+
     def of(self, images: Sequence[str], budget: int) -> list[File]:
         """The files of these images at a budget; they are known to have no problems."""
         places = self._by_name[budget]
@@ -98,8 +98,7 @@ class Inventory:
         if self.tokens is None:
             return None
         rows = [self._rows[_called(image, self._rows)[0]] for image in images]
-        ids = self.tokens["ids"].tolist()
-        return np.stack([np.asarray(ids[row], dtype=np.int64) for row in rows])
+        return self._ids[rows]
 
     def used(self, images: Sequence[str], budgets: Sequence[int]) -> set[str]:
         """Paths of all files that are of these images."""
@@ -118,10 +117,10 @@ class Inventory:
         for budget in budgets:
             for what, wrong in self._wrong(images, budget).items():
                 found.setdefault((what, tuple(wrong)), []).append(budget)
-        problems = [Problem(what, tuple(at), wrong) for (what, wrong), at in found.items()]
+        problems = [Problem(f"{what} {_at(at)}", wrong) for (what, wrong), at in found.items()]
         if self.tokens is not None:
             without = tuple(image for image in images if len(_called(image, self._rows)) != 1)
-            problems += [Problem("have not one row of tokens", (), without)] if without else []
+            problems += [Problem("have not one row of tokens", without)] if without else []
         return problems
 
     def _wrong(self, images: Sequence[str], budget: int) -> dict[str, list[str]]:
@@ -156,6 +155,11 @@ def _called(image: str, names: Iterable[str] | dict[str, object]) -> list[str]:
     stem, suffix = os.path.splitext(image)
     known = [image, stem] if suffix.lower() in SUFFIXES else [image]
     return [name for name in known if name in names]
+
+
+def _at(budgets: Sequence[int]) -> str:
+    *others, last = map(str, budgets)
+    return f"at budgets {', '.join(others)} and {last}" if others else f"at budget {last}"
 
 
 def _some(names: Sequence[str]) -> str:

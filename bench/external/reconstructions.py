@@ -152,12 +152,19 @@ def _require_columns(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "is no Parquet file"
         raise UserError(f"tokenizer.tokens: {path}: {reason}; give a Parquet file") from None
-    fits = "id" in schema.names and pa.types.is_string(schema.field("id").type)
+    fits = "id" in schema.names and _is_text(schema.field("id").type)
     listed = schema.field("ids").type if "ids" in schema.names else pa.null()
     if not fits or not _is_list(listed) or not pa.types.is_integer(listed.value_type):
         raise UserError(
             f"tokenizer.tokens: {path}: needs the columns id (text) and ids (lists of integers)"
         )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(one(kind) for one in texts)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -33,7 +33,8 @@ def require_reconstructed(nodes: Iterable[Node], store: Store) -> None:
     """
     for tokenizer, banks in _by_folder(nodes).items():
         found: list[str] = []
-        for wanted in _wanted(tokenizer, banks, store):
+        missing = [bank for bank in banks if bank.computed(store) is None]
+        for wanted in _wanted(tokenizer, missing, store):
             found += _problems(wanted)
         if found:
             raise UserError(
