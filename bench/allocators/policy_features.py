@@ -17,6 +17,7 @@ from bench.allocators.base import Seen
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_elastic
+from bench.errors import UserError
 
 # What part of an image each input is read from.
 INPUTS = {"latents": "latents", "quantized": "ids", "pixels": "pixels"}
@@ -44,10 +45,17 @@ def policy_features(
 
     `tokenizer` is the artifact whose quantizer knows the codes (input `quantized`), `images` the
     bank's images (input `pixels`).
+
+    Raises:
+        UserError: the tokenizer gives no features, and the input is `latents`.
     """
     quantizer = None
     if config.input == "quantized" and tokenizer is not None:
         quantizer = load_elastic(tokenizer).quantizer
+    if config.input == "latents" and "latents" not in bank.about["arrays"]:
+        raise UserError(
+            "policy.input: latents: this tokenizer gives no features with its ids; set it to pixels"
+        )
     seen = seen_of(bank, images=images, parts=frozenset({INPUTS[config.input]}))
     return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
 

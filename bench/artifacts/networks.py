@@ -21,7 +21,9 @@ from adatok_core.policy_training import build_policy
 from adatok_core.protocols import SelfHalting, Tokenizer
 from adatok_core.tokenizer import ElasticTokenizer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.artifacts.decodings import Decodings, TokenizerDecodings
 from bench.artifacts.foreign import ForeignSettings
+from bench.artifacts.reconstructions import FileDecodings
 from bench.config.settings import parse
 from bench.store.checkpoints import load_tensors
 
@@ -44,6 +46,15 @@ def load_tokenizer(artifact: Path, *, device: str = "cpu") -> Tokenizer:
     if (artifact / TOKENIZER_WEIGHTS).is_file():
         return load_elastic(artifact, device=device)
     return ForeignSettings.read(artifact).load(device=device)
+
+
+def load_decodings(
+    artifact: Path, *, reconstructions: str | None, device: str = "cpu"
+) -> Decodings:
+    """Decodings of the tokenizer of an artifact; `reconstructions` is where files of it lie."""
+    if reconstructions is not None:
+        return FileDecodings.load(artifact, root=reconstructions)
+    return TokenizerDecodings(load_tokenizer(artifact, device=device))
 
 
 def load_elastic(artifact: Path, *, device: str = "cpu") -> ElasticTokenizer:

@@ -105,7 +105,7 @@ class OwnConfig(_Candidates):
     target: float
 
 
-Need = Literal["training", "pixels", "calibration"]
+Need = Literal["training", "pixels", "ids", "calibration"]
 
 
 class AllocatorSettings(Protocol):
@@ -127,9 +127,10 @@ class AllocatorSettings(Protocol):
 class AllocatorChoice(Choice):
     """`build(config, fitting)` gives a `bench.allocators.base.Allocator`, fitted.
 
-    `needs` is what it is fitted on: `training` images, their `pixels` too; for `calibration`, those
-    set aside for it, or else training images, are what it spends its mean budget on. Each of the
-    `controls` is settings, without the mean budget, with which it stands beside allocations.
+    `needs` is what it is fitted on: `training` images, their `pixels` too, or the token `ids`; for
+    `calibration`, those set aside for it, or else training images, are what it spends its mean
+    budget on. Each of the `controls` is settings, without the mean budget, with which it stands
+    beside allocations.
     """
 
     needs: frozenset[Need] = frozenset()
@@ -169,7 +170,7 @@ ALLOCATORS.add(
     AllocatorChoice(
         config=CodebookEntropyConfig,
         build="bench.allocators.heuristic:fit_codebook_entropy",
-        needs=frozenset({"training", "calibration"}),
+        needs=frozenset({"training", "ids", "calibration"}),
         controls=({},),
     ),
 )
@@ -196,6 +197,11 @@ def fitting_needs(config: AllocatorSettings) -> frozenset[Need]:
     """Needs of an allocator; without a mean budget there is nothing to calibrate."""
     needs = ALLOCATORS[config.kind].needs
     return needs if getattr(config, "mean_budget", None) else needs - {"calibration"}
+
+
+def looks_at_ids(config: AllocatorSettings) -> bool:
+    """Whether an allocator needs the token ids."""
+    return "ids" in ALLOCATORS[config.kind].needs
 
 
 def controls_at(mean_budget: float) -> tuple[AllocatorSettings, ...]:

@@ -22,12 +22,13 @@ from bench.config.allocators import (
     OwnConfig,
     controls_at,
     fitting_needs,
+    looks_at_ids,
 )
 from bench.config.bank import LITE0_SMALLEST, BankConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths
-from bench.config.tokenizers import AnyTokenizer
+from bench.config.tokenizers import AnyTokenizer, Reconstructions
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.datasets import DatasetConfig, FluentScenes, ImageFolder
 from bench.data.fluent_scenes import MAX_OBJECTS
@@ -134,6 +135,8 @@ class CellConfig(Strict):
             return "tokenizer.budgets: not known yet; give them"
         if self.finetuning is not None:
             return "finetuning: only tokenizers that are trained here have one; remove it"
+        if isinstance(self.tokenizer, Reconstructions):
+            return _reconstructions_problem(self, self.tokenizer)
         if self.policy is not None and self.policy.input == "quantized":
             return (
                 "policy.input: the codes of a tokenizer that is not trained here are not known; "
@@ -279,6 +282,33 @@ class CellConfig(Strict):
         if not isinstance(self.data, FluentScenes):
             return None
         return self.evaluation.problem(self.data.most("validation"))
+
+
+def _reconstructions_problem(cell: CellConfig, tokenizer: Reconstructions) -> str | None:
+    """The first thing that takes a tokenizer, where there are its reconstructions alone."""
+    for key in ("generation", "throughput"):
+        if getattr(cell, key) is not None:
+            return (
+                f"{key}: takes a tokenizer that decodes, and reconstructions that were made "
+                "elsewhere have none; remove it, or name a tokenizer of kind external"
+            )
+    outside = sorted({*cell.bank_budgets} - {*tokenizer.known_budgets})
+    if outside:
+        return (
+            f"bank.budgets: {outside} are not among those of the reconstructions "
+            f"{list(tokenizer.known_budgets)}"
+        )
+    if cell.policy is not None and cell.policy.input != "pixels":
+        return (
+            f"policy.input: reconstructions that were made elsewhere have no {cell.policy.input}; "
+            "set it to pixels"
+        )
+    if tokenizer.tokens is None and cell.allocator is not None and looks_at_ids(cell.allocator):
+        return (
+            f"allocator.kind: {cell.allocator.kind} looks at token ids; give them as "
+            "tokenizer.tokens, or choose another"
+        )
+    return None
 
 
 def generation_problem(cell: CellConfig) -> str | None:

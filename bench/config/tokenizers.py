@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -75,6 +76,63 @@ class ExportedTokenizer(ForeignTokenizer):
         return Path(folder, os.path.expanduser(self.model))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reconstructions(ForeignTokenizer):
+    """Images that a tokenizer made elsewhere: `<budget>/<id>.png`, or lossless `.webp`, in `path`.
+
+    The `<id>` is the image's in its image set. `tokens` is a Parquet file of token ids: a row per
+    image with its `id` and `ids`, a list of those of its largest budget; `nested` says that those
+    of a smaller budget are the first of them. Bits are known with `codebook_size` or
+    `bits_per_token`.
+    """
+
+    kind: Literal["reconstructions"] = "reconstructions"
+    path: str
+    tokens: str | None = None
+    codebook_size: int | None = None
+    bits_per_token: float | None = None
+    nested: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.path != "", "path: must be the path of a folder")
+        require(self.tokens != "", "tokens: must be the path of a Parquet file, or null")
+        require_codebook(self.codebook_size, self.bits_per_token)
+        require(
+            self.tokens is None or self.codes is not None,
+            "codebook_size: missing, and tokens are of a codebook; give it, or bits_per_token",
+        )
+        require(not self.nested or self.tokens is not None, "nested: is said of tokens; give them")
+
+    @property
+    def codes(self) -> int | None:
+        """`V`, the number of codes, where it is known."""
+        if self.codebook_size is not None:
+            return self.codebook_size
+        return None if self.bits_per_token is None else round(2**self.bits_per_token)
+
+
+def require_codebook(codebook_size: int | None, bits_per_token: float | None) -> None:
+    """Refuse a size of a codebook, or bits of its ids, that cannot be; both may be unknown.
+
+    Raises:
+        ValueError: names the key.
+    """
+    require(
+        codebook_size is None or 2 <= codebook_size <= 2**62,
+        "codebook_size: must lie in 2..2^62",
+    )
+    require(
+        bits_per_token is None or 0 < bits_per_token <= 62,
+        "bits_per_token: must lie in (0, 62]",
+    )
+    require(
+        None in (codebook_size, bits_per_token)
+        or math.isclose(2 ** (bits_per_token or 0), codebook_size or 0, rel_tol=1e-6),
+        f"bits_per_token: {bits_per_token} are not those of {codebook_size} codes",
+    )
+
+
 TokenizerSettings = TokenizerConfig | ForeignTokenizer
 
 
@@ -86,13 +144,16 @@ class ForeignKind(Choice):
     `budgets(settings, folder=)` asks for those it is meant for, `identify(settings, folder=)` gives
     what stands for its content in stage keys. `trained(settings, folder=)` gives the lengths that
     its training drew; without it, all budgets that it is used at count as such. `placed(settings,
-    folder=)` gives the settings with full paths.
+    folder=)` gives the settings with full paths. Where it has `images`, `images(settings, folder=)`
+    is a folder of image files that count by their content too. `stage` is the one that looks at it.
     """
 
     budgets: str | Callable[..., tuple[int, ...]]
     identify: str | Callable[..., dict[str, Any]]
     placed: str | Callable[..., dict[str, Any]] | None = None
     trained: str | Callable[..., set[int]] | None = None
+    images: str | Callable[..., str] | None = None
+    stage: str = "external"
 
 
 TOKENIZER_KINDS: Registry[Choice] = Registry(
@@ -120,6 +181,17 @@ TOKENIZER_KINDS.add(
         identify="bench.artifacts.exported:exported_identity",
         placed="bench.artifacts.exported:placed_settings",
         trained="bench.artifacts.exported:exported_lengths",
+    ),
+)
+TOKENIZER_KINDS.add(
+    "reconstructions",
+    ForeignKind(
+        config=Reconstructions,
+        build="bench.external.reconstructions:refuse_to_build",
+        budgets="bench.external.reconstructions:own_budgets",
+        identify="bench.external.reconstructions:identity_of",
+        images="bench.external.reconstructions:folder_of",
+        stage="reconstructions",
     ),
 )
 

@@ -50,7 +50,12 @@ class SplitFolders:
         )
 
 
+class WholeTree(SplitFolders):
+    """No splits, whatever the folders are called: a tree that is no image set of its own."""
+
+
 AS_FOUND = SplitFolders()
+WHOLE = WholeTree(train=".")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adatok_core.config.checks import Strict, require, require_budgets
+from bench.config.tokenizers import require_codebook
 
 MOST_TOKENS = 2**20
 
@@ -69,19 +70,7 @@ class Description(Strict):
             self.codebook_size is not None or self.bits_per_token is not None,
             "codebook_size: missing; give it, or bits_per_token",
         )
-        require(
-            self.codebook_size is None or 2 <= self.codebook_size <= 2**62,
-            "codebook_size: must lie in 2..2^62",
-        )
-        require(
-            self.bits_per_token is None or 0 < self.bits_per_token <= 62,
-            "bits_per_token: must lie in (0, 62]",
-        )
-        require(
-            None in (self.codebook_size, self.bits_per_token)
-            or math.isclose(2 ** (self.bits_per_token or 0), self.codebook_size or 0, rel_tol=1e-6),
-            f"bits_per_token: {self.bits_per_token} are not those of {self.codebook_size} codes",
-        )
+        require_codebook(self.codebook_size, self.bits_per_token)
         low, high = self.range
         require(low < high, f"range: {list(self.range)} must increase")
         for key in ("parameters", "encoder_parameters", "patch_size"):

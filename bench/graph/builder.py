@@ -20,7 +20,7 @@ from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
 from bench.data.datasets import ImageFolder
-from bench.data.image_folder import SplitFolders
+from bench.data.image_folder import WHOLE, SplitFolders
 from bench.files import canonical_json, file_sha256
 from bench.graph.nodes import Banks, Node
 from bench.metrics.extractors import require_extractors, used_extractors
@@ -123,14 +123,19 @@ class Builder:
     def foreign(self, cell: Cell) -> Node:
         """A tokenizer that is not trained here; its content names it, not its paths."""
         settings = plain(cell.config.tokenizer)
-        folder = os.getcwd()
-        shape = ("kind", "budgets", "factory")
-        config = {
+        folder, kind = os.getcwd(), foreign_kind(settings["kind"])
+        shape = ("kind", "budgets", "factory", "codebook_size", "bits_per_token", "nested")
+        config: dict[str, Any] = {
             "tokenizer": {name: settings[name] for name in shape if name in settings},
             "identity": self.identify(canonical_json(settings), folder),
             "resolution": cell.config.data.resolution,
         }
-        return self.node("external", config, runtime={"tokenizer": settings, "folder": folder})
+        runtime: dict[str, Any] = {"tokenizer": settings, "folder": folder}
+        if kind.images is None:
+            return self.node(kind.stage, config, runtime=runtime)
+        images = load_attribute(kind.images)(cell.config.tokenizer, folder=folder)
+        config["identity"] = {**config["identity"], "images": self.fingerprint(images, WHOLE)}
+        return self.node(kind.stage, config, runtime={**runtime, "images": images})
 
     def banks(self, cell: Cell, tokenizer: Node) -> Banks:
         """The banks that a cell may need, each made once."""
@@ -144,6 +149,9 @@ class Builder:
 
         def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
             inputs = {"images": self.data(cell, split), "tokenizer": tokenizer}
+            if _has_images(tokenizer):  # What lacks there is to be found before anything is made.
+                tokenizer.after[id(inputs["images"])] = inputs["images"]
+            runtime = {**(runtime or {}), **_where(tokenizer)}
             return self.node("bank", common | config, inputs=inputs, runtime=runtime)
 
         perceptual = bank.extractor_resolution if bank.policy_perceptual else None
@@ -217,7 +225,7 @@ class Builder:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-        runtime = weights_to_runtime(self.weights(config.bank))
+        runtime = {**weights_to_runtime(self.weights(config.bank)), **_where(tokenizer)}
         return self.node("evaluation", settings, inputs=inputs, runtime=runtime)
 
     def weights(self, bank: BankConfig) -> dict[str, WeightFile]:
@@ -236,6 +244,16 @@ def _has_calibration(config: CellConfig) -> bool:
     name = "calibration_fraction" if isinstance(data, ImageFolder) else "calibration"
     set_aside: float = getattr(data, name)
     return set_aside > 0
+
+
+def _has_images(tokenizer: Node) -> bool:
+    """Whether it is a folder of images that were made elsewhere."""
+    return "images" in tokenizer.runtime
+
+
+def _where(tokenizer: Node) -> dict[str, Any]:
+    """The place of such a folder, which may move while its content names the stages."""
+    return {"reconstructions": tokenizer.runtime["images"]} if _has_images(tokenizer) else {}
 
 
 def _identify(settings: str, folder: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from bench.store.store import Store
 class Node:
     """A stage before its inputs' keys are known. Nodes are shared by identity within a graph.
 
-    `budget_sources` are evaluations whose mean budget becomes the tokenizer's only budget.
+    `budget_sources` are evaluations whose mean budget becomes the tokenizer's only budget. `after`
+    holds nodes, by their identity, that come first though nothing of theirs goes in.
     """
 
     stage: str
@@ -25,12 +26,13 @@ class Node:
     runtime: dict[str, Any]
     resources: Resources
     budget_sources: tuple[Node, ...] = ()
+    after: dict[int, Node] = field(default_factory=dict, init=False, repr=False)
     _specs: dict[Store, StageSpec] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def needs(self) -> tuple[Node, ...]:
         """All nodes that must be complete before this one can be computed."""
-        return (*self.inputs.values(), *self.budget_sources)
+        return (*self.inputs.values(), *self.budget_sources, *self.after.values())
 
     def spec(self, store: Store) -> StageSpec | None:
         """The stage to compute; None while a result that decides its key is missing."""
@@ -103,18 +105,26 @@ class Graph:
         """Nodes grouped so that each group needs earlier groups only, each as late as possible.
 
         As late as possible puts stages of like cost side by side: a fixed-length tokenizer trains
-        beside the one that has to wait for a policy, not alone before it.
+        beside the one that has to wait for a policy, not alone before it. Only nodes that are
+        `after` others come first with all that they need: they find out whether the rest can be.
         """
-        height: dict[int, int] = {}
         order = topological(itertools.chain(*self.ends), lambda node: node.needs)
-        for node in reversed(order):
-            own = height.setdefault(id(node), 0)
-            for need in node.needs:
-                height[id(need)] = max(height.get(id(need), 0), own + 1)
-        levels: list[list[Node]] = [[] for _ in range(max(height.values()) + 1)]
-        for node in order:
-            levels[len(levels) - 1 - height[id(node)]].append(node)
-        return levels
+        first = topological([node for node in order if node.after], lambda node: node.needs)
+        early = {*first}
+        rest = [node for node in order if node not in early]
+        return [*_levels(first), *_levels(rest)]
+
+
+def _levels(order: list[Node]) -> list[list[Node]]:
+    """Levels of nodes that need each other, and others that are complete by then."""
+    height = dict.fromkeys(order, 0)
+    for node in reversed(order):
+        for need in height.keys() & {*node.needs}:
+            height[need] = max(height[need], height[node] + 1)
+    levels: list[list[Node]] = [[] for _ in range(max(height.values(), default=-1) + 1)]
+    for node in order:
+        levels[len(levels) - 1 - height[node]].append(node)
+    return levels
 
 
 def upstream(*ends: Node) -> list[Node]:

@@ -14,7 +14,7 @@ from bench.allocators.base import Allocation, Allocator, Fitting
 from bench.allocators.build import build_allocator
 from bench.allocators.mixture import Shuffled, agnostic, fixed
 from bench.allocators.oracle import Oracle
-from bench.config.allocators import controls_at
+from bench.config.allocators import controls_at, looks_at_ids
 from bench.judging.judge import Judge
 
 SKILLS = {"mse": "allocation_skill", "perceptual": "allocation_skill_perceptual"}
@@ -116,5 +116,6 @@ def _builders(
         builders.append(partial(Shuffled, chosen=chosen, seed=seed))
     builders.append(partial(Oracle, budgets=budgets, mean_budget=mean_tokens))
     for config in controls_at(mean_tokens) if heuristics else ():
-        builders.append(partial(build_allocator, config, fitting))
+        if fitting.judged.ids is not None or not looks_at_ids(config):
+            builders.append(partial(build_allocator, config, fitting))
     return builders

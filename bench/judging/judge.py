@@ -101,11 +101,13 @@ class Judge:
         return {name: self.bank.features(name, chosen) for name in self.bank.extractors}
 
     def speed(self, chosen: np.ndarray) -> dict[str, float]:
-        """Images per second, from the bank's measurements.
+        """Images per second, from the bank's measurements, if there are any.
 
         Decoding is batched by budget: seconds per image are averaged over the chosen budgets.
         """
         measured = self.bank.about["throughput"]
+        if measured is None:
+            return {}
         rates = measured["decode_images_per_second"]
         seconds = np.array([1 / rates[str(budget)]["median"] for budget in self.bank.budgets])
         return {
@@ -113,10 +115,15 @@ class Judge:
             "decode_images_per_second": float(1 / seconds[chosen].mean()),
         }
 
-    def bits(self, chosen: np.ndarray, candidates: int) -> float:
-        """Mean bits per image: the quantizer's bits per token, and `log2 M` to say which budget."""
+    def bits(self, chosen: np.ndarray, candidates: int) -> dict[str, float]:
+        """Mean bits per image: the quantizer's bits per token, and `log2 M` to say which budget.
+
+        Nothing where the bits of a token are not known.
+        """
         per_token = self.bank.about["bits_per_token"]
-        return float(self.bank.tokens(chosen).mean() * per_token + math.log2(candidates))
+        if per_token is None:
+            return {}
+        return {"bits": float(self.bank.tokens(chosen).mean() * per_token + math.log2(candidates))}
 
 
 def _means(tokens: np.ndarray, errors: dict[str, np.ndarray]) -> dict[str, Any]:

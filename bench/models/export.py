@@ -23,6 +23,7 @@ from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.artifacts.exported import CHECKSUMS
 from bench.artifacts.foreign import SETTINGS, ForeignSettings
 from bench.artifacts.networks import POLICY_WEIGHTS
+from bench.config.tokenizers import Reconstructions
 from bench.data.datasets import FluentScenes
 from bench.data.emoji import NOTICE
 from bench.errors import UserError, suggestion
@@ -56,6 +57,11 @@ def export_cell(
     record = _only(records, name)
     if record.kind != "reconstruction":
         raise UserError(f"{name}: is a cell of {record.kind}; name one that trains a tokenizer")
+    if isinstance(record.config.tokenizer, Reconstructions):
+        raise UserError(
+            f"{name}: is a cell of reconstructions that were made elsewhere, which have no "
+            "tokenizer to export, encode or decode with; name another"
+        )
     weights = _weights(record, store)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

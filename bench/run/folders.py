@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.data.image_folder import SplitFolders, list_images
 from bench.graph.nodes import Node
+from bench.graph.reconstructed import tell_of_others
 from bench.store.stage import StageSpec
 from bench.store.store import Store
 
@@ -43,6 +44,8 @@ def tell_of_files(levels: list[list[Node]], store: Store, say: Say) -> None:
             if (manifest.stage, manifest.key) in data.inputs.values()
         }
         say(f"images of {manifest.runtime['path']}: {', '.join(sorted(counts))}")
+    for line in tell_of_others(nodes, store):
+        say(line)
 
 
 def _complete(nodes: list[Node], stage: str, store: Store) -> Iterator[StageSpec]:

@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.graph.enough_images import require_enough_images
 from bench.graph.made_tokenizers import require_made
 from bench.graph.nodes import Graph, Node
+from bench.graph.reconstructed import require_reconstructed
 from bench.records.record import Record
 from bench.records.runs import now
 from bench.run.executors import Executor
@@ -108,6 +109,7 @@ def _pass(
         if not specs:
             continue
         require_enough_images(itertools.chain(*levels), store)
+        require_reconstructed(itertools.chain(*levels), store)
         stages = Counter(spec.stage for spec in specs)
         counts = ", ".join(f"{count} x {stage}" for stage, count in stages.items())
         blocks = f" ({blocked} blocked)" * bool(blocked)

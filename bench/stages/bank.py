@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from adatok_core.protocols import Tokenizer
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import per_image_names, tokenizer_sha256
-from bench.artifacts.networks import load_tokenizer, read_trained_lengths, self_halting
+from bench.artifacts.decodings import Decodings, Facts, Originals
+from bench.artifacts.networks import load_decodings, read_trained_lengths, self_halting
 from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.files import write_json
@@ -55,11 +55,16 @@ def run(context: StageContext) -> dict[str, Any]:
     config = context.spec.config
     device = context.spec.resources.device
     images = read_image_set(context.inputs["images"])
-    tokenizer = load_tokenizer(context.inputs["tokenizer"], device=device)
+    decodings = load_decodings(
+        context.inputs["tokenizer"],
+        reconstructions=context.spec.runtime.get("reconstructions"),
+        device=device,
+    )
+    facts = decodings.facts
     count = config.get("images") or len(images.pixels)
     require_bank(count, len(images.pixels))
     evaluation = config["purpose"] == "evaluation"
-    budgets = config["budgets"] or list(tokenizer.budgets)
+    budgets = config["budgets"] or list(facts.budgets)
     extractors = (
         build_extractors(
             resolution=config["extractor_resolution"],
@@ -75,9 +80,9 @@ def run(context: StageContext) -> dict[str, Any]:
     named = config.get("metrics", [])
     shard = partial(
         _shard,
-        tokenizer,
+        decodings,
         extractors,
-        {budget: tokenizer.prefix_decoder(budget) for budget in budgets},
+        budgets,
         images,
         measures=load_measures(named),
         batch=config["batch"],
@@ -94,34 +99,37 @@ def run(context: StageContext) -> dict[str, Any]:
             save_tensors(shards[-1], shard(first, last), about=about, sealed=True)
             context.progress(last, count, "images")
     names = _merge(shards, context.work)
-    _spot_check(tokenizer, budgets, images, context.work, device)
+    _spot_check(decodings, budgets, images, context.work, device)
     trained = read_trained_lengths(context.inputs["tokenizer"])
-    ids = torch.from_numpy(np.load(context.work / "ids.npy").astype(np.int64))
     about = {
         "budgets": budgets,
         "trained": [budget in trained for budget in budgets],
-        "max_tokens": tokenizer.max_tokens,
-        "patch_size": tokenizer.patch_size,
-        "bits_per_token": tokenizer.bits_per_token,
-        "nested": tokenizer.nested,
+        "max_tokens": facts.max_tokens,
+        "patch_size": facts.patch_size,
+        "bits_per_token": facts.bits_per_token,
+        "nested": facts.nested,
         "tokenizer_sha256": tokenizer_sha256(context.inputs["tokenizer"]),
         "own_targets": config.get("own_targets"),
-        "codebook": _codebook_use(tokenizer.codes(ids).numpy(), tokenizer.code_sizes),
+        "codebook": _codebook(facts, context.work),
         "purpose": config["purpose"],
         "images": {
             "digest": _digest(images, count),
             "count": count,
             **({"selection": images.selection} if images.selection else {}),
         },
-        "resolution": tokenizer.image_size,
+        "resolution": facts.image_size,
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,
-        "parameters": tokenizer.parameter_counts()[0],
+        "parameters": facts.parameter_counts()[0],
         **({"metrics": named} if named else {}),
     }
     if evaluation:
-        sample = _pixels(images, 0, config["batch"])
-        about["throughput"] = measure_throughput(tokenizer, budgets, sample, device=device)
+        about["throughput"] = None
+        if decodings.tokenizer is not None:
+            sample = _pixels(images, 0, config["batch"])
+            about["throughput"] = measure_throughput(
+                decodings.tokenizer, budgets, sample, device=device
+            )
     _write_table(images, count, budgets, per_image_names(about), context.work)
     write_json(context.work / "bank.json", about)
     for path in shards:
@@ -140,9 +148,9 @@ def _is_whole(shard: Path) -> bool:
 
 @torch.inference_mode()
 def _shard(
-    tokenizer: Tokenizer,
+    decodings: Decodings,
     extractors: list[BuiltExtractor],
-    decoders: dict[int, Callable[[Tensor], Tensor]],
+    budgets: list[int],
     images: ImageSet,
     first: int,
     last: int,
@@ -162,39 +170,28 @@ def _shard(
     def measured(original: Tensor, decoded: list[Tensor]) -> dict[str, Tensor]:
         return measure(original, decoded, measures, extractors, features=features)
 
-    id_type = torch.int32 if math.prod(tokenizer.code_sizes) <= 2**31 else torch.int64
+    sizes = decodings.facts.code_sizes or ()
+    id_type = torch.int32 if math.prod(sizes) <= 2**31 else torch.int64
     for start in range(first, last, batch):
-        original = _pixels(images, start, min(start + batch, last)).to(device)
-        pixels = to_float(original)
-        ids, latents = tokenizer.encode(pixels)
-        add("ids", ids.to(id_type))
+        originals = _originals(images, start, min(start + batch, last), device)
+        ids, latents = decodings.encoded(originals)
+        if ids is not None:
+            add("ids", ids.to(id_type))
         if latents is not None:
             add("latents", latents.half())
-        decoded = [
-            to_uint8(decoder(prefix))
-            for decoder, prefix in zip(
-                decoders.values(), prefixes(tokenizer, pixels, ids, decoders), strict=True
-            )
-        ]
-        for name, value in measured(original, decoded).items():
+        decoded = decodings.pictures(originals, ids, budgets)
+        for name, value in measured(originals.pixels, decoded).items():
             add(name, value)
-        if own_targets:
+        tokenizer = decodings.tokenizer
+        if own_targets and tokenizer is not None:
+            pixels = to_float(originals.pixels)
             own = [self_halting(tokenizer).own_allocation(pixels, target) for target in own_targets]
             add("own_tokens", torch.stack([kept for _, kept in own], 1).int())
             decoded = [to_uint8(tokenizer.decode(*allocated)) for allocated in own]
-            for name, value in measured(original, decoded).items():
+            for name, value in measured(originals.pixels, decoded).items():
                 if not name.endswith("_originals"):
                     add(f"own_{name}", value)
     return {name: torch.cat(values) for name, values in parts.items()}
-
-
-def prefixes(
-    tokenizer: Tokenizer, pixels: Tensor, ids: Tensor, budgets: Iterable[int]
-) -> list[Tensor]:
-    """Ids `[B, k]` of each budget; `ids [B, N]` are the full budget's."""
-    if tokenizer.nested:
-        return [ids[:, :budget] for budget in budgets]
-    return [tokenizer.encode(pixels, budget)[0] for budget in budgets]
 
 
 def measure(
@@ -238,6 +235,11 @@ def _pixels(images: ImageSet, first: int, last: int) -> Tensor:
     return torch.from_numpy(np.array(images.pixels[first:last]))
 
 
+def _originals(images: ImageSet, first: int, last: int, device: str) -> Originals:
+    names = images.table["id"].iloc[first:last].tolist()
+    return Originals(names, _pixels(images, first, last).to(device))
+
+
 def _merge(shards: list[Path], folder: Path) -> list[str]:
     """Concatenate the shards' arrays into one `.npy` file each, by plain writes."""
     first, _ = load_tensors(shards[0])
@@ -256,30 +258,31 @@ def _merge(shards: list[Path], folder: Path) -> list[str]:
 
 
 def _spot_check(
-    tokenizer: Tokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
+    decodings: Decodings, budgets: list[int], images: ImageSet, folder: Path, device: str
 ) -> None:
     """Encode and decode a few images again, alone and unmerged, and compare with the arrays.
 
     `SPOT_CHECKS` of them, or as many as `SPOT_SECONDS` allow.
     """
     stored = np.load(folder / "mse.npy", mmap_mode="r")
-    stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
+    has_ids = (folder / "ids.npy").is_file()
+    stored_ids = np.load(folder / "ids.npy", mmap_mode="r") if has_ids else None
     rng = np.random.default_rng(len(stored))
     moved: list[float] = []
     wrong, began = [], time.monotonic()
-    for row in rng.integers(len(stored), size=SPOT_CHECKS):
-        if len(moved) >= FEWEST_SPOTS and time.monotonic() - began > SPOT_SECONDS:
+    for checked, row in enumerate(rng.integers(len(stored), size=SPOT_CHECKS)):
+        if checked >= FEWEST_SPOTS and time.monotonic() - began > SPOT_SECONDS:
             break
         column = int(rng.integers(len(budgets)))
-        budget = budgets[column]
-        pixels = to_float(_pixels(images, row, row + 1).to(device))
+        budget, ids = budgets[column], None
+        original = _originals(images, row, row + 1, device)
         with torch.inference_mode():
-            encoded, _ = tokenizer.encode(pixels)
-            ids = torch.from_numpy(stored_ids[row : row + 1].astype(np.int64)).to(device)
-            (prefix,) = prefixes(tokenizer, pixels, ids, [budget])
-            again = to_uint8(tokenizer.decode(prefix, torch.tensor([budget], device=device)))
-        moved.append((encoded != ids).float().mean().item())
-        error = float(mse(again, to_uint8(pixels)))
+            encoded, _ = decodings.encoded(original)
+            if stored_ids is not None and encoded is not None:
+                ids = torch.from_numpy(stored_ids[row : row + 1].astype(np.int64)).to(device)
+                moved.append((encoded != ids).float().mean().item())
+            again = decodings.again(original, ids, budget)
+        error = float(mse(again, original.pixels))
         if abs(error - stored[row, column]) > SPOT_TOLERANCE * error + 1e-7:
             wrong.append(
                 f"image {row} at budget {budget} decodes to an MSE of {error}, the bank "
@@ -287,13 +290,21 @@ def _spot_check(
             )
     # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
     # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
-    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * len(moved)):
+    if len(wrong) > (0 if decodings.facts.nested else SPOT_MOVED * len(moved)):
         raise RuntimeError(wrong[0])
-    if np.mean(moved) > SPOT_MOVED:
+    if moved and np.mean(moved) > SPOT_MOVED:
         raise RuntimeError(
             f"{np.mean(moved):.0%} of the sampled tokens differ when encoded again: "
             "encoding is not deterministic here"
         )
+
+
+def _codebook(facts: Facts, folder: Path) -> dict[str, Any] | None:
+    """How the codes of the merged ids are used; None where there are no ids."""
+    if facts.code_sizes is None:
+        return None
+    ids = torch.from_numpy(np.load(folder / "ids.npy").astype(np.int64))
+    return _codebook_use(facts.codes(ids).numpy(), facts.code_sizes)
 
 
 def _codebook_use(codes: np.ndarray, sizes: Sequence[int]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from bench.allocators.learned import LearnedPolicy
 from bench.allocators.own import OwnBank
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
+from bench.artifacts.decodings import Decodings
 from bench.artifacts.gallery import Gallery
-from bench.artifacts.networks import load_elastic, load_policy, load_tokenizer
+from bench.artifacts.networks import load_decodings, load_elastic, load_policy
 from bench.config.allocators import ALLOCATORS, AllocatorSettings, OwnConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.settings import parse
@@ -89,12 +90,17 @@ def _gallery(
     context: StageContext, bank: Bank, config: AllocatorSettings | None, table: pd.DataFrame
 ) -> Gallery:
     images = read_image_set(context.inputs["images"])
-    tokenizer = load_tokenizer(context.inputs["tokenizer"])
-    if isinstance(config, OwnConfig):
-        return own_gallery(images, tokenizer, table, config.target)
+    decodings = _decodings(context)
+    if isinstance(config, OwnConfig) and decodings.tokenizer is not None:
+        return own_gallery(images, decodings.tokenizer, table, config.target)
     if config is None and "policy" not in context.inputs:
-        return curve_gallery(bank, images, tokenizer, table)
-    return allocation_gallery(bank, images, tokenizer, table)
+        return curve_gallery(bank, images, decodings, table)
+    return allocation_gallery(bank, images, decodings, table)
+
+
+def _decodings(context: StageContext) -> Decodings:
+    reconstructions = context.spec.runtime.get("reconstructions")
+    return load_decodings(context.inputs["tokenizer"], reconstructions=reconstructions)
 
 
 def _judge(context: StageContext, bank: Bank) -> Judge:
@@ -127,7 +133,7 @@ def _curve(context: StageContext, judge: Judge) -> dict[str, Any]:
         fixed = Allocation(np.full(bank.about["images"]["count"], column))
         row = {"budget": int(budget), "trained": bank.about["trained"][column]}
         row |= judge.metrics(fixed.chosen) | passes(fixed) | judge.speed(fixed.chosen)
-        curve.append({**row, "bits": judge.bits(fixed.chosen, 1)})
+        curve.append({**row, **judge.bits(fixed.chosen, 1)})
         context.progress(len(curve), len(bank.budgets), "budgets")
     metrics = {n: value for n, value in curve[-1].items() if n not in ("budget", "trained")}
     metrics |= judge.details(judge.features(fixed.chosen))
@@ -157,11 +163,14 @@ def _trade_offs(distortion: np.ndarray, budgets: np.ndarray) -> dict[str, list[l
 
 
 def _codebook_metrics(bank: Bank) -> dict[str, float]:
-    return {
-        "codebook_usage": bank.about["codebook"]["usage"],
-        "codebook_entropy_bits": bank.about["codebook"]["entropy_bits"],
-        "bits_per_token": bank.about["bits_per_token"],
-    }
+    """Those that are known of a tokenizer of which there may be reconstructions alone."""
+    metrics, codebook = {}, bank.about["codebook"]
+    if codebook is not None:
+        metrics["codebook_usage"] = codebook["usage"]
+        metrics["codebook_entropy_bits"] = codebook["entropy_bits"]
+    if bank.about["bits_per_token"] is not None:
+        metrics["bits_per_token"] = bank.about["bits_per_token"]
+    return metrics
 
 
 def _allocated(
@@ -251,14 +260,19 @@ def _choice_metrics(candidates: Candidates, allocated: Allocation) -> dict[str, 
             for budget, share in zip(candidates.budgets, shares, strict=True)
         },
         **judge.speed(chosen),
-        "bits": judge.bits(chosen, len(columns)),
+        **judge.bits(chosen, len(columns)),
         "untrained_share": float(untrained[chosen].mean()),
     }
 
 
 def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> dict[str, float]:
-    """Size and time of the policy as shares of the tokenizer's and of its encoder's."""
-    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    """Size and time of the policy as shares of the tokenizer's and of its encoder's.
+
+    Nothing where there is no tokenizer to be measured.
+    """
+    tokenizer = _decodings(context).tokenizer
+    if tokenizer is None:
+        return {}
     parameters = parameter_count(learned.policy)
     whole, encoder = tokenizer.parameter_counts()
     images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
@@ -292,7 +306,7 @@ def _own(
     metrics |= own_judge.details(own_judge.features(chosen))
     metrics |= candidates.skills(metrics) | {
         "collapsed": allocation.is_collapsed(tokens, int(tokens.max()) + 1),
-        "bits": own_judge.bits(chosen, bank.about["max_tokens"]),
+        **own_judge.bits(chosen, bank.about["max_tokens"]),
     }
     mean_tokens, budgets = metrics["mean_tokens"], candidates.budgets
     return {

@@ -14,6 +14,7 @@ from torch import Tensor
 from adatok_core.protocols import Tokenizer
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import Bank
+from bench.artifacts.decodings import Decodings, Originals
 from bench.artifacts.gallery import (
     FEWEST,
     MOST,
@@ -25,7 +26,6 @@ from bench.artifacts.gallery import (
 )
 from bench.artifacts.networks import self_halting
 from bench.data.image_set import ImageSet
-from bench.stages.bank import prefixes
 
 CHOSEN = "chosen budget"
 
@@ -33,7 +33,7 @@ Pictures = Callable[[np.ndarray], np.ndarray]
 
 
 def curve_gallery(
-    bank: Bank, images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame
+    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame
 ) -> Gallery:
     """Images from the simplest to the most complex, at every budget.
 
@@ -44,7 +44,7 @@ def curve_gallery(
     first = table.iloc[:: len(budgets)]
     score = "complexity" if first["complexity"].notna().all() else "png_bytes"
     chosen = spread_out(first[score].tolist(), first["id"].tolist())
-    decoded = [_decoded(bank, images, tokenizer, chosen, budget) for budget in budgets]
+    decoded = [_decoded(bank, images, decodings, chosen, budget) for budget in budgets]
     psnr = table["psnr"].to_numpy().reshape(-1, len(budgets))
     rows = [
         _row(first.iloc[image], "", budgets, [float(value) for value in psnr[image]])
@@ -55,7 +55,7 @@ def curve_gallery(
 
 
 def allocation_gallery(
-    bank: Bank, images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame
+    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame
 ) -> Gallery:
     """The images that got the fewest tokens and those that got the most, at these budgets.
 
@@ -67,7 +67,7 @@ def allocation_gallery(
         pictures = _originals(images, chosen)
         for budget in np.unique(budgets):
             here = budgets == budget
-            pictures[here] = _decoded(bank, images, tokenizer, chosen[here], int(budget))
+            pictures[here] = _decoded(bank, images, decodings, chosen[here], int(budget))
         return pictures
 
     return _extremes(images, table, decoded)
@@ -81,9 +81,8 @@ def own_gallery(
     @torch.inference_mode()
     def decoded(chosen: np.ndarray) -> np.ndarray:
         pixels = to_float(_pixels(images, chosen))
-        return _as_pictures(
-            tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target))
-        )
+        own = tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target))
+        return _as_pictures(to_uint8(own))
 
     return _extremes(images, table, decoded)
 
@@ -102,20 +101,22 @@ def _extremes(images: ImageSet, table: pd.DataFrame, decoded: Pictures) -> Galle
 
 @torch.inference_mode()
 def _decoded(
-    bank: Bank, images: ImageSet, tokenizer: Tokenizer, chosen: np.ndarray, budget: int
+    bank: Bank, images: ImageSet, decodings: Decodings, chosen: np.ndarray, budget: int
 ) -> np.ndarray:
     """Pictures of the chosen images at one budget, as the bank's numbers were measured on.
 
-    From the bank's ids; tokens that are not nested are encoded again, for this budget.
+    From the bank's ids, where it has any.
     """
-    ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64))
-    pixels = to_float(_pixels(images, chosen))
-    (prefix,) = prefixes(tokenizer, pixels, ids, [budget])
-    return _as_pictures(tokenizer.prefix_decoder(budget)(prefix))
+    ids = None
+    if "ids" in bank.about["arrays"]:
+        ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64))
+    originals = Originals(images.table["id"].iloc[chosen].tolist(), _pixels(images, chosen))
+    (decoded,) = decodings.pictures(originals, ids, [budget])
+    return _as_pictures(decoded)
 
 
 def _as_pictures(images: Tensor) -> np.ndarray:
-    return to_uint8(images).permute(0, 2, 3, 1).numpy()
+    return images.permute(0, 2, 3, 1).numpy()
 
 
 def _originals(images: ImageSet, chosen: np.ndarray) -> np.ndarray:

@@ -127,6 +127,8 @@ def _curve(record: Record, metric: str, rate: str) -> Curve:
     if None in values:
         raise ValueError(f"{metric} is missing at a length")
     rates = [row.budget if rate == "tokens" else row.value("bits") for row in rows]
+    if None in rates:
+        raise ValueError("the bits of a token are not known")
     return Curve(tuple(map(float, rates)), quality_of(metric, values))
 
 
