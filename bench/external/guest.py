@@ -196,6 +196,7 @@ def _start(origin: Origin) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
             env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
         )
     except OSError as error:
+        said.close()
         raise UserError(
             f"tokenizer.python: {origin.python}: cannot be run: {error.strerror}; give the path of "
             "a Python interpreter"

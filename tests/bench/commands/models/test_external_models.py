@@ -69,7 +69,7 @@ def test_a_factory_needs_no_export_and_its_tokens_are_the_same(
     assert adatok("encode", photos, "--model", model, "--out", other, *asked).code == 0
     assert parquet.read_table(mine).equals(parquet.read_table(other))
     assert parquet.read_table(mine).num_rows == 5
-    about = json.loads(parquet.read_schema(mine).metadata[b"adatok_bench"])
+    about = json.loads(parquet.ParquetFile(mine).metadata.metadata[b"adatok_bench"])
     assert about["selection"] == {"limit": 5}
     assert about["tokenizer_sha256"] == ForeignSettings.read(model).sha256
     assert adatok("decode", mine, "--model", model, "--out", tmp_path / "a").code == 0

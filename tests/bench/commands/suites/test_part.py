@@ -1,5 +1,6 @@
 """`run` on a part of the images."""
 
+import copy
 import shutil
 
 import pytest
@@ -65,14 +66,17 @@ def test_lists_count_by_content(curve, tmp_path):
     assert key("validation/000000\n", "c.txt")[1] != first[1]
 
 
-def test_a_suite_may_say_it_itself(external, curve, load, tmp_path):
+def test_a_suite_may_say_it_itself(external, curve, load, refusal):
     (of_command,) = load_suite(curve, Taken(limit=6)).cells
-    base = {**external["base"], "data": {**external["base"]["data"], "limit": 6}}
-    suite = load({**external, "base": base, "arms": external["arms"][:1]}, "own.yaml")
-    assert suite.name == "external"
     # The bank of a policy takes what there is, where the command says so.
     assert of_command.config.bank.policy_images == 6
-    assert suite.cells[0].settings["data"] == of_command.settings["data"]
+    own = copy.deepcopy({**external, "arms": external["arms"][:1]})
+    own["base"]["data"]["limit"] = 6
+    assert "20 exceeds the 6 training images" in refusal(own)
+    own["base"]["bank"]["policy_images"] = 6
+    suite = load(own, "own.yaml")
+    assert suite.name == "external"
+    assert suite.cells[0].key == of_command.key
 
 
 def test_without_one_there_is_no_trace(curve):
