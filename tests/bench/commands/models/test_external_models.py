@@ -1,8 +1,6 @@
 """`export`, `encode` and `decode` of a tokenizer that someone else wrote."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -13,7 +11,7 @@ from bench.artifacts.exported import check_sums
 from bench.artifacts.foreign import ForeignSettings, identity_sha256
 from bench.config.tokenizers import ExternalTokenizer
 from bench.errors import UserError
-from bench.external.identity import identity_of
+from bench.external.identity import _source, identity_of
 
 
 @pytest.fixture
@@ -114,18 +112,20 @@ def test_bad_input_is_one_line(adatok, photos, blocks, tmp_path, options, expect
     assert not (tmp_path / "t.parquet").exists()
 
 
-def test_changed_code_is_not_run(model, photos, blocks, tmp_path):
+def test_changed_code_is_not_run(adatok, model, photos, blocks, tmp_path):
     code = blocks.read_text()
-    command = [sys.executable, "-c", "from bench.commands.cli import main; main()", "encode"]
-    command += [photos, "--model", model, "--budget", "2", "--out", tmp_path / "t.parquet"]
+    command = ("encode", photos, "--model", model, "--budget", 2, "--out", tmp_path / "t.parquet")
     try:
         blocks.write_text(f"{code}\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
-        done = subprocess.run(command, capture_output=True, text=True)
+        _source.cache_clear()  # As a process of its own would.
+        answer = adatok(*command)
     finally:
         blocks.write_text(code)
-    assert done.returncode == 2
-    assert "its code is not what it was" in done.stderr
+        _source.cache_clear()
+    assert answer.code == 2
+    assert "its code is not what it was" in answer.err
     assert not (tmp_path / "ran").exists()
+    assert adatok(*command).code == 0
 
 
 def test_files_that_arguments_name_count_by_content(tmp_path):
