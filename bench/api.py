@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from adatok_core.protocols import Tokenizer
 from bench.artifacts.bank import Bank
@@ -124,7 +125,11 @@ def bank(
     suite = make_suite(file, Path(folder), taken)
     there = Store.open(Path(store).expanduser())
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
-    result = run_suite(suite, graph, there, SerialExecutor(there), say=say, watch=watch)
+    threads = torch.get_num_threads()  # Stages set it to what they ask for.
+    try:
+        result = run_suite(suite, graph, there, SerialExecutor(there), say=say, watch=watch)
+    finally:
+        torch.set_num_threads(threads)
     (record,) = result.records
     if not record.done:
         raise UserError(f"{tokenizer}: {record.error or 'its bank was not made'}")
@@ -192,5 +197,5 @@ def _suite_file(
         base=base,
         arms=[Arm(name=ARM)],
         device="cuda" if device == "cuda" else "cpu",
-        resources={"bank": StageResources(cpus=os.cpu_count() or 1)},
+        resources={"bank": StageResources(cpus=torch.get_num_threads())},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from adatok_core.protocols import Tokenizer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
@@ -51,8 +51,18 @@ def load_exported(
                 f"{folder}: budgets: {budget} is not among those it has: "
                 f"{f'1..{tokenizer.max_tokens}' if tokenizer.nested else list(known)}"
             )
-    tokenizer.budgets = budgets or tokenizer.budgets
-    return tokenizer
+    used = budgets in (None, tuple(tokenizer.budgets))
+    return tokenizer if used else cast(Tokenizer, UsedAt(tokenizer, budgets or ()))
+
+
+class UsedAt:
+    """A tokenizer used at other `budgets` than its own, which still say what its heads are for."""
+
+    def __init__(self, tokenizer: Tokenizer, budgets: tuple[int, ...]):
+        self._own, self.budgets = tokenizer, budgets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
 
 
 def _read_settings(folder: Path) -> ForeignSettings:

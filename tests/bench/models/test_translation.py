@@ -255,9 +255,11 @@ def test_budgets_that_cannot_be_had_are_refused(exported, model):
         without.check_budget(None)
 
 
-def test_what_the_tokens_are_of(model):
+def test_what_the_tokens_are_of(exported):
+    folder = exported("policy: seed 0")
+    model = ExportedModel.load(folder)
     source = model.source(None)
-    weights = (model.folder / "tokenizer.safetensors").read_bytes()
+    weights = (folder / "tokenizer.safetensors").read_bytes()
     assert source.tokenizer_sha256 == hashlib.sha256(weights).hexdigest()
     assert source.policy_sha256 is not None
     assert (source.codebook_size, source.max_tokens, source.resolution) == (25, 4, 32)

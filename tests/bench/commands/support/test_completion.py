@@ -78,3 +78,10 @@ def test_arms_behind_the_colon_and_keys_once_begun(completed):
 
 def test_the_store_given_on_the_line_is_looked_at(completed, tmp_path):
     assert completed("results", "--store", str(tmp_path / "empty"), incomplete="") == [""]
+
+
+def test_tokenizers_are_factories_or_files(completed, monkeypatch):
+    monkeypatch.setattr("bench.config.tokenizers.FACTORIES", {"mine": None, "other": None})
+    assert completed("bank", incomplete="m") == ["mine"]
+    assert completed("encode", "--tokenizer", incomplete="o") == ["other"]
+    assert completed("bank", incomplete="./my") == ["./my"]
