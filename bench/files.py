@@ -23,7 +23,12 @@ def canonical_json(value: Any) -> str:
 
 def content_key(value: Any) -> str:
     """16 hex digits that identify a JSON-able value."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+    return content_sha256(value)[:16]
+
+
+def content_sha256(value: Any) -> str:
+    """SHA-256 of a JSON-able value, in hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def sha256_of(file: BufferedReader) -> str:
@@ -82,8 +87,13 @@ def write_json(path: Path, value: Any) -> None:
 
 def sealed(value: dict[str, Any]) -> dict[str, Any]:
     """JSON-able content with its own SHA-256 as `seal`; `unsealed` finds it changed."""
-    plain = json.loads(json.dumps(_null_for_nan(value), allow_nan=False))
+    plain = as_json(value)
     return {**plain, "seal": _seal(plain)}
+
+
+def as_json(value: Any) -> Any:
+    """The value as a JSON file gives it back: NaN is null, a tuple a list, a key a text."""
+    return json.loads(json.dumps(_null_for_nan(value), allow_nan=False))
 
 
 def unsealed(text: str | bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import pickle
 import zipfile
@@ -40,7 +41,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Tensors of a torch file are mapped: they are read from the disk when they are used.
 
     Raises:
-        ValueError: there is none or more than one, it is cut short, is of another format, has a
+        FileNotFoundError: there is none.
+        ValueError: there is more than one, it is cut short, is of another format, has a
             pickle of more than tensors and plain values, or no tensors by name.
     """
     file = _weight_file(Path(path))
@@ -63,7 +65,9 @@ def _weight_file(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise ValueError(f"{path}: there is no such file or folder; download the weights to it")
+        raise FileNotFoundError(
+            errno.ENOENT, "there is no such file or folder; download the weights to it", str(path)
+        )
     for name in PREFERRED:
         if (path / name).is_file():
             return path / name

@@ -55,7 +55,8 @@ class Bank:
     @property
     def extractors(self) -> list[str]:
         """Names of the metric networks whose features the bank holds."""
-        return list(self.about["extractors"])
+        names = self.about["extractors"]
+        return [name for name in names if EXTRACTORS[name].reconstructions is not None]
 
     @property
     def measured(self) -> list[str]:

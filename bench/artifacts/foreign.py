@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from adatok_core.protocols import Tokenizer
 from adatok_core.registry import load_attribute
-from bench.config.settings import parse
+from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
 from bench.errors import UserError
+from bench.files import content_sha256
 
 SETTINGS, IDENTITY = "tokenizer.json", "identity.json"
+
+
+def identity_sha256(identity: dict[str, Any]) -> str:
+    """Hash of what `identify` gives; a factory's file may lie anywhere, its content counts."""
+    name = str(identity.get("factory", "")).rpartition("/")[2]
+    return content_sha256({**identity, "factory": name})
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,62 @@ class ForeignSettings:
         """Plain values, for `read`."""
         return asdict(self)
 
+    @property
+    def sha256(self) -> str:
+        """Hash that stands for its weights in files of tokens."""
+        return identity_sha256(self.identity)
+
+    def at(self, budgets: tuple[int, ...] | None) -> ForeignSettings:
+        """The same tokenizer at other budgets, where there are any."""
+        if budgets is None:
+            return self
+        return replace(self, tokenizer={**self.tokenizer, "budgets": list(budgets)})
+
+    def require_unchanged(self) -> None:
+        """Refuse a tokenizer whose code or files are not what they were, before it is made.
+
+        Raises:
+            UserError: names what is another, or missing.
+        """
+        settings = self._parsed()
+        found = load_attribute(foreign_kind(self.tokenizer["kind"]).identify)(
+            settings, folder=self.folder
+        )
+        if found == self.identity:
+            return
+        factory = self.tokenizer.get("factory", self.tokenizer["kind"])
+        given, known = (one.get("arguments", {}) for one in (found, self.identity))
+        for name in known:
+            if given.get(name) != known[name]:
+                raise UserError(
+                    f"tokenizer {factory}: argument '{name}': "
+                    f"{self.tokenizer['arguments'].get(name)} (relative to {self.folder}) is "
+                    "missing, or not what it was; bring back the file, or export the cell again"
+                )
+        raise UserError(
+            f"tokenizer {factory}: its code is not what it was; bring it back, or run the suite "
+            "and export the cell again"
+        )
+
+    def placed(self) -> dict[str, Any]:
+        """Settings of a suite's `tokenizer`, with full paths."""
+        kind = foreign_kind(self.tokenizer["kind"])
+        if kind.placed is None:
+            return self.tokenizer
+        found: dict[str, Any] = load_attribute(kind.placed)(self._parsed(), folder=self.folder)
+        return {name: plain(value) for name, value in found.items()}
+
+    def _parsed(self) -> Any:
+        return parse(foreign_kind(self.tokenizer["kind"]).config, self.tokenizer, where="tokenizer")
+
+    def trained_lengths(self) -> set[int]:
+        """Numbers of tokens that its training drew, as far as it is known."""
+        trained = foreign_kind(self.tokenizer["kind"]).trained
+        if trained is None:
+            return set(self.tokenizer["budgets"])
+        found: set[int] = load_attribute(trained)(self._parsed(), folder=self.folder)
+        return found
+
     def load(self, *, device: str) -> Tokenizer:
         """Make the tokenizer.
 
@@ -41,7 +104,7 @@ class ForeignSettings:
             UserError: it is not what it was when the stage was planned, or cannot be made.
         """
         kind = foreign_kind(self.tokenizer["kind"])
-        settings = parse(kind.config, self.tokenizer, where="tokenizer")
+        settings = self._parsed()
         tokenizer: Tokenizer = kind.load()(settings, folder=self.folder, device=device)
         identify = load_attribute(kind.identify)
         if identify(settings, folder=self.folder) != self.identity:

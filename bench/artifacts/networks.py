@@ -32,10 +32,10 @@ GENERATOR_WEIGHTS = "generator.safetensors"
 def read_trained_lengths(artifact: Path) -> set[int]:
     """Numbers of tokens that the last training of an artifact's tokenizer drew.
 
-    Of one that was not trained here, the budgets that it is used at.
+    Of one that someone else trained, the budgets that it is used at.
     """
     if not (artifact / TOKENIZER_WEIGHTS).is_file():
-        return set(ForeignSettings.read(artifact).tokenizer["budgets"])
+        return ForeignSettings.read(artifact).trained_lengths()
     return set(load_tensors(artifact / TOKENIZER_WEIGHTS)[1]["trained_lengths"])
 
 

@@ -1,6 +1,6 @@
 """`adatok-bench`: the command line. Results on stdout, progress on stderr.
 
-`bench.commands.ends` has the exit codes.
+`bench.commands.support.ends` has the exit codes.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from pathlib import Path
 
 import click
 
-from bench.commands.check_store import check_store
-from bench.commands.compare import compare
-from bench.commands.completion import completion
-from bench.commands.decode import decode
-from bench.commands.encode import encode
-from bench.commands.ends import CODES, ended
-from bench.commands.export import export
-from bench.commands.listing import listing
+from bench.commands.models.bank import bank
 from bench.commands.models.check import check
-from bench.commands.plan import plan
-from bench.commands.results import results
-from bench.commands.run import run
-from bench.commands.sections import Sections
-from bench.commands.sync import sync
-from bench.commands.ui import ui
-from bench.commands.validate import validate
+from bench.commands.models.decode import decode
+from bench.commands.models.encode import encode
+from bench.commands.models.export import export
+from bench.commands.suites.check_store import check_store
+from bench.commands.suites.compare import compare
+from bench.commands.suites.listing import listing
+from bench.commands.suites.plan import plan
+from bench.commands.suites.results import results
+from bench.commands.suites.run import run
+from bench.commands.suites.sync import sync
+from bench.commands.suites.ui import ui
+from bench.commands.suites.validate import validate
+from bench.commands.suites.verify import verify
+from bench.commands.support.completion import completion
+from bench.commands.support.ends import CODES, ended
+from bench.commands.support.sections import Sections
 
 # Commands of the packages above the harness, which it does not know.
 COMMANDS = "adatok_bench.commands"
@@ -56,8 +58,8 @@ def cli() -> None:
 
 
 for command in (
-    *(listing, completion, validate, plan, run, results, compare, ui, sync, check_store),
-    *(export, encode, decode, check),
+    *(listing, completion, validate, plan, run, results, compare, verify, ui, sync, check_store),
+    *(check, bank, export, encode, decode),
 ):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):

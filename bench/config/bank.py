@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from adatok_core.config.checks import Strict
 
 LITE0_SMALLEST = 32
 # Lists that leave no trace in stage keys where they are empty.
-OPTIONAL = ("extractors", "metrics")
+LISTS = ("extractors", "metrics")
+_SHA256_START = "[0-9a-f]{8,64}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,9 @@ class BankConfig(Strict):
     whether Lite1 gives distances too; `inception_weights` a path to torch-fidelity's weight file,
     without which there is no rFID, and `inception_sha256` how that file's SHA-256 begins.
     `extractors` names further metric networks, and `metrics` further metrics of single images, of
-    the bank that results come from.
+    the bank that results come from. `weights` holds paths of the weight files that such networks
+    need, by name, and `weights_sha256` how the SHA-256 of those begin that are not the published
+    ones.
     """
 
     budgets: tuple[int, ...] | None = None
@@ -40,17 +43,26 @@ class BankConfig(Strict):
     shard: int = 1024
     extractors: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
+    weights: dict[str, str] = field(default_factory=dict)
+    weights_sha256: dict[str, str] = field(default_factory=dict)
 
     @property
     def named(self) -> dict[str, list[str]]:
-        """The lists `OPTIONAL` that are given."""
-        return {key: list(getattr(self, key)) for key in OPTIONAL if getattr(self, key)}
+        """The `LISTS` that are given."""
+        return {key: list(getattr(self, key)) for key in LISTS if getattr(self, key)}
 
     @property
-    def weight_file(self) -> str | None:
-        """`inception_weights` with the home folder in place of `~`."""
-        weights = self.inception_weights
-        return None if weights is None else os.path.expanduser(weights)
+    def weight_paths(self) -> dict[str, str]:
+        """Absolute paths of weight files by name, Inception's among them; `~` is the home."""
+        own = {} if self.inception_weights is None else {"inception": self.inception_weights}
+        paths = (own | self.weights).items()
+        return {name: os.path.abspath(os.path.expanduser(path)) for name, path in paths}
+
+    @property
+    def weight_hashes(self) -> dict[str, str]:
+        """How the SHA-256 of those files begin, as far as it is said here."""
+        own = {} if self.inception_weights is None else {"inception": self.inception_sha256}
+        return own | self.weights_sha256
 
     def __post_init__(self) -> None:
         for key in ("policy_images", "batch", "shard"):
@@ -59,9 +71,14 @@ class BankConfig(Strict):
                 raise ValueError(f"{key}: must be 1 or more")
         if self.extractor_resolution < LITE0_SMALLEST:
             raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
-        if not re.fullmatch("[0-9a-f]{8,64}", self.inception_sha256):
-            raise ValueError("inception_sha256: must be 8 to 64 hexadecimal digits, in lower case")
-        for key in OPTIONAL:
+        hashes = {f"weights_sha256.{name}": value for name, value in self.weights_sha256.items()}
+        for key, value in {"inception_sha256": self.inception_sha256, **hashes}.items():
+            if not re.fullmatch(_SHA256_START, value):
+                raise ValueError(f"{key}: must be 8 to 64 hexadecimal digits, in lower case")
+        for key in ("weights", "weights_sha256"):
+            if "inception" in getattr(self, key):
+                raise ValueError(f"{key}.inception: set inception_{key.removeprefix('weights_')}")
+        for key in LISTS:
             names = getattr(self, key)
             if len({*names}) < len(names):
                 raise ValueError(f"{key}: {list(names)} has a name twice")

@@ -30,7 +30,7 @@ from bench.config.length_distributions import ModelLengths, PolicyLengths
 from bench.config.tokenizers import AnyTokenizer
 from bench.data.backgrounds import BACKGROUNDS
 from bench.data.fluent_scenes import MAX_OBJECTS
-from bench.data.image_set import DatasetConfig, FluentScenes
+from bench.data.image_set import DatasetConfig, FluentScenes, ImageFolder
 
 SSIM_SMALLEST = 11
 MOST_CODES = 2**18  # Logits of all of them, at every step.
@@ -142,6 +142,16 @@ class CellConfig(Strict):
         return None
 
     def _data_problem(self) -> str | None:
+        data = self.data
+        if (
+            isinstance(data, ImageFolder)
+            and data.undivided
+            and (self.trained_here is not None or self.allocates or self.generation is not None)
+        ):
+            return (
+                "data.undivided: all images validate, so there is nothing to train or fit on; "
+                "leave it out"
+            )
         resolution, trained = self.data.resolution, self.trained_here
         if trained is not None and resolution % trained.patch_size:
             patch = trained.patch_size
@@ -194,8 +204,13 @@ class CellConfig(Strict):
             encoding = "tokenizer" if trained is None else f"encoding {trained.encoding}"
             return f"bank.own_targets: the {encoding} does not halt by itself; set it to null"
         images = self.bank.policy_images
-        if images is not None and isinstance(self.data, FluentScenes) and images > self.data.train:
-            return f"bank.policy_images: {images} exceeds the {self.data.train} training images"
+        if (
+            images is not None
+            and isinstance(self.data, FluentScenes)
+            and images > self.data.most("train")
+        ):
+            train = self.data.most("train")
+            return f"bank.policy_images: {images} exceeds the {train} training images"
         return None
 
     def _policy_problem(self) -> str | None:
@@ -263,7 +278,7 @@ class CellConfig(Strict):
         """Sets of images that are too small; how many a folder holds is known later."""
         if not isinstance(self.data, FluentScenes):
             return None
-        return self.evaluation.problem(self.data.validation)
+        return self.evaluation.problem(self.data.most("validation"))
 
 
 def generation_problem(cell: CellConfig) -> str | None:
@@ -317,7 +332,7 @@ def _classes_problem(cell: CellConfig, asked: GenerationConfig) -> str | None:
         return (
             f"generation.labels: {asked.labels[-1]} is out of range, the classes are 0..{known - 1}"
         )
-    images = data.train if cell.bank.policy_images is None else cell.bank.policy_images
+    images = data.most("train") if cell.bank.policy_images is None else cell.bank.policy_images
     if asked.images > images:
         return (
             f"generation.images: {asked.images} exceeds the bank's {images} training images, whose "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from adatok_core.choices import Choice, OneOf
@@ -61,6 +63,18 @@ class ExternalTokenizer(ForeignTokenizer):
         require(self.python != "", "python: must be the path of an interpreter, or null")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportedTokenizer(ForeignTokenizer):
+    """The tokenizer of the folder `model`, which `adatok-bench export` has made."""
+
+    kind: Literal["exported"] = "exported"
+    model: str
+
+    def place(self, folder: str) -> Path:
+        """The folder; a relative path is relative to `folder`."""
+        return Path(folder, os.path.expanduser(self.model))
+
+
 TokenizerSettings = TokenizerConfig | ForeignTokenizer
 
 
@@ -70,11 +84,15 @@ class ForeignKind(Choice):
 
     `build(settings, folder=, device=)` makes the `Tokenizer` (`adatok_core.protocols`),
     `budgets(settings, folder=)` asks for those it is meant for, `identify(settings, folder=)` gives
-    what stands for its content in stage keys.
+    what stands for its content in stage keys. `trained(settings, folder=)` gives the lengths that
+    its training drew; without it, all budgets that it is used at count as such. `placed(settings,
+    folder=)` gives the settings with full paths.
     """
 
     budgets: str | Callable[..., tuple[int, ...]]
     identify: str | Callable[..., dict[str, Any]]
+    placed: str | Callable[..., dict[str, Any]] | None = None
+    trained: str | Callable[..., set[int]] | None = None
 
 
 TOKENIZER_KINDS: Registry[Choice] = Registry(
@@ -90,6 +108,18 @@ TOKENIZER_KINDS.add(
         build="bench.external.adapter:build_external",
         budgets="bench.external.identity:own_budgets",
         identify="bench.external.identity:identity_of",
+        placed="bench.external.identity:placed_settings",
+    ),
+)
+TOKENIZER_KINDS.add(
+    "exported",
+    ForeignKind(
+        config=ExportedTokenizer,
+        build="bench.artifacts.exported:build_exported",
+        budgets="bench.artifacts.exported:exported_budgets",
+        identify="bench.artifacts.exported:exported_identity",
+        placed="bench.artifacts.exported:placed_settings",
+        trained="bench.artifacts.exported:exported_lengths",
     ),
 )
 
@@ -97,6 +127,21 @@ AnyTokenizer = Annotated[TokenizerSettings, OneOf(TOKENIZER_KINDS, default=ELAST
 
 # What `factory` may name without a module; each entry is a function that makes a tokenizer.
 FACTORIES: Registry[Any] = Registry("factory", group="adatok_bench.tokenizers")
+FACTORIES.add(
+    "titok",
+    "adatok_core.published.titok:titok",
+    about="TiTok (Yu et al. 2024), two-stage or single-stage VQ, from its published weights",
+)
+FACTORIES.add(
+    "one_d_piece",
+    "adatok_core.published.titok:one_d_piece",
+    about="One-D-Piece (Miwa et al. 2025), nested, from its published weights",
+)
+FACTORIES.add(
+    "llamagen",
+    "adatok_core.published.llamagen:llamagen",
+    about="LlamaGen's VQ tokenizer (Sun et al. 2024), a 2-D grid, from its published weights",
+)
 
 
 def foreign_kind(kind: str) -> ForeignKind:

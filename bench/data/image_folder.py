@@ -33,16 +33,21 @@ class SplitFolders:
     """The top folders that a configuration names for its splits; None leaves one to the folder.
 
     `train` is "." where all top folders are classes. Where both name the same folder, its images
-    are divided by their content.
+    are divided by their content. `undivided`: all images validate, and `train` is ".".
     """
 
     train: str | None = None
     validation: str | None = None
+    undivided: bool = False
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> "SplitFolders":
-        """The keys `train_folder` and `validation_folder`, where there are such."""
-        return SplitFolders(settings.get("train_folder"), settings.get("validation_folder"))
+        """The keys `train_folder`, `validation_folder`, `undivided`, where there are such."""
+        return SplitFolders(
+            settings.get("train_folder"),
+            settings.get("validation_folder"),
+            bool(settings.get("undivided")),
+        )
 
 
 AS_FOUND = SplitFolders()
@@ -60,6 +65,7 @@ class Listing:
     foreign: files that look like images, of formats that are not read, sorted.
     ignored: how many other things there are, by what they are.
     linked: how many linked folders lie out of the tree.
+    undivided: all images validate.
     mark: of splits that the first version found otherwise, where fingerprints were born.
     """
 
@@ -72,6 +78,7 @@ class Listing:
     held_out: dict[str, int]
     beside: list[str]
     mark: str
+    undivided: bool = False
 
     def split_of(self, path: str) -> str:
         """The split whose folder an image lies in; empty where its content decides."""
@@ -96,7 +103,8 @@ class Listing:
 
     def _counts(self) -> list[str]:
         if not self.splits:
-            return [f"{_count(len(self.paths), 'image')}, divided by content"]
+            how_all = "all to validate" if self.undivided else "divided by content"
+            return [f"{_count(len(self.paths), 'image')}, {how_all}"]
         number = Counter(path.split("/", 1)[0] for path in self.paths)
         how = {"": "divided by content", "train": "to train", "validation": "to validate"}
         return [f"{folder}/ {number[folder]} {how[s]}" for folder, s in self.splits.items()]
@@ -142,6 +150,7 @@ def list_images(root: Path, folders: SplitFolders = AS_FOUND) -> Listing:
         held_out={name: _count_images(root, name) for name in held_out},
         beside=others + (top_images if splits else []),
         mark="" if splits == _first_rule(there) else f"{sorted(splits.items())}\n",
+        undivided=folders.undivided,
     )
 
 

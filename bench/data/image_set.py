@@ -9,24 +9,24 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
 from adatok_core.choices import Choice, OneOf
-from adatok_core.config.checks import Strict
 from adatok_core.registry import Registry
 from bench.data import fluent_scenes
 from bench.data.image_folder import SplitFolders
 from bench.data.manifest import UnreadableFile
+from bench.data.selection import Selectable
 from bench.errors import UserError
 
 COLUMNS = ("id", "sha256", "label", "label_name", "complexity")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FluentScenes(Strict):
+class FluentScenes(Selectable):
     """Procedural scenes of emoji: so many images of `resolution` px in each split.
 
     The `calibration` images are like the validation ones, and none of them.
@@ -40,6 +40,7 @@ class FluentScenes(Strict):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         low, high = fluent_scenes.MIN_RESOLUTION, fluent_scenes.MAX_RESOLUTION
         _check(low <= self.resolution <= high, "resolution", f"between {low} and {high}")
         _check(self.train >= 1, "train", "at least 1")
@@ -47,14 +48,20 @@ class FluentScenes(Strict):
         _check(self.calibration >= 0, "calibration", "at least 0")
         _check(self.seed >= 0, "seed", "at least 0")
 
+    def most(self, split: Literal["train", "validation", "calibration"]) -> int:
+        """Images of a split, of which `ids` may leave fewer."""
+        count: int = getattr(self, split)
+        return count if self.limit is None else min(count, self.limit)
+
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(Strict):
+class ImageFolder(Selectable):
     """A tree of images at `path`; see `bench.data.manifest` and `image_folder` for what is read.
 
     `train_folder` and `validation_folder` name top folders as splits where the tree leaves room
     for doubt (`bench.data.image_folder.SplitFolders`). `calibration_fraction` of the validation
-    images are set aside for calibration.
+    images are set aside for calibration. An `undivided` folder is for evaluation alone: all images
+    below it are validation images, its top folders are classes whatever they are called.
     """
 
     kind: Literal["image_folder"] = "image_folder"
@@ -65,8 +72,10 @@ class ImageFolder(Strict):
     max_unreadable: float = 0.01
     train_folder: str | None = None
     validation_folder: str | None = None
+    undivided: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _check(self.path != "", "path", "the path of a folder")
         _check(self.resolution >= 1, "resolution", "at least 1")
         _check(0 < self.validation_fraction < 1, "validation_fraction", "between 0 and 1")
@@ -80,10 +89,16 @@ class ImageFolder(Strict):
         if self.train_folder == "." or self.validation_folder == ".":
             _check(self.train_folder == ".", "train_folder", "'.' where validation_folder is")
             _check(self.validation_folder in (None, "."), "validation_folder", "absent or '.'")
+        if self.undivided:
+            _check(self.calibration_fraction == 0, "calibration_fraction", "0 where undivided")
+            for key in ("train_folder", "validation_folder"):
+                _check(getattr(self, key) in (None, "."), key, "absent where undivided")
 
     @property
     def folders(self) -> SplitFolders:
         """The splits that the configuration names itself."""
+        if self.undivided:
+            return SplitFolders(".", undivided=True)
         return SplitFolders(self.train_folder, self.validation_folder)
 
 
@@ -122,11 +137,13 @@ class ImageSet:
         `complexity` (NaN when unknown); an image folder adds `file_sha256`, `file_size`, `width`
         and `height` of the file.
     unreadable: files of the folder that are not in the set, with the reason.
+    selection: what was taken of the images, as `Selectable.selection`; None where all were.
     """
 
     pixels: np.ndarray
     table: pd.DataFrame
     unreadable: tuple[UnreadableFile, ...] = ()
+    selection: dict[str, Any] | None = None
 
     @property
     def digest(self) -> str:
@@ -136,17 +153,22 @@ class ImageSet:
 
 
 def write_about(
-    table: pd.DataFrame, unreadable: tuple[UnreadableFile, ...], folder: Path
+    table: pd.DataFrame,
+    unreadable: tuple[UnreadableFile, ...],
+    folder: Path,
+    *,
+    selection: dict[str, Any] | None = None,
 ) -> ImageSet:
     """Make an image set of the pixels in `folder`: write images.parquet and image_set.json."""
     table.to_parquet(folder / "images.parquet", index=False)
     pixels = _open_pixels(folder)
-    image_set = ImageSet(pixels=pixels, table=table, unreadable=unreadable)
+    image_set = ImageSet(pixels, table, unreadable, selection)
     about = {
         "digest": image_set.digest,
         "count": len(pixels),
         "resolution": pixels.shape[-1],
         "unreadable": [asdict(file) for file in unreadable],
+        **({"selection": selection} if selection else {}),
     }
     (folder / "image_set.json").write_text(json.dumps(about, indent=2) + "\n")
     return image_set
@@ -169,7 +191,7 @@ def read_image_set(folder: Path) -> ImageSet:
         raise UserError(
             f"cannot read the image set in {folder} ({error}); build it again"
         ) from error
-    image_set = ImageSet(pixels=pixels, table=table, unreadable=unreadable)
+    image_set = ImageSet(pixels, table, unreadable, about.get("selection"))
     if pixels.shape != expected or pixels.dtype != np.uint8 or len(table) != len(pixels):
         raise UserError(
             f"the image set in {folder} is inconsistent: images.npy holds {pixels.dtype} "

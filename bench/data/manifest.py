@@ -114,8 +114,9 @@ def files_of_split(
     validation_fraction: float,
     calibration_fraction: float,
     max_unreadable: float,
+    undivided: bool = False,
 ) -> pd.DataFrame:
-    """The rows of the manifest that belong to `split`, renumbered.
+    """The rows of the manifest that belong to `split`, renumbered; all validate if `undivided`.
 
     Every split is looked at, so that the first one to be read refuses a folder that would fail
     another one hours later.
@@ -127,13 +128,17 @@ def files_of_split(
     files = manifest.files
     splits = pd.Series(
         [
-            _split(own, content, validation_fraction, calibration_fraction)
+            "validation"
+            if undivided
+            else _split(own, content, validation_fraction, calibration_fraction)
             for own, content in zip(files["own_split"], files["file_sha256"], strict=True)
         ]
     )
     counts = splits.value_counts()
     for name, fewest in FEWEST.items():
         wanted = name != "calibration" or calibration_fraction > 0 or split == name
+        if undivided:
+            wanted = name == split or name == "validation"
         if wanted and counts.get(name, 0) < fewest:
             raise UserError(
                 f"image folder {root}: its {name} split has {counts.get(name, 0)} of the "

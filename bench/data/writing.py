@@ -1,7 +1,7 @@
 """Writing one split of an image source as an image set, image by image."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from bench.data.backgrounds import BACKGROUNDS
 from bench.data.decoding import load_image
 from bench.data.image_set import FluentScenes, ImageFolder, ImageSet, write_about
 from bench.data.manifest import Manifest, files_of_split
+from bench.data.selection import Selectable, chosen, read_ids, require_known
 from bench.errors import UserError
 from bench.files import open_regular
 
@@ -23,11 +24,13 @@ def write_scenes(
     config: FluentScenes, split: str, folder: Path, *, progress: Progress | None = None
 ) -> ImageSet:
     """Render a split into `folder`; `progress(done, total)` after each image."""
-    count = getattr(config, _known(split))
+    names = _scene_names(config, _known(split))
+    listed = _listed(config, {name for one in SPLITS for name in _scene_names(config, one)})
+    indices = chosen(names, limit=config.limit, listed=listed).tolist()
     objects, labels = [], []
 
     def images() -> Iterator[np.ndarray]:
-        for index in range(count):
+        for index in indices:
             scene = fluent_scenes.render_scene(
                 index, split=split, seed=config.seed, resolution=config.resolution
             )
@@ -35,17 +38,30 @@ def write_scenes(
             labels.append(scene.label)
             yield scene.pixels
 
-    hashes = _write_pixels(images(), count, config.resolution, folder, progress)
+    hashes = _write_pixels(images(), len(indices), config.resolution, folder, progress)
     table = pd.DataFrame(
         {
-            "id": [f"{split}/{index:06d}" for index in range(count)],
+            "id": [names[index] for index in indices],
             "sha256": hashes,
-            "label": np.array(labels, np.int64).reshape(count),
+            "label": np.array(labels, np.int64).reshape(len(indices)),
             "label_name": [BACKGROUNDS[label] for label in labels],
             "complexity": np.array(objects, np.float64),
         }
     )
-    return write_about(table, (), folder)
+    return write_about(table, (), folder, selection=config.selection)
+
+
+def _scene_names(config: FluentScenes, split: str) -> list[str]:
+    return [f"{split}/{index:06d}" for index in range(getattr(config, split))]
+
+
+def _listed(config: Selectable, known: Collection[str]) -> frozenset[str] | None:
+    """The ids that the configuration's list has, all of which must be known; None without one."""
+    if config.ids is None:
+        return None
+    _, ids = read_ids(config.ids)
+    require_known(ids, known)
+    return ids
 
 
 def write_folder(
@@ -69,7 +85,11 @@ def write_folder(
         validation_fraction=config.validation_fraction,
         calibration_fraction=config.calibration_fraction,
         max_unreadable=config.max_unreadable,
+        undivided=config.undivided,
     )
+    listed = _listed(config, set(manifest.files["path"]))
+    rows = chosen(list(files["path"]), limit=config.limit, listed=listed)
+    files = files.iloc[rows].reset_index(drop=True)
     images = (
         _load_unchanged(root, path, sha256, config.resolution)
         for path, sha256 in zip(files["path"], files["file_sha256"], strict=True)
@@ -86,7 +106,7 @@ def write_folder(
             "complexity": np.nan,
         }
     ).join(files[["file_sha256", "file_size", "width", "height"]])
-    return write_about(table, manifest.unreadable, folder)
+    return write_about(table, manifest.unreadable, folder, selection=config.selection)
 
 
 def _known(split: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -143,11 +141,7 @@ def build_external(
         UserError: it cannot be made, or not be used at its budgets.
     """
     origin = origin_of(settings, folder=folder)
-    known = (canonical_json(asdict(origin)), canonical_json(code_of(origin)), device)
-    guest = _invited(*known)
-    if not guest.alive:
-        _invited.cache_clear()
-        guest = _invited(*known)
+    guest = _invited(origin, device)
     budgets = settings.budgets or guest.description.meant_for
     return ExternalAdapter(guest, budgets=budgets, where=origin.where, device=device)
 
@@ -156,13 +150,20 @@ def make_external(
     settings: ExternalTokenizer, *, folder: str, device: str = "cpu"
 ) -> ExternalAdapter:
     """A suite's tokenizer, made anew; raises as `build_external`."""
-    _invited.cache_clear()
+    _LAST.clear()
     return build_external(settings, folder=folder, device=device)
 
 
-@functools.lru_cache(maxsize=1)
-def _invited(origin: str, code: str, device: str) -> Guest:
-    return invite(Origin(**json.loads(origin)), device=device)
+# The last one that was made, by its origin, code and device. Two may be more than memory holds.
+_LAST: dict[tuple[str, str, str], Guest] = {}
+
+
+def _invited(origin: Origin, device: str) -> Guest:
+    key = (canonical_json(asdict(origin)), canonical_json(code_of(origin)), device)
+    if key not in _LAST or not _LAST[key].alive:
+        _LAST.clear()
+        _LAST[key] = invite(origin, device=device)
+    return _LAST[key]
 
 
 def require_served(description: Description, budgets: tuple[int, ...], *, where: str) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
-import torch
 
 from bench.config.settings import parse
 from bench.errors import UserError
@@ -216,6 +215,8 @@ class RemoteGuest:
 
 
 def _process(origin: Origin, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    import torch  # It takes seconds, and identities of others need none.
+
     threads = str(torch.get_num_threads())
     python = os.path.expanduser(origin.python or sys.executable)
     program = str(Path(origin.folder, python)) if "/" in python else python

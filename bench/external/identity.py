@@ -44,6 +44,16 @@ def identity_of(settings: ExternalTokenizer, *, folder: str) -> dict[str, Any]:
     }
 
 
+def placed_settings(settings: ExternalTokenizer, *, folder: str) -> dict[str, Any]:
+    """The settings with full paths; a module that lies in `folder` is looked for there no more."""
+    origin = origin_of(settings, folder=folder)
+    place, colon, function = settings.factory.rpartition(":")
+    factory = settings.factory
+    if place.endswith(".py"):
+        factory = f"{Path(folder, place)}{colon}{function}"
+    return {**asdict(settings), "factory": factory, "arguments": origin.arguments}
+
+
 def own_budgets(settings: ExternalTokenizer, *, folder: str) -> tuple[int, ...]:
     """Budgets that the tokenizer describes, for which it is made once in this process.
 

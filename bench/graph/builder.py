@@ -21,13 +21,15 @@ from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
 from bench.data.image_folder import SplitFolders
 from bench.data.image_set import ImageFolder
-from bench.errors import UserError
 from bench.files import canonical_json, file_sha256
 from bench.graph.nodes import Banks, Node
-from bench.metrics.extractors import require_extractors
+from bench.metrics.extractors import require_extractors, used_extractors
 from bench.metrics.per_image import require_measured
+from bench.metrics.weight_files import WeightFile, find_weights, weights_to_runtime
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
+
+SELECTING = ("limit", "ids", "undivided")
 
 
 class Builder:
@@ -38,7 +40,7 @@ class Builder:
         self.nodes: dict[tuple[Any, ...], Node] = {}
         # Cells share their images and weights, which may take long to read.
         self.fingerprint = functools.cache(name_folder)
-        self.file_sha256 = functools.cache(_file_sha256)
+        self.file_sha256 = functools.cache(file_sha256)
         self.identify = functools.cache(_identify)
 
     def node(
@@ -69,18 +71,29 @@ class Builder:
         """The images of a split."""
         data = cell.config.data
         config = {**plain(data), "split": split}
+        for key in SELECTING:  # They leave no trace where they are not given.
+            if not config.get(key):
+                config.pop(key, None)
+        files = {}
+        if "ids" in config:
+            files = {"ids": config["ids"]["file"]}
+            config["ids"] = config["ids"]["sha256"]
         if not isinstance(data, ImageFolder):
             # The sizes of the other splits do not change this one.
             config["count"] = getattr(data, split)
             del config["train"], config["validation"], config["calibration"]
-            return self.node("data", config)
+            return self.node("data", config, runtime=files)
         # The tree's content names the stages, not the path it happens to have here.
-        chosen = {key: config.pop(key) for key in ("train_folder", "validation_folder")}
+        chosen = {"train_folder": data.folders.train, "validation_folder": data.folders.validation}
         runtime = {"path": os.path.expanduser(config.pop("path"))}
         runtime |= {key: name for key, name in chosen.items() if name is not None}
+        if data.undivided:
+            runtime["undivided"] = True
+        for key in chosen:
+            del config[key]
         content = {"fingerprint": self.fingerprint(runtime["path"], data.folders)}
         manifest = self.node("manifest", content, runtime=runtime)
-        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime)
+        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime | files)
 
     def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
         """The training, and the fine-tuning that starts from it; or one that is there already."""
@@ -123,9 +136,11 @@ class Builder:
         """The banks that a cell may need, each made once."""
         bank = cell.config.bank
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
-        weights = bank.weight_file
         require_extractors(bank.extractors)
         require_measured(bank.metrics)
+        weights = self.weights(bank)
+        hashes = {name: file.sha256 for name, file in weights.items()}
+        inception = hashes.pop("inception", None)
 
         def of(split: str, config: dict[str, Any], runtime: dict[str, Any] | None = None) -> Node:
             inputs = {"images": self.data(cell, split), "tokenizer": tokenizer}
@@ -141,10 +156,11 @@ class Builder:
                     "own_targets": plain(bank.own_targets),
                     "extractor_resolution": bank.extractor_resolution,
                     "second_extractor": bank.second_extractor,
-                    "inception": self.inception(bank),
+                    "inception": inception,
                     **bank.named,
+                    **({"weights": hashes} if hashes else {}),
                 },
-                {"inception_weights": weights},
+                weights_to_runtime(weights),
             ),
             training=lambda: of("train", policy | {"images": bank.policy_images}),
             calibration=lambda: of("calibration", policy | {"images": None}),
@@ -201,23 +217,17 @@ class Builder:
             del settings["heuristics"]  # a curve has no controls
         else:
             inputs |= self.fitting(cell, banks)
-        weights = config.bank.weight_file
-        return self.node(
-            "evaluation", settings, inputs=inputs, runtime={"inception_weights": weights}
-        )
+        runtime = weights_to_runtime(self.weights(config.bank))
+        return self.node("evaluation", settings, inputs=inputs, runtime=runtime)
 
-    def inception(self, bank: BankConfig) -> str | None:
-        """SHA-256 of the weight file, if there is one."""
-        path = bank.weight_file
-        if path is None:
-            return None
-        sha256 = self.file_sha256(path)
-        if not sha256.startswith(bank.inception_sha256):
-            raise UserError(
-                f"bank.inception_sha256: the SHA-256 of {path} begins with {sha256[:8]}, not "
-                f"{bank.inception_sha256}; give torch-fidelity's weight file, or null for no rFID"
-            )
-        return sha256
+    def weights(self, bank: BankConfig) -> dict[str, WeightFile]:
+        """The weight files that a bank's extractors need, by name, with their SHA-256."""
+        paths = bank.weight_paths
+        used = used_extractors(
+            second=bank.second_extractor, inception="inception" in paths, named=bank.extractors
+        )
+        needed = [weights for one in used for weights in one.weights]
+        return find_weights(needed, paths, bank.weight_hashes, sha256_of=self.file_sha256)
 
 
 def _has_calibration(config: CellConfig) -> bool:
@@ -235,13 +245,3 @@ def _identify(settings: str, folder: str) -> dict[str, Any]:
         parse(kind.config, raw, where="tokenizer"), folder=folder
     )
     return identity
-
-
-def _file_sha256(path: str) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise UserError(
-            f"bank.inception_weights: cannot read {path}: {error.strerror}; give the path of "
-            "torch-fidelity's weight file, or null for no rFID"
-        ) from None

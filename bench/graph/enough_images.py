@@ -34,7 +34,7 @@ def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
 def _count(images: Node, store: Store) -> int | None:
     """How many images a data stage gives; None before it is done, unless the settings say so."""
     known: dict[str, Any] = images.config
-    if "count" not in known:
+    if "count" not in known or "limit" in known or "ids" in known:
         spec = images.computed(store)
         known = {} if spec is None else store.description(spec.stage, spec.key)["result"]
     return known.get("count")

@@ -8,6 +8,8 @@ from bench.config.length_distributions import PolicyLengths
 from bench.config.settings import plain
 from bench.graph.builder import Builder
 from bench.graph.nodes import Banks, Node
+from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.weight_files import weights_to_runtime
 from bench.suite.cells import Cell
 
 
@@ -31,16 +33,22 @@ def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
         "training": banks.training(),
         **_policy(builder, cell, tokenizer, banks, held_out="bank"),
     }
-    measures = ("extractor_resolution", "second_extractor", "inception", "extractors")
+    measures = ("extractor_resolution", "second_extractor", "inception")
+    named = [EXTRACTORS[name] for name in config.bank.extractors]
+    featured = [one for one in named if one.samples is not None]
+    hashes = validation.config.get("weights", {})
+    hashes = {file.name: hashes[file.name] for one in featured for file in one.weights}
     settings = {
         "sampling": plain(asked.sampling),
         "labels": plain(asked.labels),
         **{key: getattr(asked, key) for key in ("images", "batch", "seed")},
         **{key: getattr(config.evaluation, key) for key in ("kid_subset", "generative")},
-        **{key: validation.config[key] for key in measures if key in validation.config},
+        **{key: validation.config[key] for key in measures},
+        **({"extractors": [one.name for one in featured]} if featured else {}),
+        **({"weights": hashes} if hashes else {}),
     }
-    weights = {"inception_weights": config.bank.weight_file}
-    return builder.node("samples", settings, inputs=inputs, runtime=weights)
+    runtime = weights_to_runtime(builder.weights(config.bank))
+    return builder.node("samples", settings, inputs=inputs, runtime=runtime)
 
 
 def generator(builder: Builder, cell: Cell, tokenizer: Node, banks: Banks) -> Node:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from bench.metrics.extractors import Extractor, WeightFile
+from bench.metrics.extractor import Extractor
 from bench.metrics.feature_metrics import FeatureMetrics
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.generative import NEIGHBOURS, SPLITS, inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite, smallest_count
 from bench.metrics.kernel import KernelReference
 from bench.metrics.kernel_interval import LEVEL, kernel_interval
+from bench.metrics.weight_files import WeightFile
 
 
 class FeatureReference:
@@ -24,7 +26,7 @@ class FeatureReference:
         extractor: the network they come from.
         metrics: what its metrics are called, of reconstructions or of samples.
         kid_subset: images per block of the kernel distance's interval; a tenth of all where None.
-        weights: the weight file behind Inception's features.
+        weights: the weight files, by name, that the features come from.
     """
 
     def __init__(
@@ -34,10 +36,10 @@ class FeatureReference:
         extractor: Extractor,
         metrics: FeatureMetrics,
         kid_subset: int | None = None,
-        weights: WeightFile | None = None,
+        weights: Mapping[str, WeightFile] | None = None,
     ):
         self.features, self.extractor, self.metrics = features, extractor, metrics
-        self.kid_subset, self.weights = kid_subset, weights
+        self.kid_subset, self.weights = kid_subset, weights or {}
 
     @cached_property
     def frechet(self) -> FrechetReference:

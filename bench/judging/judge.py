@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 from bench.artifacts.bank import Bank
 from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.allocation_frechet import AllocationFrechet
-from bench.metrics.extractors import EXTRACTORS, WeightFile
+from bench.metrics.extractors import EXTRACTORS
 from bench.metrics.infinite import SIZES, SMALLEST_SHARE
 from bench.metrics.kernel_interval import block_size
+from bench.metrics.weight_files import WeightFile
 
 
 class Judge:
@@ -23,7 +25,7 @@ class Judge:
         bank: an evaluation bank.
         kid_subset: images per block of the kernel distance's interval; a tenth of all where None.
         generative: whether `details` hold the inception score, precision and recall.
-        inception_weights: the weight file that the bank's Inception features come from.
+        weights: the weight files, by name, that the bank's features come from.
     """
 
     def __init__(
@@ -32,21 +34,17 @@ class Judge:
         *,
         kid_subset: int | None = None,
         generative: bool = False,
-        inception_weights: str | None = None,
+        weights: Mapping[str, WeightFile] | None = None,
     ):
         self.bank = bank
         self.kid_subset = kid_subset
         self.generative = generative
         self.errors = {name: bank.per_budget(name) for name in bank.measured}
-        weights = None
-        if inception_weights is not None and "inception" in bank.extractors:
-            sha256 = bank.about["extractors"]["inception"]["weights_sha256"]
-            weights = WeightFile(inception_weights, sha256)
         self.references = {
             name: FeatureReference(
                 bank.array(f"{name}_originals"),
                 extractor=EXTRACTORS[name],
-                metrics=EXTRACTORS[name].reconstructions,
+                metrics=EXTRACTORS[name].feature_metrics(),
                 kid_subset=kid_subset,
                 weights=weights,
             )

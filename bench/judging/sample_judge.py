@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from bench.judging.feature_reference import FeatureReference, estimators
-from bench.metrics.extractors import EXTRACTORS, WeightFile
+from bench.metrics.extractors import EXTRACTORS
 from bench.metrics.frechet import gaussian_statistics
 from bench.metrics.kernel_interval import block_size
+from bench.metrics.weight_files import WeightFile
 
 Features = dict[str, np.ndarray]
 
@@ -21,7 +22,7 @@ class SampleJudge:
     Args:
         reference: the reference sides, computed once.
         kid_subset: images per block of the kernel distance's interval; a tenth of all where None.
-        weights: the weight file behind the Inception features.
+        weights: the weight files, by name, that the features come from.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class SampleJudge:
         reference: Features,
         *,
         kid_subset: int | None = None,
-        weights: WeightFile | None = None,
+        weights: Mapping[str, WeightFile] | None = None,
     ):
         self.reference = reference
         self.kid_subset = kid_subset
@@ -37,7 +38,7 @@ class SampleJudge:
             name: FeatureReference(
                 rows,
                 extractor=EXTRACTORS[name],
-                metrics=EXTRACTORS[name].samples,
+                metrics=EXTRACTORS[name].feature_metrics(samples=True),
                 kid_subset=kid_subset,
                 weights=weights,
             )

@@ -14,14 +14,14 @@ from typing import Any, overload
 
 from adatok_core.registry import Entry, Registry, RegistryError, suggestion
 from bench.errors import UserError
-from bench.metrics.extractors import EXTRACTORS, SHIPPED
+from bench.metrics.extractors import EXTRACTORS, OWN
 from bench.metrics.metric import Metric
 
 
 def _of_plugins() -> Iterator[Entry]:
-    """Metrics of the extractors that are named in `bank.extractors`, as those of plug-ins are."""
+    """Metrics of the extractors of other packages."""
     for name, extractor in EXTRACTORS.items():
-        if name not in SHIPPED:
+        if name not in OWN:
             origin = EXTRACTORS.entry(name).origin
             for metric in (*extractor.of_reconstructions(), *extractor.of_samples()):
                 yield Entry(metric.name, "", origin, metric)
@@ -104,7 +104,7 @@ declare(
     quality=2,
     measure="bench.metrics.pixel:mse",
 )
-for _name in ("lite0", "lite1", "inception"):
+for _name in OWN:
     declare_all(EXTRACTORS[_name].of_reconstructions(), by=_name)
 
 # The allocation, the code and the speed.
@@ -156,7 +156,7 @@ declare(
     higher_is_better=None,
     listed=True,
 )
-for _name in ("inception", "lite0", "lite1"):
+for _name in ("inception", *(name for name in OWN if name != "inception")):
     declare_all(EXTRACTORS[_name].of_samples(), by=_name)
 declare("nats_per_token", "held-out cross-entropy", "nats per token", listed=True, main=8)
 declare("nats_per_image", "held-out cross-entropy", "nats per image")

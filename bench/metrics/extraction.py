@@ -1,8 +1,8 @@
-"""Running metric networks: features for distances between sets, maps for perceptual distances."""
+"""Running metric networks: features for distances between sets, perceptual distances."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -11,26 +11,38 @@ from torch import Tensor
 
 from adatok_core.losses import perceptual_distance
 from adatok_core.registry import load_attribute
-from bench.metrics.extractors import Extractor, NetworkSettings, WeightFile, used_extractors
-from bench.metrics.inception import SHA256_PREFIX
+from bench.metrics.extractor import Extractor, NetworkSettings
+from bench.metrics.extractors import used_extractors
+from bench.metrics.weight_files import WeightFile
 
 
-class FeatureNetwork(Protocol):
-    """A module that gives features of images."""
+class Network(Protocol):
+    """A metric network."""
 
     @property
     def card(self) -> dict[str, Any]:
         """Its part of the protocol: `weights_sha256`, `layer`, `input_px`."""
+
+
+class FeatureNetwork(Network, Protocol):
+    """A module that gives features of images."""
 
     def features(self, images: Tensor) -> Tensor:
         """Features `[B, d]` float32 of uint8 images `[B, 3, H, W]`."""
 
 
 class PerceptualNetwork(FeatureNetwork, Protocol):
-    """A network of an extractor that declares a perceptual metric."""
+    """A network that gives features, and maps for a perceptual metric."""
 
     def forward_features(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Features `[B, d]`, and the maps `[B, C, h, w]` that `perceptual_distance` compares."""
+
+
+class DistanceNetwork(Network, Protocol):
+    """A network that gives perceptual distances and no features."""
+
+    def distances(self, original: Tensor, decoded: list[Tensor]) -> Tensor:
+        """Distances `[B, M]` float32 of uint8 images `[B, 3, H, W]` from `M` batches like them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class BuiltExtractor:
     """An extractor with its network."""
 
     declared: Extractor
-    network: FeatureNetwork
+    network: Network
 
     @property
     def name(self) -> str:
@@ -51,17 +63,19 @@ class BuiltExtractor:
         return self.network.card
 
     def features(self, images: Tensor) -> Tensor:
-        """Features `[B, d]` of uint8 images `[B, 3, H, W]`."""
-        return self.network.features(images)
+        """Features `[B, d]` of uint8 images `[B, 3, H, W]`, of a network that gives any."""
+        return cast(FeatureNetwork, self.network).features(images)
 
     def compare(
         self, original: Tensor, decoded: list[Tensor]
     ) -> tuple[list[Tensor], Tensor | None]:
         """Features of the original and of each decoded batch, and perceptual distances `[B, M]`.
 
-        Batches are uint8 `[B, 3, H, W]`, features `[B, d]`. There are distances only where the
-        extractor declares a perceptual metric.
+        Batches are uint8 `[B, 3, H, W]`, features `[B, d]`. There are features only where the
+        extractor declares metrics of them, and distances where it declares a perceptual metric.
         """
+        if self.declared.reconstructions is None:
+            return [], cast(DistanceNetwork, self.network).distances(original, decoded)
         if self.declared.perceptual is None:
             return [self.features(batch) for batch in (original, *decoded)], None
         network = cast(PerceptualNetwork, self.network)
@@ -80,17 +94,19 @@ def build_extractors(
     device: str,
     second: bool = False,
     named: Iterable[str] = (),
-    inception_weights: str | None = None,
-    inception_sha256: str = SHA256_PREFIX,
+    weights: Mapping[str, WeightFile] | None = None,
 ) -> list[BuiltExtractor]:
     """The extractors of `used_extractors` with their networks on a device.
 
+    Inception is one of them where `weights` hold its file.
+
     Raises:
-        UserError: the weight file is missing, has another hash, or is not Inception's.
+        UserError: a weight file is missing, has another hash, or is not the network's; or a package
+            is not installed.
     """
-    weights = None
-    if inception_weights is not None:
-        weights = WeightFile(inception_weights, inception_sha256)
+    weights = weights or {}
     settings = NetworkSettings(resolution=resolution, weights=weights)
-    used = used_extractors(second=second, inception=weights is not None, named=named)
+    used = used_extractors(second=second, inception="inception" in weights, named=named)
+    for one in used:
+        one.require_packages()
     return [BuiltExtractor(one, load_attribute(one.network)(settings).to(device)) for one in used]

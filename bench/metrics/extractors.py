@@ -6,79 +6,17 @@ Nothing here imports a network; `bench.metrics.extraction` runs them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from adatok_core.registry import Registry, RegistryError, load_attribute
+from adatok_core.registry import Registry, RegistryError
 from bench.errors import UserError
+from bench.metrics.extractor import Extractor as Extractor
 from bench.metrics.feature_metrics import (
     FeatureMetrics,
     reconstruction_metrics,
     sample_metrics,
 )
 from bench.metrics.metric import Metric
-
-if TYPE_CHECKING:
-    import numpy as np
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """The path of Inception's weights, and how the file's SHA-256 (hex) must begin."""
-
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSettings:
-    """Settings that a network is made with: the side in px of its input, Inception's weights."""
-
-    resolution: int
-    weights: WeightFile | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extractor:
-    """A metric network.
-
-    Args:
-        name: what its arrays in a bank and its part of the protocol are called.
-        network: `module:callable` that makes the network (`extraction.FeatureNetwork`) of
-            `NetworkSettings`.
-        reconstructions: the metrics of its features of reconstructions.
-        samples: those of generated images.
-        packages: packages whose versions the features depend on: part of the protocol.
-        logits: `module:function` of features `[n, d]` and a `WeightFile` or None that gives logits
-            `[n, classes]`; without it there is no inception score.
-        perceptual: the metric of single images that its feature maps give.
-    """
-
-    name: str
-    network: str
-    reconstructions: FeatureMetrics
-    samples: FeatureMetrics
-    packages: tuple[str, ...] = ()
-    logits: str | None = None
-    perceptual: Metric | None = None
-
-    def of_reconstructions(self) -> tuple[Metric, ...]:
-        """Declarations of what it measures of reconstructions."""
-        perceptual = () if self.perceptual is None else (self.perceptual,)
-        return (*perceptual, *self.reconstructions.declarations())
-
-    def of_samples(self) -> tuple[Metric, ...]:
-        """Declarations of what it measures of generated images."""
-        return self.samples.declarations()
-
-    def class_logits(self, features: np.ndarray, weights: WeightFile | None) -> np.ndarray | None:
-        """Logits `[n, classes]` of features `[n, d]`; None where the network tells no classes.
-
-        Raises:
-            UserError: its last layer is in a file that is not given, or is not that file.
-        """
-        return None if self.logits is None else load_attribute(self.logits)(features, weights)
-
+from bench.metrics.networks.files import DINOV2, DINOV2_SMALL, INCEPTION, LPIPS, VGG16
 
 EXTRACTORS: Registry[Extractor] = Registry(
     "extractor", group="adatok_bench.extractors", expects=Extractor
@@ -87,8 +25,8 @@ EXTRACTORS.add(
     "lite0",
     Extractor(
         name="lite0",
-        network="bench.metrics.lite:lite0",
-        logits="bench.metrics.lite:lite0_logits",
+        network="bench.metrics.networks.lite:lite0",
+        logits="bench.metrics.networks.lite:lite0_logits",
         packages=("efficientnet-lite-pytorch",),
         perceptual=Metric(
             name="perceptual", title="perceptual distance", listed=True, compared=1, quality=3
@@ -122,8 +60,8 @@ EXTRACTORS.add(
     "lite1",
     Extractor(
         name="lite1",
-        network="bench.metrics.lite:lite1",
-        logits="bench.metrics.lite:lite1_logits",
+        network="bench.metrics.networks.lite:lite1",
+        logits="bench.metrics.networks.lite:lite1_logits",
         packages=("efficientnet-lite-pytorch",),
         reconstructions=reconstruction_metrics(
             "lite1", "Lite1", frechet=Metric(name="fd_lite1", title="FD", listed=True, quality=6)
@@ -136,9 +74,10 @@ EXTRACTORS.add(
     "inception",
     Extractor(
         name="inception",
-        network="bench.metrics.inception:inception",
-        logits="bench.metrics.inception:inception_logits",
+        network="bench.metrics.networks.inception:inception",
+        logits="bench.metrics.networks.inception:inception_logits",
         packages=("torch-fidelity",),
+        weights=(INCEPTION,),
         reconstructions=FeatureMetrics(
             frechet=Metric(name="rfid", title="rFID", listed=True, main=3, compared=2, quality=4),
             kernel=Metric(name="kid", title="KID", listed=True),
@@ -157,7 +96,66 @@ EXTRACTORS.add(
     ),
     about="torch-fidelity's Inception, the network of FID, from a weight file",
 )
-# How a bank is asked for those that ship; any other one is named in `bank.extractors`.
+EXTRACTORS.add(
+    "lpips",
+    Extractor(
+        name="lpips",
+        network="bench.metrics.networks.lpips:lpips",
+        packages=("torch-fidelity",),
+        weights=(VGG16, LPIPS),
+        perceptual=Metric(name="lpips", title="LPIPS (VGG16)", listed=True, compared=9, quality=7),
+    ),
+    about="LPIPS on VGG16, as torch-fidelity measures it",
+)
+EXTRACTORS.add(
+    "stlpips",
+    Extractor(
+        name="stlpips",
+        network="bench.metrics.networks.stlpips:stlpips",
+        packages=("stlpips-pytorch",),
+        install="pip install adatok-bench[stlpips]",
+        perceptual=Metric(
+            name="stlpips", title="ST-LPIPS (AlexNet)", listed=True, compared=10, quality=8
+        ),
+    ),
+    about="Shift-tolerant LPIPS on AlexNet, whose weights ship in a package",
+)
+EXTRACTORS.add(
+    "dinov2",
+    Extractor(
+        name="dinov2",
+        network="bench.metrics.networks.dinov2:large",
+        packages=("torch-fidelity",),
+        weights=(DINOV2,),
+        reconstructions=reconstruction_metrics(
+            "dinov2",
+            "DINOv2 ViT-L/14",
+            frechet=Metric(name="fd_dinov2", title="FD", listed=True, compared=11, quality=9),
+        ),
+        samples=sample_metrics("dinov2", "DINOv2 ViT-L/14"),
+    ),
+    about="DINOv2 ViT-L/14 with torch-fidelity's input, the network of FD-DINOv2",
+)
+EXTRACTORS.add(
+    "dinov2_small",
+    Extractor(
+        name="dinov2_small",
+        network="bench.metrics.networks.dinov2:small",
+        packages=("torch-fidelity",),
+        weights=(DINOV2_SMALL,),
+        reconstructions=reconstruction_metrics(
+            "dinov2_small",
+            "DINOv2 ViT-S/14",
+            frechet=Metric(
+                name="fd_dinov2_small", title="FD", listed=True, compared=12, quality=10
+            ),
+        ),
+        samples=sample_metrics("dinov2_small", "DINOv2 ViT-S/14"),
+    ),
+    about="DINOv2 ViT-S/14 with torch-fidelity's input, a fourteenth of ViT-L's size",
+)
+OWN = ("lite0", "lite1", "inception", "lpips", "stlpips", "dinov2", "dinov2_small")
+# How a bank is asked for those that are not named in `bank.extractors`.
 SHIPPED = {
     "lite0": "every evaluation has it",
     "lite1": "set bank.second_extractor",
@@ -177,7 +175,7 @@ def require_extractors(names: Iterable[str]) -> None:
     """Refuse names in `bank.extractors` that are no extractors, or are asked for in another way.
 
     Raises:
-        UserError: the first such name, with what to do.
+        UserError: the first such name, or a package that is not installed, with what to do.
     """
     for name in names:
         if name in SHIPPED:
@@ -191,3 +189,4 @@ def require_extractors(names: Iterable[str]) -> None:
                 f"bank.extractors: '{name}' ({EXTRACTORS.entry(name).origin}) calls itself "
                 f"'{extractor.name}'; register it under that name"
             )
+        extractor.require_packages()

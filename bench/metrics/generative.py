@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 
 SPLITS = 10
 NEIGHBOURS = 3

@@ -1,8 +1,11 @@
 """Exporting a trained cell: its weights, its configuration and a model card in one folder.
 
 tokenizer.safetensors   the tokenizer's artifact, byte for byte
+tokenizer.json          instead of it, of a tokenizer that was not trained here: its settings, the
+                        folder that paths in them are relative to, and the hashes of its code and
+                        of the files they name; the files stay where they are
 policy.safetensors      the policy's, where the cell has one
-config.yaml             a suite of this one cell: `adatok-bench run` trains it again
+config.yaml             a suite of this one cell: `adatok-bench run` makes it again
 README.md               the model card
 NOTICE                  the licence of the embedded images, where they were trained on
 SHA256SUMS              for `sha256sum -c`
@@ -17,11 +20,13 @@ from pathlib import Path
 import yaml
 
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.artifacts.exported import CHECKSUMS
+from bench.artifacts.foreign import SETTINGS, ForeignSettings
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.data.emoji import NOTICE
 from bench.data.image_set import FluentScenes
 from bench.errors import UserError, suggestion
-from bench.files import file_sha256, open_regular, written_aside
+from bench.files import file_sha256, written_aside
 from bench.models.model_card import model_card
 from bench.records.reading import SuiteRecords, read_suite
 from bench.records.record import Record
@@ -31,9 +36,7 @@ from bench.suite.naming import suite_cells
 
 CONFIG = "config.yaml"
 CARD = "README.md"
-CHECKSUMS = "SHA256SUMS"
 NAMED = 6
-MOST_SUMS = 100_000  # bytes
 
 
 def export_cell(
@@ -60,11 +63,14 @@ def export_cell(
             aside.mkdir()
             for file, source in weights.items():
                 shutil.copyfile(source, aside / file)
-            (aside / CONFIG).write_text(_config(record), "utf-8")
+            foreign = ForeignSettings.read(aside) if SETTINGS in weights else None
+            (aside / CONFIG).write_text(_config(record, foreign), "utf-8")
             if isinstance(record.config.data, FluentScenes):
                 shutil.copyfile(NOTICE, aside / "NOTICE")
             sums = {path.name: file_sha256(path) for path in aside.iterdir()}
-            (aside / CARD).write_text(model_card(record, store, sums=sums), "utf-8")
+            (aside / CARD).write_text(
+                model_card(record, store, sums=sums, foreign=foreign), "utf-8"
+            )
             sums[CARD] = file_sha256(aside / CARD)
             lines = [f"{sums[file]}  {file}\n" for file in sorted(sums)]
             (aside / CHECKSUMS).write_text("".join(lines), "utf-8")
@@ -142,51 +148,33 @@ def _only(records: list[Record], name: str) -> Record:
 
 
 def _weights(record: Record, store: Store) -> dict[str, Path]:
-    """Weight files of the cell's last tokenizer and its policy, by the names they are to have."""
+    """Files of the cell's last tokenizer and its policy, by the names they are to have."""
     files = {}
-    for stage, file in (("tokenizer", TOKENIZER_WEIGHTS), ("policy", POLICY_WEIGHTS)):
+    for stage, file in (
+        ("tokenizer", TOKENIZER_WEIGHTS),
+        ("external", SETTINGS),
+        ("policy", POLICY_WEIGHTS),
+    ):
         keys = [one.key for one in record.stages if one.stage == stage]
         if keys:
             files[file] = store.artifact(stage, keys[-1]) / file
-    if TOKENIZER_WEIGHTS not in files:
+    if not {TOKENIZER_WEIGHTS, SETTINGS} & set(files):
         raise UserError(f"{record.label}: the cell has no tokenizer to export; name another")
     return {name: verified_file(path, suite=record.suite) for name, path in files.items()}
 
 
-def _config(record: Record) -> str:
+def _config(record: Record, foreign: ForeignSettings | None) -> str:
+    """The suite of one cell; it may be run elsewhere, so someone else's files get full paths."""
+    settings = record.settings
+    if foreign is not None:
+        settings = {**settings, "tokenizer": foreign.placed()}
     suite = {
-        "suite": f"{record.suite}-{record.cell_key[:8]}",
+        "suite": f"{record.suite.replace('@', '-')}-{record.cell_key[:8]}",
         "question": record.question,
-        "base": record.settings,
+        "base": settings,
         "arms": [{"name": record.arm}],
     }
     head = f"# Cell {record.cell_key} of {record.suite}: {record.label}\n"
+    if foreign is not None:
+        head += f"# Run it in {foreign.folder}, where its tokenizer's modules are looked for.\n"
     return head + yaml.safe_dump(suite, sort_keys=False, allow_unicode=True)
-
-
-def check_sums(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file of an exported folder, checked.
-
-    Raises:
-        UserError: it is no exported folder, or a file is missing or changed.
-    """
-    try:
-        with open_regular(folder / CHECKSUMS) as file:
-            lines = file.read(MOST_SUMS).decode().splitlines()
-        sums = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
-        if TOKENIZER_WEIGHTS not in sums or any(Path(name).name != name for name in sums):
-            raise ValueError
-    except (OSError, ValueError):
-        raise UserError(
-            f"--model {folder}: is no exported model; make one with: adatok-bench export CELL --out"
-        ) from None
-    for name, sha256 in sums.items():
-        try:
-            same = file_sha256(folder / name) == sha256
-        except (OSError, ValueError):  # ValueError: a NUL in the name.
-            same = False
-        if not same:
-            raise UserError(
-                f"{folder / name}: is not the file that was exported; export the cell again"
-            )
-    return sums

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
+from bench.artifacts.foreign import ForeignSettings
 from bench.config.settings import plain
 from bench.data.image_set import FluentScenes
 from bench.metrics.declared import METRICS
@@ -15,7 +17,7 @@ from bench.records.groups import Group, repetition_name, repetition_seed
 from bench.records.per_image import image_values
 from bench.records.reading import read_records
 from bench.records.record import Record
-from bench.records.tables import as_markdown, format_value
+from bench.records.tables import as_markdown, escaped, format_value
 from bench.statistics.bootstrap import paired_bootstrap
 from bench.store.store import Store
 
@@ -25,15 +27,26 @@ UNTOLD = ("encode_images_per_second", "decode_images_per_second")
 SHARE = "share/tokens_"
 
 
-def model_card(record: Record, store: Store, *, sums: dict[str, str]) -> str:
-    """The card of a finished cell as Markdown; `sums` are the SHA-256 of the exported files."""
+def model_card(
+    record: Record, store: Store, *, sums: dict[str, str], foreign: ForeignSettings | None = None
+) -> str:
+    """The card of a finished cell as Markdown; `sums` are the SHA-256 of the exported files.
+
+    `foreign` is the tokenizer where it was not trained here.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"described": described, "table": as_markdown, "value": format_value}
+    filters: dict[str, Callable[..., str]] = {
+        "described": lambda value: escaped(described(value)),
+        "escaped": escaped,
+        "table": as_markdown,
+        "value": format_value,
+    }
+    environment.filters |= filters
     return environment.get_template(TEMPLATE).render(
         record=record,
         config=record.config,
@@ -43,8 +56,26 @@ def model_card(record: Record, store: Store, *, sums: dict[str, str]) -> str:
         seconds=sum(one.seconds for one in record.stages if one.stage != "data"),
         metrics=_metrics(record, store),
         budgets=_budgets(record),
+        foreign=foreign and _foreign(foreign),
         files=[{"file": name, "SHA-256": sha} for name, sha in sorted(sums.items())],
     )
+
+
+def _foreign(settings: ForeignSettings) -> dict[str, Any]:
+    """Its factory, folder and code, and rows of its arguments, those of files with their hash."""
+    placed, identity = settings.placed(), settings.identity
+    known = identity.get("arguments", {})
+    rows = []
+    for name, value in placed.get("arguments", {}).items():
+        content = known.get(name)
+        sha256 = content.get("sha256") if isinstance(content, dict) else None
+        rows.append({"argument": name, "value": described(value), "SHA-256": sha256})
+    return {
+        "name": placed.get("factory", placed["kind"]),
+        "folder": settings.folder,
+        "code": identity.get("code", {}),
+        "arguments": rows,
+    }
 
 
 def _image_sets(record: Record, store: Store) -> list[dict[str, Any]]:

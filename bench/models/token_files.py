@@ -92,11 +92,17 @@ class TokenWriter:
         while len(self._rows) >= ROWS:
             self._flush()
 
-    def close(self, unreadable: Sequence[UnreadableFile] = ()) -> None:
-        """Write what is left, and the metadata."""
+    def close(
+        self,
+        unreadable: Sequence[UnreadableFile] = (),
+        selection: dict[str, Any] | None = None,
+    ) -> None:
+        """Write what is left, and the metadata: `selection` is what was taken of the images."""
         if self._rows:
             self._flush()
         about = {**self._about, "unreadable": [asdict(file) for file in unreadable]}
+        if selection:
+            about["selection"] = selection
         self._writer.add_key_value_metadata({METADATA: json.dumps(about).encode()})
         self._writer.close()
 
@@ -156,7 +162,8 @@ class TokenFile:
             raise UserError(f"{path}: format: missing, or no number; {AGAIN}")
         if about.pop("format") > FORMAT:
             raise UserError(f"{path}: written by a newer adatok-bench; update this one to read it")
-        about.pop("unreadable", None)
+        for key in ("unreadable", "selection"):
+            about.pop(key, None)
         source = parse(TokenSource, about, where=str(path))
         _check_columns(file, source, path)
         return TokenFile(path, source, file.metadata.num_rows)

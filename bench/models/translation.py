@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 from bench.data.decoding import Decoded, square
 from bench.data.image_folder import all_images, told_foreign, told_ignored
 from bench.data.manifest import UnreadableFile, decoded_or_reason
+from bench.data.selection import Selectable, chosen, read_ids, require_known
 from bench.data.walk import cannot_open
 from bench.errors import UserError
 from bench.files import open_regular, sha256_of, written_aside
@@ -21,6 +22,7 @@ from bench.models.exported_model import ExportedModel
 from bench.models.token_files import Row, TokenFile, new_token_file, png_names, require_decodable
 
 Progress = Callable[[int], None]
+ALL = Selectable()
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,21 @@ def encode_folder(
     budget: int | None = None,
     batch: int = 64,
     max_unreadable: float = 0.01,
+    part: Selectable = ALL,
     started: Callable[[int], Progress] = lambda total: lambda done: None,
 ) -> Encoded:
     """Encode every image below `root` into the file `out`, `batch` images at a time.
 
-    Pixels are made as the data stage makes them. `started(total)` gives what is told of each file.
+    Pixels are made as the data stage makes them. `part` is what to take of the images, by path.
+    `started(total)` gives what is told of each file.
 
     Raises:
         UserError: there is something at `out`; the folder has no images, or a larger share of
             unreadable ones than `max_unreadable`; a file cannot be opened; two images would have
-            the same name when they are decoded.
+            the same name when they are decoded; `part` names an image that is not there.
     """
     walk = all_images(root)
-    paths = walk.paths
+    part, paths = _taken(part, walk.paths)
     require_decodable(paths)
     metadata_damaged = 0
     budgets: Counter[int] = Counter()
@@ -86,9 +90,20 @@ def encode_folder(
                 writer.write(
                     [Row(*row, ids.tolist()) for row, ids in zip(rows, tokens, strict=True)]
                 )
-        writer.close(unreadable)
+        writer.close(unreadable, part.selection)
     told = (*told_foreign(walk.foreign), *told_ignored(walk.ignored))
     return Encoded(budgets, tuple(unreadable), metadata_damaged, told)
+
+
+def _taken(part: Selectable, paths: list[str]) -> tuple[Selectable, list[str]]:
+    """The part with the hash of its list, and its paths."""
+    listed = None
+    if part.ids is not None:
+        ids, listed = read_ids(part.ids, key="--ids")
+        require_known(listed, paths, key="--ids")
+        part = replace(part, ids=ids)
+    rows = chosen(paths, limit=part.limit, listed=listed)
+    return part, [paths[row] for row in rows]
 
 
 def _read(root: Path, path: str) -> tuple[Decoded | str, str]:

@@ -160,7 +160,7 @@ class Codebook(Part):
 class RecordedProtocol(Part):
     """The evaluation protocol of a cell's values, as `bench.records.protocol` describes it.
 
-    Only generated images have `sampling`.
+    Only generated images have `sampling`, and only a part of a set's images `selection`.
     """
 
     images_digest: str
@@ -178,3 +178,4 @@ class RecordedProtocol(Part):
     extractors: dict[str, dict[str, Any]]
     versions: dict[str, str]
     sampling: dict[str, Any] | None = None
+    selection: dict[str, Any] | None = None

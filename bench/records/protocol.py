@@ -24,7 +24,8 @@ class Protocol:
     `extractors` maps each metric network to its weights' hash, layer and input size; `estimators`
     says how intervals, extrapolations and scores are taken from features; `versions` are those of
     the packages that the pixels, features and statistics come from. Fields that matter to some
-    metrics only are part of the one identity all the same.
+    metrics only are part of the one identity all the same. `selection` says what was taken of the
+    images (`bench.data.selection`); it leaves no trace where all were.
     """
 
     images_digest: str
@@ -41,6 +42,7 @@ class Protocol:
     estimators: dict[str, Any]
     extractors: dict[str, dict[str, Any]]
     versions: dict[str, str]
+    selection: dict[str, Any] | None = None
 
     @staticmethod
     def of_bank(about: dict[str, Any], *, estimators: dict[str, Any] | None = None) -> Protocol:
@@ -56,12 +58,20 @@ class Protocol:
             estimators=estimators or {},
             extractors=about["extractors"],
             versions=_versions(about),
+            selection=about["images"].get("selection"),
         )
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values, as records have them."""
+        values = asdict(self)
+        if self.selection is None:
+            del values["selection"]
+        return values
 
     @property
     def hash(self) -> str:
         """Identity of the protocol, stored with every record."""
-        return content_key(asdict(self))
+        return content_key(self.plain())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from bench.errors import UserError
 from bench.files import canonical_json
 
 if TYPE_CHECKING:
+    from bench.config.budget_reference import BudgetReference
     from bench.records.record import Record
 
 
@@ -35,10 +36,23 @@ def apart(records: Sequence[Record]) -> list[str]:
 
     A length that comes from a policy's result is no setting of its own: it follows the seeds.
     """
-    flat = [dict(flatten(_own(record))) for record in records]
+    return settings_apart([own_settings(one.settings, one.length_from) for one in records])
+
+
+def settings_apart(settings: Sequence[dict[str, Any]]) -> list[str]:
+    """The same of settings as `own_settings` gives them."""
+    flat = [dict(flatten(one)) for one in settings]
     paths = dict.fromkeys(path for one in flat for path in one if not is_seed(path))
     first = flat[0] if flat else {}
     return [path for path in paths if any(not _same(one, first, path) for one in flat)]
+
+
+def own_settings(settings: dict[str, Any], length_from: BudgetReference | None) -> dict[str, Any]:
+    """The settings, with a length that comes from a policy's result as where it comes from."""
+    if length_from is None:
+        return settings
+    budgets = {"from": str(length_from)}
+    return {**settings, "tokenizer": {**settings["tokenizer"], "budgets": budgets}}
 
 
 def repetitions(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -65,13 +79,6 @@ def repetitions(records: Sequence[Record]) -> dict[str, list[Record]]:
 def is_seed(path: str) -> bool:
     """Whether a setting tells repetitions of one experiment apart."""
     return path.endswith("seed")
-
-
-def _own(record: Record) -> dict[str, Any]:
-    if record.length_from is None:
-        return record.settings
-    reference = {"from": str(record.length_from)}
-    return {**record.settings, "tokenizer": {**record.settings["tokenizer"], "budgets": reference}}
 
 
 def _same(one: dict[str, Any], other: dict[str, Any], path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,6 +15,10 @@ MOST = 6
 GAP = "  "
 # Words narrower than this are no pleasure to read.
 NARROWEST = 24
+# Signs that Markdown reads, `_` only where it is not within a word, `]` only where it ends a link.
+_INLINE = re.compile(r"[\\|*`<&$~#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
+# Signs that make a block of the line that they begin: a list, a quotation, a rule.
+_LEADING = re.compile(r"^(\d{1,9}(?=[.)]\s)|(?=>|[-+]\s|--))")
 
 
 def result_rows(
@@ -88,14 +93,17 @@ def as_text(rows: list[dict[str, Any]], *, width: int | None = None, keys: int =
 
 
 def as_markdown(rows: list[dict[str, Any]]) -> str:
-    """Rows as a Markdown table, numbers to the right."""
+    """Rows as a Markdown table that shows every text as it is, numbers to the right."""
     columns = [_Column.of(name, rows) for name in columns_of(rows)]
     rules = ("---:" if column.numeric else "---" for column in columns)
-    cells = [[column.name for column in columns], list(rules)]
-    cells += [
-        [column.cells[row].replace("|", "\\|") for column in columns] for row in range(len(rows))
-    ]
+    cells = [[escaped(column.name) for column in columns], list(rules)]
+    cells += [[escaped(column.cells[row]) for column in columns] for row in range(len(rows))]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line, in a table or at the start of a line."""
+    return _LEADING.sub(r"\1\\", _INLINE.sub(r"\\\g<0>", " ".join(text.split())))
 
 
 class _Column:

@@ -66,9 +66,10 @@ class Costs:
         if spec is not None:
             return self._job(spec.stage, spec.key)
         inputs = {name: self._planned(one) for name, one in node.inputs.items()}
-        return Job(
-            node.stage, node.config, inputs, asdict(node.resources), node.config.get("count")
-        )
+        count, limit = node.config.get("count"), node.config.get("limit")
+        if count is not None and limit is not None:
+            count = min(count, limit)
+        return Job(node.stage, node.config, inputs, asdict(node.resources), count)
 
     def _computed(self, stage: str) -> list[tuple[Job, float]]:
         """The artifacts of a stage and the seconds they took, without those that took several

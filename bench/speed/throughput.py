@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ from adatok_core.tokenizer import to_float
 from bench.speed.decode_timing import spread
 
 WARM_UP, REPEATS = 2, 7
+# A network that is slow to measure is measured less often, but once at least.
+SECONDS = 30.0
 
 
 def measure_throughput(
@@ -23,54 +26,74 @@ def measure_throughput(
     """Time one batch `uint8 [B, 3, H, W]`: median and quartiles of images per second.
 
     Encoding is measured at the full budget, decoding at each with its head merged. The device is
-    synchronised before every reading of the clock; two warm-up rounds are not counted.
+    synchronised before every reading of the clock; warm-up rounds are not counted. `batch` and
+    `repeats` are less than `B` and `REPEATS` where `SECONDS` are not enough for them.
     """
     pixels = to_float(images.to(device))
     with torch.inference_mode():
+        largest = tokenizer.prefix_decoder(budgets[-1])
+        slowest = _seconds(lambda: largest(tokenizer.encode(pixels[:1], budgets[-1])[0]), device)
+        pixels = pixels[: affordable(slowest, len(pixels))]
         decode = {}
         for budget in budgets:
             ids, _ = tokenizer.encode(pixels, budget)
-            decode[budget] = _rate(
-                partial(tokenizer.prefix_decoder(budget), ids), len(images), device
-            )
-        encode = _rate(lambda: tokenizer.encode(pixels), len(images), device)
+            decode[budget] = _rounds(partial(tokenizer.prefix_decoder(budget), ids), device)
+        encode = _rounds(lambda: tokenizer.encode(pixels), device)
+    rate = len(pixels)
     return {
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
-        "batch": len(images),
-        "repeats": REPEATS,
-        "encode_images_per_second": encode,
-        "decode_images_per_second": {str(budget): rate for budget, rate in decode.items()},
+        "batch": rate,
+        "repeats": min(map(len, (encode, *decode.values()))),
+        "encode_images_per_second": spread(rate / encode),
+        "decode_images_per_second": {
+            str(budget): spread(rate / seconds) for budget, seconds in decode.items()
+        },
     }
 
 
 def policy_time_share(
-    encode: Callable[[], Any], policy: Callable[[], Any], *, repeats: int = 9
+    encode: Callable[[int], Any], policy: Callable[[int], Any], *, images: int, repeats: int = 9
 ) -> float:
-    """The policy's time as a share of the encoder's, on the CPU: median of ratios side by side."""
-    ratios = []
+    """The policy's time as a share of the encoder's, on the CPU: median of ratios side by side.
+
+    Both are given a number of images: `images`, or as many as `SECONDS` are enough for.
+    """
     with torch.inference_mode():
-        for round_ in range(WARM_UP + repeats):
-            seconds = []
-            for function in (encode, policy):
-                began = time.perf_counter()
-                function()
-                seconds.append(time.perf_counter() - began)
-            if round_ >= WARM_UP:
-                ratios.append(seconds[1] / seconds[0])
-    return float(torch.tensor(ratios).median())
+        count = affordable(_seconds(lambda: encode(1), "cpu"), images)
+
+        def ratio() -> float:
+            encoding = _seconds(lambda: encode(count), "cpu")
+            return _seconds(lambda: policy(count), "cpu") / encoding
+
+        return float(np.median(_until(ratio, repeats=repeats)))
 
 
-def _rate(function: Callable[[], Any], images: int, device: str) -> dict[str, float]:
-    rates = []
-    for round_ in range(WARM_UP + REPEATS):
-        _synchronise(device)
-        began = time.perf_counter()
-        function()
-        _synchronise(device)
-        if round_ >= WARM_UP:
-            rates.append(images / (time.perf_counter() - began))
-    return spread(rates)
+def affordable(seconds: float, images: int) -> int:
+    """How many of the images fit into a tenth of `SECONDS`, if one takes so long; one at least."""
+    return max(1, min(images, int(SECONDS / 10 / max(seconds, 1e-6))))
+
+
+def _rounds(function: Callable[[], Any], device: str) -> np.ndarray:
+    return np.array(_until(lambda: _seconds(function, device), repeats=REPEATS))
+
+
+def _until(measure: Callable[[], float], *, repeats: int) -> list[float]:
+    """Measured values after the warm-up, which a slow measure has in part or none of."""
+    began, values = time.perf_counter(), []
+    for round_ in range(WARM_UP + repeats):
+        values.append(measure())
+        if time.perf_counter() - began > SECONDS:
+            return values[min(WARM_UP, round_) :]
+    return values[WARM_UP:]
+
+
+def _seconds(function: Callable[[], Any], device: str) -> float:
+    _synchronise(device)
+    began = time.perf_counter()
+    function()
+    _synchronise(device)
+    return time.perf_counter() - began
 
 
 def _synchronise(device: str) -> None:

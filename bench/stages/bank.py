@@ -9,6 +9,7 @@ goes on with the first shard that is missing or torn; at the end the shards beco
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,16 +28,17 @@ from bench.data.image_set import ImageSet, read_image_set
 from bench.errors import UserError
 from bench.files import write_json
 from bench.metrics.extraction import BuiltExtractor, build_extractors
-from bench.metrics.inception import SHA256_PREFIX
 from bench.metrics.metric import Measure
 from bench.metrics.per_image import load_measures
 from bench.metrics.pixel import mse
+from bench.metrics.weight_files import weights_of_runtime
 from bench.speed.throughput import measure_throughput
 from bench.store.checkpoints import load_tensors, save_tensors
 from bench.store.enough import require_bank
 from bench.store.stage import StageContext
 
 SPOT_CHECKS = 16
+SPOT_SECONDS, FEWEST_SPOTS = 60.0, 4
 SPOT_TOLERANCE = 1e-3
 SPOT_MOVED = 0.1
 
@@ -64,9 +66,8 @@ def run(context: StageContext) -> dict[str, Any]:
             device=device,
             second=config.get("second_extractor", False),
             named=config.get("extractors", ()),
-            inception_weights=context.spec.runtime.get("inception_weights"),
-            # The file may have changed since the stage was planned.
-            inception_sha256=config.get("inception") or SHA256_PREFIX,
+            # A file may have changed since the stage was planned: it is checked again.
+            weights=weights_of_runtime(context.spec.runtime),
         )
         if config["extractor_resolution"]
         else []
@@ -107,7 +108,11 @@ def run(context: StageContext) -> dict[str, Any]:
         "own_targets": config.get("own_targets"),
         "codebook": _codebook_use(tokenizer.codes(ids).numpy(), tokenizer.code_sizes),
         "purpose": config["purpose"],
-        "images": {"digest": _digest(images, count), "count": count},
+        "images": {
+            "digest": _digest(images, count),
+            "count": count,
+            **({"selection": images.selection} if images.selection else {}),
+        },
         "resolution": tokenizer.image_size,
         "extractors": {extractor.name: extractor.card for extractor in extractors},
         "arrays": names,
@@ -219,7 +224,7 @@ def measure(
         measured[name] = torch.stack(values, 1).float()
     for extractor in extractors:
         found, distances = extractor.compare(original, decoded)
-        if features:
+        if features and found:
             measured[f"{extractor.name}_originals"] = found[0]
             measured[extractor.name] = torch.stack(found[1:], 1)
         perceptual = extractor.declared.perceptual
@@ -253,12 +258,18 @@ def _merge(shards: list[Path], folder: Path) -> list[str]:
 def _spot_check(
     tokenizer: Tokenizer, budgets: list[int], images: ImageSet, folder: Path, device: str
 ) -> None:
-    """Encode and decode a few images again, alone and unmerged, and compare with the arrays."""
+    """Encode and decode a few images again, alone and unmerged, and compare with the arrays.
+
+    `SPOT_CHECKS` of them, or as many as `SPOT_SECONDS` allow.
+    """
     stored = np.load(folder / "mse.npy", mmap_mode="r")
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r")
     rng = np.random.default_rng(len(stored))
-    moved, wrong = [], []
+    moved: list[float] = []
+    wrong, began = [], time.monotonic()
     for row in rng.integers(len(stored), size=SPOT_CHECKS):
+        if len(moved) >= FEWEST_SPOTS and time.monotonic() - began > SPOT_SECONDS:
+            break
         column = int(rng.integers(len(budgets)))
         budget = budgets[column]
         pixels = to_float(_pixels(images, row, row + 1).to(device))
@@ -276,7 +287,7 @@ def _spot_check(
             )
     # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
     # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
-    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * SPOT_CHECKS):
+    if len(wrong) > (0 if tokenizer.nested else SPOT_MOVED * len(moved)):
         raise RuntimeError(wrong[0])
     if np.mean(moved) > SPOT_MOVED:
         raise RuntimeError(

@@ -23,6 +23,8 @@ def run(context: StageContext) -> dict[str, Any]:
     """
     settings = dict(context.spec.config)
     split = settings.pop("split")
+    if "ids" in settings:
+        settings["ids"] = {"sha256": settings["ids"], "file": context.spec.runtime["ids"]}
 
     def progress(done: int, total: int) -> None:
         context.progress(done, total, f"{split} images")
@@ -33,7 +35,7 @@ def run(context: StageContext) -> dict[str, Any]:
         config = parse(dataset.config, settings, where="data")
         image_set = dataset.load()(config, split, context.work, progress=progress)
     else:
-        config = parse(ImageFolder, {**settings, **context.spec.runtime}, where="data")
+        config = parse(ImageFolder, {**context.spec.runtime, **settings}, where="data")
         image_set = write_folder(
             config,
             split,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -27,6 +26,7 @@ from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.judging.controls import Candidates, controls, passes
 from bench.judging.judge import Judge
+from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import Protocol
 from bench.speed.throughput import policy_time_share
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
@@ -67,7 +67,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "codebook": bank.about["codebook"],
         "throughput": bank.about["throughput"],
         "tokenizer_parameters": bank.about["parameters"],
-        "protocol": asdict(protocol),
+        "protocol": protocol.plain(),
         "protocol_hash": protocol.hash,
     }
 
@@ -108,7 +108,7 @@ def _judge(context: StageContext, bank: Bank) -> Judge:
         bank,
         kid_subset=settings.kid_subset,
         generative=settings.generative,
-        inception_weights=context.spec.runtime.get("inception_weights"),
+        weights=weights_of_runtime(context.spec.runtime),
     )
 
 
@@ -262,13 +262,15 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
     parameters = parameter_count(learned.policy)
     whole, encoder = tokenizer.parameter_counts()
     images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
-    features = learned.features(seen).load(torch.arange(min(TIMED_IMAGES, seen.count)))
+    count = min(TIMED_IMAGES, seen.count)
+    features = learned.features(seen).load(torch.arange(count))
     return {
         **({"policy_parameter_share": parameters / whole} if whole else {}),
         **({"policy_encoder_parameter_share": parameters / encoder} if encoder else {}),
         "policy_time_share": policy_time_share(
-            lambda: tokenizer.encode(images[: len(features)]),
-            lambda: learned.policy.choose(features),
+            lambda count: tokenizer.encode(images[:count]),
+            lambda count: learned.policy.choose(features[:count]),
+            images=count,
         ),
     }
 

@@ -15,8 +15,7 @@ from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
 from bench.judging.sample_judge import Features, SampleJudge
 from bench.metrics.extraction import BuiltExtractor, build_extractors
-from bench.metrics.extractors import WeightFile
-from bench.metrics.inception import SHA256_PREFIX
+from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import SampleProtocol
 from bench.stages.pictures import picture_features
 from bench.stages.token_sets import TokenSet
@@ -56,14 +55,13 @@ class SampleMeasures:
         problem = asked.problem(min(len(reference_rows), config["images"]))
         if problem:
             raise UserError(problem.replace("validation images", "validation images, or samples,"))
-        weights = context.spec.runtime.get("inception_weights")
+        weights = weights_of_runtime(context.spec.runtime)
         extractors = build_extractors(
             resolution=config["extractor_resolution"],
             device=context.spec.resources.device,
             second=config["second_extractor"],
             named=config.get("extractors", ()),
-            inception_weights=weights,
-            inception_sha256=config["inception"] or SHA256_PREFIX,
+            weights=weights,
         )
         reference = {
             one.name: np.array(bank.array(f"{one.name}_originals")[reference_rows])
@@ -72,7 +70,7 @@ class SampleMeasures:
         judge = SampleJudge(
             reference,
             kid_subset=config["kid_subset"],
-            weights=WeightFile(weights, config["inception"]) if weights else None,
+            weights=weights,
         )
         return SampleMeasures(context, tokenizer, trained, sampling, bank, extractors, judge)
 

@@ -7,7 +7,6 @@ lengths that the generator learned from: what the samples of a perfect generator
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -99,7 +98,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "by_class": by_class(samples, data) if trained.conditional else [],
             "sampling": protocol.sampling,
         },
-        "protocol": asdict(protocol),
+        "protocol": protocol.plain(),
         "protocol_hash": protocol.hash,
     }
 

@@ -16,7 +16,7 @@ from bench.artifacts.bank import TOKENIZER_WEIGHTS
 from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
-from bench.metrics.lite import Lite0
+from bench.metrics.networks.lite import Lite0
 from bench.store.checkpoints import (
     load_state,
     load_tensors,

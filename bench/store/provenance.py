@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
+    "adatok-bench",
     "torch",
     "numpy",
     "scipy",

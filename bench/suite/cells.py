@@ -14,7 +14,9 @@ from bench.suite.labels import describe_sweep
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
 OPTIONAL = (
     *("generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
+    *("bank.weights", "bank.weights_sha256"),
     *("data.train_folder", "data.validation_folder"),
+    *("data.limit", "data.ids", "data.undivided"),
 )
 
 
@@ -49,8 +51,11 @@ class Cell:
 
     @functools.cached_property
     def key(self) -> str:
-        """Identity of the cell within its suite."""
-        return content_key(self.settings)
+        """Identity of the cell within its suite; lists of images count by content."""
+        settings = self.settings
+        if settings["data"].get("ids"):
+            del settings["data"]["ids"]["file"]
+        return content_key(settings)
 
     @property
     def label(self) -> str:

@@ -17,7 +17,9 @@ from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import ELASTIC, TOKENIZER_KINDS, foreign_kind
 from bench.config.yaml_text import MOST_NESTED, read_yaml
+from bench.data.selection import ImageIds, read_ids
 from bench.errors import UserError, suggestion
+from bench.records.settings_paths import own_settings, settings_apart
 from bench.stages import OURS, STAGES, extra_stage
 from bench.store.stage import Resources
 from bench.suite.cells import Cell
@@ -98,6 +100,44 @@ class SuiteFile(Strict):
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What a command takes of each split's images, whatever a suite says: see `Selectable`."""
+
+    limit: int | None = None
+    ids: ImageIds | None = None
+
+    @staticmethod
+    def of(limit: int | None, file: str | None) -> Taken:
+        """A command's options `--limit` and `--ids`; raises UserError where the list is none."""
+        ids = None if file is None else read_ids(ImageIds(file=file), key="--ids")[0]
+        return Taken(limit=limit, ids=ids)
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the name that results go by: `@16`, `@ids-1f0c2ab9`; none where all is taken.
+
+        No suite is called so: their results stand beside those of all images, not in their place.
+        """
+        parts = [] if self.limit is None else [str(self.limit)]
+        if self.ids is not None:
+            parts.append(f"ids-{str(self.ids.sha256)[:8]}")
+        return f"@{'-'.join(parts)}" if parts else ""
+
+    def apply(self, raw: dict[str, Any]) -> None:
+        """Write it into a cell's settings; a policy's bank takes no more images than there are."""
+        if self.limit is not None:
+            raw["data"]["limit"] = self.limit
+            bank = raw.get("bank")
+            if isinstance(bank, dict) and isinstance(bank.get("policy_images"), int):
+                bank["policy_images"] = min(bank["policy_images"], self.limit)
+        if self.ids is not None:
+            raw["data"]["ids"] = asdict(self.ids)
+
+
+ALL = Taken()
+
+
 @dataclass(frozen=True)
 class Suite:
     """A suite's cells and how they are to be run."""
@@ -120,14 +160,22 @@ def read_suite_file(path: Path) -> SuiteFile:
     return parse(SuiteFile, _extended(path), where=str(path))
 
 
-def load_suite(path: str | Path) -> Suite:
-    """Read, check and expand a suite.
+def load_suite(path: str | Path, taken: Taken = ALL) -> Suite:
+    """Read, check and expand a suite, of all its images or a part of them.
 
     Raises:
         UserError: the first thing that is wrong, naming the file and the key.
     """
     path = Path(os.path.expanduser(path))
-    file = read_suite_file(path)
+    return make_suite(read_suite_file(path), path, taken)
+
+
+def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
+    """Check and expand the keys of a suite's file; `path` is where they come from.
+
+    Raises:
+        UserError: the first thing that is wrong, naming the path and the key.
+    """
     names = [arm.name for arm in file.arms]
     for name in names:
         if names.count(name) > 1:
@@ -137,15 +185,17 @@ def load_suite(path: str | Path) -> Suite:
         raise UserError(f"{path}: arms: come to {count} cells, more than {MOST_CELLS}; sweep less")
     cells: list[Cell] = []
     for arm in file.arms:
-        cells += _expand(arm, file.base, cells, names, where=f"{path}: arm '{arm.name}'")
+        where = f"{path}: arm '{arm.name}'"
+        cells += _expand(arm, file.base, cells, names, taken, where=where)
     _refuse_twins(path, cells)
+    _refuse_namesakes(path, cells)
     extras = [stage for cell in cells for stage in cell.config.extra or ()]
     resources = {
         stage: _resources(stage, file, where=str(path))
         for stage in dict.fromkeys([*OURS, *extras, *file.resources])
     }
     return Suite(
-        name=file.suite,
+        name=file.suite + taken.suffix,
         question=" ".join(file.question.split()),
         path=path,
         cells=tuple(cells),
@@ -197,7 +247,13 @@ def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
 
 
 def _expand(
-    arm: Arm, base: dict[str, Any], earlier: list[Cell], names: list[str], *, where: str
+    arm: Arm,
+    base: dict[str, Any],
+    earlier: list[Cell],
+    names: list[str],
+    taken: Taken,
+    *,
+    where: str,
 ) -> list[Cell]:
     cells = []
     for values in itertools.product(*arm.sweep.values()):
@@ -205,6 +261,9 @@ def _expand(
         raw = copy.deepcopy(base)
         for dotted, value in {**arm.set, **swept}.items():
             _assign(raw, dotted, value, where=where)
+        if isinstance(raw.get("data"), dict):
+            taken.apply(raw)
+            _read_ids(raw["data"], where=where)
         cells.append(_cell(arm.name, raw, swept, earlier, names, where=where))
         if len(cells[-1].label) > LONGEST_LABEL:
             raise UserError(
@@ -228,6 +287,18 @@ def _assign(raw: dict[str, Any], dotted: str, value: Any, *, where: str) -> None
         if not isinstance(raw, dict):
             raise UserError(f"{where}: {dotted}: '{name}' is a value and holds no keys")
     raw[last] = copy.deepcopy(value)
+
+
+def _read_ids(data: dict[str, Any], *, where: str) -> None:
+    """Put hash and count of its list into the settings of an image source, if it has a list."""
+    if data.get("ids") is None:
+        return
+    given = {"file": data["ids"]} if isinstance(data["ids"], str) else data["ids"]
+    try:
+        ids, _ = read_ids(parse(ImageIds, given, where="data.ids"))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    data["ids"] = asdict(ids)
 
 
 def _cell(
@@ -304,3 +375,31 @@ def _refuse_twins(path: Path, cells: list[Cell]) -> None:
             raise UserError(
                 f"{path}: '{twin.label}' and '{cell.label}' are the same cell; remove one"
             )
+
+
+def _refuse_namesakes(path: Path, cells: list[Cell]) -> None:
+    """Refuse different cells of one name, and those of one group that differ in more than seeds."""
+    labels: dict[str, Cell] = {}
+    groups: dict[str, Cell] = {}
+    for cell in cells:
+        first = labels.setdefault(cell.label, cell)
+        if first is not cell:
+            raise UserError(
+                f"{path}: {_arms(first, cell)}: two different cells are called '{cell.label}'; "
+                "rename an arm"
+            )
+        first = groups.setdefault(cell.group, cell)
+        if first is cell:
+            continue
+        settings = [own_settings(one.settings, one.reference) for one in (first, cell)]
+        if found := settings_apart(settings):
+            raise UserError(
+                f"{path}: {_arms(first, cell)}: cells that differ in {found[0]} are both called "
+                f"'{cell.group}', as if they were repetitions; rename an arm"
+            )
+
+
+def _arms(first: Cell, second: Cell) -> str:
+    if first.arm == second.arm:
+        return f"arm '{first.arm}'"
+    return f"arms '{first.arm}' and '{second.arm}'"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.shared import GivenPath, say, store_option, tell
+from bench.commands.support.shared import GivenPath, say, store_option, tell
 
 
 @click.command()

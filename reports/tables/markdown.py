@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.records.tables import escaped
 from reports.tables.table import NUMBER, Table, Value
 
 
@@ -19,13 +20,6 @@ def as_markdown(table: Table) -> str:
         lines.append("")
     lines += [f"- {escaped(note)}" for note in table.notes]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    for special in ("\\", "|", "*", "_", "`", "<", "&", "$", "[", "]", "~", "#"):
-        text = text.replace(special, f"\\{special}")
-    return " ".join(text.split())
 
 
 def _value(value: Value) -> str:

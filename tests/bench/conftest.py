@@ -10,7 +10,10 @@ from mlflow import MlflowClient
 from bench.config.cell import CellConfig
 from bench.data.image_set import FluentScenes
 from bench.errors import UserError
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.files import file_sha256
+from bench.metrics.networks.lpips import WIDTHS, vgg16_features
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
+from bench.metrics.weight_files import WeightFile
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION, parse_record
 from bench.suite.cells import Cell
@@ -152,6 +155,32 @@ def inception_weights(tmp_path_factory):
 def inception_sha256(inception_weights):
     """The hash of that file, which is not that of torch-fidelity's."""
     return hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="session")
+def inception_file(inception_weights, inception_sha256):
+    """Weight files by name: that one, known by its own hash."""
+    return {"inception": WeightFile(str(inception_weights), inception_sha256)}
+
+
+@pytest.fixture(scope="session")
+def lpips_files(tmp_path_factory):
+    """Random weights of LPIPS by the names of torchvision's and torch-fidelity's files."""
+    folder, generator = tmp_path_factory.mktemp("lpips"), torch.Generator().manual_seed(0)
+    trunk = {"classifier.6.bias": torch.zeros(3)}  # As in torchvision's file: of no use here.
+    for name, value in vgg16_features().state_dict().items():
+        scale = (2 / value[0].numel()) ** 0.5 if value.ndim == 4 else 0.1
+        trunk[f"features.{name}"] = scale * torch.randn(value.shape, generator=generator)
+    weights = {
+        f"lin{level}.model.1.weight": torch.rand(1, widths[-1], 1, 1, generator=generator)
+        for level, widths in enumerate(WIDTHS)
+    }
+    files = {}
+    for name, state in (("vgg16", trunk), ("lpips", weights)):
+        path = folder / f"{name}.pth"
+        torch.save(state, path)
+        files[name] = WeightFile(str(path), file_sha256(path))
+    return files
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,12 @@ def one_line_error(answer):
         (("arms", 2, "set", "tokenizer.budgets"), {"mean_budget_of": "polcy"}, ["'policy'"]),
         (("base", "data"), {"kind": "image_folder", "path": "/no/such"}, ["/no/such", "data.path"]),
         (("base", "bank", "inception_weights"), "/no/w.pth", ["/no/w.pth", "inception_weights"]),
+        (
+            ("base", "bank", "extractors"),
+            ["lpips"],
+            ["bank.weights.vgg16", "missing", "vgg16-397923af.pth", "https://download.pytorch.org"],
+        ),
+        (("base", "bank", "weights"), {"dinov2": "/no/w.pth"}, ["bank.extractors", "'dinov2'"]),
         (("reports",), ["paretto"], ["paretto", "'pareto'"]),
         (("reference_arm",), "polcy", ["reference_arm", "'policy'"]),
         (("base", "tokenizer", "lora", "rank"), 33, ["tokenizer", "lora.rank", "33", "width 32"]),

@@ -6,11 +6,12 @@ import pytest
 from bench.suite.loading import load_suite
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "quickstart")
+APART = ("quickstart", "published")  # Of one size; of tokenizers and images that are not here.
+QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem not in APART)
 
 
 def test_every_suite_in_the_repository_is_valid(adatok):
-    suites = sorted(EXPERIMENTS.rglob("*.yaml"))
+    suites = [path for path in sorted(EXPERIMENTS.rglob("*.yaml")) if path.stem != "published"]
     assert len(suites) == 1 + 16 + 16  # quickstart, the questions, and each again for a GPU
     answer = adatok("validate", *suites)
     assert answer.code == 0, answer.err
@@ -24,7 +25,7 @@ def test_every_suite_has_a_question_and_a_report_of_its_own():
     # Names are folders of the store: two suites of one name would mix their records.
     assert len({suite.name for suite in suites}) == len(suites)
     small = [suite for suite in suites if suite.path.parent == EXPERIMENTS]
-    assert len({suite.question for suite in small}) == len(small) == 17
+    assert len({suite.question for suite in small}) == len(small) == 18
 
 
 def labels(suite):
@@ -52,3 +53,12 @@ def test_a_question_is_asked_on_a_gpu_with_the_same_arms(name):
         if one.config.generation is not None:
             assert other.config.generation.images > one.config.generation.images
             assert other.config.generation.budget == one.config.generation.budget
+
+
+def test_published_tokenizers_are_measured_alike_on_a_gpu():
+    small = load_suite(EXPERIMENTS / "published.yaml")
+    large = load_suite(EXPERIMENTS / "gpu" / "published.yaml")
+    assert labels(large) == labels(small)
+    for one, other in zip(small.cells, large.cells, strict=True):
+        assert other.config.tokenizer == one.config.tokenizer
+        assert other.config.data == one.config.data

@@ -120,6 +120,10 @@ def test_a_stage_of_another_package_runs_and_its_metrics_are_the_cells(
     assert "extra" not in by_arm["plain"]["settings"]
     assert by_arm["bright"]["stages"][-1]["stage"] == "brightness"
 
+    verified = command("verify", "outside:bright", "--store", store)
+    assert verified.returncode == 0, verified.stderr
+    assert "  stands    extra brightness: 1 value\n" in verified.stdout
+
     # Only the new stage is computed, by a worker process this time.
     content = suite_of(tiny, bright={}, half={"white": 510.0})
     ran = command("run", write_suite(content), "--store", store, *UNTRACKED)

@@ -1,5 +1,6 @@
 """A metric and an extractor of another package, through the command line."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 DECLARED = '''
 """Declarations, which import no torch."""
 from bench.metrics.extractors import Extractor
 from bench.metrics.feature_metrics import reconstruction_metrics, sample_metrics
 from bench.metrics.metric import Metric
+from bench.metrics.weight_files import Weights
 
 MAE = Metric(
     name="mae",
@@ -30,10 +33,21 @@ COLOURS = Extractor(
     reconstructions=reconstruction_metrics("colours", "Colours"),
     samples=sample_metrics("colours", "Colours"),
 )
+FACTOR = Weights(name="factor", file="factor.pth", source="its author")
+SCALED = Extractor(
+    name="scaled",
+    network="outside.measures:Scaled",
+    packages=("outside",),
+    weights=(FACTOR,),
+    perceptual=Metric(name="scaled_error", title="scaled error", listed=True),
+)
 '''
 MEASURES = """
 import torch
 from torch.nn import functional as F
+from bench.metrics.networks.state import read_state
+from bench.metrics.weight_files import require_weights
+from outside import FACTOR
 
 
 def absolute_error(original, decoded):
@@ -47,6 +61,17 @@ class Colours(torch.nn.Module):
 
     def features(self, images):
         return F.interpolate(images.float() / 255, (2, 2), mode="area").flatten(1)
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, settings):
+        super().__init__()
+        state, sha256 = read_state(FACTOR, require_weights(settings.weights, FACTOR))
+        self.factor = state["factor"]
+        self.card = {"weights_sha256": sha256, "layer": "pixels", "input_px": "as the images"}
+
+    def distances(self, original, decoded):
+        return torch.stack([self.factor * absolute_error(original, one) for one in decoded], 1)
 """
 ENTRY_POINTS = """
 [adatok_bench.metrics]
@@ -54,6 +79,7 @@ mae = outside:MAE
 
 [adatok_bench.extractors]
 colours = outside:COLOURS
+scaled = outside:SCALED
 """
 METADATA = "Metadata-Version: 2.1\nName: outside\nVersion: 1.2\n"
 
@@ -75,7 +101,7 @@ SUITE = {
         "bank": {
             "extractor_resolution": 32,
             "batch": 16,
-            "extractors": ["colours"],
+            "extractors": ["colours", "scaled"],
             "metrics": ["mae"],
         },
     },
@@ -95,6 +121,11 @@ SUITE = {
         },
     ],
 }
+
+
+def with_bank(**settings):
+    bank = {**SUITE["base"]["bank"], **settings}
+    return {**SUITE, "base": {**SUITE["base"], "bank": bank}}
 
 
 @pytest.fixture
@@ -121,7 +152,9 @@ def outside(tmp_path):
 def test_a_metric_and_an_extractor_of_another_package_reach_record_and_tables(
     outside, write_suite, tmp_path
 ):
-    suite, store = write_suite(SUITE), tmp_path / "store"
+    file = tmp_path / "factor.pth"
+    torch.save({"factor": torch.tensor(3.0)}, file)
+    suite, store = write_suite(with_bank(weights={"factor": str(file)})), tmp_path / "store"
     answer = outside("run", suite, "--store", store, "--executor", "serial")
     assert answer.returncode == 0, answer.stderr
     records = [json.loads(path.read_text()) for path in (store / "records").rglob("*.json")]
@@ -133,6 +166,10 @@ def test_a_metric_and_an_extractor_of_another_package_reach_record_and_tables(
         *plain["metrics"]
     }
     assert "is_colours" not in plain["metrics"]
+    assert plain["metrics"]["scaled_error"] == pytest.approx(3 * plain["metrics"]["mae"])
+    assert "fd_scaled" not in plain["metrics"]
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert plain["protocol"]["extractors"]["scaled"]["weights_sha256"] == sha256
     images = pd.read_parquet(store / plain["images"])
     longest = images[images["budget"] == 2]["mae"]
     assert longest.mean() == pytest.approx(plain["metrics"]["mae"])
@@ -143,16 +180,26 @@ def test_a_metric_and_an_extractor_of_another_package_reach_record_and_tables(
     assert "colours" in samples["protocol"]["extractors"]
 
     shown = outside("results", "outside", "--store", store).stdout.splitlines()
-    assert {"mae", "fd_colours", "gfd_colours"} <= {*shown[0].split()}
+    assert {"mae", "fd_colours", "gfd_colours", "scaled_error"} <= {*shown[0].split()}
     answer = outside("compare", "outside:plain", "outside:other", "--store", store, "--json")
     rows = [row for row in json.loads(answer.stdout)["differences"] if row["metric"] == "mae"]
     assert [row["budget"] for row in rows] == [1, 2]
     assert all((row["over"], row["n"]) == ("images", 30) for row in rows)
 
 
+def test_a_weight_file_that_is_not_given_is_asked_for(outside, write_suite, tmp_path):
+    store = tmp_path / "store"
+    answer = outside("run", write_suite(SUITE), "--store", store, "--executor", "serial")
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.endswith(
+        "bank.weights.factor: missing; give the path of factor.pth from its author"
+    )
+    assert not list(store.rglob("*.safetensors"))
+
+
 def test_names_that_no_package_registers_are_refused(outside, write_suite):
-    bank = {**SUITE["base"]["bank"], "extractors": ["colour"]}
-    answer = outside("plan", write_suite({**SUITE, "base": {**SUITE["base"], "bank": bank}}))
+    answer = outside("plan", write_suite(with_bank(extractors=["colour"])))
     assert answer.returncode == 2
     assert "bank.extractors: unknown extractor 'colour'; did you mean 'colours'?" in answer.stderr
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
-from bench.commands.shared import PATH, device_option, json_option, load, print_json
+from bench.commands.support.completion import complete_tokenizer
+from bench.commands.support.shared import PATH, device_option, json_option, load, print_json
+from bench.commands.support.tokenizers import argument_option, arguments_of, python_option
 from bench.errors import UserError, suggestion
 
 if TYPE_CHECKING:
@@ -20,15 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("tokenizer")
-@click.option(
-    "--argument",
-    "arguments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="What the factory is given; the value is read as YAML. Repeatable.",
-)
-@click.option("--python", help="Interpreter to run the factory under.")
+@click.argument("tokenizer", shell_complete=complete_tokenizer)
+@argument_option
+@python_option
 @click.option("--arm", help="Arm of a suite file. Default: its only one.")
 @click.option("--images", "folder", type=PATH, help="Folder of images. Default: generated scenes.")
 @device_option
@@ -93,19 +88,9 @@ def _of_factory(
     from bench.config.settings import parse
     from bench.config.tokenizers import ExternalTokenizer
 
-    raw = {"kind": "external", "factory": factory, "python": python}
-    raw["arguments"] = dict(map(_argument, arguments))  # type: ignore[assignment]
-    return _foreign(parse(ExternalTokenizer, raw, where="check"), device)
-
-
-def _argument(given: str) -> tuple[str, Any]:
-    name, sign, text = given.partition("=")
-    if not sign or not name:
-        raise UserError(f"--argument {given}: must be NAME=VALUE")
-    try:
-        return name, yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise UserError(f"--argument {given}: its value is no YAML; quote it") from None
+    raw: dict[str, Any] = {"factory": factory, "arguments": arguments_of(arguments)}
+    raw["python"] = python
+    return _foreign(parse(ExternalTokenizer, raw, where="TOKENIZER"), device)
 
 
 def _foreign(settings: Any, device: str) -> Subject:

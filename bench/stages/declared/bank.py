@@ -16,6 +16,7 @@ def work(job: Job) -> Work:
         config["extractor_resolution"],
         config.get("second_extractor"),
         config.get("inception") is not None,
+        config.get("extractors", []),
         config.get("own_targets") is not None,
     ]
     count = config.get("images") or images.count

@@ -13,6 +13,7 @@ def work(job: Job) -> Work:
         generator.config["generator"]["lengths"],
         config["sampling"]["guidance"] > 1,
         *(config[name] for name in ("generative", "extractor_resolution", "second_extractor")),
+        config.get("extractors", []),
     ]
     return Work(kind, config["images"] * sequence(generator), "images x network")
 

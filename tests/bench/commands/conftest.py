@@ -22,7 +22,9 @@ def adatok(capsys, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["adatok-bench", *map(str, arguments)])
         if columns is not None:
             size = os.terminal_size((columns, 24))
-            monkeypatch.setattr("bench.commands.shared.shutil.get_terminal_size", lambda: size)
+            monkeypatch.setattr(
+                "bench.commands.support.shared.shutil.get_terminal_size", lambda: size
+            )
             monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
         code = 0
         try:

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from bench.commands.cli import cli
-from bench.commands.sections import OTHER, SECTIONS
+from bench.commands.support.sections import OTHER, SECTIONS
 
 COMMANDS = sorted(cli.commands)
 

@@ -387,10 +387,40 @@ def test_a_cell_allocates_by_a_policy_or_an_allocator(cell):
             {"bank.inception_sha256": "6726825D"},
             "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
         ),
+        (
+            {"bank.weights_sha256": {"vgg16": "397923af", "lpips": "A78928a0"}},
+            "bank: weights_sha256.lpips: must be 8 to 64 hexadecimal digits, in lower case",
+        ),
+        ({"bank.weights": {"inception": "w"}}, "bank: weights.inception: set inception_weights"),
+        (
+            {"bank.weights_sha256": {"inception": "6726825d"}},
+            "bank: weights_sha256.inception: set inception_sha256",
+        ),
+        (
+            {"bank.weights": {"lpips": 3}},
+            "bank.weights.lpips: input should be a valid string, not 3",
+        ),
     ],
 )
 def test_metrics_that_cannot_be_taken(refusal, changes, expected):
     assert refusal(changes) == expected
+
+
+def test_weight_files_are_found_from_any_folder(cell, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    bank = cell(
+        {
+            "bank.inception_weights": "~/i.pth",
+            "bank.weights": {"vgg16": "v.pth", "dinov2": "/d.pth"},
+        }
+    ).bank
+    assert bank.weight_paths == {
+        "inception": "/home/me/i.pth",
+        "vgg16": f"{tmp_path}/v.pth",
+        "dinov2": "/d.pth",
+    }
+    assert bank.weight_hashes == {"inception": "6726825d"}
 
 
 def test_blocks_of_half_the_images_are_the_largest(cell):

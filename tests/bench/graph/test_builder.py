@@ -376,7 +376,8 @@ def test_weights_are_known_by_their_content(load, small, store, tmp_path):
             "bank.inception_sha256": sha256[:8],
         }
         (evaluation,) = build_graph(load(one_arm(small, **weights))).evaluations
-        assert evaluation.runtime["inception_weights"] == str(tmp_path / name)
+        given = {"inception": {"path": str(tmp_path / name), "sha256": sha256}}
+        assert evaluation.runtime["weights"] == given
         assert evaluation.inputs["bank"].config["inception"] == sha256
         return evaluation.inputs["bank"].spec(store)
 
@@ -384,9 +385,70 @@ def test_weights_are_known_by_their_content(load, small, store, tmp_path):
         (tmp_path / name).write_bytes(content)
     a, b, c = map(bank, "abc")
     assert a.key == b.key != c.key
-    assert a.runtime["inception_weights"] == str(tmp_path / "a")
+    assert a.runtime["weights"]["inception"]["path"] == str(tmp_path / "a")
     (without,) = build_graph(load(one_arm(small))).evaluations
     assert without.inputs["bank"].spec(store).key not in {a.key, c.key}
+
+
+def lpips(**paths):
+    """Changes that name LPIPS with these files, known by their own hashes."""
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+    return {
+        "bank.extractors": ["lpips"],
+        "bank.weights": {name: str(path) for name, path in paths.items()},
+        "bank.weights_sha256": {name: sha256[:8] for name, sha256 in hashes.items()},
+    }
+
+
+def test_weight_files_of_extractors_are_known_by_their_content(load, small, store, tmp_path):
+    def node(trunk, weights):
+        changes = lpips(vgg16=tmp_path / trunk, lpips=tmp_path / weights)
+        (evaluation,) = build_graph(load(one_arm(small, **changes))).evaluations
+        bank = evaluation.inputs["bank"]
+        assert evaluation.runtime == bank.runtime
+        assert bank.runtime["weights"]["lpips"]["path"] == str(tmp_path / weights)
+        assert bank.config["weights"] == {
+            name: given["sha256"] for name, given in bank.runtime["weights"].items()
+        }
+        return bank.spec(store).key
+
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    assert node("a", "b") == node("b", "a") == node("a", "a")
+    assert len({node("a", "a"), node("a", "c"), node("c", "a")}) == 3
+
+
+def test_settings_without_weight_files_are_what_they_were(load, small, store):
+    plain, empty = (load(one_arm(small, **changes)) for changes in ({}, {"bank.weights": {}}))
+    assert plain.cells[0].key == empty.cells[0].key
+    assert not {"weights", "weights_sha256"} & {*plain.cells[0].settings["bank"]}
+    assert "weights" not in build_graph(plain).evaluations[0].inputs["bank"].config
+
+
+def test_a_weight_file_that_is_not_given_is_told_before_anything_runs(load, small, tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    changes = lpips(vgg16=tmp_path / "a")
+    with pytest.raises(UserError) as error:
+        build_graph(load(one_arm(small, **changes)))
+    assert str(error.value).endswith(
+        "arm 'a': bank.weights.lpips: missing; give the path of weights-vgg16-lpips.pth (SHA-256 "
+        "a78928a0...) from https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-vgg16-lpips.pth"
+    )
+    changes = {"bank.extractors": ["dinov2"], "bank.weights": {"dinov2": str(tmp_path / "a")}}
+    with pytest.raises(UserError, match=r"a begins with 6b86b273, not d5383ea8; give din"):
+        build_graph(load(one_arm(small, **changes)))
+    changes = {"bank.weights.dinov2": str(tmp_path / "a")}
+    with pytest.raises(UserError, match=r"no extractor .* needs a weight file 'dinov2'"):
+        build_graph(load(one_arm(small, **changes)))
+
+
+def test_a_package_that_is_missing_is_told_before_anything_runs(load, small, monkeypatch):
+    from bench.metrics import extractor
+
+    monkeypatch.setattr(extractor, "package_versions", lambda names: {})
+    with pytest.raises(UserError, match=r"stlpips-pytorch is not installed; pip install adatok-be"):
+        build_graph(load(one_arm(small, **{"bank.extractors": ["stlpips"]})))
 
 
 @pytest.mark.parametrize("prefix", [{}, {"bank.inception_sha256": "00000000"}])
@@ -399,7 +461,8 @@ def test_weights_with_another_hash_are_refused_before_anything_runs(load, small,
     with pytest.raises(UserError) as error:
         build_graph(suite)
     said = str(error.value)
-    assert "arm 'a': bank.inception_sha256: " in said
+    assert "arm 'a': bank.inception_weights: " in said
+    assert said.endswith("or set bank.inception_sha256")
     assert f"{path} begins with {sha256[:8]}, not {wanted}; " in said
     assert "\n" not in said
 

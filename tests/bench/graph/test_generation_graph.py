@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from bench.files import file_sha256
 from bench.graph.suite_graph import build_graph
 from bench.store.store import Store
 
@@ -116,3 +117,23 @@ def test_speed_waits_for_the_lengths_and_the_weights_that_it_is_of(cells):
     assert made["policy speed"].inputs["evaluation"].stage == "evaluation"
     assert set(made["trained speed"].inputs) == {"generator", "tokenizer"}
     assert made["trained speed"].inputs["generator"] is made["adaptive"].inputs["generator"]
+
+
+def test_samples_are_measured_by_networks_that_give_features(cells, store, tmp_path):
+    def samples(**changes):
+        return cells(**{"bank.weights": files, "bank.weights_sha256": hashes, **changes})[
+            "adaptive"
+        ]
+
+    files, hashes = {}, {}
+    for name in ("vgg16", "lpips", "dinov2"):
+        (tmp_path / name).write_text(name)
+        files[name] = str(tmp_path / name)
+        hashes[name] = file_sha256(files[name])
+    both = samples(**{"bank.extractors": ["lpips", "dinov2"]})
+    assert both.config["extractors"] == ["dinov2"]
+    assert both.config["weights"] == {"dinov2": hashes["dinov2"]}
+    assert both.inputs["bank"].config["weights"] == hashes
+    del files["dinov2"], hashes["dinov2"]
+    distances = samples(**{"bank.extractors": ["lpips"]})
+    assert not {"extractors", "weights"} & {*distances.config}

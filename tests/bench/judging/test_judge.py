@@ -13,6 +13,7 @@ from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite
 from bench.metrics.kernel import KernelReference
 from bench.metrics.kernel_interval import kernel_interval
+from bench.metrics.weight_files import WeightFile
 
 N, BUDGETS, D = 40, [1, 2, 4], 6
 NAMES = {"lite0": ("fd_lite0", "kid_lite0"), "lite1": ("fd_lite1", "kid_lite1")}
@@ -95,8 +96,8 @@ def inception(bank, inception_weights, inception_sha256):
     return replace(bank, about={**bank.about, "extractors": {"inception": card}})
 
 
-def test_scores_use_inceptions_last_layer(inception, inception_weights, chosen):
-    judge = Judge(inception, generative=True, inception_weights=str(inception_weights))
+def test_scores_use_inceptions_last_layer(inception, inception_weights, inception_file, chosen):
+    judge = Judge(inception, generative=True, weights=inception_file)
     features = judge.features(chosen)
     details = judge.details(features)
     layer = torch.load(inception_weights, weights_only=True)["fc.weight"].numpy()
@@ -110,10 +111,9 @@ def test_scores_need_the_file_that_the_features_are_from(inception, inception_we
     features = {"inception": inception.features("inception", chosen)}
     with pytest.raises(UserError, match=r"bank\.inception_weights: missing"):
         Judge(inception, generative=True).details(features)
-    card = {"inception": {"weights_sha256": "0" * 64}}
-    other = replace(inception, about={**inception.about, "extractors": card})
+    other = {"inception": WeightFile(str(inception_weights), "0" * 64)}
     with pytest.raises(UserError, match="begins with"):
-        Judge(other, generative=True, inception_weights=str(inception_weights)).details(features)
+        Judge(inception, generative=True, weights=other).details(features)
 
 
 def test_what_estimates_are_taken_by_is_told(bank):

@@ -6,6 +6,7 @@ from bench.metrics.declared import (
     LISTED,
     MAIN,
     METRICS,
+    QUALITIES,
     declared_metric,
     without_stand_ins,
 )
@@ -14,6 +15,10 @@ from bench.metrics.declared import (
 def test_captions_say_unit_and_direction():
     assert METRICS["psnr"].caption == "PSNR (dB), higher is better"
     assert METRICS["fd_lite0"].caption == "FD (Lite0), lower is better"
+    assert METRICS["lpips"].caption == "LPIPS (VGG16), lower is better"
+    assert METRICS["stlpips"].caption == "ST-LPIPS (AlexNet), lower is better"
+    assert METRICS["fd_dinov2"].caption == "FD (DINOv2 ViT-L/14), lower is better"
+    assert METRICS["gfd_dinov2"].caption == "gFD (DINOv2 ViT-L/14), lower is better"
 
 
 def test_stand_ins_are_left_out_beside_what_they_stand_in_for():
@@ -30,6 +35,7 @@ def test_places_are_in_order():
     assert MAIN[:3] == ("mean_tokens", "mse", "psnr")
     assert COMPARED[0] == "mse"
     assert {*MAIN, *COMPARED} <= {*LISTED}
+    assert {"lpips", "stlpips", "fd_dinov2", "fd_dinov2_small"} <= {*COMPARED} & {*QUALITIES}
 
 
 def test_unknown_metrics_are_refused():

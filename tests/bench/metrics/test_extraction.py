@@ -3,7 +3,8 @@ import torch
 
 from bench.errors import UserError
 from bench.metrics.extraction import build_extractors
-from bench.metrics.lite import weights_sha256
+from bench.metrics.networks.lite import weights_sha256
+from bench.metrics.weight_files import WeightFile
 
 torch.manual_seed(0)
 ORIGINAL = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
@@ -51,13 +52,8 @@ def test_lite1_gives_other_features_and_no_distances():
     assert not torch.allclose(features[0], first[0])
 
 
-def test_inception_gives_features_only(inception_weights, inception_sha256):
-    lite0, inception = build_extractors(
-        resolution=32,
-        inception_weights=str(inception_weights),
-        inception_sha256=inception_sha256,
-        device="cpu",
-    )
+def test_inception_gives_features_only(inception_file):
+    lite0, inception = build_extractors(resolution=32, weights=inception_file, device="cpu")
     assert (lite0.name, inception.name) == ("lite0", "inception")
     assert (inception.card["layer"], inception.card["input_px"]) == ("pooled 2048", 299)
     original, inverse = ORIGINAL[:1], DECODED[2][:1]
@@ -69,13 +65,34 @@ def test_inception_gives_features_only(inception_weights, inception_sha256):
 
 
 def test_a_weight_file_with_another_hash_is_refused(inception_weights):
+    given = {"inception": WeightFile(str(inception_weights), "6726825d")}
     with pytest.raises(UserError, match="begins with"):
-        build_extractors(resolution=32, inception_weights=str(inception_weights), device="cpu")
+        build_extractors(resolution=32, weights=given, device="cpu")
 
 
 def test_a_missing_weight_file_is_named():
+    given = {"inception": WeightFile("/nowhere.pth", "6726825d")}
     with pytest.raises(UserError, match=r"/nowhere\.pth"):
-        build_extractors(resolution=32, inception_weights="/nowhere.pth", device="cpu")
+        build_extractors(resolution=32, weights=given, device="cpu")
+
+
+def test_a_network_without_its_weight_file_says_which_it_is():
+    with pytest.raises(UserError) as error:
+        build_extractors(resolution=32, named=["dinov2"], device="cpu")
+    assert str(error.value) == (
+        "bank.weights.dinov2: missing; give the path of dinov2_vitl14_pretrain.pth (SHA-256 "
+        "d5383ea8...) from "
+        "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth"
+    )
+
+
+def test_lpips_gives_distances_only(lpips_files):
+    _, lpips = build_extractors(resolution=32, named=["lpips"], weights=lpips_files, device="cpu")
+    features, distances = lpips.compare(ORIGINAL, DECODED)
+    assert features == []
+    assert distances.shape == (2, 3)
+    assert distances[:, 0].abs().max() == 0
+    assert distances[:, 1:].min() > 0.01
 
 
 def test_features_alone_are_those_of_a_comparison():

@@ -2,7 +2,9 @@ import pytest
 
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
+from bench.metrics.extractor import Extractor
 from bench.metrics.extractors import EXTRACTORS, require_extractors, used_extractors
+from bench.metrics.feature_metrics import reconstruction_metrics
 
 
 def test_extractors_declare_their_metrics_in_their_place():
@@ -56,3 +58,16 @@ def test_names_that_no_suite_may_give_are_refused(name, said):
     with pytest.raises(UserError) as error:
         require_extractors([name])
     assert str(error.value) == f"bank.extractors: {said}"
+
+
+def test_declarations_that_measure_nothing_are_refused():
+    with pytest.raises(ValueError, match="mine: declares no metric"):
+        Extractor(name="mine", network="nowhere:mine")
+    with pytest.raises(ValueError, match="mine: declare reconstructions and samples, or neither"):
+        Extractor(
+            name="mine",
+            network="nowhere:mine",
+            reconstructions=reconstruction_metrics("mine", "Mine"),
+        )
+    with pytest.raises(ValueError, match="lpips gives no features"):
+        EXTRACTORS["lpips"].feature_metrics()

@@ -7,8 +7,8 @@ from torch.utils.data import Dataset
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.kernel import KernelReference
-from bench.metrics.lite import POOLED_DIM, Lite0, lite_logits
-from bench.metrics.torchvision_shim import prepare_torchvision
+from bench.metrics.networks.lite import POOLED_DIM, Lite0, lite_logits
+from bench.metrics.networks.torchvision_shim import prepare_torchvision
 
 RESOLUTION = 32
 COUNT = 1400  # more than the feature dimension, or both covariances are singular

@@ -6,9 +6,10 @@ import subprocess
 import pytest
 import yaml
 
+from bench.artifacts.exported import check_sums
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
-from bench.models.export import check_sums, export_cell, find_cells
+from bench.models.export import export_cell, find_cells
 from bench.models.model_card import model_card
 from bench.store.store import Store
 from bench.store.sums import write_summed

@@ -289,7 +289,7 @@ def test_tokens_that_are_not_nested_are_encoded_for_their_budget(tmp_path):
     with torch.no_grad():
         for parameter in tokenizer.encoder.parameters():  # What says "kept" starts at nothing.
             parameter.add_(torch.randn_like(parameter))
-    model = ExportedModel(tmp_path, tokenizer, None, {}, "cpu")
+    model = ExportedModel("here", tokenizer, None, "0" * 64)
     pixels = np.random.default_rng(0).integers(0, 255, (8, 3, 32, 32), np.uint8)
     with torch.inference_mode():
         expected = tokenizer.encode(to_float(torch.from_numpy(pixels)), 2)[0].numpy()

@@ -1,8 +1,10 @@
 import pytest
+from markdown_it import MarkdownIt
 
 from bench.records.tables import (
     as_markdown,
     as_text,
+    escaped,
     format_value,
     main_metrics,
     result_rows,
@@ -134,6 +136,59 @@ def test_markdown():
         "| a\\|b | 5 |",
         "| c | - |",
     ]
+
+
+ODD = [
+    *(r"a|b", r"\|", r"a\*b", "a\\", "`code`", "``", "<b>bold</b>", "<https://a.b>", "*a* **b**"),
+    *(
+        "_a_ __b__ a_b",
+        "_",
+        "é_ _é",
+        "a__b__c",
+        "[a](b)",
+        "![a](b)",
+        "[a][b]",
+        "[a]: b",
+        "~~a~~",
+        "&amp; &#42;",
+        "# a",
+        "#",
+        "- a",
+        "+ a",
+    ),
+    *("1. a", "12) a", "> a", "--- ---", "---", ":--", "=", "$x$", "a * b", "-0.5", "-", "1.5"),
+]
+
+
+def shown(markdown):
+    """The texts of inline parts, as a reader of GitHub's Markdown sees them; other parts fail."""
+    texts = []
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(markdown):
+        kind = token.type.removesuffix("_open").removesuffix("_close")
+        assert kind in ("table", "thead", "tbody", "tr", "th", "td", "paragraph", "inline")
+        if token.type == "inline":
+            assert {child.type for child in token.children} <= {"text", "text_special"}
+            texts.append("".join(child.content for child in token.children))
+    return texts
+
+
+def test_a_rendered_table_shows_every_text_as_it_is():
+    rows = [{"a*b*|c": name, "_n_": 5} for name in ODD]
+    rendered = shown(as_markdown(rows))
+    assert rendered == ["a*b*|c", "_n_", *(text for name in ODD for text in (name, "5"))]
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name != "-"])
+def test_at_the_start_of_a_line_it_is_no_other_block(name):
+    assert shown(escaped(name)) == [name]
+
+
+def test_names_of_metrics_and_intervals_stay_readable():
+    assert escaped("kid_lite0_low [0.1, 0.2] -0.5") == "kid_lite0_low [0.1, 0.2] -0.5"
+
+
+def test_lines_become_one():
+    assert shown(as_markdown([{"a\nb": "c\r\n\n| d"}])) == ["a b", "c | d"]
 
 
 def test_a_terminal_shows_the_main_metrics_without_keys(record):

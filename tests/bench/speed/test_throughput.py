@@ -6,6 +6,7 @@ import torch
 from adatok_core.build import build_tokenizer
 from adatok_core.config import FSQ, LoRA, TokenizerConfig
 from bench.speed import throughput
+from bench.speed.decode_timing import spread
 from bench.speed.throughput import REPEATS, WARM_UP, measure_throughput, policy_time_share
 
 CONFIG = TokenizerConfig(
@@ -41,7 +42,8 @@ def test_measures_encoding_and_decoding_at_every_budget(tokenizer, monkeypatch):
 
     monkeypatch.setattr(tokenizer, "merged_decoder", watched)
     measured = measure_throughput(tokenizer, [1, 2], IMAGES, device="cpu")
-    assert seen == [(5, 1)] * (WARM_UP + REPEATS) + [(5, 2)] * (WARM_UP + REPEATS)
+    rounds = WARM_UP + REPEATS
+    assert seen == [(1, 2)] + [(5, 1)] * rounds + [(5, 2)] * rounds
     assert measured["batch"] == 5
     assert measured["repeats"] == REPEATS
     assert measured["device"] == "cpu"
@@ -56,29 +58,51 @@ def test_measures_encoding_and_decoding_at_every_budget(tokenizer, monkeypatch):
 
 def test_median_and_quartiles_of_the_rounds_after_the_warm_up(monkeypatch):
     clock = [0.0]
-    seconds = iter([100.0] * WARM_UP + [5.0, 1.0, 2.5, 2.0, 10.0, 4.0, 1.25])
+    seconds = iter([11.0] * WARM_UP + [0.5, 0.1, 0.25, 0.2, 1.0, 0.4, 0.125])
 
     def work():
         clock[0] += next(seconds)
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
-    assert throughput._rate(work, 10, "cpu") == pytest.approx(
-        {"median": 4.0, "quartile_low": 2.25, "quartile_high": 6.5}
+    assert spread(10 / throughput._rounds(work, "cpu")) == pytest.approx(
+        {"median": 40.0, "quartile_low": 22.5, "quartile_high": 65.0}
     )
 
 
-def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
+@pytest.mark.parametrize(
+    ("each", "counted"),
+    [(12.0, 1), (40.0, 1), (6.0, 4), (0.1, REPEATS)],
+)
+def test_a_slow_network_is_measured_less_often_but_once_at_least(monkeypatch, each, counted):
     clock = [0.0]
 
-    def works(*seconds):
-        durations = iter([100.0] * WARM_UP + list(seconds))
+    def work():
+        clock[0] += each
 
-        def work():
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    assert throughput._rounds(work, "cpu") == pytest.approx([each] * counted)
+
+
+def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
+    clock, counts = [0.0], set()
+
+    def works(*seconds):
+        durations = iter(seconds)
+
+        def work(count):
+            counts.add(count)
             clock[0] += next(durations)
 
         return work
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
     # Ratios 0.1, 0.4 and 0.2, while the machine gets slower by the round.
-    share = policy_time_share(works(10.0, 20.0, 40.0), works(1.0, 8.0, 8.0), repeats=3)
-    assert share == pytest.approx(0.2)
+    encode = works(0.5, *([0.5] * WARM_UP), 1.0, 2.0, 4.0)
+    policy = works(*([0.5] * WARM_UP), 0.1, 0.8, 0.8)
+    assert policy_time_share(encode, policy, images=40, repeats=3) == pytest.approx(0.2)
+    assert counts == {1, 6}  # At half a second an image, six take a tenth of the time.
+
+
+@pytest.mark.parametrize(("seconds", "images"), [(0.001, 64), (0.1, 30), (2.0, 1), (100.0, 1)])
+def test_a_slow_network_is_measured_on_fewer_images(seconds, images):
+    assert throughput.affordable(seconds, 64) == images

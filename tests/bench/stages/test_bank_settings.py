@@ -11,7 +11,7 @@ from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
-from bench.metrics.lite import Lite0
+from bench.metrics.networks.lite import Lite0
 from bench.stages import bank, tokenizer
 
 

@@ -251,3 +251,28 @@ def test_the_home_folder(load, small, tmp_path, monkeypatch):
     load(small, name="home.yaml")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load_suite("~/home.yaml").path == tmp_path / "home.yaml"
+
+
+def test_different_cells_of_one_name_are_refused_with_both_arms(refusal, small):
+    swept = {"name": "a", "sweep": {"training.steps": [6, 7]}}
+    namesake = {"name": "a: steps 7", "set": {"training.steps": 8}}
+    assert refusal(with_arms(small, swept, namesake)) == (
+        "arms 'a' and 'a: steps 7': two different cells are called 'a: steps 7'; rename an arm"
+    )
+
+
+def test_repetitions_that_differ_in_more_than_seeds_are_refused_with_both_arms(refusal, small):
+    swept = {"name": "a", "sweep": {"training.steps": [6], "training.seed": [0, 1]}}
+    namesake = {"name": "a: steps 6", "set": {"training.steps": 9}}
+    assert refusal(with_arms(small, swept, namesake)) == (
+        "arms 'a' and 'a: steps 6': cells that differ in training.steps are both called "
+        "'a: steps 6', as if they were repetitions; rename an arm"
+    )
+
+
+def test_repetitions_of_two_arms_are_one_group(load, small):
+    arms = (
+        {"name": "a", "sweep": {"training.steps": [6], "training.seed": [0, 1]}},
+        {"name": "a: steps 6", "set": {"training.steps": 6, "training.seed": 2}},
+    )
+    assert {cell.group for cell in load(with_arms(small, *arms)).cells} == {"a: steps 6"}

@@ -1,4 +1,4 @@
-from reports.tables.markdown import as_markdown, escaped
+from reports.tables.markdown import as_markdown
 from reports.tables.table import WORDS, Column, Row, Table, Value, words
 
 COLUMNS = (Column("system", "system", WORDS), Column("mse", "MSE"))
@@ -14,10 +14,6 @@ def test_rows_sections_ties_and_notes():
         "### Title\n\n| system | MSE |\n| --- | ---: |\n| *about 2* |  |\n"
         "| a\\|b | **0.5** |\n| c | - |\n\n- a note\n"
     )
-
-
-def test_no_sign_changes_the_layout():
-    assert escaped("a_b *c* `d` <e> [f]\n#g") == r"a\_b \*c\* \`d\` \<e> \[f\] \#g"
 
 
 def test_without_rows_the_reason_stands():

@@ -1,0 +1,59 @@
+"""`adatok-bench decode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.commands.support.shared import PATH, batch_option, device_option, progress_of
+from bench.commands.support.tokenizers import (
+    argument_option,
+    load_model,
+    model_option,
+    python_option,
+    tokenizer_option,
+)
+
+
+@click.command()
+@click.argument("tokens", type=PATH)
+@model_option
+@tokenizer_option
+@argument_option
+@python_option
+@click.option("--out", required=True, type=PATH, help="A new folder.")
+@batch_option
+@device_option
+def decode(
+    tokens: str,
+    model: str | None,
+    tokenizer: str | None,
+    arguments: tuple[str, ...],
+    python: str | None,
+    out: str,
+    batch: int,
+    device: str,
+) -> None:
+    """Turn a file of TOKENS back into images.
+
+    Images are PNG files with the relative paths that they were encoded from. Tokens of another
+    model are refused.
+
+    \b
+    Examples:
+      adatok-bench decode tokens.parquet --model exported --out reconstructions
+      adatok-bench decode tokens.parquet --tokenizer my_tok.py:make --out back
+    """
+    from bench.models.translation import decode_file
+
+    loaded = load_model(model, tokenizer, arguments, python, device=device)
+    with progress_of("decoding") as started:
+        count = decode_file(
+            Path(tokens),
+            loaded,
+            Path(out).absolute(),
+            batch=batch,
+            started=started,
+        )
+    click.echo(f"{out}: {count} images")

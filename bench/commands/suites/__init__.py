@@ -1,0 +1,1 @@
+"""Subcommands about suites, their records and their store."""

@@ -1,0 +1,1 @@
+"""What subcommands share: options, how they end, completion, sections of the help."""

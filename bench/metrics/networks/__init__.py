@@ -1,0 +1,1 @@
+"""Metric networks, each in a module that is imported where it runs."""
