@@ -9,14 +9,14 @@ from bench.graph.nodes import Node
 from bench.store.store import Store
 
 
-def require_made(nodes: Iterable[Node], store: Store | None = None) -> None:
+def require_made(nodes: Iterable[Node], store: Store | None = None, *, where: str = "") -> None:
     """Make every tokenizer that is not trained here, each once, unless the store has seen it.
 
     Where its files are missing it fails its own cells when they are run, and is refused without a
     store. One for a GPU that is not here, as at the head of a cluster, is left to who has it.
 
     Raises:
-        UserError: it cannot be made, or is for images of another size.
+        UserError: it cannot be made, or is for images of another size; `where` begins the line.
     """
     for node in nodes:
         if node.stage != "external" or (store is not None and node.computed(store)):
@@ -31,7 +31,9 @@ def require_made(nodes: Iterable[Node], store: Store | None = None) -> None:
             looked_at(node.config, node.runtime, device=node.resources.device)
         except MissingFileError as error:
             if store is None:
-                raise UserError(str(error)) from None
+                raise UserError(f"{where}{error}") from None
+        except UserError as error:
+            raise UserError(f"{where}{error}") from None
 
 
 def _has_gpu() -> bool:

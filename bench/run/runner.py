@@ -73,7 +73,7 @@ def run_suite(
         remove_left(store.root / "work", "ray-")  # Of a run that was killed, whatever runs now.
         tell_of_folders(levels, say)
         require_writable_records(store, suite)
-        require_made(itertools.chain(*levels), store)
+        require_made(itertools.chain(*levels), store, where=f"{suite.path}: ")
         for _ in range(PASSES):
             outcomes = _pass(levels, store, executor, say, watch)
             ended += outcomes

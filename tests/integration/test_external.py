@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from bench.external import adapter
+
 UNTRACKED = ("--tracking-uri", "sqlite:////dev/null/mlflow.db")
 GOOD = '''
 import numpy as np
@@ -100,7 +102,7 @@ def test_a_wrong_factory_is_found_before_anything_is_computed(
     assert not list(tmp_path.glob("store/records/*/*.json"))
 
 
-def test_nonsense_stops_a_run_that_goes_on_once_it_is_mended(suite, adatok, tmp_path):
+def test_nonsense_stops_a_run_that_goes_on_once_it_is_mended(suite, adatok, tmp_path, monkeypatch):
     wrong = changed("def decode(self, ids): return super().decode(ids)[:, :, :-1]")
     path = suite(wrong, factory="quarters.py:Wrong")
     answer = adatok("run", path, "--executor", "serial", *UNTRACKED)
@@ -109,11 +111,18 @@ def test_nonsense_stops_a_run_that_goes_on_once_it_is_mended(suite, adatok, tmp_
     assert last.startswith(
         "error: tokenizer quarters.py:Wrong: decode gives an array [8, 3, 31, 32]"
     )
-    suite(changed("pass"), factory="quarters.py:Wrong")
+    makes = "def __init__(self): super().__init__(16 // int(__import__('os').environ['N']))"
+    monkeypatch.setenv("N", "1")
+    suite(changed(makes), factory="quarters.py:Wrong")
     assert adatok("run", path, "--executor", "serial", *UNTRACKED).code == 0
     (record,) = tmp_path.glob("store/records/foreign/*.json")
     assert [row["budget"] for row in json.loads(record.read_text())["curve"]] == [1, 4]
-    assert "0 computed" in adatok("plan", path).out or "cached" in adatok("plan", path).out
+    # What the store has seen is not made again, by a run that computes nothing.
+    monkeypatch.setenv("N", "0")
+    adapter._LAST.clear()
+    assert "ZeroDivisionError" in one_line(adatok("validate", path), 2)
+    again = adatok("run", path, "--executor", "serial", *UNTRACKED)
+    assert (again.code, "level" in again.err) == (0, False)
 
 
 def test_missing_weights_fail_their_cell_and_no_other(suite, adatok, tmp_path):

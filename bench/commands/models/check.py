@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.commands.support.completion import complete_tokenizer
 from bench.commands.support.shared import PATH, device_option, json_option, load, print_json
 from bench.commands.support.tokenizers import argument_option, arguments_of, python_option
 from bench.errors import UserError, suggestion
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("tokenizer")
+@click.argument("tokenizer", shell_complete=complete_tokenizer)
 @argument_option
 @python_option
 @click.option("--arm", help="Arm of a suite file. Default: its only one.")
@@ -87,9 +88,9 @@ def _of_factory(
     from bench.config.settings import parse
     from bench.config.tokenizers import ExternalTokenizer
 
-    raw: dict[str, Any] = {"kind": "external", "factory": factory, "python": python}
-    raw["arguments"] = arguments_of(arguments)
-    return _foreign(parse(ExternalTokenizer, raw, where="check"), device)
+    raw: dict[str, Any] = {"factory": factory, "arguments": arguments_of(arguments)}
+    raw["python"] = python
+    return _foreign(parse(ExternalTokenizer, raw, where="TOKENIZER"), device)
 
 
 def _foreign(settings: Any, device: str) -> Subject:

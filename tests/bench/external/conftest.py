@@ -51,8 +51,9 @@ def write(tmp_path):
     for name in set(sys.modules) - known:
         if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
             del sys.modules[name]
-    for cached in (adapter._invited, identity._meant_for, identity._source):
-        cached.cache_clear()
+    adapter._LAST.clear()
+    identity._meant_for.cache_clear()
+    identity._source.cache_clear()
 
 
 @pytest.fixture
