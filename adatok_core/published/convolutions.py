@@ -167,7 +167,7 @@ class GroupNorm:
             torch.addcmul(shift, strip, scale, out=out)
             if silu:
                 F.silu(out, inplace=True)
-        return normed.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return normed.view(batch, *x.shape[2:], channels).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _strided(found: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _arrays(model: Any, expected: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Tensor]]:
-    images = synthetic.images(side=model.describe()["resolution"])
+    images = synthetic.images(side=model.describe()["resolution"])[: len(expected["ids"])]
     ids, latents = model.encode(images)
     yield "ids", ids
     stored = torch.from_numpy(expected["ids"]).long()
@@ -131,7 +131,8 @@ def _arrays(model: Any, expected: Mapping[str, np.ndarray]) -> Iterator[tuple[st
     yield "latents", last.reshape(expected["latents"].shape)
     lengths = expected.get("lengths")
     kept = [stored] if lengths is None else [stored[:, : int(k)] for k in lengths]
-    decoded = torch.stack([model.decode(ids) for ids in kept])
+    count = expected["recon_raw"].shape[-4]
+    decoded = torch.stack([model.decode(ids[:count]) for ids in kept])
     yield from _pixels(model, decoded if lengths is not None else decoded[0])
     if isinstance(model, LlamaGenVQ):
         yield from _of_llamagen(model, images[:1], stored[:1])
