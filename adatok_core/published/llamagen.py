@@ -34,7 +34,7 @@ class Attention:
         biases = [weights.take(f"{name}.bias", width) for name in "qkv"]
         return cls(
             GroupNorm.of(weights, "norm"),
-            Linear.made(torch.cat(parts), torch.cat(biases), weights),
+            Linear(torch.cat(parts), torch.cat(biases), weights),
             Linear.of(weights, "proj_out", width, width, convolution=True),
         )
 
