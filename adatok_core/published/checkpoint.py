@@ -7,13 +7,12 @@ import errno
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -46,15 +45,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             pickle of more than tensors and plain values, or no tensors by name.
     """
     file = _weight_file(Path(path))
+    reader = _reader(file)
     try:
-        content = _load(file)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{file}: cannot be read as safetensors, it may be cut short ({error})"
-        ) from None
+        content = reader(file)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{file}: {_of_pickle(error)}") from None
-    except (RuntimeError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # Readers fail in many ways on what is damaged.
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{file}: cannot be read, it may be cut short ({reason})") from None
     tensors = _state_dict(content, file)
@@ -78,15 +74,19 @@ def _weight_file(path: Path) -> Path:
     return found[0]
 
 
-def _load(file: Path) -> Any:
+def _reader(file: Path) -> Callable[[Path], Any]:
     with open(file, "rb") as opened:
-        start = opened.read(16)
-    if file.suffix == ".safetensors" or start[8:9] == b"{":
-        return load_file(file)
-    if file.suffix not in PICKLES and not zipfile.is_zipfile(file):
-        raise ValueError(f"{file}: is neither a torch file ({', '.join(PICKLES)}) nor safetensors")
+        start = opened.read(64)
     if start.startswith((b"version https://git-lfs", b"<")):
         raise ValueError(f"{file}: is a text, not the weights it stands for; download them")
+    if file.suffix == ".safetensors" or start[8:9] == b"{":
+        return load_file
+    if file.suffix in PICKLES or zipfile.is_zipfile(file):
+        return _load_pickle
+    raise ValueError(f"{file}: is neither a torch file ({', '.join(PICKLES)}) nor safetensors")
+
+
+def _load_pickle(file: Path) -> Any:
     # Training checkpoints carry the arguments they were started with; a Namespace is plain values.
     with torch.serialization.safe_globals([argparse.Namespace]):
         mapped = zipfile.is_zipfile(file)

@@ -41,9 +41,9 @@ class CodeHead:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Logits `[B, h, w, K]` of rows of patches `[B, P, D]`."""
-        grid = math.isqrt(rows.shape[1])
+        batch, grid = len(rows), math.isqrt(rows.shape[1])
         hidden = self.expand(rows.to(self.pixels.codes.dtype))
-        return self.contract(hidden).unflatten(1, (grid, grid))
+        return self.contract(hidden).view(batch, grid, grid, -1)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Images `[B, 3, H, W]` of rows of patches `[B, P, D]`."""

@@ -34,16 +34,17 @@ class Attention:
         biases = [weights.take(f"{name}.bias", width) for name in "qkv"]
         return cls(
             GroupNorm.of(weights, "norm"),
-            Linear.made(torch.cat(parts), torch.cat(biases), weights),
+            Linear(torch.cat(parts), torch.cat(biases), weights),
             Linear.of(weights, "proj_out", width, width, convolution=True),
         )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map `x [B, C, H, W]` to `[B, C, H, W]`."""
+        batch, channels, height, width = x.shape
         rows = self.norm(x, silu=False).permute(0, 2, 3, 1).flatten(1, 2)
         q, k, v = self.qkv(rows).unsqueeze(1).chunk(3, -1)
         seen = F.scaled_dot_product_attention(q, k, v).squeeze(1)
-        return x + self.out(seen).unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+        return x + self.out(seen).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Encoder:
         latents = read(weights, "latent_tokens", tokens, width)
         latents = latents + read(own, "latent_token_positional_embedding", tokens, width)
         return cls(
-            Linear.made(patch, own.take("patch_embed.bias", width), own),
+            Linear(patch, own.take("patch_embed.bias", width), own),
             patch_size,
             transformer.norm_before(read(own, "class_embedding", 1, width) + positions[:1]),
             positions[1:],

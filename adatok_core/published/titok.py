@@ -214,7 +214,10 @@ def _describe(
         raise ValueError(
             f"{weights.checkpoint.path}: encodes images of {sides[0]} px and decodes {sides[1]} px"
         )
-    letters = [SIZES.get(part.transformer.width, "?") for part in (encoder, decoder)]
+    letters = [
+        SIZES.get(part.transformer.width, f"w{part.transformer.width}")
+        for part in (encoder, decoder)
+    ]
     size = letters[0] if letters[0] == letters[1] else "".join(letters)
     return Description(
         name=f"{weights.family}-{size}-{tokens}",

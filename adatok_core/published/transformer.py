@@ -39,7 +39,7 @@ class Block:
         in_bias = attention.take("in_proj_bias", 3 * width)
         return cls(
             LayerNorm.of(weights, "ln_1", width),
-            Linear.made(in_weight, in_bias, weights),
+            Linear(in_weight, in_bias, weights),
             Linear.of(attention, "out_proj", width, width),
             LayerNorm.of(weights, "ln_2", width),
             Linear.of(weights, "mlp.c_fc", width, hidden, then="gelu"),
