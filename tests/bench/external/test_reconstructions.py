@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 
 from adatok_core.config import PolicyConfig
+from bench.allocators.base import Seen, encoder_passes
+from bench.allocators.oracle import Oracle
 from bench.allocators.policy_features import policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
@@ -21,6 +23,7 @@ from bench.commands import cli
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
+from bench.judging.controls import passes
 from bench.records.record import parse_record
 from bench.suite.loading import load_suite
 
@@ -53,7 +56,7 @@ SUITE = {
     "question": "Are they the same?",
     "base": {
         "data": {"kind": "fluent_scenes", "resolution": 16, "train": 24, "validation": 24},
-        "tokenizer": {"kind": "reconstructions", "path": "made"},
+        "tokenizer": {"kind": "reconstructions", "path": "made", "nested": True},
         "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
         "evaluation": {"heuristics": False},
     },
@@ -71,12 +74,12 @@ READ = [
         "name": "tokens",
         "set": {
             **TOKENS,
-            "tokenizer.nested": True,
             "allocator": {"kind": "codebook_entropy", "mean_budget": 6},
         },
     },
 ]
-SPEED = {"generator": {}, "lengths": {"kind": "model"}}
+LENGTHS = {"kind": "two_point", "low": 2, "high": 16, "mean": 8}
+SPEED = {"generator": {}, "lengths": LENGTHS}
 SPEEDS = ("encode_images_per_second", "decode_images_per_second")
 
 
@@ -236,11 +239,14 @@ def test_token_ids_give_bits_and_codebook_use(finished):
     assert record.metrics.value("encoder_passes") == 1
 
 
-def test_without_nested_ids_what_looks_at_them_encodes_twice(place):
-    (arm,) = (arm for arm in READ if arm["name"] == "tokens")
-    arm = {**arm, "set": {**arm["set"], "tokenizer.nested": False}}
-    assert place.run([arm]) == 0
-    assert place.record("tokens").metrics.value("encoder_passes") == 2
+def test_encoder_passes_are_not_known_where_nested_is_not_said():
+    curves = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 0.5]])
+    oracle = Oracle(budgets=np.array([1, 2, 4]), mean_budget=2)
+    for nested, expected in ((True, 1.0), (False, 3.0), (None, None)):
+        made = oracle.allocate(Seen(count=2, nested=nested, curves=curves))
+        assert passes(made).get("encoder_passes") == expected
+    assert encoder_passes(frozenset({"pixels"}), nested=None) == 1
+    assert encoder_passes(frozenset({"ids"}), nested=None) is None
 
 
 def test_what_is_not_known_is_a_dash(place):
@@ -259,7 +265,7 @@ def test_controls_that_look_at_ids_are_left_out_where_there_are_none(place):
 
 def test_a_folder_that_has_moved_is_the_same(place):
     (place.folder / "made").rename(place.folder / "moved")
-    moved = {"kind": "reconstructions", "path": "moved"}
+    moved = {**SUITE["base"]["tokenizer"], "path": "moved"}
     assert place.run(READ[:1], tokenizer=moved) == 0
     assert " computed" not in place.capture.readouterr().err
     mixed = {"name": "mixed", "set": {"allocator": {"kind": "oracle", "mean_budget": 5}}}
@@ -269,20 +275,21 @@ def test_a_folder_that_has_moved_is_the_same(place):
     assert "evaluation-" in said
 
 
-def test_another_picture_is_another_tokenizer(place):
-    picture = picture_at(place, 8, "000003")
-    Image.new("RGB", (16, 16), "red").save(picture)
-    before = place.record("curve").curve[1].value("mse")
-    assert place.run(READ[:1]) == 0
-    assert place.record("curve").curve[1].value("mse") != before
-
-
-def test_files_of_no_image_are_counted(place):
+def test_a_suite_needs_the_images_that_it_uses(place):
+    shutil.rmtree(place.folder / "made" / "2" / "train")
     shutil.copy(picture_at(place, 8, "000003"), picture_at(place, 8, "another"))
     picture_at(place, 2, "broken").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Image.new("RGB", (16, 16), "red").save(picture_at(place, 8, "000003"))
+    before = place.record("curve").curve
     assert place.run(READ[:1]) == 0
     said = place.capture.readouterr().err
-    assert "made: 72 files, 74 files are of no image of this suite and not read" in said
+    assert "made: 72 files, 50 files are of no image of this suite and not read" in said
+    # One that has changed makes another tokenizer of the folder.
+    changed = [
+        row.value("mse") != now.value("mse")
+        for row, now in zip(before, place.record("curve").curve, strict=True)
+    ]
+    assert changed == [False, True, False]
 
 
 # What is refused.
@@ -299,11 +306,6 @@ def test_missing_files_are_told_of_all_splits(place):
         "validation/000004, validation/000005 ...)" in line
     )
     assert "1 of the 24 train images have no file at budget 2 (train/000000)" in line
-
-
-def test_training_images_are_not_asked_for_where_nothing_trains(place):
-    shutil.rmtree(place.folder / "made" / "2" / "train")
-    assert place.run(READ[:1]) == 0
 
 
 def spoil_size(path):
@@ -364,7 +366,6 @@ def test_another_image_set_is_told(place):
         ({"tokenizer.tokens": "tokens.parquet"}, "codebook_size: missing"),
         ({**TOKENS, "tokenizer.tokens": "blocks.py"}, "is no Parquet file"),
         ({**TOKENS, "tokenizer.tokens": "none.parquet"}, "No such file"),
-        ({"tokenizer.nested": True}, "nested: is said of tokens"),
         ({"tokenizer.bits_per_token": 0.0}, "bits_per_token: must lie in"),
         ({"bank.budgets": [4]}, "bank.budgets: [4] are not among those of the reconstructions"),
         ({"policy": {**POLICY, "input": "latents"}}, "no latents; set it to pixels"),
