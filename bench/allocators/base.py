@@ -21,11 +21,11 @@ class Seen:
 
     `pixels` uint8 `[n, 3, H, W]`; the encoder's `latents [n, N, D]` and token `ids [n, N]`; `curves
     [n, M]`, the image's own distortion at every candidate budget. `nested` says whether the tokens
-    of a shorter budget are a prefix of those of a longer one.
+    of a shorter budget are a prefix of those of a longer one, or None where that is not known.
     """
 
     count: int
-    nested: bool = True
+    nested: bool | None = True
     pixels: np.ndarray | None = None
     latents: np.ndarray | None = None
     ids: np.ndarray | None = None
@@ -88,12 +88,13 @@ class Fitting:
 class Allocation:
     """The budget of each image: `chosen [n]`, columns of the candidates.
 
-    The passes are what choosing the budget *and* producing its tokens costs, mean per image.
+    The passes are what choosing the budget *and* producing its tokens costs, mean per image; None
+    where it is not known.
     `about` is what else is worth recording, such as a threshold.
     """
 
     chosen: np.ndarray
-    encoder_passes: float = 1.0
+    encoder_passes: float | None = 1.0
     decoder_passes: float = 0.0
     about: Mapping[str, float] = field(default_factory=dict)
 
@@ -120,13 +121,20 @@ class Allocator(Protocol):
 NOTHING: frozenset[str] = frozenset()
 
 
-def encoder_passes(sees: frozenset[str], *, nested: bool) -> float:
+def encoder_passes(sees: frozenset[str], *, nested: bool | None) -> float | None:
     """Encoder passes per image of an allocator that decodes nothing.
 
     Unless tokens are nested, an image that was encoded to be looked at is encoded again for the
     budget that it got.
     """
-    return 1.0 if nested or not sees & {"latents", "ids"} else 2.0
+    return passes_if(nested, not_nested=2.0 if sees & {"latents", "ids"} else 1.0)
+
+
+def passes_if(nested: bool | None, *, not_nested: float) -> float | None:
+    """One pass where tokens are nested, else `not_nested`; None where that has to be known."""
+    if nested or not_nested == 1:
+        return 1.0
+    return None if nested is None else not_nested
 
 
 def generator(seed: int, name: str) -> np.random.Generator:

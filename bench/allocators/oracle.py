@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.allocators.allocation import oracle_allocation
-from bench.allocators.base import Allocation, Fitting, Seen
+from bench.allocators.base import Allocation, Fitting, Seen, passes_if
 from bench.config.allocators import OracleConfig
 
 
@@ -31,7 +31,8 @@ class Oracle:
         """
         chosen = oracle_allocation(seen.part("curves"), self.budgets, self.mean_budget)
         candidates = float(len(self.budgets))
-        return Allocation(chosen, 1.0 if seen.nested else candidates, candidates)
+        passes = passes_if(seen.nested, not_nested=candidates)
+        return Allocation(chosen, passes, candidates)
 
 
 def fit_oracle(config: OracleConfig, fitting: Fitting) -> Oracle:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from bench.allocators.allocation import require_within
-from bench.allocators.base import Allocation, Fitting, Seen
+from bench.allocators.base import Allocation, Fitting, Seen, passes_if
 from bench.config.allocators import ThresholdConfig
 
 Search = Literal["scan", "bisection"]
@@ -116,7 +116,7 @@ class ThresholdSearch:
         """
         found = SEARCHES[self.search](seen.part("curves") <= self.distortion)
         probes = float(found.probes.mean())
-        encoded = 1.0 if seen.nested else float((found.probes + ~found.probed).mean())
+        encoded = passes_if(seen.nested, not_nested=float((found.probes + ~found.probed).mean()))
         return Allocation(found.chosen, encoded, probes, {"threshold": self.distortion})
 
 

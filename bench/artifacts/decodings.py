@@ -28,7 +28,7 @@ class Facts(Protocol):
         """The largest of them."""
 
     @property
-    def nested(self) -> bool:
+    def nested(self) -> bool | None:
         """Whether ids of a smaller budget are the first ones of a larger one's."""
 
     @property

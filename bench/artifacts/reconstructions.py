@@ -43,8 +43,8 @@ class UnknownTokenizer:
         return self.settings.max_tokens
 
     @property
-    def nested(self) -> bool:
-        """As the settings say."""
+    def nested(self) -> bool | None:
+        """As the settings say, if they do."""
         return self.settings.nested
 
     @property

@@ -81,9 +81,9 @@ class Reconstructions(ForeignTokenizer):
     """Images that a tokenizer made elsewhere: `<budget>/<id>.png`, or lossless `.webp`, in `path`.
 
     The `<id>` is the image's in its image set. `tokens` is a Parquet file of token ids: a row per
-    image with its `id` and `ids`, a list of those of its largest budget; `nested` says that those
-    of a smaller budget are the first of them. Bits are known with `codebook_size` or
-    `bits_per_token`.
+    image with its `id` and `ids`, a list of those of its largest budget. `nested` says whether
+    those of a smaller budget are the first of them, where that is known. Bits are known with
+    `codebook_size` or `bits_per_token`.
     """
 
     kind: Literal["reconstructions"] = "reconstructions"
@@ -91,7 +91,7 @@ class Reconstructions(ForeignTokenizer):
     tokens: str | None = None
     codebook_size: int | None = None
     bits_per_token: float | None = None
-    nested: bool = False
+    nested: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,7 +102,6 @@ class Reconstructions(ForeignTokenizer):
             self.tokens is None or self.codes is not None,
             "codebook_size: missing, and tokens are of a codebook; give it, or bits_per_token",
         )
-        require(not self.nested or self.tokens is not None, "nested: is said of tokens; give them")
 
     @property
     def codes(self) -> int | None:

@@ -68,9 +68,10 @@ class Candidates:
 
 
 def passes(allocation: Allocation) -> dict[str, float]:
-    """Costs of choosing and encoding, mean per image."""
+    """Costs of choosing and encoding, mean per image, as far as they are known."""
+    known = allocation.encoder_passes
     return {
-        "encoder_passes": allocation.encoder_passes,
+        **({} if known is None else {"encoder_passes": known}),
         "decoder_passes": allocation.decoder_passes,
     }
 

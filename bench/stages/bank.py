@@ -290,7 +290,7 @@ def _spot_check(
             )
     # A latent at a rounding boundary may take the other code, depending on the batch; few do. Where
     # tokens are not nested, errors are those of tokens encoded again, and may differ with them.
-    if len(wrong) > (0 if decodings.facts.nested else SPOT_MOVED * len(moved)):
+    if len(wrong) > (SPOT_MOVED * len(moved) if decodings.facts.nested is False else 0):
         raise RuntimeError(wrong[0])
     if moved and np.mean(moved) > SPOT_MOVED:
         raise RuntimeError(

@@ -61,7 +61,7 @@ def test_it_is_judged_like_a_bank(own):
     assert metrics["mean_tokens"] == pytest.approx(11 / 3)
     assert (metrics["min_tokens"], metrics["max_tokens"]) == (3, 4)
     assert metrics["mse"] == 2
-    assert judge.bits(np.zeros(3, dtype=int), 4) == pytest.approx(11 + 2)
+    assert judge.bits(np.zeros(3, dtype=int), 4) == {"bits": pytest.approx(11 + 2)}
 
 
 def test_a_row_per_image_with_the_length_it_took(own):

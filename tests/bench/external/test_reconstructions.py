@@ -13,14 +13,17 @@ import yaml
 from PIL import Image
 
 from adatok_core.config import PolicyConfig
+from bench.allocators.base import Seen, encoder_passes
+from bench.allocators.oracle import Oracle
 from bench.allocators.policy_features import policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
 from bench.artifacts.reconstructions import FileDecodings
 from bench.commands import cli
-from bench.data.image_set import read_image_set
+from bench.data.fluent_scenes import render_scene
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
+from bench.judging.controls import passes
 from bench.records.record import parse_record
 from bench.suite.loading import load_suite
 
@@ -53,7 +56,7 @@ SUITE = {
     "question": "Are they the same?",
     "base": {
         "data": {"kind": "fluent_scenes", "resolution": 16, "train": 24, "validation": 24},
-        "tokenizer": {"kind": "reconstructions", "path": "made"},
+        "tokenizer": {"kind": "reconstructions", "path": "made", "nested": True},
         "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
         "evaluation": {"heuristics": False},
     },
@@ -66,17 +69,23 @@ MADE = [
 READ = [
     {"name": "curve"},
     {"name": "policy", "set": {"policy": POLICY}},
-    {"name": "oracle", "set": {"allocator": {"kind": "oracle", "mean_budget": 6}}},
+    {
+        "name": "oracle",
+        "set": {
+            "allocator": {"kind": "oracle", "mean_budget": 6},
+            "evaluation.heuristics": True,
+        },
+    },
     {
         "name": "tokens",
         "set": {
             **TOKENS,
-            "tokenizer.nested": True,
             "allocator": {"kind": "codebook_entropy", "mean_budget": 6},
         },
     },
 ]
-SPEED = {"generator": {}, "lengths": {"kind": "model"}}
+LENGTHS = {"kind": "two_point", "low": 2, "high": 16, "mean": 8}
+SPEED = {"generator": {}, "lengths": LENGTHS}
 SPEEDS = ("encode_images_per_second", "decode_images_per_second")
 
 
@@ -121,37 +130,35 @@ class Place:
         return {path.name for path in (self.folder / "store" / "bank").iterdir()}
 
 
-def write_pictures(place):
-    """The decoded images of the tokenizer's two banks as PNGs, and its ids as a table."""
-    sys.path.insert(0, str(place.folder))
-    try:
+def write_pictures(folder):
+    """What the tokenizer makes of all images, as PNGs, and its ids as a table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
         from blocks import Blocks
-    finally:
-        sys.path.pop(0)
     rows = []
-    for index, of in ((0, "data"), (1, "data")):
-        images = read_image_set(place.artifact("our policy", of, index))
-        ids = Blocks().encode(images.pixels.astype(np.float32) / 255)
-        rows += [{"id": i, "ids": list(row)} for i, row in zip(images.table["id"], ids)]  # noqa: B905
+    for split in ("train", "validation"):
+        scenes = [render_scene(index, split=split, seed=0, resolution=16) for index in range(24)]
+        pixels = np.stack([scene.pixels for scene in scenes]).astype(np.float32) / 255
+        names, ids = [f"{split}/{index:06d}" for index in range(24)], Blocks().encode(pixels)
+        rows += [{"id": name, "ids": list(row)} for name, row in zip(names, ids, strict=True)]
         for budget in (2, 8, 16):
             unit = Blocks().decode(ids[:, :budget]).astype(np.float32)
             pictures = np.rint(unit.clip(0, 1) * np.float32(255)).astype(np.uint8)
-            for name, picture in zip(images.table["id"], pictures, strict=True):
-                path = place.folder / "made" / str(budget) / f"{name}.png"
+            for name, picture in zip(names, pictures, strict=True):
+                path = folder / "made" / str(budget) / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture.transpose(1, 2, 0)).save(path)
-    pd.DataFrame(rows).to_parquet(place.folder / "tokens.parquet", index=False)
+    pd.DataFrame(rows).to_parquet(folder / "tokens.parquet", index=False)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, template):
-    """A run of a tokenizer, and of what it made, written out and read back."""
+    """A run of a tokenizer, and of what it makes, written out beforehand."""
     place = Place(tmp_path_factory.mktemp("elsewhere"))
     (place.folder / "store").mkdir()
     shutil.copy(template, place.folder / "store" / "mlflow.db")
     (place.folder / "blocks.py").write_text(TOKENIZER)
-    assert place.run(MADE) == 0
-    write_pictures(place)
+    write_pictures(place.folder)
     assert place.run([*MADE, *READ]) == 0
     return place
 
@@ -236,11 +243,14 @@ def test_token_ids_give_bits_and_codebook_use(finished):
     assert record.metrics.value("encoder_passes") == 1
 
 
-def test_without_nested_ids_what_looks_at_them_encodes_twice(place):
-    (arm,) = (arm for arm in READ if arm["name"] == "tokens")
-    arm = {**arm, "set": {**arm["set"], "tokenizer.nested": False}}
-    assert place.run([arm]) == 0
-    assert place.record("tokens").metrics.value("encoder_passes") == 2
+def test_encoder_passes_are_not_known_where_nested_is_not_said():
+    curves = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 0.5]])
+    oracle = Oracle(budgets=np.array([1, 2, 4]), mean_budget=2)
+    for nested, expected in ((True, 1.0), (False, 3.0), (None, None)):
+        made = oracle.allocate(Seen(count=2, nested=nested, curves=curves))
+        assert passes(made).get("encoder_passes") == expected
+    assert encoder_passes(frozenset({"pixels"}), nested=None) == 1
+    assert encoder_passes(frozenset({"ids"}), nested=None) is None
 
 
 def test_what_is_not_known_is_a_dash(place):
@@ -251,15 +261,14 @@ def test_what_is_not_known_is_a_dash(place):
     assert curve[: at + 4].split()[-1] == "-"
 
 
-def test_controls_that_look_at_ids_are_left_out_where_there_are_none(place):
-    assert place.run([READ[2]], evaluation={"heuristics": True}) == 0
-    assert "png_size" in place.record("oracle").controls
-    assert "codebook_entropy" not in place.record("oracle").controls
+def test_controls_that_look_at_ids_are_left_out_where_there_are_none(finished):
+    assert "png_size" in finished.record("oracle").controls
+    assert "codebook_entropy" not in finished.record("oracle").controls
 
 
 def test_a_folder_that_has_moved_is_the_same(place):
     (place.folder / "made").rename(place.folder / "moved")
-    moved = {"kind": "reconstructions", "path": "moved"}
+    moved = {**SUITE["base"]["tokenizer"], "path": "moved"}
     assert place.run(READ[:1], tokenizer=moved) == 0
     assert " computed" not in place.capture.readouterr().err
     mixed = {"name": "mixed", "set": {"allocator": {"kind": "oracle", "mean_budget": 5}}}
@@ -269,20 +278,21 @@ def test_a_folder_that_has_moved_is_the_same(place):
     assert "evaluation-" in said
 
 
-def test_another_picture_is_another_tokenizer(place):
-    picture = picture_at(place, 8, "000003")
-    Image.new("RGB", (16, 16), "red").save(picture)
-    before = place.record("curve").curve[1].value("mse")
-    assert place.run(READ[:1]) == 0
-    assert place.record("curve").curve[1].value("mse") != before
-
-
-def test_files_of_no_image_are_counted(place):
+def test_a_suite_needs_the_images_that_it_uses(place):
+    shutil.rmtree(place.folder / "made" / "2" / "train")
     shutil.copy(picture_at(place, 8, "000003"), picture_at(place, 8, "another"))
     picture_at(place, 2, "broken").write_bytes(b"\x89PNG\r\n\x1a\n")
+    Image.new("RGB", (16, 16), "red").save(picture_at(place, 8, "000003"))
+    before = place.record("curve").curve
     assert place.run(READ[:1]) == 0
     said = place.capture.readouterr().err
-    assert "made: 72 files, 74 files are of no image of this suite and not read" in said
+    assert "made: 72 files, 50 files are of no image of this suite and not read" in said
+    # One that has changed makes another tokenizer of the folder.
+    changed = [
+        row.value("mse") != now.value("mse")
+        for row, now in zip(before, place.record("curve").curve, strict=True)
+    ]
+    assert changed == [False, True, False]
 
 
 # What is refused.
@@ -299,11 +309,6 @@ def test_missing_files_are_told_of_all_splits(place):
         "validation/000004, validation/000005 ...)" in line
     )
     assert "1 of the 24 train images have no file at budget 2 (train/000000)" in line
-
-
-def test_training_images_are_not_asked_for_where_nothing_trains(place):
-    shutil.rmtree(place.folder / "made" / "2" / "train")
-    assert place.run(READ[:1]) == 0
 
 
 def spoil_size(path):
@@ -364,7 +369,6 @@ def test_another_image_set_is_told(place):
         ({"tokenizer.tokens": "tokens.parquet"}, "codebook_size: missing"),
         ({**TOKENS, "tokenizer.tokens": "blocks.py"}, "is no Parquet file"),
         ({**TOKENS, "tokenizer.tokens": "none.parquet"}, "No such file"),
-        ({"tokenizer.nested": True}, "nested: is said of tokens"),
         ({"tokenizer.bits_per_token": 0.0}, "bits_per_token: must lie in"),
         ({"bank.budgets": [4]}, "bank.budgets: [4] are not among those of the reconstructions"),
         ({"policy": {**POLICY, "input": "latents"}}, "no latents; set it to pixels"),

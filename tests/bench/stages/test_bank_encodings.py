@@ -8,6 +8,7 @@ import torch
 
 from adatok_core.tokenizer import to_float, to_uint8
 from bench.artifacts.bank import Bank
+from bench.artifacts.decodings import TokenizerDecodings
 from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.stages import bank, tokenizer
@@ -80,7 +81,8 @@ def test_tokens_that_are_not_nested_are_encoded_for_each_budget(built, encoding)
 @pytest.mark.parametrize("encoding", ["told", "recurrent"])
 def test_the_spot_check_encodes_again_at_the_budget(built, encoding):
     artifact, stage = built(encoding)
-    model, images = load_tokenizer(artifact), read_image_set(stage.inputs["images"])
+    model = TokenizerDecodings(load_tokenizer(artifact))
+    images = read_image_set(stage.inputs["images"])
     arguments = (BUDGETS, images, stage.work, "cpu")
     stored = np.load(stage.work / "mse.npy")
     # A token may move at a rounding boundary, and its image's error with it; many may not.
