@@ -15,6 +15,7 @@ from reports.analysis.groups import (
     group_by_seed,
     has_collapsed,
     is_allocation,
+    is_elastic,
     is_oracle,
     is_trained_here,
     repetition_seed,
@@ -129,7 +130,7 @@ def _of_group(group: Group, name: str, words: str, path: str) -> list[Contender]
     )
     rows = [row for record in done for row in record.curve]
     budgets = sorted({row.budget for row in rows})
-    if done and not is_allocation(first) and len(budgets) > 1:
+    if done and is_elastic(first) and len(budgets) > 1:
         untrained = {row.budget for row in rows if not row.trained}
         return [
             contender(

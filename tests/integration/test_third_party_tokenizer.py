@@ -214,7 +214,7 @@ def test_the_page_has_plot_skill_and_verdict(made):
     policy = table[table["allocation"] == "supervised, centred"].iloc[0]
     assert policy["remark"].startswith("adaptive better against TiTok: distortion -")
     skills = [r.metrics.value("allocation_skill") for r in made.records if r.arm == "policy"]
-    assert policy["allocation_skill"] == pytest.approx(np.mean(skills))
+    assert float(policy["allocation_skill"]) == pytest.approx(np.mean(skills))
     assert policy["seeds"] == "2 policy seeds"
     assert table.loc[table["tokenizer"] == "TiTok", "seeds"].tolist() == ["none"]
 
