@@ -77,7 +77,7 @@ def encode(
     Examples:
       adatok-bench encode photos --model exported --out tokens.parquet
       adatok-bench encode photos --model exported --out 16.parquet --budget 16
-      adatok-bench encode photos --tokenizer my_tok.py:make --argument n=6 --budget 4 --out t
+      adatok-bench encode photos --tokenizer tok.py:f --budget 4 --out t.parquet
     """
     from bench.data.selection import ImageIds, Selectable
     from bench.models.translation import encode_folder

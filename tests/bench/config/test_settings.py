@@ -60,7 +60,7 @@ def test_builds_nested_settings_and_fills_in_defaults():
         (
             cell(data={**DATA, "patth": "x"}),
             "data.patth: unknown key; "
-            "valid: kind, resolution, train, validation, calibration, seed",
+            "valid: limit, ids, kind, resolution, train, validation, calibration, seed",
         ),
         (
             cell(data={"kind": "image_folder", "patth": "x"}),
