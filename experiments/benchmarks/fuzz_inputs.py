@@ -33,6 +33,7 @@ from adatok_core.registry import RegistryError
 from bench.commands.cli import cli
 from bench.errors import UserError
 from bench.files import file_sha256
+from bench.store.sums import sum_path
 from experiments.benchmarks.fuzzing import WORDS, changed, mutated, options
 from experiments.benchmarks.fuzzing import main as fuzz
 
@@ -136,13 +137,15 @@ def models(number: int, seed: int, here: Path, workspace: Path) -> str:
 
 
 def records(number: int, seed: int, here: Path, workspace: Path) -> str:
-    """List and compare; every fifth is drawn too."""
+    """List and compare, with a hash that is right for most; every fifth is drawn too."""
     (suite,) = (path for path in (workspace / "store" / "records").iterdir())
     shutil.copytree(suite, here / "records" / suite.name)
     paths = sorted((here / "records" / suite.name).glob("*.json"))
     path = paths[number % len(paths)]
     raw = path.read_bytes()
     path.write_bytes(_text(json.loads(raw), [raw], number, seed))
+    if number % 7:
+        sum_path(path).write_text(f"{file_sha256(path)}  {path.name}\n")
     stored = (suite.name, "--store", here)
     found = [use("results", *stored, "--where", f"training.seed={WORDS[number % len(WORDS)]}")]
     found.append(use("results", *stored, "--format", "csv"))

@@ -32,4 +32,6 @@ def test_damaged_records_are_used_or_refused_in_a_line(fuzz, workspace):
     shutil.rmtree(workspace / "store" / "reports", ignore_errors=True)
     fates = [fuzz.fate("records", n, 1, workspace) for n in range(30) if n % 5]
     assert not [found for found in fates if "\n" in found]
-    assert any(found.startswith("refused") for found in fates)
+    reasons = [found for found in fates if found.startswith("refused")]
+    assert 0 < len(reasons) < len(fates)
+    assert sum("is not as it was written" in reason for reason in reasons) < len(reasons) / 2
