@@ -29,7 +29,8 @@ from bench.run.executors import SerialExecutor
 from bench.run.runner import run_suite
 from bench.store.integrity import verified
 from bench.store.store import Store
-from bench.suite.loading import Arm, StageResources, SuiteFile, Taken, make_suite
+from bench.suite.expansion import Arm, Taken
+from bench.suite.loading import StageResources, SuiteFile, make_suite
 
 if TYPE_CHECKING:
     from bench.run.watch import Watch

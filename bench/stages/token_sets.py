@@ -14,7 +14,7 @@ from bench.allocators.learned import LearnedPolicy
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_elastic, load_policy, load_tokenizer
-from bench.config.cell import MOST_CODES
+from bench.config.generation_checks import MOST_CODES
 from bench.config.length_distributions import whole_counts
 from bench.errors import UserError
 

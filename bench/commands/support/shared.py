@@ -88,7 +88,8 @@ def tell(suite: str, notes: Sequence[str]) -> None:
 def load(path: str, *, limit: int | None = None, ids: str | None = None) -> Suite:
     """A suite whose reports exist as well, of all its images or a part of them."""
     from bench.records.report_plugins import check_reports
-    from bench.suite.loading import Taken, load_suite
+    from bench.suite.expansion import Taken
+    from bench.suite.loading import load_suite
 
     suite = load_suite(path, Taken.of(limit, ids))
     check_reports(suite.reports, where=str(suite.path))

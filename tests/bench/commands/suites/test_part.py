@@ -8,7 +8,8 @@ import yaml
 
 from bench.graph.suite_graph import build_graph
 from bench.records.reading import read_suite
-from bench.suite.loading import Taken, load_suite
+from bench.suite.expansion import Taken
+from bench.suite.loading import load_suite
 
 
 @pytest.fixture
