@@ -119,6 +119,8 @@ def _sensitivity(primary: Difference) -> str:
     if primary.interval is None:
         return "At exactly equal tokens: not known, the elastic tokenizer's curve has no result."
     share = show_share(primary.share)
+    if primary.over_seeds is not None:
+        share += f" over images, {show_share(primary.share_over_seeds)} over seeds"
     return f"At exactly equal tokens: {verdict_words(primary)}, {share}."
 
 
