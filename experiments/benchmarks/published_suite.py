@@ -1,9 +1,8 @@
 """The whole of `experiments/published.yaml` on a few images, with weights made by a rule.
 
 Shows that every cell of it runs, and what it takes, on a machine that has no weights: distances
-mean nothing. Weights have the shapes of the published ones; names and shapes of the convolutional
-parts come from parity folders (see `synthetic.py`). Run from the repository's root:
-`python -m experiments.benchmarks.published_suite --parity FOLDERS --images ZIP_OR_FOLDER`.
+mean nothing. Weights have the shapes of the published ones (12 GB). Run from the repository's root:
+`python -m experiments.benchmarks.published_suite --images ZIP_OR_FOLDER`.
 """
 
 from __future__ import annotations
@@ -15,17 +14,15 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from experiments.benchmarks import synthetic
+from experiments.benchmarks import layouts, synthetic
 
 SUITE = Path(__file__).parents[1] / "published.yaml"
-PATCHES = 256
 # Width and depth of the two transformers by the letter of their size.
 SIZES = {"S": (512, 8), "B": (768, 12), "L": (1024, 24)}
 # File or folder under weights/, sizes of encoder and decoder, tokens, stages.
@@ -44,71 +41,25 @@ LLAMAGEN = "vq_ds16_c2i.pt"
 GIB = 2**30
 
 
-def layout(sizes: str, tokens: int, stages: int) -> Iterator[tuple[str, list[int]]]:
-    """Names and shapes of a 1-D tokenizer of these sizes, the pixel decoder apart."""
-    codes, dimension = (4096, 12) if stages == 2 else (8192, 64)
-    (encoder, encoder_depth), (decoder, decoder_depth) = (SIZES[size] for size in sizes)
-    yield "latent_tokens", [tokens, encoder]
-    yield from _transformer("encoder", encoder, encoder_depth, tokens)
-    yield "encoder.patch_embed.weight", [encoder, 3, 16, 16]
-    yield "encoder.patch_embed.bias", [encoder]
-    yield "encoder.conv_out.weight", [dimension, encoder, 1, 1]
-    yield "encoder.conv_out.bias", [dimension]
-    yield from _transformer("decoder", decoder, decoder_depth, tokens)
-    yield "decoder.mask_token", [1, 1, decoder]
-    yield "decoder.decoder_embed.weight", [decoder, dimension]
-    yield "decoder.decoder_embed.bias", [decoder]
-    if stages == 2:
-        yield "decoder.ffn.0.weight", [2 * decoder, decoder, 1, 1]
-        yield "decoder.ffn.0.bias", [2 * decoder]
-        yield "decoder.ffn.2.weight", [1024, 2 * decoder, 1, 1]
-        yield "decoder.ffn.2.bias", [1024]
-    else:
-        yield "decoder.ffn.0.weight", [3 * 16 * 16, decoder, 1, 1]
-        yield "decoder.ffn.0.bias", [3 * 16 * 16]
-        yield "decoder.conv_out.weight", [3, 3, 3, 3]
-        yield "decoder.conv_out.bias", [3]
-    yield "quantize.embedding.weight", [codes, dimension]
-
-
-def _transformer(part: str, width: int, depth: int, tokens: int) -> Iterator[tuple[str, list[int]]]:
-    yield f"{part}.class_embedding", [1, width]
-    yield f"{part}.positional_embedding", [PATCHES + 1, width]
-    yield f"{part}.latent_token_positional_embedding", [tokens, width]
-    for norm in ("ln_pre", "ln_post"):
-        yield from _norm(f"{part}.{norm}", width)
-    for layer in range(depth):
-        block = f"{part}.transformer.{layer}"
-        yield from _norm(f"{block}.ln_1", width)
-        yield f"{block}.attn.in_proj_weight", [3 * width, width]
-        yield f"{block}.attn.in_proj_bias", [3 * width]
-        yield f"{block}.attn.out_proj.weight", [width, width]
-        yield f"{block}.attn.out_proj.bias", [width]
-        yield from _norm(f"{block}.ln_2", width)
-        yield f"{block}.mlp.c_fc.weight", [4 * width, width]
-        yield f"{block}.mlp.c_fc.bias", [4 * width]
-        yield f"{block}.mlp.c_proj.weight", [width, 4 * width]
-        yield f"{block}.mlp.c_proj.bias", [width]
-
-
-def _norm(name: str, width: int) -> Iterator[tuple[str, list[int]]]:
-    yield f"{name}.weight", [width]
-    yield f"{name}.bias", [width]
-
-
-def write_weights(parity: Path, folder: Path) -> None:
+def write_weights(folder: Path) -> None:
     """Every weight file that the suite names, those left out that are there already."""
-    told = synthetic.read(parity / "titok-s-128", "state_dict.json")["tensors"]
-    pixels = [(t["name"], t["shape"]) for t in told if t["name"].startswith("pixel_")]
     for name, sizes, tokens, stages in MODELS:
         file = folder / name / "pytorch_model.bin"
         if not file.is_file():
+            widths, depths = zip(*(SIZES[size] for size in sizes), strict=True)
+            codes, code_width = (4096, 12) if stages == 2 else (8192, 64)
+            shapes = layouts.titok(
+                stages=stages, widths=widths, depths=depths, tokens=tokens,
+                codes=codes, code_width=code_width,
+            )  # fmt: skip
             file.parent.mkdir(parents=True, exist_ok=True)
-            shapes = [*layout(sizes, tokens, stages), *(pixels if stages == 2 else [])]
-            torch.save({name: synthetic.tensor(name, shape) for name, shape in shapes}, file)
+            torch.save(
+                {name: synthetic.tensor(name, shape) for name, shape in shapes.items()}, file
+            )
             print(f"{file}: {file.stat().st_size / GIB:.2f} GiB", flush=True)
     if not (folder / LLAMAGEN).is_file():
-        tensors = synthetic.state_dict(parity / "llamagen-vq-ds16")
+        shapes = layouts.llamagen()
+        tensors = {name: synthetic.tensor(name, shape) for name, shape in shapes.items()}
         torch.save({"model": tensors}, folder / LLAMAGEN)
 
 
@@ -143,14 +94,13 @@ def suite(count: int) -> dict[str, Any]:
 def main() -> int:
     """Make what is missing, run the suite, say what each stage took; exit code of the run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parity", type=Path, required=True, help="folder of parity folders")
     parser.add_argument("--images", type=Path, required=True, help="zip or folder of photographs")
     parser.add_argument("--count", type=int, default=16, help="images of each split")
     parser.add_argument("--work", type=Path, default=Path("published_suite"))
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
-    write_weights(options.parity, work / "weights")
+    write_weights(work / "weights")
     write_images(options.images, work / "imagenet", options.count)
     (work / "published.yaml").write_text(yaml.safe_dump(suite(options.count)), encoding="utf-8")
     began = time.perf_counter()

@@ -16,7 +16,7 @@ def tensors(filled, layouts):
 def test_levels_channels_and_codes_follow_from_the_file(
     filled, layouts, saved, images, multipliers, factor
 ):
-    tensors = filled(layouts["llamagen"](multipliers))
+    tensors = filled(layouts["llamagen"](multipliers=multipliers))
     model = llamagen(saved({"model": tensors, "steps": 3}, "w.pt"), resolution=16)
     assert model.describe() == {
         "name": f"LlamaGen-VQ-{factor}",
