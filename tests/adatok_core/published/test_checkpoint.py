@@ -88,7 +88,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
     ):
         with pytest.raises(ValueError, match=said):
             read_checkpoint(path)
-    with pytest.raises(FileNotFoundError, match="download the weights to it: '.*absent.bin'"):
+    with pytest.raises(FileNotFoundError, match="download the weights to it"):
         read_checkpoint(tmp_path / "absent.bin")
 
 
