@@ -41,7 +41,7 @@ class Linear:
         self.weight = weight.contiguous()
         if self.by_onednn:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-        self._laid_out, self._for_rows, self._rows_before = self.weight, 0, 0
+        self._laid_out, self._for_rows, self._rows_before = self.weight, -1, -1
 
     @classmethod
     def of(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from adatok_core.published.codebook import Codebook
 from adatok_core.published.convolutions import Convolution, Doubling, GroupNorm, Residual
 from adatok_core.published.layers import Linear
-from adatok_core.published.tokenizer import Description, open_weights
+from adatok_core.published.tokenizer import Description, in_parts, open_weights
 from adatok_core.published.weights import Weights
 
 
@@ -162,10 +162,13 @@ class LlamaGenVQ:
             ValueError: other than float `[B, 3, resolution, resolution]`.
         """
         self.description.require_images(images)
-        x = images.to(self.codebook.codes.device, torch.float32) * 2 - 1
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        latents = self.to_codes(self.encoder(x)).permute(0, 2, 3, 1).flatten(1, 2).float()
-        return self.codebook.nearest(latents), latents
+        images = images.to(self.codebook.codes.device, torch.float32)
+        latents = in_parts(self._latents, images, most=1)
+        return in_parts(self.codebook.nearest, latents, most=1), latents
+
+    def _latents(self, images: Tensor) -> Tensor:
+        x = (images * 2 - 1).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.to_codes(self.encoder(x)).permute(0, 2, 3, 1).flatten(1, 2).float()
 
     @torch.inference_mode()
     def decode(self, ids: Tensor) -> Tensor:
@@ -175,9 +178,12 @@ class LlamaGenVQ:
             ValueError: another length, or ids that are no codes.
         """
         self.description.require_ids(ids)
-        codes = self.codebook(ids.to(self.codebook.codes.device, torch.int64))
+        ids = ids.to(self.codebook.codes.device, torch.int64)
+        return in_parts(self._pixels, ids, most=1)
+
+    def _pixels(self, ids: Tensor) -> Tensor:
         side = self.description.resolution // self.description.patch_size
-        x = codes.to(self.dtype).unflatten(1, (side, side)).permute(0, 3, 1, 2)
+        x = self.codebook(ids).to(self.dtype).unflatten(1, (side, side)).permute(0, 3, 1, 2)
         return self.decoder(self.from_codes(x)).float()
 
 

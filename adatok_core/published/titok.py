@@ -13,9 +13,10 @@ from torch import Tensor
 
 from adatok_core.published.codebook import Codebook
 from adatok_core.published.heads import CodeHead, PixelHead
+from adatok_core.published.layers import ROWS
 from adatok_core.published.maskgit_vqgan import PixelDecoder
 from adatok_core.published.one_dimensional import Decoder, Encoder
-from adatok_core.published.tokenizer import Description, open_weights
+from adatok_core.published.tokenizer import Description, in_parts, open_weights
 from adatok_core.published.weights import Weights
 
 PixelCodes = Literal["mean", "nearest"]
@@ -44,7 +45,9 @@ class TiTok:
             ValueError: other than float `[B, 3, resolution, resolution]`.
         """
         self.description.require_images(images)
-        latents = self.encoder(images.to(self.codebook.codes.device, torch.float32))
+        images = images.to(self.codebook.codes.device, torch.float32)
+        rows = 1 + len(self.encoder.positions) + len(self.encoder.latent_rows)
+        latents = in_parts(self.encoder, images, most=max(1, ROWS // rows))
         return self.codebook.nearest(latents), latents
 
     @torch.inference_mode()
@@ -55,8 +58,12 @@ class TiTok:
             ValueError: a length it does not decode, or ids that are no codes.
         """
         self.description.require_ids(ids)
-        codes = self.codebook(ids.to(self.codebook.codes.device, torch.int64))
-        return self.head(self.decoder(codes))
+        ids = ids.to(self.codebook.codes.device, torch.int64)
+        rows = len(self.decoder.mask_rows) + ids.shape[1]
+        return in_parts(self._pixels, ids, most=max(1, ROWS // rows))
+
+    def _pixels(self, ids: Tensor) -> Tensor:
+        return self.head(self.decoder(self.codebook(ids)))
 
 
 def titok(

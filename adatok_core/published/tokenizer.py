@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +73,13 @@ class Description:
                 f"{self.name}: ids go from {int(ids.min())} to {int(ids.max())}, and must lie in "
                 f"0 to {self.codebook_size - 1}"
             )
+
+
+def in_parts(function: Callable[[Tensor], Tensor], batch: Tensor, *, most: int) -> Tensor:
+    """`function` of a batch, on a CPU of at most `most` at once: what it makes stays in caches."""
+    if batch.device.type != "cpu" or len(batch) <= most:
+        return function(batch)
+    return torch.cat([function(part) for part in batch.split(most)])
 
 
 def open_weights(
