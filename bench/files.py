@@ -71,6 +71,11 @@ def name_as_it_would_be(error: OSError, aside: Path, path: Path) -> None:
         error.filename = str(error.filename or path).replace(str(aside), str(path))
 
 
+def told(error: OSError) -> str:
+    """The system's words for an error, which Arrow hides in its own."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file by `written_aside`, and to the disk before it is renamed.
 

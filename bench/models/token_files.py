@@ -24,7 +24,7 @@ import pyarrow.parquet as parquet
 from bench.config.settings import parse
 from bench.data.manifest import UnreadableFile
 from bench.errors import UserError
-from bench.files import open_regular, written_aside
+from bench.files import open_regular, told, written_aside
 
 METADATA = b"adatok_bench"
 FORMAT = 1
@@ -134,7 +134,7 @@ def new_token_file(path: Path, source: TokenSource) -> Iterator[TokenWriter]:
             finally:
                 writer.abandon()
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
+        raise UserError(f"cannot write {path}: {told(error)}; give another --out") from error
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ _OWN: set[Path] = set()
 def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A new folder `prefix…` below `parent`, which only its owner may enter.
 
-    Those that processes now dead have left there are removed first. A lock beside the folder, which
-    ends with its process, tells them from those of the living.
+    Those that processes now dead have left there are removed, first and last. A lock beside the
+    folder, which ends with its process, tells them from those of the living.
 
     Raises:
         OSError: it cannot be made.
@@ -38,6 +38,7 @@ def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
         _remove(folder)
         _OWN.discard(folder)
         lock.release()
+        remove_left(parent, prefix)  # Of what died meanwhile, or was still writing at first.
 
 
 def remove_left(parent: Path, prefix: str) -> None:

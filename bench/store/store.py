@@ -27,7 +27,7 @@ from typing import Any
 from filelock import FileLock
 
 from bench.errors import UserError
-from bench.files import content_key, name_as_it_would_be, sealed, unsealed, write_json
+from bench.files import content_key, name_as_it_would_be, sealed, told, unsealed, write_json
 from bench.store.integrity import (
     DamagedError,
     damage,
@@ -190,16 +190,12 @@ def disk_error(store: Path | None, error: OSError) -> UserError:
     named = Path(os.fsdecode(error.filename)).absolute() if error.filename else store
     if store is None or named is None or not _contains(store, named):
         remedy = "free space there" if full else "change its permissions, or choose another one"
-        return UserError(f"{named or 'disk'}: {error.strerror}; {remedy}")
+        return UserError(f"{named or 'disk'}: {told(error)}; {remedy}")
     if named.is_file() and not os.access(named, os.R_OK):
-        return UserError(
-            f"cannot read {named}: {error.strerror}; make it readable, or give --store"
-        )
+        return UserError(f"cannot read {named}: {told(error)}; make it readable, or give --store")
     remedy = "free space there" if full else "make it writable"
     where = named if named.is_relative_to(store) else store
-    return UserError(
-        f"cannot write to the store {where}: {error.strerror}; {remedy}, or give --store"
-    )
+    return UserError(f"cannot write to the store {where}: {told(error)}; {remedy}, or give --store")
 
 
 def _contains(store: Path, named: Path) -> bool:

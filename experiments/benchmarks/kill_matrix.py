@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import shutil
@@ -128,8 +129,7 @@ def left_behind(store: Path, processes: list[psutil.Process]) -> Iterator[str]:
     yield from (f"process {process.pid} {process.name()}" for process in living)
     yield from (str(path) for path in (store / "work").iterdir())
     yield from (f"held {path}" for path in (store / "locks").iterdir() if held(path))
-    left = Path(tempfile.gettempdir()).glob("adatok-ray-*/")  # Others may run meanwhile.
-    yield from (str(path) for path in left if not held(path.with_name(f"{path.name}.lock")))
+    yield from map(str, Path(os.environ["TMPDIR"]).glob("adatok-ray-*"))
     client = MlflowClient(tracking_uri=f"sqlite:///{store / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("killed")
     for run in client.search_runs([experiment.experiment_id]):
@@ -167,7 +167,8 @@ def main() -> None:
     parser.add_argument("--terms", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="kill-matrix-"))
+    folder = Path(tempfile.mkdtemp(prefix="km-", dir="/tmp"))  # Ray takes no long paths.
+    os.environ["TMPDIR"] = str(folder)  # Others on this machine may be killed meanwhile, too.
     suite = folder / "suite.yaml"
     suite.write_text(SUITE, encoding="utf-8")
     seconds = {}

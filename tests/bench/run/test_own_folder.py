@@ -44,10 +44,8 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(tmp_path, holder):
     with own_folder(tmp_path, "ray-"):
         assert [n for n in names(tmp_path) if n.endswith(of_living[-8:])]
         assert "ray-417" not in names(tmp_path)
-    process.kill()
-    process.wait()
-    with own_folder(tmp_path, "ray-"):
-        pass
+        process.kill()
+        process.wait()
     assert names(tmp_path) == ["other"]
 
 

@@ -230,7 +230,7 @@ def test_a_full_disk_is_found_out_before_anything_runs(tmp_path, monkeypatch):
     ],
 )
 def test_a_disk_error_says_what_to_do(tmp_path, number, remedy):
-    error = disk_error(tmp_path, OSError(number, os.strerror(number)))
+    error = disk_error(tmp_path, OSError(number, "Error writing bytes to file. Detail: ..."))
     assert str(error) == (
         f"cannot write to the store {tmp_path}: {os.strerror(number)}; {remedy}, or give --store"
     )
