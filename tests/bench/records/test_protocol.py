@@ -16,7 +16,7 @@ ABOUT = {
 
 def recorded(protocol):
     """The protocol, or its fields, as a record holds it."""
-    fields = protocol if isinstance(protocol, dict) else asdict(protocol)
+    fields = protocol if isinstance(protocol, dict) else protocol.plain()
     return RecordedProtocol.model_validate(fields)
 
 
@@ -52,6 +52,7 @@ def test_a_banks_protocol_takes_what_the_bank_says():
         ("estimators", {"inception_score": {"splits": 10}}),
         ("extractors", {}),
         ("versions", {}),
+        ("selection", {"limit": 16}),
     ],
 )
 def test_each_field_is_part_of_the_hash_and_named_when_it_differs(name, value):
