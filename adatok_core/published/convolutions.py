@@ -12,7 +12,7 @@ from adatok_core.published.layers import packs
 from adatok_core.published.weights import Weights
 
 GROUPS, EPS = 32, 1e-6
-STRIP = 2**16  # values of a strip of images: a quarter of a MiB
+STRIP = 2**19  # values of a strip of images: 2 MiB. Smaller ones are mostly waiting for threads.
 
 
 @dataclass(frozen=True)

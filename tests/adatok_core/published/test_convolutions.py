@@ -22,12 +22,12 @@ def test_doubling_is_the_nearest_neighbour_and_a_convolution(size):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("side", [3, 64])
+@pytest.mark.parametrize("side", [3, 96])
 def test_group_norm_keeps_its_digits(side):
     torch.manual_seed(0)
     scale, shift = torch.randn(64), torch.randn(64)
     x = (5 + torch.randn(2, 64, side, side)).contiguous(memory_format=torch.channels_last)
-    assert (x.numel() > 4 * STRIP) == (side == 64)
+    assert (x.numel() > STRIP) == (side == 96)
     norm = GroupNorm.of(weights(n_weight=scale, n_bias=shift), "n")
     exact = F.group_norm(x.double(), 32, scale.double(), shift.double(), 1e-6)
     for silu in (False, True):
@@ -35,7 +35,7 @@ def test_group_norm_keeps_its_digits(side):
         found = norm(x.clone(memory_format=torch.preserve_format), silu=silu, reuse=True)
         kept = norm(x, silu=silu)
         assert torch.equal(found, kept)
-        # torch's own, where channels lie together, is off by 2e-5 at 64 px.
+        # torch's own, where channels lie together, is off by 2e-5 and more.
         assert (kept - expected).square().mean().sqrt() < 3e-6
 
 
