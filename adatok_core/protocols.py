@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Images to token ids, and any budget of ids back to images.
 

@@ -12,7 +12,7 @@ from adatok_core.registry import load_attribute
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
 from bench.errors import UserError
-from bench.files import content_sha256
+from bench.files import content_sha256, write_json
 
 SETTINGS, IDENTITY = "tokenizer.json", "identity.json"
 
@@ -36,9 +36,16 @@ class ForeignSettings:
         """Those of an artifact."""
         return ForeignSettings(**json.loads((artifact / SETTINGS).read_text("utf-8")))
 
-    def plain(self) -> dict[str, Any]:
-        """Plain values, for `read`."""
-        return asdict(self)
+    @staticmethod
+    def planned(config: dict[str, Any], runtime: dict[str, Any]) -> ForeignSettings:
+        """Those of a stage that looks at a tokenizer."""
+        return ForeignSettings(runtime["tokenizer"], runtime["folder"], config["identity"])
+
+    def write(self, artifact: Path, config: dict[str, Any]) -> None:
+        """Write both files of such a stage, whose configuration stands for the content."""
+        content = ("identity", "tokenizer", "resolution")
+        write_json(artifact / SETTINGS, asdict(self))
+        write_json(artifact / IDENTITY, {name: config[name] for name in content})
 
     @property
     def sha256(self) -> str:

@@ -99,7 +99,7 @@ def _bank_problem(cell: CellConfig) -> str | None:
     trained = cell.trained_here
     if cell.bank.own_targets is not None and (trained is None or trained.encoding != "halting"):
         encoding = "tokenizer" if trained is None else f"encoding {trained.encoding}"
-        return f"bank.own_targets: the {encoding} does not halt by itcell; set it to null"
+        return f"bank.own_targets: the {encoding} does not halt by itself; set it to null"
     images = cell.bank.policy_images
     if (
         images is not None

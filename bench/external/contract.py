@@ -5,6 +5,7 @@ A property that the next ones cannot do without leaves them out where it is brok
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,9 @@ OTHER_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.5, 0.5))
 # The part of the shortest prefix's distortion below which that of all tokens must lie, and how much
 # it may rise from one prefix to a longer one.
 FALLS, RISES = 0.99, 1.1
+# Below this correlation with the images, what is decoded says nothing of ranges and distortions.
+RESEMBLES = 0.2
+UNTRAINED = "correlation with the images {:.2f}: untrained weights? distortion is not judged"
 
 Status = Literal["ok", "FAILED", "skipped"]
 
@@ -56,6 +60,18 @@ class Examination:
     ids: np.ndarray = field(default_factory=lambda: np.empty(0))
     features: np.ndarray | None = None
     decoded: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @functools.cached_property
+    def resemblance(self) -> float:
+        """Correlation of what is decoded with the images, which no range changes."""
+        if self.decoded.std() == 0 or self.images.std() == 0:
+            return 1.0
+        return float(np.corrcoef(self.decoded.ravel(), self.images.ravel())[0, 1])
+
+    @property
+    def resembles(self) -> bool:
+        """Whether it reconstructs the images at all."""
+        return self.resemblance >= RESEMBLES
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Ids of the largest budget."""
@@ -193,6 +209,9 @@ def _resolution(under: Examination) -> str:
 def _range(under: Examination) -> str:
     low, high = under.subject.range
     raw, images = under.decoded * (high - low) + low, under.images
+    used = float(under.decoded.max() - under.decoded.min())
+    if used < USED and images.max() - images.min() > USED:
+        raise Broken(f"{raw.min():.3g} to {raw.max():.3g}: {used:.1%} of {low:g} to {high:g}")
     error = _mse(under.decoded, images)
     told = f"{raw.min():.3g} to {raw.max():.3g}, described as {low:g} to {high:g}"
     others = {
@@ -207,11 +226,10 @@ def _range(under: Examination) -> str:
             f"; as {better[0]:g} to {better[1]:g} the MSE is {others[better]:.3g}, not {error:.3g}"
         )
     outside = float(((under.decoded < 0) | (under.decoded > 1)).mean())
+    if not under.resembles:
+        return f"{told}; {outside:.0%} outside; {UNTRAINED.format(under.resemblance)}"
     if outside > OUTSIDE:
         raise Broken(f"{told}: {outside:.0%} of the values lie outside{hint}")
-    used = float(under.decoded.max() - under.decoded.min())
-    if used < USED and images.max() - images.min() > USED:
-        raise Broken(f"{told}: they use {used:.1%} of it{hint}")
     if hint:
         raise Broken(f"{told}{hint}")
     return f"{told}; {outside:.1%} outside; MSE {error:.3g}"
@@ -294,6 +312,8 @@ def _nested(under: Examination) -> str:
         except (Broken, UserError) as error:
             raise Broken(f"nested=True, but the first {budget} tokens: {error}") from None
     told = "MSE by tokens " + ", ".join(f"{k}: {mse:.3g}" for k, mse in distortion.items())
+    if not under.resembles:
+        return f"{told}; {UNTRAINED.format(under.resemblance)}"
     values = list(distortion.values())
     if len(values) > 1 and values[-1] >= values[0] * FALLS:
         raise Broken(f"nested=True, but more tokens do not help: {told}")

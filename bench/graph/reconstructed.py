@@ -6,14 +6,14 @@ A folder's files are known once its own stage is done, and images once theirs ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import UserError
-from bench.external.inventory import Inventory, told
 from bench.graph.nodes import Node
 from bench.store.store import Store
+
+if TYPE_CHECKING:
+    from bench.external.inventory import Inventory  # It imports pandas, which takes long.
 
 
 class _Wanted(NamedTuple):
@@ -37,6 +37,8 @@ def require_reconstructed(nodes: Iterable[Node], store: Store) -> None:
         for wanted in _wanted(tokenizer, missing, store):
             found += _problems(wanted)
         if found:
+            from bench.external.inventory import told
+
             raise UserError(
                 f"tokenizer.path: {tokenizer.runtime['images']}: {told(found)}; give each image "
                 "one PNG or lossless WebP of the images' size, as BUDGET/ID.png"
@@ -72,6 +74,10 @@ def _wanted(tokenizer: Node, banks: list[Node], store: Store) -> Iterator[_Wante
     spec = tokenizer.computed(store)
     if spec is None:
         return
+    import pandas as pd
+
+    from bench.external.inventory import Inventory
+
     inventory = Inventory.read(store.artifact(spec.stage, spec.key))
     seen = set()
     for bank in banks:

@@ -35,7 +35,7 @@ from bench.config.settings import parse
 from bench.speed.decode_rows import Arms, Beside, Timed, together
 from bench.speed.decode_timing import PeakMemory, cost_by_position, ideal_seconds
 from bench.speed.image_seeds import image_seed
-from bench.stages.pixel_timing import pixel_seconds
+from bench.speed.pixel_timing import pixel_seconds
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 

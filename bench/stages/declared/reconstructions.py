@@ -4,6 +4,4 @@ from __future__ import annotations
 
 from bench.stages import Stage
 
-STAGE = Stage(
-    name="reconstructions", version=1, run="bench.stages.external:look_at_reconstructions"
-)
+STAGE = Stage(name="reconstructions", version=1, run="bench.stages.reconstructions:run")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.data.image_set import FluentScenes, ImageFolder, read_image_set
+from bench.data.datasets import FluentScenes, ImageFolder
+from bench.data.image_set import read_image_set
 from bench.data.manifest import build_manifest
 from bench.data.selection import ImageIds, chosen, read_ids, require_known
 from bench.data.writing import write_folder, write_scenes

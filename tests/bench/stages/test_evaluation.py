@@ -1,7 +1,6 @@
 import json
 import math
 import shutil
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -134,7 +133,7 @@ def test_the_protocol_is_part_of_the_result(small_run, bank):
     record = small_run.content(CELL)
     protocol = Protocol.of_bank(bank.about, estimators=Judge(bank).estimators)
     assert protocol.estimators["kid_interval"] == {"images_per_block": 2, "level": 0.95}
-    assert record["protocol"] == json.loads(json.dumps(asdict(protocol)))
+    assert record["protocol"] == json.loads(json.dumps(protocol.plain()))
     assert record["protocol_hash"] == protocol.hash
     assert {r.protocol_hash for r in small_run.result.records if r.done} == {protocol.hash}
 

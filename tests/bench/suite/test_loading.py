@@ -201,6 +201,7 @@ def test_only_training_and_decoding_use_the_device(load, small):
         "samples": Resources(1, 1.0, "cuda"),
         "throughput": Resources(1, 1.0, "cuda"),
         "external": Resources(1, 1.0, "cuda"),
+        "reconstructions": Resources(1, 0.0, "cpu"),
     }
 
 

@@ -125,7 +125,7 @@ def test_an_exported_model_and_a_list_of_images(adatok, there, small_run):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("no_tok.py:Blocks", "photos"), "no file"),
+        (("no_tok.py:Blocks", "photos"), "No such file"),
         (("my_tok.py:Blocks", "nothing"), "does not exist"),
         (("my_tok.py:Blocks", "photos", "--argument", "levels"), "give NAME=VALUE"),
         (("my_tok.py:Blocks", "photos", "--argument", "steps=3"), "steps"),
