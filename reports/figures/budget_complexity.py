@@ -13,10 +13,10 @@ import pyarrow.parquet as parquet
 
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.bootstrap import BootstrapInterval, paired_bootstrap
+from bench.statistics.correlation import SpearmanInterval, spearman_interval
 from bench.statistics.intervals import StudentInterval, student_interval
 from bench.store.integrity import has_travelled, verified_file
 from reports.analysis.allocations import Allocated, allocations, claim_colours
-from reports.analysis.correlation import SpearmanInterval, spearman_interval
 from reports.analysis.groups import Record, done_records, repetition_seed
 from reports.analysis.names import natural
 from reports.paper.drawing import legend_below, panel_grid, render

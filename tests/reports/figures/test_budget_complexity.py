@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bench.statistics.correlation import spearman_interval
 from bench.statistics.intervals import student_interval
 from reports.analysis.allocations import allocations
-from reports.analysis.correlation import spearman_interval
 from reports.figures.budget_complexity import COLUMNS, complexity_data, draw, report
 from reports.paper.style import paper_style
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.analysis.correlation import spearman_interval
+from bench.statistics.correlation import spearman_interval
 
 
 @given(st.floats(-0.99, 0.99), st.integers(4, 10_000))
