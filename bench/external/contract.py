@@ -25,7 +25,7 @@ OTHER_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-0.5, 0.5))
 # it may rise from one prefix to a longer one.
 FALLS, RISES = 0.99, 1.1
 # Below this correlation with the images, what is decoded says nothing of ranges and distortions.
-RESEMBLES = 0.2
+RESEMBLES = 0.1
 UNTRAINED = "correlation with the images {:.2f}: untrained weights? distortion is not judged"
 
 Status = Literal["ok", "FAILED", "skipped"]
@@ -63,10 +63,14 @@ class Examination:
 
     @functools.cached_property
     def resemblance(self) -> float:
-        """Correlation of what is decoded with the images, which no range changes."""
-        if self.decoded.std() == 0 or self.images.std() == 0:
+        """Correlation of what is decoded with the images, apart from what all have in common.
+
+        No range changes it. Of equal images, or where all decode alike, there is none: 1.
+        """
+        apart = [part - part.mean(0) for part in (self.decoded, self.images)]
+        if min(part.std() for part in apart) < 1e-6:
             return 1.0
-        return float(np.corrcoef(self.decoded.ravel(), self.images.ravel())[0, 1])
+        return float(np.corrcoef(*(part.ravel() for part in apart))[0, 1])
 
     @property
     def resembles(self) -> bool:
@@ -209,9 +213,6 @@ def _resolution(under: Examination) -> str:
 def _range(under: Examination) -> str:
     low, high = under.subject.range
     raw, images = under.decoded * (high - low) + low, under.images
-    used = float(under.decoded.max() - under.decoded.min())
-    if used < USED and images.max() - images.min() > USED:
-        raise Broken(f"{raw.min():.3g} to {raw.max():.3g}: {used:.1%} of {low:g} to {high:g}")
     error = _mse(under.decoded, images)
     told = f"{raw.min():.3g} to {raw.max():.3g}, described as {low:g} to {high:g}"
     others = {
@@ -225,6 +226,9 @@ def _range(under: Examination) -> str:
         hint = (
             f"; as {better[0]:g} to {better[1]:g} the MSE is {others[better]:.3g}, not {error:.3g}"
         )
+    used = float(under.decoded.max() - under.decoded.min())
+    if used < USED and images.max() - images.min() > USED:
+        raise Broken(f"{told}: they use {used:.1%} of it{hint}")
     outside = float(((under.decoded < 0) | (under.decoded > 1)).mean())
     if not under.resembles:
         return f"{told}; {outside:.0%} outside; {UNTRAINED.format(under.resemblance)}"

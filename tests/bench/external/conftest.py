@@ -35,9 +35,9 @@ class Quarters:
 
 @pytest.fixture
 def write(tmp_path):
-    """`write(text, name="quarters.py")`: a module in the folder of the tokenizers."""
+    """`write(text, name="fourths.py")`: a module in the folder of the tokenizers."""
 
-    def write(text=GOOD, name="quarters.py"):
+    def write(text=GOOD, name="fourths.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -60,7 +60,7 @@ def write(tmp_path):
 def origin(tmp_path, write):
     """`origin(factory, python=None, **arguments)`, relative to that folder."""
 
-    def origin(factory="quarters.py:Quarters", python=None, **arguments):
+    def origin(factory="fourths.py:Quarters", python=None, **arguments):
         return Origin(factory=factory, arguments=arguments, python=python, folder=str(tmp_path))
 
     return origin

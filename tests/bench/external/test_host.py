@@ -115,7 +115,7 @@ def test_it_serves_with_numpy_alone(tmp_path, write):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    made = {"name": "quarters:Quarters", "arguments": {"levels": 8}, "folder": str(tmp_path)}
+    made = {"name": "fourths:Quarters", "arguments": {"levels": 8}, "folder": str(tmp_path)}
     with process, process.stdin, process.stdout:
 
         def ask(*given, **message):
@@ -144,12 +144,12 @@ def test_it_can_be_read_by_the_pythons_of_older_environments():
 @pytest.mark.parametrize(
     "name",
     [
-        *("quarters:Quarters", "quarters.py:Quarters", "quarters:Holder.Inner.make"),
+        *("fourths:Quarters", "fourths.py:Quarters", "fourths:Holder.Inner.make"),
         *("inner.tok:Quarters", "inner/tok.py:Quarters", "inner/tok.py:make"),
     ],
 )
 def test_forms_of_a_factory(tmp_path, write, name):
-    text = (tmp_path / "quarters.py").read_text()
+    text = (tmp_path / "fourths.py").read_text()
     text += "\n\ndef make(levels=16):\n    return Quarters(levels)\n"
     text += "\n\nclass Holder:\n    class Inner:\n        make = staticmethod(make)\n"
     write(text)
@@ -161,10 +161,10 @@ def test_forms_of_a_factory(tmp_path, write, name):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("quarters", "is not module:function"),
+        ("fourths", "is not module:function"),
         (":Quarters", "is not module:function"),
-        ("quarters:", "is not module:function"),
-        ("quarters.py:Halves", "no attribute 'Halves'"),
+        ("fourths:", "is not module:function"),
+        ("fourths.py:Halves", "no attribute 'Halves'"),
         ("nothere:make", "nothere"),
         ("nothere.py:make", "no file"),
     ],
@@ -176,7 +176,7 @@ def test_factories_that_are_not_there(tmp_path, write, name, reason):
 
 def test_a_factory_is_told_the_device_where_it_takes_one(tmp_path, write):
     write("def make(device): return device\ndef two(**more): return more\n")
-    assert host.make("quarters.py:make", {}, str(tmp_path), "cuda:1") == "cuda:1"
-    assert host.make("quarters.py:make", {"device": "own"}, str(tmp_path), "cpu") == "own"
-    assert host.make("quarters.py:two", {}, str(tmp_path), "cpu") == {}
+    assert host.make("fourths.py:make", {}, str(tmp_path), "cuda:1") == "cuda:1"
+    assert host.make("fourths.py:make", {"device": "own"}, str(tmp_path), "cpu") == "own"
+    assert host.make("fourths.py:two", {}, str(tmp_path), "cpu") == {}
     assert host.make("builtins:dict", {"a": 1}, str(tmp_path), "cpu") == {"a": 1}

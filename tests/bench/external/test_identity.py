@@ -10,7 +10,7 @@ from bench.external import host, identity
 from bench.external.identity import identity_of, origin_of, own_budgets
 
 
-def identified(folder, factory="quarters:Quarters", python=None, **arguments):
+def identified(folder, factory="fourths:Quarters", python=None, **arguments):
     identity._source.cache_clear()
     settings = ExternalTokenizer(factory=factory, arguments=arguments, python=python)
     return identity_of(settings, folder=str(folder))
@@ -39,14 +39,14 @@ def test_a_folder_counts_by_the_names_and_content_of_its_files(tmp_path, write):
 
 def test_arguments_and_the_factory_count(tmp_path, write):
     assert identified(tmp_path, levels=4) != identified(tmp_path, levels=8)
-    write((tmp_path / "quarters.py").read_text() + "\nOther = Quarters\n")
-    assert identified(tmp_path) != identified(tmp_path, factory="quarters:Other")
+    write((tmp_path / "fourths.py").read_text() + "\nOther = Quarters\n")
+    assert identified(tmp_path) != identified(tmp_path, factory="fourths:Other")
 
 
-@pytest.mark.parametrize("factory", ["quarters:Quarters", "quarters.py:Quarters"])
+@pytest.mark.parametrize("factory", ["fourths:Quarters", "fourths.py:Quarters"])
 def test_an_edited_module_is_another_one(tmp_path, write, factory, python):
     before = identified(tmp_path, factory, python)
-    text = (tmp_path / "quarters.py").read_text()
+    text = (tmp_path / "fourths.py").read_text()
     write("nothing of it", "beside.py")
     assert identified(tmp_path, factory, python) == before
     write("import helper\n" + text), write("A = 1", "helper.py")
@@ -62,17 +62,17 @@ def test_an_edited_module_is_another_one(tmp_path, write, factory, python):
 
 def test_all_of_a_package_counts(tmp_path, write):
     write("", "pack/__init__.py"), write("", "pack/sub/__init__.py")
-    write((tmp_path / "quarters.py").read_text(), "pack/sub/tok.py")
+    write((tmp_path / "fourths.py").read_text(), "pack/sub/tok.py")
     before = identified(tmp_path, "pack.sub.tok:Quarters")
     write("LAYERS = 3", "pack/layers.py")
     assert identified(tmp_path, "pack.sub.tok:Quarters") != before
 
 
 def test_an_edited_file_is_made_anew_in_the_same_process(tmp_path, write):
-    text = (tmp_path / "quarters.py").read_text()
+    text = (tmp_path / "fourths.py").read_text()
     for size in (16, 32):
         write(text.replace("levels=16", f"levels={size}"))
-        made = host.make("quarters.py:Quarters", {}, str(tmp_path), "cpu")
+        made = host.make("fourths.py:Quarters", {}, str(tmp_path), "cpu")
         assert made.levels == size
 
 
@@ -81,7 +81,7 @@ def installed(write, tmp_path):
     """`installed(direct, listed)`: a package as pip leaves it; its `RECORD` lists the module."""
 
     def installed(*, direct=None, listed=True, version="1.5", digest="abc"):
-        write((tmp_path / "quarters.py").read_text(), "site/quartered.py")
+        write((tmp_path / "fourths.py").read_text(), "site/quartered.py")
         about = f"site/quartered-{version}.dist-info"
         text = f"Metadata-Version: 2.1\nName: quartered\nVersion: {version}\n"
         write(text, f"{about}/METADATA")
@@ -117,9 +117,9 @@ def test_one_from_no_index_counts_by_version_and_content(installed):
 
 def test_a_registered_name_is_its_module_and_function(tmp_path, write, monkeypatch):
     monkeypatch.setattr(FACTORIES, "_entries", {})
-    FACTORIES.add("mine", "quarters:Quarters")
+    FACTORIES.add("mine", "fourths:Quarters")
     settings = ExternalTokenizer(factory="mine")
-    assert origin_of(settings, folder=str(tmp_path)).factory == "quarters:Quarters"
+    assert origin_of(settings, folder=str(tmp_path)).factory == "fourths:Quarters"
     assert own_budgets(settings, folder=str(tmp_path)) == (1, 2, 4)
     with pytest.raises(UserError, match=r"unknown factory 'mime'; did you mean 'mine'\?; give mod"):
         origin_of(ExternalTokenizer(factory="mime"), folder=str(tmp_path))
@@ -127,7 +127,7 @@ def test_a_registered_name_is_its_module_and_function(tmp_path, write, monkeypat
 
 def test_a_plug_in_is_found_by_its_entry_point(write, tmp_path, monkeypatch):
     about = "plug/plugged-1.dist-info"
-    write((tmp_path / "quarters.py").read_text(), "plug/plugged.py")
+    write((tmp_path / "fourths.py").read_text(), "plug/plugged.py")
     write("Metadata-Version: 2.1\nName: plugged\nVersion: 1\n", f"{about}/METADATA")
     write("[adatok_bench.tokenizers]\nplug = plugged:Quarters\n", f"{about}/entry_points.txt")
     monkeypatch.setattr(FACTORIES, "_complete", False)
@@ -140,7 +140,7 @@ def test_a_plug_in_is_found_by_its_entry_point(write, tmp_path, monkeypatch):
 def test_a_missing_file_asks_for_budgets(tmp_path, write):
     write("def make(): open('/no/weights.pth')")
     with pytest.raises(UserError, match=r"FileNotFoundError.*give tokenizer.budgets to go on"):
-        own_budgets(ExternalTokenizer(factory="quarters.py:make"), folder=str(tmp_path))
+        own_budgets(ExternalTokenizer(factory="fourths.py:make"), folder=str(tmp_path))
 
 
 def test_the_interpreter_does_not_count(tmp_path, write):
