@@ -196,6 +196,22 @@ def test_a_broken_one_is_told_by_its_property(broken, change, name, expected):
     assert expected in text
 
 
+UNTRAINED = """
+def decode(self, ids):
+    table = np.random.default_rng(0).normal(size=(self.levels, 3, 4, 4)) * 3
+    patches = np.zeros((len(ids), 4, 3, 4, 4))
+    patches[:, : ids.shape[1]] = table[ids]
+    return patches.reshape(-1, 2, 2, 3, 4, 4).transpose(0, 3, 1, 4, 2, 5).reshape(-1, 3, 8, 8)
+"""
+
+
+def test_untrained_weights_are_not_judged_by_what_they_decode(broken):
+    found = examined(broken(UNTRAINED))
+    assert {one.status for one in found.values()} == {"ok"}
+    for name in ("range", "nested"):
+        assert "untrained weights? distortion is not judged" in found[name].text
+
+
 def test_what_cannot_be_looked_at_any_more_is_left_out(broken):
     found = examined(broken("def decode(self, ids): return ids"))
     assert found["decode"].status == "FAILED"
