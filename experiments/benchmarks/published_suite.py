@@ -78,7 +78,7 @@ def write_images(source: Path, folder: Path, count: int) -> None:
             (folder / split / "photo" / name).write_bytes(files[name]())
 
 
-def suite(count: int) -> dict[str, Any]:
+def suite(count: int, dtype: str) -> dict[str, Any]:
     """The suite with what so few images need: smaller batches and blocks, one stage at a time."""
     asked = yaml.safe_load(SUITE.read_text(encoding="utf-8"))
     asked["base"]["evaluation"]["kid_subset"] = count
@@ -86,6 +86,8 @@ def suite(count: int) -> dict[str, Any]:
         stage: {"cpus": torch.get_num_threads()} for stage in ("external", "bank", "evaluation")
     }
     for arm in asked["arms"]:
+        tokenizer = arm["set"]["tokenizer"]
+        tokenizer["arguments"] = {**tokenizer["arguments"], "dtype": dtype}
         if "policy" in arm["set"]:
             arm["set"]["policy"] = {**arm["set"]["policy"], "batch": count}
     return asked
@@ -96,13 +98,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True, help="zip or folder of photographs")
     parser.add_argument("--count", type=int, default=16, help="images of each split")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--work", type=Path, default=Path("published_suite"))
     options = parser.parse_args()
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
     write_weights(work / "weights")
     write_images(options.images, work / "imagenet", options.count)
-    (work / "published.yaml").write_text(yaml.safe_dump(suite(options.count)), encoding="utf-8")
+    (work / "published.yaml").write_text(
+        yaml.safe_dump(suite(options.count, options.dtype)), encoding="utf-8"
+    )
     began = time.perf_counter()
     program = Path(sys.executable).with_name("adatok-bench")
     ended = subprocess.run([program, "run", "published.yaml", "--executor", "serial"], cwd=work)
