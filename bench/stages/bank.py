@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from adatok_core.tokenizer import to_float, to_uint8
+from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
 from bench.artifacts.bank import per_image_names, tokenizer_sha256
 from bench.artifacts.decodings import Decodings, Facts, Originals
 from bench.artifacts.networks import load_decodings, read_trained_lengths, self_halting
@@ -39,7 +39,8 @@ from bench.store.stage import StageContext
 
 SPOT_CHECKS = 16
 SPOT_SECONDS, FEWEST_SPOTS = 60.0, 4
-SPOT_TOLERANCE = 1e-3
+# Others may compute in bfloat16, whose sums differ by a batch's size.
+SPOT_TOLERANCE, SPOT_TOLERANCE_OF_OTHERS = 1e-3, 2e-2
 SPOT_MOVED = 0.1
 
 
@@ -268,6 +269,8 @@ def _spot_check(
     has_ids = (folder / "ids.npy").is_file()
     stored_ids = np.load(folder / "ids.npy", mmap_mode="r") if has_ids else None
     rng = np.random.default_rng(len(stored))
+    others = not isinstance(decodings.tokenizer, ElasticTokenizer | None)
+    tolerance = SPOT_TOLERANCE_OF_OTHERS if others else SPOT_TOLERANCE
     moved: list[float] = []
     wrong, began = [], time.monotonic()
     for checked, row in enumerate(rng.integers(len(stored), size=SPOT_CHECKS)):
@@ -283,7 +286,7 @@ def _spot_check(
                 moved.append((encoded != ids).float().mean().item())
             again = decodings.again(original, ids, budget)
         error = float(mse(again, original.pixels))
-        if abs(error - stored[row, column]) > SPOT_TOLERANCE * error + 1e-7:
+        if abs(error - stored[row, column]) > tolerance * error + 1e-7:
             wrong.append(
                 f"image {row} at budget {budget} decodes to an MSE of {error}, the bank "
                 f"holds {stored[row, column]}: decoding is not deterministic here"
