@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -170,7 +171,8 @@ def test_bad_input_is_fatal_and_not_remembered(store):
 def test_a_disk_that_cannot_be_written_is_fatal(store, number):
     outcome = compute(store, SPEC, raising(OSError(number, "the reason")))
     assert outcome.fatal
-    assert outcome.error.startswith(f"cannot write to the store {store.root}: the reason; ")
+    told = f"cannot write to the store {store.root}: {os.strerror(number)}; "
+    assert outcome.error.startswith(told)
 
 
 def test_other_os_errors_fail_the_stage_alone(store):

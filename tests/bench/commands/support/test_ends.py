@@ -70,7 +70,10 @@ def raising(error):
     [
         (PermissionError(13, "Permission denied", "/data/suite.yaml"), "/data/suite.yaml: Perm"),
         (PermissionError(13, "Permission denied"), "Permission denied"),
-        (OSError(28, "No space left", "/elsewhere/file"), "/elsewhere/file: No space left; free"),
+        (
+            OSError(28, "No space left", "/elsewhere/file"),
+            "/elsewhere/file: No space left on device; free",
+        ),
         (OSError(28, "No space left", "/store/x"), "cannot write to the store /store/x: No space"),
     ],
 )
