@@ -196,8 +196,8 @@ TOKENIZER_KINDS.add(
 
 AnyTokenizer = Annotated[TokenizerSettings, OneOf(TOKENIZER_KINDS, default=ELASTIC)]
 
-# What `factory` may name without a module; each entry is a function that makes a tokenizer.
-FACTORIES: Registry[Any] = Registry("factory", group="adatok_bench.tokenizers")
+# What `factory` may name without a module: `module:function` of what makes a tokenizer.
+FACTORIES: Registry[str] = Registry("factory", group="adatok_bench.tokenizers", expects=str)
 FACTORIES.add(
     "titok",
     "adatok_core.published.titok:titok",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.commands.support.choices import Entry
 
 KINDS = (
-    *("tokenizers", "quantizers", "allocators", "objectives", "weightings"),
+    *("tokenizers", "factories", "quantizers", "allocators", "objectives", "weightings"),
     *("metrics", "extractors", "stages", "datasets", "suites", "reports"),
 )
 

@@ -17,6 +17,7 @@ from adatok_core.config.quantizer import QUANTIZERS
 from adatok_core.config.weighting import WEIGHTINGS
 from adatok_core.registry import Registry, RegistryError
 from bench.config.allocators import ALLOCATORS, LEARNED
+from bench.config.tokenizers import FACTORIES
 from bench.data.datasets import DATASETS
 from bench.errors import UserError
 from bench.metrics.declared import METRICS
@@ -110,6 +111,7 @@ def _kind(key: str, *registries: Registry[Any]) -> Kind:
 
 KINDS = {
     "tokenizers": _kind("tokenizer.encoding", ENCODERS),
+    "factories": _kind("tokenizer.factory, of kind external; check, bank", FACTORIES),
     "quantizers": _kind("tokenizer.quantizer.kind", QUANTIZERS),
     "allocators": _kind("allocator.kind; the learned one under policy", ALLOCATORS, LEARNED),
     "objectives": _kind("policy.objective.kind", OBJECTIVES),

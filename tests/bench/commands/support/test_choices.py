@@ -29,6 +29,7 @@ def found(kind, suites=EXPERIMENTS):
     ("kind", "registered"),
     [
         ("tokenizers", set(ENCODERS)),
+        ("factories", {"titok", "one_d_piece", "llamagen"}),
         ("quantizers", set(QUANTIZERS)),
         ("allocators", set(ALLOCATORS) | {"policy"}),
         ("objectives", set(OBJECTIVES)),
@@ -60,7 +61,10 @@ def test_places_are_where_things_are_declared():
         path, number = entry.defined.rsplit(":", 1)
         return "\n".join(Path(path).read_text().splitlines()[int(number) - 1 :][:4])
 
-    for kind in ("tokenizers", "quantizers", "allocators", "objectives", "weightings", "datasets"):
+    for kind in (
+        *("tokenizers", "factories", "quantizers", "allocators"),
+        *("objectives", "weightings", "datasets"),
+    ):
         for name, entry in found(kind).items():
             assert f'"{name}"' in declaration(entry)
     owner = {
