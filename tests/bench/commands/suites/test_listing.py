@@ -21,7 +21,7 @@ def test_a_terminal_gets_names_descriptions_and_places_in_its_width(adatok):
 def test_all_kinds_and_another_folder_of_suites(adatok, tmp_path, small_run):
     answer = adatok("list", "--suites", small_run.suite.path.parent)
     kinds = {line.split("\t")[0] for line in answer.out.splitlines()}
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     assert ("suites", "small") in {tuple(line.split("\t")[:2]) for line in answer.out.splitlines()}
     assert adatok("list", "suites", "--suites", tmp_path / "none").code == 2
 
@@ -30,7 +30,7 @@ def test_elsewhere_all_but_the_suites_is_listed(adatok, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answer = adatok("list")
     assert answer.code == 0
-    assert len({line.split("\t")[0] for line in answer.out.splitlines()}) == 10
+    assert len({line.split("\t")[0] for line in answer.out.splitlines()}) == 11
     assert "no suites listed" in answer.err
     assert adatok("list", "suites").code == 2
     assert adatok("list", "--suites", "none").code == 2
