@@ -7,21 +7,12 @@ from pathlib import Path
 import click
 
 from bench.commands.support.shared import PATH, batch_option, device_option, progress_of
-from bench.commands.support.tokenizers import (
-    argument_option,
-    load_model,
-    model_option,
-    python_option,
-    tokenizer_option,
-)
+from bench.commands.support.tokenizers import load_model, model_or_tokenizer
 
 
 @click.command()
 @click.argument("tokens", type=PATH)
-@model_option
-@tokenizer_option
-@argument_option
-@python_option
+@model_or_tokenizer
 @click.option("--out", required=True, type=PATH, help="A new folder.")
 @batch_option
 @device_option

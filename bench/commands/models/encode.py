@@ -15,21 +15,12 @@ from bench.commands.support.shared import (
     progress_of,
     say,
 )
-from bench.commands.support.tokenizers import (
-    argument_option,
-    load_model,
-    model_option,
-    python_option,
-    tokenizer_option,
-)
+from bench.commands.support.tokenizers import load_model, model_or_tokenizer
 
 
 @click.command()
 @click.argument("folder", type=PATH)
-@model_option
-@tokenizer_option
-@argument_option
-@python_option
+@model_or_tokenizer
 @click.option("--out", required=True, type=PATH, help="A new Parquet file.")
 @click.option(
     "--budget",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,13 @@ argument_option = click.option(
 python_option = click.option(
     "--python", metavar="PATH", help="Interpreter to run the factory under. Default: this one."
 )
+
+
+def model_or_tokenizer(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of a command that works with either; `load_model` takes what they give."""
+    for option in (python_option, argument_option, tokenizer_option, model_option):
+        command = option(command)
+    return command
 
 
 def arguments_of(given: Sequence[str]) -> dict[str, Any]:
