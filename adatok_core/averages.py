@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+def average_pace(decay: float, *, step: int) -> float:
+    """Share of the way to the model that its average goes in step `step` (0 is the first).
+
+    The average starts short, so that it forgets the initial weights.
+    """
+    return 1 - min(decay, (1 + step) / (10 + step))
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, *, decay: float, step: int) -> None:
-    """Move `average` towards `model` after its step `step` (0 is the first); copy the buffers."""
-    # The average starts short, so that it forgets the initial weights.
-    decay = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
+def update_average(average: nn.Module, model: nn.Module, *, pace: Tensor) -> None:
+    """Move `average` towards `model` by the share `pace`, a scalar; copy the buffers."""
+    means: list[Tensor] = [*average.parameters()]
+    values: list[Tensor] = [*model.parameters()]
+    if pace.device.type == "cpu":
+        torch._foreach_lerp_(means, values, pace.item())
+    else:  # A graph cannot read a number of the host.
+        steps = torch._foreach_sub(values, means)
+        torch._foreach_mul_(steps, pace)
+        torch._foreach_add_(means, list(steps))
     for mean, buffer in zip(average.buffers(), model.buffers(), strict=True):
         mean.copy_(buffer)

@@ -45,13 +45,18 @@ def _drawn_lengths(budgets: Sequence[int], config: LengthSampling) -> list[int]:
     return list(budgets)
 
 
+def require_budgets(kept: Tensor, budgets: Sequence[int]) -> None:
+    """Raise `ValueError` for a budget in `kept [B]` below 1 or above `b_M`."""
+    if kept.numel() and (int(kept.min()) < 1 or int(kept.max()) > budgets[-1]):
+        raise ValueError(f"token budgets must lie in 1..{budgets[-1]}")
+
+
 def heads_of(kept: Tensor, budgets: Sequence[int]) -> Tensor:
     """Head `m` of each image `[B]`: the one that serves budgets in `(b_{m-1}, b_m]`.
 
     Raises `ValueError` for a budget below 1 or above `b_M`.
     """
-    if kept.numel() and (int(kept.min()) < 1 or int(kept.max()) > budgets[-1]):
-        raise ValueError(f"token budgets must lie in 1..{budgets[-1]}")
+    require_budgets(kept, budgets)
     return torch.searchsorted(torch.tensor(budgets, device=kept.device), kept)
 
 

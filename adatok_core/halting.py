@@ -36,7 +36,7 @@ class HaltingTokenizer(ElasticTokenizer):
         latents = self.encoder(images, bins=target_bins(errors))
         # Without a generator: codes may be revived once only, before any of them is used.
         quantized = self.quantizer(latents)
-        output = self.decode_codes(quantized.codes, kept)
+        output = self._decode_prefixes(quantized.codes, kept)
         halted = (~prefix_mask(kept, self.max_tokens)).float()
         logits = self.encoder.halting_logits(latents).float()
         losses = {

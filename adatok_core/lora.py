@@ -30,7 +30,8 @@ class HeadGroups:
     def of(heads: Tensor, *, count: int) -> HeadGroups:
         """Group images by `heads [B]` (values in `0..count-1`)."""
         order = torch.argsort(heads, stable=True)
-        ends = torch.bincount(heads, minlength=count).cumsum(0)
+        # `bincount` would read the heads back from a GPU.
+        ends = (heads[:, None] == torch.arange(count, device=heads.device)).sum(0).cumsum(0)
         return HeadGroups(order, torch.argsort(order), ends)
 
 

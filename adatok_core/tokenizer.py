@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from adatok_core.budgets import heads_of
+from adatok_core.budgets import heads_of, require_budgets
 from adatok_core.config import TokenizerConfig
 from adatok_core.decoder import Decoder, MergedDecoder, SeparateDecoders
 from adatok_core.encoders import build_encoder
@@ -42,6 +42,8 @@ class ElasticTokenizer(nn.Module):
     `ValueError` when patches or tokens do not fit the resolution.
     """
 
+    ends: Tensor
+
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__()
         if image_size % config.patch_size:
@@ -53,9 +55,23 @@ class ElasticTokenizer(nn.Module):
         self.budgets, self.max_tokens = config.budgets, config.max_tokens
         self.encoder = build_encoder(config, image_size=image_size)
         self.nested = self.encoder.nested
+        self.register_buffer("ends", torch.tensor(config.budgets), persistent=False)
         self.quantizer = build_quantizer(config.width, config.quantizer, tokens=config.max_tokens)
         kind = Decoder if config.decoders == "shared" else SeparateDecoders
         self.decoder = kind(config, image_size=image_size, code_dimension=self.quantizer.dimension)
+
+    def capturable(self, precision: str) -> bool:
+        """Whether a forward pass asks the host nothing, so that a CUDA graph can repeat it."""
+        config = self.config
+        # A grouped product has a kernel of its own for bf16; in fp32 it reads the groups' ends.
+        heads = config.lora.rank == 0 or precision == "bf16"
+        return (
+            self.encoder.capturable
+            and self.quantizer.capturable
+            and config.decoders == "shared"
+            and config.tail != "dropped"
+            and heads
+        )
 
     @property
     def patch_size(self) -> int:
@@ -82,7 +98,7 @@ class ElasticTokenizer(nn.Module):
         """Reconstruct `images` from the first `kept [B]` tokens of each."""
         quantized = self.quantizer(self.encoder(images, kept), generator)
         losses = {"quantizer_loss": quantized.loss}
-        return Reconstruction(self.decode_codes(quantized.codes, kept), quantized, losses)
+        return Reconstruction(self._decode_prefixes(quantized.codes, kept), quantized, losses)
 
     def encode(self, images: Tensor, budget: int | None = None) -> tuple[Tensor, Tensor]:
         """Token ids `[B, K]` and latents `[B, K, D]` of `images [B, 3, H, W]`; changes nothing.
@@ -91,7 +107,7 @@ class ElasticTokenizer(nn.Module):
         """
         budget = self.max_tokens if budget is None else budget
         kept = torch.full((len(images),), budget, device=images.device)
-        heads_of(kept, self.budgets)  # refuses what lies outside
+        require_budgets(kept, self.budgets)
         latents = self.encoder(images, kept)
         return self.quantizer(latents).ids[:, :budget], latents[:, :budget]
 
@@ -104,9 +120,14 @@ class ElasticTokenizer(nn.Module):
 
         Raises `ValueError` for a budget outside `1..N` or above `K`.
         """
-        heads = heads_of(kept, self.budgets)
+        require_budgets(kept, self.budgets)
         if int(kept.max()) > codes.shape[1]:
             raise ValueError(f"codes: {codes.shape[1]} tokens given, {int(kept.max())} to be kept")
+        return self._decode_prefixes(codes, kept)
+
+    def _decode_prefixes(self, codes: Tensor, kept: Tensor) -> Tensor:
+        """Images from lengths that are known to be right: nothing is read back from a GPU."""
+        heads = torch.searchsorted(self.ends, kept)
         groups = HeadGroups.of(heads, count=len(self.budgets))
         images: Tensor = self.decoder(codes[groups.order], kept[groups.order], groups)
         return images[groups.inverse]

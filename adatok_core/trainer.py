@@ -7,19 +7,19 @@ weights, their averages, the optimizers' moments and the step: no generator has 
 from __future__ import annotations
 
 import copy
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from adatok_core.averages import update_average
+from adatok_core.averages import average_pace, update_average
 from adatok_core.config import GeneratorTraining, PolicyConfig, TrainingConfig
 from adatok_core.parameters import decay_groups
 from adatok_core.schedule import learning_rate
+from adatok_core.step_graph import StepGraph
 from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
 
 Config = TypeVar("Config", bound=TrainingConfig | GeneratorTraining | PolicyConfig)
@@ -83,7 +83,11 @@ class Trainer(ABC, Generic[Config]):
 
 
 class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
-    """Trains `model` by AdamW, with a linear warm-up and a cosine; `ema` is its running average."""
+    """Trains `model` by AdamW, with a linear warm-up and a cosine; `ema` is its running average.
+
+    On a GPU nothing is read back between two rows of the history; where `_capturable` the whole
+    step is one CUDA graph.
+    """
 
     def __init__(
         self, config: AveragedConfig, *, model: Model, betas: tuple[float, float], device: str
@@ -91,39 +95,99 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         self.model, self.device = model, device
         self.ema = copy.deepcopy(model).requires_grad_(False)
         groups = decay_groups(model, weight_decay=config.weight_decay)
-        super().__init__(
-            config,
-            modules={"model": self.model, "ema": self.ema},
-            optimizers={"optimizer": torch.optim.AdamW(groups, betas=betas, fused=True)},
-        )
+        on_gpu = torch.device(device).type == "cuda"
+        optimizer = torch.optim.AdamW(groups, betas=betas, fused=True, capturable=on_gpu)
+        super().__init__(config, modules={"model": model, "ema": self.ema}, optimizers={})
+        self.optimizers["optimizer"] = optimizer
+        # What changes from step to step without being drawn, where a graph can read it.
+        self._rate = torch.zeros((), device=device)
+        self._pace = torch.zeros((), device=device)
+        # Whether all was finite since this process began, and for how many steps.
+        self._sound = torch.ones((), dtype=torch.bool, device=device)
+        self._sound_steps = torch.zeros((), dtype=torch.int64, device=device)
+        self._began_at = 0
+        self._graph = StepGraph(self._update) if on_gpu and self._capturable else None
+        if on_gpu:
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate
+
+    @property
+    def _capturable(self) -> bool:
+        """Whether a step's kernels are the same each time, and need nothing from the host."""
+        return False
 
     @abstractmethod
-    def _backward(self) -> dict[str, float]:
-        """Add the gradients of the step's batch; return its losses by name."""
+    def _draw(self) -> dict[str, Tensor]:
+        """The step's batch and draws, on the device, of the same shapes in every step."""
+
+    @abstractmethod
+    def _backward(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Add the gradients of what was drawn; return its losses by name, scalars."""
 
     def _train_step(self) -> None:
         config, step = self.config, self.step
         self.model.train()
+        rate = learning_rate(step, config)
+        self._set_learning_rate(rate)
+        self._pace.fill_(average_pace(config.ema_decay, step=step))
+        update = self._graph or self._update
+        values = update(self._draw())
+        if self._row_is_due:
+            self._require_finite()
+            numbers = {name: value.item() for name, value in values.items()}
+            self.history.append({"step": step + 1, **numbers, "learning_rate": rate})
+
+    def _update(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """One step of everything that moves; losses and gradient norms by name, on the device."""
         self._zero_gradients()
-        row = {"step": step + 1, **self._backward(), **self._clip_gradients()}
-        row["learning_rate"] = learning_rate(step, config)
-        if not all(map(math.isfinite, row.values())):
-            raise DivergedError(f"loss or gradient is not finite at step {step + 1}: {row}")
-        self._set_learning_rate(row["learning_rate"])
+        values = {**self._backward(drawn), **self._clip_gradients()}
+        self._sound &= torch.stack([*values.values()]).isfinite().all()
+        self._sound_steps += self._sound
+        if self._sound.device.type == "cpu":  # Where it costs nothing to spare the weights.
+            self._require_finite(values)
         for optimizer in self.optimizers.values():
             optimizer.step()
-        update_average(self.ema, self.model, decay=config.ema_decay, step=step)
-        if self._row_is_due:
-            self.history.append(row)
+        update_average(self.ema, self.model, pace=self._pace)
+        return values
 
-    def _clip_gradients(self) -> dict[str, float]:
+    def _require_finite(self, values: Mapping[str, Tensor] | None = None) -> None:
+        if not self._sound.item():
+            step = self._began_at + int(self._sound_steps) + 1
+            shown = {name: value.item() for name, value in (values or {}).items()}
+            raise DivergedError(
+                f"loss or gradient is not finite at step {step}" + (f": {shown}" if shown else "")
+            )
+
+    def _set_learning_rate(self, rate: float) -> None:
+        if self._graph is None and self._rate.device.type == "cpu":
+            super()._set_learning_rate(rate)
+        self._rate.fill_(rate)
+
+    def _clip_gradients(self) -> dict[str, Tensor]:
         """Clip the gradients of what is trained, each module's to the same norm."""
         return {"gradient_norm": self._clip(self.model)}
 
-    def _clip(self, module: nn.Module) -> float:
+    def _clip(self, module: nn.Module) -> Tensor:
         """Clip a module's gradients; return their norm before."""
-        return nn.utils.clip_grad_norm_(module.parameters(), self.config.gradient_clip).item()
+        return nn.utils.clip_grad_norm_(module.parameters(), self.config.gradient_clip)
 
     def _autocast(self) -> torch.autocast:
         bf16 = self.config.precision == "bf16"
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=bf16)
+
+    def state(self) -> TrainingState:
+        """A copy of all that `load_state` needs; raises `DivergedError` if it is not finite."""
+        self._require_finite()
+        return super().state()
+
+    def load_state(self, state: TrainingState) -> None:
+        """Go on from `state`; raises `RuntimeError` when it belongs to another shape of model."""
+        super().load_state(state)
+        self._began_at = self.step
+        self._sound.fill_(True)
+        self._sound_steps.zero_()
+        if self._graph is not None:
+            # The optimizer holds other tensors now than a graph would write to.
+            self._graph = StepGraph(self._update)
+            for group in self.optimizers["optimizer"].param_groups:
+                group["lr"] = self._rate

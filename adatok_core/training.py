@@ -93,26 +93,43 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
 
-    def _backward(self) -> dict[str, float]:
+    @property
+    def _capturable(self) -> bool:
+        return self.adversary is None and self.model.capturable(self.config.precision)
+
+    def _draw(self) -> dict[str, Tensor]:
+        """Images `[B, 3, H, W]` as uint8, and how many tokens each keeps, `[B]`."""
         config, step = self.config, self.step
-        generator = step_generator(config.seed, step)
+        self.generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
-        budgets = self.model.config.budgets
-        kept = sample_lengths(budgets, config.batch, config=config.lengths, generator=generator)
+        kept = sample_lengths(
+            self.model.config.budgets,
+            config.batch,
+            config=config.lengths,
+            generator=self.generator,
+        )
+        parts = [self.load(part).to(self.device) for part in indices.chunk(config.accumulate)]
+        return {"pixels": torch.cat(parts), "kept": kept.to(self.device)}
+
+    def _backward(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        config = self.config
         if self.trainable != "all":
             self.model.encoder.eval()
             self.model.quantizer.eval()
-        means: dict[str, float] = {}
-        for part, part_kept in zip(
-            indices.chunk(config.accumulate), kept.chunk(config.accumulate), strict=True
+        means: dict[str, Tensor] = {}
+        for pixels, kept in zip(
+            drawn["pixels"].chunk(config.accumulate),
+            drawn["kept"].chunk(config.accumulate),
+            strict=True,
         ):
-            images = self._images(part, self.device)
-            losses = self._losses(images, part_kept.to(self.device), generator)
+            images = to_float(pixels)
+            losses = self._losses(images, kept, self.generator)
             weighted = (self.loss_weights[name] * loss for name, loss in losses.items())
             total = sum(weighted, start=images.new_zeros(()))
             (total / config.accumulate).backward()
             for name, loss in losses.items():
-                means[name] = means.get(name, 0.0) + loss.item() / config.accumulate
+                share = loss.detach() / config.accumulate
+                means[name] = means[name] + share if name in means else share
         return means
 
     def _losses(
@@ -148,7 +165,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
                 losses["discriminator_loss"] = adversary.discriminator_loss(images, output)
         return losses
 
-    def _clip_gradients(self) -> dict[str, float]:
+    def _clip_gradients(self) -> dict[str, Tensor]:
         norms = super()._clip_gradients()
         if self.adversary:
             norms["discriminator_gradient_norm"] = self._clip(self.adversary.discriminator)

@@ -61,22 +61,26 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         self.vocabulary, self.ids, self.lengths = vocabulary, ids, lengths
         self.labels = class_labels(model, labels, count=len(ids))
 
-    def _backward(self) -> dict[str, float]:
-        loss = self._loss()
-        loss.backward()
-        return {"loss": loss.item()}
-
-    def _loss(self) -> Tensor:
-        """The mean cross-entropy of the batch's tokens, in nats."""
+    def _draw(self) -> dict[str, Tensor]:
+        """Tokens `[B, S]`, which of them are predicted, and with classes those of the images."""
         config, count = self.config, len(self.ids)
         images = batch_indices(
             self.step, count=count, batch=min(config.batch, count), seed=config.seed
         )
         tokens, predicted = self.vocabulary.sequences(self.ids[images], self.lengths[images])
-        tokens, predicted = tokens.to(self.device), predicted.to(self.device)
+        classes = self._classes(images)
+        drawn = {"tokens": tokens, "predicted": predicted}
+        drawn |= {} if classes is None else {"classes": classes}
+        return {name: value.to(self.device) for name, value in drawn.items()}
+
+    def _backward(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mean cross-entropy of the batch's tokens, in nats."""
+        tokens, predicted = drawn["tokens"], drawn["predicted"]
         with self._autocast():
-            logits = next_token_logits(self.model, self.vocabulary, self._classes(images), tokens)
-        return F.cross_entropy(logits[predicted], tokens[predicted])
+            logits = next_token_logits(self.model, self.vocabulary, drawn.get("classes"), tokens)
+        loss = F.cross_entropy(logits[predicted], tokens[predicted])
+        loss.backward()
+        return {"loss": loss.detach()}
 
     def _classes(self, images: Tensor) -> Tensor | None:
         """The classes of the batch, some replaced by the null class."""
@@ -84,7 +88,7 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
             return None
         generator = step_generator(self.config.seed, self.step)
         dropped = torch.rand(len(images), generator=generator) < self.model.config.class_dropout
-        return self.labels[images].masked_fill(dropped, self.vocabulary.classes).to(self.device)
+        return self.labels[images].masked_fill(dropped, self.vocabulary.classes)
 
     def evaluate(self, ids: Tensor, lengths: Tensor, labels: Tensor | None = None) -> Likelihood:
         """How well the averaged generator predicts other images, in nats."""

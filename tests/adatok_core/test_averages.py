@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adatok_core.averages import update_average
+from adatok_core.averages import average_pace, update_average
 
 
 def pair():
@@ -22,12 +22,12 @@ def pair():
 )
 def test_an_average_starts_short_and_ends_at_its_decay(decay, step, share):
     average, model = pair()
-    update_average(average, model, decay=decay, step=step)
+    update_average(average, model, pace=torch.tensor(average_pace(decay, step=step)))
     torch.testing.assert_close(average.weight, torch.full((3,), share))
 
 
 def test_buffers_are_copied():
     average, model = pair()
-    update_average(average, model, decay=0.9, step=0)
+    update_average(average, model, pace=torch.tensor(0.9))
     assert torch.equal(average.running_mean, model.running_mean)
     assert average.running_mean is not model.running_mean

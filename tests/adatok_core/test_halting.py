@@ -82,7 +82,7 @@ def test_a_target_is_an_error_between_zero_and_one(model, images, target):
 def test_it_learns_to_halt_where_the_target_is_met(model, images):
     """With errors that the length alone decides: 0.01 for 7 tokens, and 0.04 more for each less."""
     images = 0.5 + 0.1 * (images - 0.5)
-    model.decode_codes = lambda codes, kept: images + 0.01 + 0.04 * (7 - kept[:, None, None, None])
+    model._decode_prefixes = lambda _, kept: images + 0.01 + 0.04 * (7 - kept[:, None, None, None])
     optimizer = torch.optim.Adam(model.encoder.parameters(), lr=5e-3)
     generator = torch.Generator().manual_seed(0)
     for _ in range(150):
