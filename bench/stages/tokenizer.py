@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adatok_core.budgets import trained_lengths
@@ -25,6 +27,8 @@ from bench.store.checkpoints import (
     save_tensors,
 )
 from bench.store.stage import StageContext
+
+RESIDENT_BYTES = 2 * 2**30
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def run(context: StageContext) -> dict[str, Any]:
         training,
         image_size=pixels.shape[-1],
         count=len(pixels),
-        load=lambda indices: torch.from_numpy(pixels[indices.numpy()]),
+        load=_loader(pixels, device),
         device=device,
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
@@ -80,6 +84,14 @@ def run(context: StageContext) -> dict[str, Any]:
         "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
     }
+
+
+def _loader(pixels: NDArray[np.uint8], device: str) -> Callable[[Tensor], Tensor]:
+    """Images of indices `[b]`; a small set lies on the GPU, so that a step waits for no copy."""
+    if torch.device(device).type == "cpu" or pixels.nbytes > RESIDENT_BYTES:
+        return lambda indices: torch.from_numpy(pixels[indices.numpy()])
+    resident = torch.tensor(pixels, device=device)
+    return lambda indices: resident[indices.to(device)]
 
 
 def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:
