@@ -15,6 +15,8 @@ from adatok_core.published.weights import Weights
 Then = Literal["none", "gelu", "tanh"]
 # Up to so many rows MKL gains from weights laid out for their number: a tenth at 400, then less.
 ROWS = 1024
+# Such a layout is a second copy of the weight: of larger models' layers it would be gigabytes.
+LARGEST_LAID_OUT = 768 * 3072
 
 
 def packs(weights: Weights) -> bool:
@@ -37,7 +39,12 @@ class Linear:
         self.bias, self.then = bias, then
         on_cpu = weights.device.type == "cpu"
         self.by_onednn = weight.dtype == torch.bfloat16 and packs(weights)
-        self.by_mkl = on_cpu and weight.dtype == torch.float32 and torch.backends.mkl.is_available()
+        self.by_mkl = (
+            on_cpu
+            and weight.dtype == torch.float32
+            and weight.numel() <= LARGEST_LAID_OUT
+            and torch.backends.mkl.is_available()
+        )
         self.weight = weight.contiguous()
         if self.by_onednn:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight)
