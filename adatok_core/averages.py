@@ -15,13 +15,16 @@ def average_pace(decay: float, *, step: int) -> float:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, *, pace: Tensor) -> None:
-    """Move `average` towards `model` by the share `pace`, a scalar; copy the buffers."""
+def update_average(average: nn.Module, model: nn.Module, *, pace: Tensor | float) -> None:
+    """Move `average` towards `model` by the share `pace`, copy the buffers.
+
+    As a scalar tensor the share is not read back from a GPU.
+    """
     means: list[Tensor] = [*average.parameters()]
     values: list[Tensor] = [*model.parameters()]
-    if pace.device.type == "cpu":
-        torch._foreach_lerp_(means, values, pace.item())
-    else:  # A graph cannot read a number of the host.
+    if isinstance(pace, float):
+        torch._foreach_lerp_(means, values, pace)
+    else:
         steps = torch._foreach_sub(values, means)
         torch._foreach_mul_(steps, pace)
         torch._foreach_add_(means, list(steps))

@@ -60,19 +60,6 @@ class ElasticTokenizer(nn.Module):
         kind = Decoder if config.decoders == "shared" else SeparateDecoders
         self.decoder = kind(config, image_size=image_size, code_dimension=self.quantizer.dimension)
 
-    def capturable(self, precision: str) -> bool:
-        """Whether a forward pass asks the host nothing, so that a CUDA graph can repeat it."""
-        config = self.config
-        # A grouped product has a kernel of its own for bf16; in fp32 it reads the groups' ends.
-        heads = config.lora.rank == 0 or precision == "bf16"
-        return (
-            self.encoder.capturable
-            and self.quantizer.capturable
-            and config.decoders == "shared"
-            and config.tail != "dropped"
-            and heads
-        )
-
     @property
     def patch_size(self) -> int:
         """Side of a patch in px."""

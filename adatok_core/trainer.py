@@ -19,7 +19,6 @@ from adatok_core.averages import average_pace, update_average
 from adatok_core.config import GeneratorTraining, PolicyConfig, TrainingConfig
 from adatok_core.parameters import decay_groups
 from adatok_core.schedule import learning_rate
-from adatok_core.step_graph import StepGraph
 from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
 
 Config = TypeVar("Config", bound=TrainingConfig | GeneratorTraining | PolicyConfig)
@@ -85,8 +84,8 @@ class Trainer(ABC, Generic[Config]):
 class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
     """Trains `model` by AdamW, with a linear warm-up and a cosine; `ema` is its running average.
 
-    On a GPU nothing is read back between two rows of the history; where `_capturable` the whole
-    step is one CUDA graph.
+    On a GPU nothing is read back between two rows of the history, and the step's rates are tensors:
+    its kernels are the same each time.
     """
 
     def __init__(
@@ -95,26 +94,23 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         self.model, self.device = model, device
         self.ema = copy.deepcopy(model).requires_grad_(False)
         groups = decay_groups(model, weight_decay=config.weight_decay)
-        on_gpu = torch.device(device).type == "cuda"
-        optimizer = torch.optim.AdamW(groups, betas=betas, fused=True, capturable=on_gpu)
+        self._on_gpu = torch.device(device).type == "cuda"
+        optimizer = torch.optim.AdamW(groups, betas=betas, fused=True, capturable=self._on_gpu)
         super().__init__(config, modules={"model": model, "ema": self.ema}, optimizers={})
         self.optimizers["optimizer"] = optimizer
-        # What changes from step to step without being drawn, where a graph can read it.
         self._rate = torch.zeros((), device=device)
-        self._pace = torch.zeros((), device=device)
+        self._pace: Tensor | float = torch.zeros((), device=device)
         # Whether all was finite since this process began, and for how many steps.
         self._sound = torch.ones((), dtype=torch.bool, device=device)
         self._sound_steps = torch.zeros((), dtype=torch.int64, device=device)
         self._began_at = 0
-        self._graph = StepGraph(self._update) if on_gpu and self._capturable else None
-        if on_gpu:
-            for group in optimizer.param_groups:
-                group["lr"] = self._rate
+        self._share_rate()
 
-    @property
-    def _capturable(self) -> bool:
-        """Whether a step's kernels are the same each time, and need nothing from the host."""
-        return False
+    def _share_rate(self) -> None:
+        """Let the optimizer read its rate where it is; of the settings it loads it makes copies."""
+        if self._on_gpu:
+            for group in self.optimizers["optimizer"].param_groups:
+                group["lr"] = self._rate
 
     @abstractmethod
     def _draw(self) -> dict[str, Tensor]:
@@ -129,9 +125,8 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         self.model.train()
         rate = learning_rate(step, config)
         self._set_learning_rate(rate)
-        self._pace.fill_(average_pace(config.ema_decay, step=step))
-        update = self._graph or self._update
-        values = update(self._draw())
+        self._set_pace(average_pace(config.ema_decay, step=step))
+        values = self._update(self._draw())
         if self._row_is_due:
             self._require_finite()
             numbers = {name: value.item() for name, value in values.items()}
@@ -143,7 +138,7 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         values = {**self._backward(drawn), **self._clip_gradients()}
         self._sound &= torch.stack([*values.values()]).isfinite().all()
         self._sound_steps += self._sound
-        if self._sound.device.type == "cpu":  # Where it costs nothing to spare the weights.
+        if not self._on_gpu:  # Where it costs nothing to spare the weights.
             self._require_finite(values)
         for optimizer in self.optimizers.values():
             optimizer.step()
@@ -159,9 +154,16 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
             )
 
     def _set_learning_rate(self, rate: float) -> None:
-        if self._graph is None and self._rate.device.type == "cpu":
+        if self._on_gpu:
+            self._rate.fill_(rate)
+        else:
             super()._set_learning_rate(rate)
-        self._rate.fill_(rate)
+
+    def _set_pace(self, pace: float) -> None:
+        if self._on_gpu and isinstance(self._pace, Tensor):
+            self._pace.fill_(pace)
+        else:
+            self._pace = pace
 
     def _clip_gradients(self) -> dict[str, Tensor]:
         """Clip the gradients of what is trained, each module's to the same norm."""
@@ -186,8 +188,4 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         self._began_at = self.step
         self._sound.fill_(True)
         self._sound_steps.zero_()
-        if self._graph is not None:
-            # The optimizer holds other tensors now than a graph would write to.
-            self._graph = StepGraph(self._update)
-            for group in self.optimizers["optimizer"].param_groups:
-                group["lr"] = self._rate
+        self._share_rate()

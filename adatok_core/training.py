@@ -93,10 +93,6 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
 
-    @property
-    def _capturable(self) -> bool:
-        return self.adversary is None and self.model.capturable(self.config.precision)
-
     def _draw(self) -> dict[str, Tensor]:
         """Images `[B, 3, H, W]` as uint8, and how many tokens each keeps, `[B]`."""
         config, step = self.config, self.step

@@ -21,12 +21,10 @@ LATENT_QUERY_SCALE = 0.2
 class Encoder(nn.Module, ABC):
     """Images to latents, of which `kept` tokens of each will be asked for.
 
-    `nested`: the latents are the same whatever is kept. `capturable`: it reads nothing back from a
-    GPU.
+    `nested`: the latents are the same whatever is kept.
     """
 
     nested = True
-    capturable = True
 
     def __init__(self, config: TokenizerConfig, *, image_size: int, queries: int):
         super().__init__()

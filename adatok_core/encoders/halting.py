@@ -27,8 +27,6 @@ class Halting(Encoder):
     What is kept does not matter to it; without a target it encodes for an error near zero.
     """
 
-    capturable = False
-
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__(config, image_size=image_size, queries=config.max_tokens)
         self.targets = sequence_positions(len(TARGETS), config.width, scale=LATENT_QUERY_SCALE)

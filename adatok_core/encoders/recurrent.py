@@ -16,7 +16,6 @@ class Recurrent(Encoder):
     """
 
     nested = False
-    capturable = False
 
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__(config, image_size=image_size, queries=config.max_tokens)

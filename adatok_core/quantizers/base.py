@@ -57,12 +57,10 @@ class Quantizer(nn.Module, ABC):
     """A discrete bottleneck: latents `[B, N, D]` in, codes `[B, N, C]` and ids `[B, N]` out.
 
     An id is made of `Q` parts of sizes `code_sizes`, the first of them least significant.
-    `calibrated_spread` is the deviation that `project.calibrate` should give the points;
-    `capturable`, whether training it draws nothing and reads nothing back from a GPU.
+    `calibrated_spread` is the deviation that `project.calibrate` should give the points.
     """
 
     calibrated_spread: float
-    capturable = False
 
     def __init__(self, width: int, dimension: int, code_sizes: Sequence[int], *, tokens: int):
         super().__init__()

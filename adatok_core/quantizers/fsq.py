@@ -20,7 +20,6 @@ class FSQ(Quantizer):
 
     # Small, so that training starts where the sigmoid is straight: at 1.75 few codes stayed in use.
     calibrated_spread = 0.5
-    capturable = True
     top: Tensor
 
     def __init__(self, width: int, settings: config.FSQ, *, tokens: int):

@@ -26,7 +26,6 @@ class LFQ(Quantizer):
 
     # Points are then as large as the signs they are to commit to.
     calibrated_spread = 1.0
-    capturable = True
 
     def __init__(self, width: int, settings: config.LFQ, *, tokens: int):
         super().__init__(width, settings.bits, (settings.codebook_size,), tokens=tokens)
