@@ -42,8 +42,8 @@ class Price:
 
     The place is a `budget`, or the mean of the `allocation`, where `parts` are known. `tokens` are
     ours, `lengths` theirs; `sides` are distortions by seed of `elastic`, `fixed`, `policy`,
-    `oracle`. `record` is one of ours with a result, `partner` one of theirs; `planned` is how many
-    seeds the elastic arm has, with results or without.
+    `oracle`. `record` is one of ours there with a result; `planned` is how many seeds the elastic
+    arm has, with results or without.
     """
 
     arm: str
@@ -55,7 +55,6 @@ class Price:
     price: Ratio
     sides: Mapping[str, Values]
     record: Record
-    partner: Record
     planned: int
     allocation: str = ""
     parts: Parts | None = None
@@ -129,8 +128,7 @@ def prices(records: Sequence[Record]) -> Prices:
     fixed, seed_of = fixed_arms(records), seeds_of(records)
     for arm in elastic_arms(records):
         if not arm.done:
-            first = arm.records[0]
-            missing.append(f"{arm.label}: {first.status}: {first.error or 'not run'}")
+            missing.append(f"{arm.label}: no cell of it has a result")
             continue
         rivals = [one for one in fixed if data_of(one.records[0]) == data_of(arm.records[0])]
         here = [*_at_budgets(arm, rivals, seed_of), *_at_means(arm, rivals, seed_of)]
@@ -184,7 +182,8 @@ def _at_means(arm: ElasticArm, rivals: Sequence[FixedArm], seed_of: SeedOf) -> l
             off = fmean(place.tokens.values()) - fmean(map(length_of, partner.records))
             remarks += ["not at equal tokens"] if abs(off) > 0.5 else []
             about = {"allocation": group.label, "parts": made, "remarks": tuple(remarks)}
-            found.append(_price(arm, place, partner, made.price, whole, seed_of, **about))
+            price = _price(arm, place, partner, made.price, whole, seed_of, **about)
+            found.append(replace(price, record=group.records[0]))
     return found
 
 
@@ -253,7 +252,6 @@ def _price(
         price=price,
         sides=sides,
         record=arm.done[0],
-        partner=partner.records[0],
         planned=len({seed_of(record) for record in arm.records}),
         cells=tuple(dict.fromkeys([*place.cells, *(one.cell_key for one in partner.records)])),
     )
