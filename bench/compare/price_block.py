@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,7 @@ def block_text(block: PriceBlock, *, width: int | None = None) -> str:
         "minus 1"
     ]
     if block.rows:
-        rows = [_text_row(row) for row in block.rows]
-        lines += [as_text(rows, width=width, keys=2), _about(block)]
+        lines += [as_text(price_rows(block.rows), width=width, keys=2), _about(block)]
     return "\n".join([*lines, *block.missing])
 
 
@@ -75,6 +75,11 @@ def _about(block: PriceBlock) -> str:
         f"[95 %, {PairedDifference.kind()}, of logarithms]; p and verdict of the price, or of the "
         f"net where there is one, by Holm over all of its column{parts * at_means}"
     )
+
+
+def price_rows(rows: Sequence[Price]) -> list[dict[str, Any]]:
+    """A row of text per price."""
+    return [_text_row(row) for row in rows]
 
 
 def _text_row(row: Price) -> dict[str, Any]:

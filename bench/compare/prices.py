@@ -32,7 +32,7 @@ from bench.compare.price import METRIC, PARTS, Parts, Ratio, corrected_ratios, p
 from bench.records.groups import Group, has_collapsed
 from bench.records.record import Record
 
-NEAR = 0.1  # Of a mean number of tokens, where no tokenizer has the rounded one.
+NEAR = 0.1  # Of a mean number of tokens; one token at least, since a policy's mean varies by seed.
 SeedOf = Callable[[Record], Any]
 
 
@@ -105,7 +105,7 @@ class _Place:
 
     def takes(self, length: int, tokens: float) -> bool:
         """Whether a tokenizer of this length is a partner where our mean is so many tokens."""
-        slack = 0.0 if self.is_budget else max(0.5, NEAR * tokens)
+        slack = 0.0 if self.is_budget else max(1.0, NEAR * tokens)
         return abs(length - tokens) <= slack
 
 

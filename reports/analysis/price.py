@@ -159,7 +159,7 @@ class Change:
             return "less than 1 % (one seed)" if share.mean > FLAT else "1 % or more (one seed)"
         if share.low > FLAT:
             return "less than 1 %"
-        return "1 % or more" if share.high <= FLAT else "1 % is within the interval"
+        return "1 % or more" if share.high <= FLAT else "open at this n"
 
 
 @dataclass(frozen=True)
