@@ -17,7 +17,7 @@ class Cost:
 
     steps: int
     images: int
-    decoder_passes: float
+    decoder_passes: int
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,20 @@ def cost_of(record: Record) -> Cost:
     """The cost of the record's tokenizer, which is trained here.
 
     Rounds of co-design, or of a continuation, and a fine-tuning count with the first training.
-    Decoder passes are the record's own; one that tells none decoded each image once a step.
+    Decoder passes are those that the record tells of each training; one that tells none decoded
+    each image once a step.
     """
     rounds = {CODESIGN: int(record.setting("codesign.rounds") or 1)}
-    trainings = [(one, rounds.get(key, 1)) for key, one in record.config.trainings.items()]
-    steps = sum(one.steps * times for one, times in trainings)
-    images = sum(one.steps * one.batch * times for one, times in trainings)
-    passes = getattr(record, "decoder_passes", None)
-    return Cost(steps, images, images if passes is None else passes)
+    trainings = [
+        one for key, one in record.config.trainings.items() for _ in range(rounds.get(key, 1))
+    ]
+    images = [one.steps * one.batch for one in trainings]
+    stages = [stage for stage in record.stages if stage.stage == "tokenizer"][-len(images) :]
+    told = [getattr(stage, "decoder_passes", None) for stage in stages]
+    if len(told) < len(images):
+        told = [None] * len(images)
+    passes = [each if one is None else one for one, each in zip(told, images, strict=True)]
+    return Cost(sum(one.steps for one in trainings), sum(images), sum(passes))
 
 
 def cost_ratio(ours: Cost, theirs: Cost) -> CostRatio:

@@ -127,11 +127,15 @@ def fixed_arms(records: Iterable[Record]) -> list[FixedArm]:
 def recipe(record: Record) -> dict[str, Any]:
     """Settings by path, seeds left out, that trainings of one tokenizer share."""
     parts = {name: record.setting(name) for name in ("data", *PARTS)}
-    if record.setting("codesign") and record.setting("codesign.policy") is None:
-        # The lengths are then those that the cell's own policy chooses, if any does.
-        chosen = record.setting("codesign.training.lengths.distribution") == "policy"
-        parts["policy"] = record.setting("policy") if chosen else None
+    parts["policy"] = choosing_policy(record)
     return {path: value for path, value in flatten(parts) if not is_seed(path)}
+
+
+def choosing_policy(record: Record) -> Any:
+    """The settings of the cell's own policy where the tokenizer is trained at its choices."""
+    own = record.setting("codesign") is not None and record.setting("codesign.policy") is None
+    chosen = record.setting("codesign.training.lengths.distribution") == "policy"
+    return record.setting("policy") if own and chosen else None
 
 
 def data_of(record: Record) -> str:

@@ -17,6 +17,8 @@ from bench.records.record import Record
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, StudentInterval
 
+TITLES = {"possible": "oracle's gain", "oracle": "oracle's net"}
+
 
 @dataclass(frozen=True)
 class PriceBlock:
@@ -72,17 +74,18 @@ def _about(block: PriceBlock) -> str:
         "and (1 + price) (1 + gain) = 1 + net"
     )
     return (
-        f"[95 %, {PairedDifference.kind()}, of logarithms]; p and verdict of the price, or of the "
-        f"net where there is one, by Holm over all of its column{parts * at_means}"
+        f"[95 %, {PairedDifference.kind()}, of logarithms]; p is of the price, or of the net "
+        f"where there is one, by Holm over all of its column{parts * at_means}"
     )
 
 
 def price_rows(rows: Sequence[Price]) -> list[dict[str, Any]]:
-    """A row of text per price."""
-    return [_text_row(row) for row in rows]
+    """A row of text per price; parts have columns where any row has them."""
+    known = [name for name in PARTS if any(name in row.ratios for row in rows)]
+    return [_text_row(row, known) for row in rows]
 
 
-def _text_row(row: Price) -> dict[str, Any]:
+def _text_row(row: Price, parts: Sequence[str]) -> dict[str, Any]:
     shown = {name: percent(one.share) for name, one in row.ratios.items()}
     p = row.whole.p
     tokens = row.tokens if row.budget is None else row.budget
@@ -90,11 +93,11 @@ def _text_row(row: Price) -> dict[str, Any]:
         "elastic": row.allocation or row.arm,
         "tokens": f"{tokens:.4g} / {'-'.join(map(str, row.lengths))}",
         "seeds": row.price.n,
-        **{name: shown.get(name, "-") for name in PARTS},
+        **{TITLES.get(name, name): shown.get(name, "-") for name in parts},
         "p (Holm)": None if math.isnan(p) else float(f"{p:.3g}"),
         "against": row.against,
         "cost": row.cost.words,
-        "verdict": row.whole.verdict,
+        "elastic is": row.whole.verdict,
     }
 
 
@@ -130,7 +133,7 @@ def _json_row(row: Price) -> dict[str, Any]:
             "images": row.cost.images,
             "decoder_passes": row.cost.decoder_passes,
         },
-        "verdict": row.whole.verdict,
+        "elastic_is": row.whole.verdict,
         **{name: _json_ratio(one) for name, one in row.ratios.items()},
         "remarks": list(row.remarks),
     }

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from bench.compare.cost import Cost
 from bench.compare.price import PARTS
 from bench.compare.prices import prices
 from reports.analysis.price import courses, price_lines, suite_prices
@@ -129,3 +130,22 @@ def test_the_course_over_training_and_the_gain_of_each_side(priced, fixed_length
     (course,) = courses(suite_prices(slow).found)
     last = [one for one in course.changes() if (one.side, one.end) == ("fixed", 16000)]
     assert last[0].words == "less than 1 %"
+
+
+def test_where_decoder_passes_are_unequal_a_partner_of_equal_passes_stands_beside(
+    priced, fixed_lengths, monkeypatch
+):
+    def passes(record):
+        pairs = record.arm.startswith("pairs")
+        return Cost(record.config.training.steps, 1, record.config.training.steps * (1 + pairs))
+
+    monkeypatch.setattr("bench.compare.prices.cost_of", passes)
+    monkeypatch.setattr("bench.compare.elastic_arms.cost_of", passes)
+    long = fixed_lengths("long", lengths=[2], scale=0.9, swept={"training.steps": 4000})
+    records = [*priced("pairs", gain=None), *fixed_lengths(lengths=[2]), *long]
+    first, second = prices(records).found
+    assert (first.against, first.cost.words) == ("fixed", "equal steps, 2 x decoder passes")
+    assert second.cost.words == "equal decoder passes, 0.5 x steps"
+    assert second.price.share.mean == pytest.approx(1.16 / 0.9 - 1)
+    (only,) = prices([*records[:3], *long]).found
+    assert only.cost.equal_passes
