@@ -48,9 +48,10 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether anything is significantly worse on side B."""
-        dearer = self.price is not None and self.price.worse
-        return dearer or any(row.difference.verdict == "worse" for row in self.rows)
+        """Whether anything is significantly worse on side B; prices decide where nothing else is."""
+        if not self.rows and self.price is not None:
+            return self.price.worse
+        return any(row.difference.verdict == "worse" for row in self.rows)
 
 
 def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> Comparison:
