@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def worse(self) -> bool:
-        """Whether anything is significantly worse on side B; prices decide where nothing else is."""
+        """Whether anything is significantly worse on B; prices decide where nothing else does."""
         if not self.rows and self.price is not None:
             return self.price.worse
         return any(row.difference.verdict == "worse" for row in self.rows)

@@ -33,8 +33,8 @@ def compare(
     Differences B - A are paired by seed.
     A and B are suites (name or file), SUITE:ARM, SUITE:GROUP with a group's label, or folders of
     records. Where one side is elastic and the other of tokenizers of one length, the price of
-    being elastic is told. Exits with 1 where B is significantly worse in any metric, and with 2 where the two
-    cannot be compared.
+    being elastic is told. Exits with 1 where B is significantly worse in any metric, and with 2
+    where the two cannot be compared.
 
     \b
     Examples:
