@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
@@ -35,7 +36,7 @@ class ElasticArm:
     label: str
     records: tuple[Record, ...]
 
-    @property
+    @cached_property
     def done(self) -> list[Record]:
         """Those with a result."""
         return [record for record in self.records if record.done]
@@ -64,9 +65,13 @@ class ElasticArm:
 
 @dataclass(frozen=True)
 class FixedArm:
-    """Trainings of tokenizers of one length that differ in lengths and seeds only."""
+    """Trainings of tokenizers of one length that differ in lengths and seeds only.
 
-    records: tuple[Record, ...]
+    `done` are those with a result by their seed, `first` is any of them all.
+    """
+
+    first: Record
+    done: dict[Any, list[Record]]
 
 
 def length_of(record: Record) -> int:
@@ -115,13 +120,23 @@ def elastic_arms(records: Iterable[Record]) -> list[ElasticArm]:
     return [ElasticArm(_elastic_label(members), tuple(members)) for members in found.values()]
 
 
-def fixed_arms(records: Iterable[Record]) -> list[FixedArm]:
+def fixed_arms(records: Iterable[Record], seed_of: Callable[[Record], Any]) -> list[FixedArm]:
     """The tokenizers of one length of these records."""
     found: dict[str, list[Record]] = {}
     for record in filter(is_one_length, records):
         settings = {p: v for p, v in recipe(record).items() if not p.startswith(BUDGETS)}
         found.setdefault(canonical_json(settings), []).append(record)
-    return [FixedArm(tuple(members)) for members in found.values()]
+    return [FixedArm(members[0], _by_seed(members, seed_of)) for members in found.values()]
+
+
+def _by_seed(
+    records: Iterable[Record], seed_of: Callable[[Record], Any]
+) -> dict[Any, list[Record]]:
+    found: dict[Any, list[Record]] = {}
+    for record in records:
+        if record.done:
+            found.setdefault(seed_of(record), []).append(record)
+    return found
 
 
 def recipe(record: Record) -> dict[str, Any]:

@@ -125,12 +125,13 @@ def prices(records: Sequence[Record]) -> Prices:
     """
     found: list[Price] = []
     missing: list[str] = []
-    fixed, seed_of = fixed_arms(records), seeds_of(records)
+    seed_of = seeds_of(records)
+    fixed = fixed_arms(records, seed_of)
     for arm in elastic_arms(records):
         if not arm.done:
             missing.append(f"{arm.label}: no cell of it has a result")
             continue
-        rivals = [one for one in fixed if data_of(one.records[0]) == data_of(arm.records[0])]
+        rivals = [one for one in fixed if data_of(one.first) == data_of(arm.records[0])]
         here = [*_at_budgets(arm, rivals, seed_of), *_at_means(arm, rivals, seed_of)]
         found += here
         missing += _missing(arm, here)
@@ -221,7 +222,7 @@ def _partner(arm: ElasticArm, rival: FixedArm, place: _Place, seed_of: SeedOf) -
     """The tokenizers of one arm that have the place's length, by the seeds of both."""
     records = []
     for seed, tokens in place.tokens.items():
-        same = [one for one in rival.records if one.done and seed_of(one) == seed]
+        same = rival.done.get(seed, [])
         near = min(map(length_of, same), key=lambda k: abs(k - tokens), default=None)
         if near is not None and place.takes(near, tokens):
             records += [one for one in same if length_of(one) == near]
