@@ -84,10 +84,12 @@ def price_lines(records: Sequence[Record]) -> list[str]:
     if not at_means:
         first = [row for row in found if row.arm == found[0].arm]
         return [_budgets_sentence(first)] if first else []
-    first, best = at_means[0], min(at_means, key=lambda row: row.parts.net.over.mean)
+    first = at_means[0]
+    judged = [row for row in at_means if row.parts.net.n > 1] or at_means
+    best = min(judged, key=lambda row: row.parts.net.over.mean)
     lines = [mean_sentence(first)]
     if best is not first:
-        lines.append(f"The least of {len(at_means)}: {mean_sentence(best)}")
+        lines.append(f"The least of {len(judged)}: {mean_sentence(best)}")
     return lines
 
 

@@ -98,6 +98,8 @@ def test_the_price_in_a_sentence(priced, fixed_lengths):
     assert first == line
     assert best.startswith("The least of 2: Price of being elastic (cheap policy, ")
     assert "]: adaptive better; the oracle's" in best
+    lucky = priced("lucky", price=-0.2, seeds=[0.0], **{"training.lengths": {"full_share": 0.9}})
+    assert price_lines([*priced(), *cheap, *lucky, *fixed]) == [first, best]
     (alone,) = price_lines([*priced(seeds=(0.0,)), *fixed])
     assert "one training seed): +16.0 % (one seed) distortion" in alone
     assert "one seed: no verdict" in alone
