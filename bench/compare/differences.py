@@ -8,6 +8,8 @@ from statistics import fmean
 
 from bench.compare.measured import Measured
 from bench.compare.paired import Difference, corrected
+from bench.compare.price import METRIC
+from bench.compare.price_block import PriceBlock, price_block
 from bench.compare.sides import Side
 from bench.errors import UserError
 from bench.metrics.declared import COMPARED, declared_metric
@@ -15,6 +17,10 @@ from bench.records.groups import Group
 from bench.records.protocol import require_one_protocol
 
 TOKENS_TOLERANCE = 0.01
+
+
+class NoMatch(UserError):
+    """Nothing of the two sides can be compared."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All differences, and what else is to be said."""
+    """All differences, what else is to be said, and the price where one side alone is elastic."""
 
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    price: PriceBlock | None = None
 
     @property
     def worse(self) -> bool:
-        """Whether anything is significantly worse on side B."""
+        """Whether anything is significantly worse on B; prices decide where nothing else does."""
+        if not self.rows and self.price is not None:
+            return self.price.worse
         return any(row.difference.verdict == "worse" for row in self.rows)
 
 
@@ -50,6 +59,7 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
 
     Groups match by their label; without the arm's name where each side is of one arm; and in any
     case where each side is one group. Curves are compared at the budgets that both have.
+    Elastic tokenizers against tokenizers of one length have a price, and need no other match.
 
     Args:
         a: the side to start from.
@@ -63,6 +73,21 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
     for metric in metrics:
         if not declared_metric(metric, where="--metric").judged:
             raise UserError(f"--metric {metric}: neither more nor less of it is better; drop it")
+    price = price_block(a, b) if METRIC in (metrics or (METRIC,)) else None
+    if price is not None and price.rows:
+        try:
+            rows, notes = _compared(a, b, metrics, seed)
+        except NoMatch:
+            rows, notes = [], _unfinished(a, b)
+    else:
+        rows, notes = _compared(a, b, metrics, seed)
+    adjusted = corrected([row.difference for row in rows])
+    rows = [replace(row, difference=one) for row, one in zip(rows, adjusted, strict=True)]
+    return Comparison(tuple(rows), tuple(notes), price)
+
+
+def _compared(a: Side, b: Side, metrics: Sequence[str], seed: int) -> tuple[list[Row], list[str]]:
+    """The rows of all matches, and what else is to be said; raises `NoMatch` without a row."""
     matches = _matches(a, b)
     pairs = [group for match in matches for group in match]
     require_one_protocol([r.protocol for group in pairs for r in group.records if r.protocol])
@@ -84,10 +109,8 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
                     left_out.append(f"{theirs.label}{at}: {metric}: {problem}")
     if not found:
         asked = f"no metric of {', '.join(COMPARED)} in common; give a --metric"
-        raise UserError(f"not comparable: {left_out[0] if left_out else asked}")
-    adjusted = corrected([row.difference for row in found])
-    rows = [replace(row, difference=one) for row, one in zip(found, adjusted, strict=True)]
-    return Comparison(tuple(rows), (*notes, *left_out))
+        raise NoMatch(f"not comparable: {left_out[0] if left_out else asked}")
+    return found, [*notes, *left_out]
 
 
 def _matches(a: Side, b: Side) -> list[tuple[Group, Group]]:
@@ -102,7 +125,7 @@ def _matches(a: Side, b: Side) -> list[tuple[Group, Group]]:
     found = [(ours[name(group)], group) for group in b.groups if name(group) in ours]
     if not found:
         labels = [", ".join(group.label for group in side.groups[:3]) for side in (a, b)]
-        raise UserError(
+        raise NoMatch(
             f"not comparable: no group of {a.name} ({labels[0]}) has its match in {b.name} "
             f"({labels[1]}); pick one of each with SUITE:GROUP"
         )
@@ -116,11 +139,15 @@ def _unmatched(a: Side, b: Side, matches: list[tuple[Group, Group]]) -> list[str
         matched = [match[place] for match in matches]
         alone = [group.label for group in side.groups if group not in matched]
         notes += [f"only in {side.name}: {label}" for label in alone]
-        notes += [
-            f"{record.status} in {side.name}: {record.label}: {record.error or 'not run'}"
-            for record in side.unfinished
-        ]
-    return notes
+    return [*notes, *_unfinished(a, b)]
+
+
+def _unfinished(*sides: Side) -> list[str]:
+    return [
+        f"{record.status} in {side.name}: {record.label}: {record.error or 'not run'}"
+        for side in sides
+        for record in side.unfinished
+    ]
 
 
 def _places(ours: Group, theirs: Group) -> list[int | None]:

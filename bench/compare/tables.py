@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.compare.differences import Comparison, Row
 from bench.compare.paired import VERDICTS, Difference
+from bench.compare.price_block import block_json, block_text
 from bench.records.groups import repetition_name
 from bench.records.tables import as_text, format_value
 from bench.statistics.bootstrap import BootstrapInterval
@@ -20,13 +21,12 @@ def comparison_text(comparison: Comparison, *, a: str, b: str, width: int | None
     found = [row.difference for row in comparison.rows]
     kinds = {type(one.interval) for one in found if one.interval is not None}
     names = [kind.kind() for kind in (PairedDifference, BootstrapInterval) if kind in kinds]
-    lines = [
-        f"A: {a}",
-        f"B: {b}",
-        "",
-        as_text([_text_row(row) for row in comparison.rows], width=width, keys=KEYS),
-        "",
-    ]
+    lines = [f"A: {a}", f"B: {b}", ""]
+    if comparison.price is not None:
+        lines += [block_text(comparison.price, width=width), ""]
+    if not comparison.rows:
+        return "\n".join([*lines, *comparison.notes]).rstrip("\n")
+    lines += [as_text([_text_row(row) for row in comparison.rows], width=width, keys=KEYS), ""]
     if names:
         lines.append(
             f"B - A [95 %, {'; '.join(names)}]; p corrected by Holm over all rows; detectable: the "
@@ -59,10 +59,12 @@ def _over_images(comparison: Comparison) -> list[str]:
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """Plain values; null for what is not known."""
+    price = comparison.price
     return {
         "worse": comparison.worse,
         "differences": [_json_row(row) for row in comparison.rows],
         "notes": list(comparison.notes),
+        **({} if price is None else {"price": block_json(price)}),
     }
 
 

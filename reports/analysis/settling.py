@@ -13,7 +13,6 @@ from bench.records.tables import as_text
 from bench.statistics.bootstrap import BootstrapInterval
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import Contest
-from reports.analysis.decomposition import decomposition
 from reports.analysis.foreign_words import (
     bits_line,
     is_seedless,
@@ -22,11 +21,11 @@ from reports.analysis.foreign_words import (
     verdict_line,
     without_seed,
 )
+from reports.analysis.price import WORDS, decomposition
 from reports.analysis.systems import PRIMARY, System, shown_distances
 from reports.paper.shares import show_p, show_share, show_significant
 from reports.paper.text import show_interval, show_percent
 
-WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
 POWER = 0.8
 Differences = dict[str, Difference]  # By metric.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reports.analysis.foreign_contests import all_contests
 from reports.analysis.groups import Record, done_records, reconstructions, with_results
+from reports.analysis.price import price_lines
 from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
@@ -15,17 +16,21 @@ from reports.tables.ablations import table as ablations
 def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[str]:
     """The settling experiment's verdict where there is one, else the summary's, else ablations'.
 
-    Never empty: says that there is none, and why. The `store` has the tables of single images.
+    The price of being elastic follows, where there is one. Never empty: says that there is no
+    verdict, and why. The `store` has the tables of single images.
     """
     done = with_results(records)
     if not done:
         return [f"No cell of this suite has a result: {_counts(records)}."]
     images = reconstructions(records)
+    prices = price_lines(images) if images else []
     if images and (lines := _settled(images, store)):
-        return lines
+        return [*lines, *prices]
     for decide in (_summarised, _ablated) if images else ():
         if lines := decide(images):
-            return lines
+            return [*lines, *prices]
+    if prices:
+        return prices
     if lines := [line for record in done if (line := _timed(record))]:
         return lines
     return [

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -260,6 +261,76 @@ def one_length():
         return _vary(record, settings={"tokenizer.budgets": [length]}, **changes)
 
     return one_length
+
+
+def _at_steps(records, arm, swept, **settings):
+    """The records as cells of this arm, trained with other settings; `swept` name them."""
+    apart = ", ".join(f"{path} {value}" for path, value in swept.items())
+    group = f"{arm}: {apart}" if apart else arm
+    return [
+        _vary(
+            record,
+            arm=arm,
+            group=group,
+            cell_key=f"{group} {place}",
+            label=f"{group}, seed {record.setting('training.seed')}",
+            swept={**swept, "training.seed": record.setting("training.seed")},
+            settings={**settings, **swept},
+        )
+        for place, record in enumerate(records)
+    ]
+
+
+JITTER = (0.0, 0.01, -0.01)
+
+
+@pytest.fixture
+def priced():
+    """`priced(arm, price=0.16, ...)`: an elastic arm that costs so much more at each budget.
+
+    With its policy at 5.75 tokens, unless `gain` is None. Seeds differ by `JITTER`, as logarithms.
+    """
+
+    def priced(arm="elastic", *, price=0.16, gain=-0.10, possible=-0.14, seeds=JITTER, scale=1.0,
+               swept=(), **settings):  # fmt: skip
+        curves, policies = [], []
+        for seed, jitter in enumerate(seeds):
+            dearer = scale * (1 + price) * math.exp(jitter)
+            psnr = [-10 * math.log10(dearer * fixed_distortion(k)) for k in BUDGETS]
+            curves.append(_tokenizer(psnr=psnr, seed=seed))
+            mixed = dearer * fixed_distortion(6)
+            controls = {
+                name: {"mse": (1 + change) * mixed, "mean_tokens": 5.75}
+                for name, change in (("agnostic", 0.0), ("oracle", possible))
+            }
+            if gain is not None:
+                one = _policy(training_seed=seed, tokens=5.75, mse=(1 + gain) * mixed)
+                policies.append(_vary(one, controls=controls))
+        made = _at_steps(curves, arm, dict(swept), **settings)
+        return made + _at_steps(policies, f"{arm} policy", dict(swept), **settings)
+
+    return priced
+
+
+def fixed_distortion(tokens):
+    return 0.03 * tokens**-0.4
+
+
+@pytest.fixture
+def fixed_lengths(one_length):
+    """`fixed_lengths(arm, lengths=(2, 6))`: tokenizers of one length, three seeds each."""
+
+    def fixed_lengths(arm="fixed", *, lengths=(*BUDGETS, 6), seeds=3, scale=1.0, swept=(),
+                      **settings):  # fmt: skip
+        made = []
+        for length in lengths:
+            psnr = -10 * math.log10(scale * fixed_distortion(length))
+            members = [one_length(psnr=psnr, length=length, seed=seed) for seed in range(seeds)]
+            at = {**dict(swept), "tokenizer.budgets": [length]}
+            made += _at_steps(members, arm, at, **settings)
+        return made
+
+    return fixed_lengths
 
 
 @pytest.fixture

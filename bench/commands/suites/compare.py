@@ -32,12 +32,14 @@ def compare(
 
     Differences B - A are paired by seed.
     A and B are suites (name or file), SUITE:ARM, SUITE:GROUP with a group's label, or folders of
-    records. Exits with 1 where B is significantly worse in any metric, and with 2 where the two
-    cannot be compared.
+    records. Where one side is elastic and the other of tokenizers of one length, the price of
+    being elastic is told. Exits with 1 where B is significantly worse in any metric, and with 2
+    where the two cannot be compared.
 
     \b
     Examples:
       adatok-bench compare quickstart:elastic lora_heads:shared
+      adatok-bench compare settle:"fixed length" settle:policy
       adatok-bench compare old_suite new_suite --metric mse --metric fd_lite0
       adatok-bench compare quickstart /other/store/records/quickstart --json
     """

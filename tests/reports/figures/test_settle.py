@@ -7,7 +7,7 @@ from scipy import stats
 
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import contests
-from reports.analysis.decomposition import parts
+from reports.analysis.price import parts
 from reports.analysis.settling import control_rows, differences, seed_rows, verdict_words
 from reports.figures.settle import report, settle_data
 
@@ -131,12 +131,16 @@ def test_lengths_are_those_of_each_seed(settled):
     assert rows[0]["distortion (MSE)"] == "-16.00 %"
 
 
-def test_the_parts_add_up(settled):
+def test_the_parts_multiply_to_the_whole_and_are_told(settled, tmp_path):
     (contest,) = contests(settled(*EQUAL))
-    of = {name: part.share.mean for name, part in parts(contest).items()}
-    whole = differences(contest)[0]["mse"].share.mean
-    assert of["elastic"] + of["gain"] == pytest.approx(whole)
-    assert of["elastic"] + of["possible"] == pytest.approx(of["oracle"])
+    of = parts(contest)
+    net = np.exp(np.mean(np.log(EQUAL[0]) - np.log(EQUAL[1]))) - 1
+    assert of.net.share.mean == pytest.approx(net)
+    assert (1 + of.price.share.mean) * (1 + of.gain.share.mean) == pytest.approx(1 + net)
+    assert (of.gain.share.mean, of.possible.share.mean) == pytest.approx((1 / 1.2 - 1, 0.75 - 1))
+    text = report(settled(*EQUAL), tmp_path).text
+    assert f"being elastic {100 * of.price.share.mean:+.1f} % [" in text
+    assert "choosing by image -16.7 % [-16.7, -16.7], of -25.0 %" in text
 
 
 @pytest.mark.parametrize(

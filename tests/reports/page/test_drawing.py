@@ -24,7 +24,7 @@ def raising(error):
 def test_every_report_is_a_titled_figure_or_table():
     figures, tables = declared(Figure), declared(TableReport)
     assert figures.keys() | tables.keys() == set(REPORTS)
-    assert list(figures)[:3] == ["pareto", "settle", "baselines"]
+    assert list(figures)[:4] == ["pareto", "settle", "price", "price_over_training"]
     assert list(figures)[-1] == "summary"
     assert all(one.title and one.about for one in (*figures.values(), *tables.values()))
     assert all(one.alt for name, one in figures.items() if name != "summary")
@@ -33,7 +33,8 @@ def test_every_report_is_a_titled_figure_or_table():
 def test_every_table_is_named_in_the_order_of_the_page(two_arms):
     tables = [one.build(two_arms) for one in declared(TableReport).values()]
     assert [table.name for table in tables] == [
-        *("comparison", "ablations", "generation", "throughput", "protocol", "compute", "cells")
+        *("comparison", "ablations", "price", "generation", "throughput"),
+        *("protocol", "compute", "cells"),
     ]
     made = {table.name for table in tables if table.rows}
     assert made == {"comparison", "ablations", "protocol", "compute", "cells"}

@@ -43,3 +43,16 @@ def test_without_results_or_comparisons_that_is_said(tokenizer, failed):
 def test_a_collapsed_policy_counts_as_skill_nothing(tokenizer, policy):
     records = [tokenizer(), *(policy(seed=s, collapsed=True, skill=None) for s in range(3))]
     assert verdict_lines(records)
+
+
+def test_the_price_of_being_elastic_is_told_whichever_way_it_goes(priced, fixed_lengths):
+    fixed = fixed_lengths(lengths=[2, 6])
+    first, *_, price = verdict_lines([*priced(), *fixed])
+    assert first.startswith("At equal mean tokens on the same tokenizer, choosing by image")
+    assert "+16.0 % [+13.2, +18.9] distortion" in price
+    assert "together +4.4 % [+1.8, +7.0]: fixed better" in price
+    *_, gain = verdict_lines([*priced(price=0.02), *fixed])
+    assert "+2.0 % [-0.5, +4.6] distortion" in gain
+    assert "together -8.2 % [-10.5, -5.9]: adaptive better" in gain
+    (alone,) = verdict_lines([*priced(gain=None), *fixed])
+    assert alone.startswith("Price of being elastic (elastic, equal steps and decoder passes")

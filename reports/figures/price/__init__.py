@@ -1,0 +1,1 @@
+"""Figures of the price of being elastic."""
