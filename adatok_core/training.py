@@ -9,9 +9,9 @@ from torch import Tensor
 
 from adatok_core.adversarial import Adversary
 from adatok_core.batches import batch_indices, step_generator
-from adatok_core.budgets import sample_lengths
 from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.lengths import require_chosen, sample_lengths
 from adatok_core.losses import perceptual_distance, pixel_distance
 from adatok_core.parameters import Trainable, freeze, load_start
 from adatok_core.tokenizer import ElasticTokenizer, to_float
@@ -51,12 +51,14 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         feature_maps: FeatureMaps | None = None,
         start: Mapping[str, Tensor] | None = None,
         trainable: Trainable = "all",
+        chosen: Tensor | None = None,
     ):
         if training.perceptual and feature_maps is None:
             raise ValueError("perceptual: the loss needs a network's feature_maps")
         if trainable != "all" and start is None:
             raise ValueError(f"trainable: {trainable} needs the start of a trained tokenizer")
-        self.count, self.load = count, load
+        require_chosen(chosen, budgets=tokenizer.budgets, count=count, config=training.lengths)
+        self.count, self.load, self.chosen = count, load, chosen
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -98,7 +100,13 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
         budgets = self.model.config.budgets
-        kept = sample_lengths(budgets, config.batch, config=config.lengths, generator=generator)
+        kept = sample_lengths(
+            budgets,
+            config.batch,
+            config=config.lengths,
+            generator=generator,
+            chosen=None if self.chosen is None else self.chosen[indices],
+        )
         if self.trainable != "all":
             self.model.encoder.eval()
             self.model.quantizer.eval()

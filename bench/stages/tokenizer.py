@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adatok_core.budgets import trained_lengths
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.lengths import trained_lengths
 from adatok_core.tokenizer import parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS

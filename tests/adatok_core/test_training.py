@@ -6,7 +6,6 @@ import torch
 from torch.nn import functional as F
 
 from adatok_core.batches import batch_indices, step_generator
-from adatok_core.budgets import sample_lengths
 from adatok_core.config import (
     FSQ,
     VQ,
@@ -16,6 +15,7 @@ from adatok_core.config import (
     TokenizerConfig,
     TrainingConfig,
 )
+from adatok_core.lengths import sample_lengths
 from adatok_core.losses import perceptual_distance
 from adatok_core.schedule import learning_rate
 from adatok_core.tokenizer import to_float
@@ -39,6 +39,7 @@ TOKENIZER = TokenizerConfig(
 # A code is dead after one step without a draw: every step revives some.
 REVIVING = VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6)
 FULL = LengthSampling(full_share=1.0)
+CHOSEN = torch.arange(COUNT) % 3 + 1
 TRAINING = TrainingConfig(
     steps=6, batch=8, learning_rate=1e-2, warmup_steps=2, ema_decay=0.9, log_every=2
 )
@@ -51,7 +52,9 @@ def feature_maps(images):
     return [first, F.avg_pool2d(first, 2)]
 
 
-def trainer_of(tokenizer=TOKENIZER, *, load=IMAGES.__getitem__, maps=feature_maps, **options):
+def trainer_of(
+    tokenizer=TOKENIZER, *, load=IMAGES.__getitem__, maps=feature_maps, chosen=None, **options
+):
     return TokenizerTrainer(
         tokenizer,
         replace(TRAINING, **options),
@@ -59,6 +62,7 @@ def trainer_of(tokenizer=TOKENIZER, *, load=IMAGES.__getitem__, maps=feature_map
         count=COUNT,
         load=load,
         feature_maps=maps,
+        chosen=chosen,
     )
 
 
@@ -318,6 +322,7 @@ def test_without_a_perceptual_weight_no_feature_maps_are_needed():
     "lengths",
     [
         LengthSampling(),
+        LengthSampling(distribution="policy"),
         LengthSampling(distribution="all"),
         LengthSampling(distribution="powers_of_two"),
         LengthSampling(per="batch"),
@@ -326,7 +331,8 @@ def test_without_a_perceptual_weight_no_feature_maps_are_needed():
 )
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_lengths_are_drawn_once_per_step_for_the_whole_batch(lengths, accumulate, monkeypatch):
-    trainer = trainer_of(lengths=lengths, accumulate=accumulate, batch=16)
+    chosen = CHOSEN if lengths.distribution == "policy" else None
+    trainer = trainer_of(lengths=lengths, accumulate=accumulate, batch=16, chosen=chosen)
     forward, seen = trainer.model.forward, []
 
     def spy(images, kept, generator):
@@ -339,8 +345,27 @@ def test_lengths_are_drawn_once_per_step_for_the_whole_batch(lengths, accumulate
         run_to(trainer, step + 1)
         assert len(seen) == accumulate
         generator = step_generator(0, step)
-        expected = sample_lengths((1, 2, 4), 16, config=lengths, generator=generator)
+        of_batch = CHOSEN[batch_indices(step, count=COUNT, batch=16, seed=0)]
+        expected = sample_lengths(
+            (1, 2, 4), 16, config=lengths, generator=generator, chosen=of_batch
+        )
         assert torch.equal(torch.cat(seen), expected)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "chosen", "problem"),
+    [
+        ("policy", None, r"lengths\.distribution: policy needs the lengths"),
+        ("all", CHOSEN, r"chosen: .* lengths\.distribution is all; set it to policy"),
+        ("policy", CHOSEN[1:], r"chosen: must be int64 \[24\].*, not int64 \[23\]"),
+        ("policy", CHOSEN.int(), r"chosen: must be int64 \[24\].*, not int32 \[24\]"),
+        ("policy", CHOSEN - 1, r"chosen: lengths must lie in 1\.\.4, not in 0\.\.2"),
+        ("policy", CHOSEN + 2, r"chosen: lengths must lie in 1\.\.4, not in 3\.\.5"),
+    ],
+)
+def test_chosen_lengths_that_do_not_fit_are_refused(distribution, chosen, problem):
+    with pytest.raises(ValueError, match=problem):
+        trainer_of(lengths=LengthSampling(distribution=distribution), chosen=chosen)
 
 
 @pytest.mark.parametrize(("share", "trained_heads"), [(1.0, [2]), (0.0, [0, 1, 2])])

@@ -1,0 +1,95 @@
+"""Which lengths images keep in training: pure functions of settings and a step's generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from adatok_core.config import LengthSampling
+
+
+def require_chosen(
+    chosen: Tensor | None, *, budgets: Sequence[int], count: int, config: LengthSampling
+) -> None:
+    """Refuse lengths `chosen` for `count` images that do not fit the distribution.
+
+    Raises `ValueError`, also when they are missing, or given to another distribution.
+    """
+    if config.distribution != "policy":
+        if chosen is not None:
+            raise ValueError(
+                f"chosen: lengths are given, but lengths.distribution is {config.distribution}; "
+                "set it to policy"
+            )
+        return
+    if chosen is None:
+        raise ValueError("lengths.distribution: policy needs the lengths chosen for the images")
+    if chosen.shape != (count,) or chosen.dtype != torch.int64:
+        raise ValueError(
+            f"chosen: must be int64 [{count}], one length for each image, not "
+            f"{str(chosen.dtype).removeprefix('torch.')} {list(chosen.shape)}"
+        )
+    if int(chosen.min()) < 1 or int(chosen.max()) > budgets[-1]:
+        raise ValueError(
+            f"chosen: lengths must lie in 1..{budgets[-1]}, not in "
+            f"{int(chosen.min())}..{int(chosen.max())}"
+        )
+
+
+def sample_lengths(
+    budgets: Sequence[int],
+    count: int,
+    *,
+    config: LengthSampling,
+    generator: torch.Generator,
+    chosen: Tensor | None = None,
+) -> Tensor:
+    """Draw how many leading tokens each of `count` images keeps, `[count]` int64 in `1..b_M`.
+
+    With the distribution `policy`, exactly `max(1, round(share * count))` images, at random places,
+    keep what is `chosen [count]` for them. A positive `full_share` then lets as many of its share
+    keep all `b_M`.
+    """
+    lengths = torch.tensor(_drawn_lengths(budgets, config))
+    draws = count if config.per == "image" else 1
+    kept = lengths[torch.randint(len(lengths), (draws,), generator=generator)].repeat(
+        count // draws
+    )
+    if config.distribution == "policy" and config.share:
+        if chosen is None:
+            raise ValueError("lengths.distribution: policy needs the lengths chosen for the images")
+        places = _places(config.share, count, generator)
+        kept[places] = chosen[places]
+    if config.full_share:
+        kept[_places(config.full_share, count, generator)] = budgets[-1]
+    return kept
+
+
+def trained_lengths(budgets: Sequence[int], config: LengthSampling) -> tuple[int, ...]:
+    """All lengths that `sample_lengths` can draw for a large batch, increasing.
+
+    A policy chooses between the budgets: all of them count.
+    """
+    if config.full_share == 1:
+        return (budgets[-1],)
+    lengths = {budgets[-1]} if config.full_share else set()
+    if config.distribution == "policy" and config.share:
+        lengths |= set(budgets)
+    if config.distribution != "policy" or config.share < 1:
+        lengths |= set(_drawn_lengths(budgets, config))
+    return tuple(sorted(lengths))
+
+
+def _places(share: float, count: int, generator: torch.Generator) -> Tensor:
+    """Random places among `count`: the share, one at least."""
+    return torch.randperm(count, generator=generator)[: max(1, round(share * count))]
+
+
+def _drawn_lengths(budgets: Sequence[int], config: LengthSampling) -> list[int]:
+    if config.drawn == "all":
+        return list(range(1, budgets[-1] + 1))
+    if config.drawn == "powers_of_two":
+        return [2**power for power in range(budgets[-1].bit_length())]
+    return list(budgets)
