@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from adatok_core.adversarial import Adversary
+from adatok_core.alignment import FirstLayer, alignment_losses
 from adatok_core.batches import batch_indices, step_generator
-from adatok_core.budgets import sample_lengths
 from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
-from adatok_core.losses import perceptual_distance, pixel_distance
+from adatok_core.config.lengths import lengths_problem
+from adatok_core.length_weights import LengthWeights
+from adatok_core.lengths import require_chosen, step_lengths
+from adatok_core.losses import perceptual_distance, pixel_distance, pixel_distances
 from adatok_core.parameters import Trainable, freeze, load_start
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.trainer import AveragedTrainer
@@ -23,6 +27,14 @@ HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a training costs the decoder: images decoded, and the tokens that they kept."""
+
+    images: int
+    tokens: int
 
 
 class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
@@ -51,12 +63,18 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         feature_maps: FeatureMaps | None = None,
         start: Mapping[str, Tensor] | None = None,
         trainable: Trainable = "all",
+        chosen: Tensor | None = None,
     ):
         if training.perceptual and feature_maps is None:
             raise ValueError("perceptual: the loss needs a network's feature_maps")
         if trainable != "all" and start is None:
             raise ValueError(f"trainable: {trainable} needs the start of a trained tokenizer")
-        self.count, self.load = count, load
+        lengths, budgets = training.lengths, tokenizer.budgets
+        problem = lengths_problem(tokenizer, lengths)
+        if problem:
+            raise ValueError(problem)
+        require_chosen(chosen, budgets=budgets, count=count, config=lengths)
+        self.count, self.load, self.chosen = count, load, chosen
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -69,6 +87,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             "halting_loss": HALTING_WEIGHT,
             "perceptual_loss": training.perceptual,
             "adversarial_loss": settings.weight if settings else 0.0,
+            "distillation_loss": lengths.distillation.weight if lengths.distillation else 0.0,
+            "alignment_loss": lengths.self_alignment,
             # Its gradient is the discriminator's alone, so both sides share one backward pass.
             "discriminator_loss": 1.0,
         }
@@ -81,6 +101,12 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if self.adversary:
             self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_optimizer"] = self.adversary.optimizer
+        self.length_weights: LengthWeights | None = None
+        if lengths.weights != "uniform":
+            weights = LengthWeights(budgets, training.batch, config=lengths, chosen=chosen)
+            self.length_weights = weights.to(device)
+            self.modules["length_weights"] = self.length_weights
+        self.first_layer = FirstLayer(model) if lengths.aligns_features else None
 
     @torch.no_grad()
     def _calibrate(self, model: ElasticTokenizer, config: TrainingConfig, device: str) -> None:
@@ -93,17 +119,31 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
 
+    def _lengths(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Lengths `[R, B]` at which a step decodes the images `indices [B]`."""
+        return step_lengths(
+            self.model.config.budgets,
+            self.config.batch,
+            config=self.config.lengths,
+            generator=generator,
+            chosen=None if self.chosen is None else self.chosen[indices],
+        )
+
+    def passes(self) -> Passes:
+        """What the whole training decodes, from the draws of its steps, which are made again."""
+        config, tokens = self.config, 0
+        for step in range(config.steps):
+            indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
+            tokens += int(self._lengths(indices, step_generator(config.seed, step)).sum())
+        images = config.steps * config.batch * config.lengths.decodings
+        return Passes(self.model.passes * images, self.model.passes * tokens)
+
     def _draw(self) -> dict[str, Tensor]:
-        """Images `[B, 3, H, W]` as uint8, and how many tokens each keeps, `[B]`."""
+        """Images `[B, 3, H, W]` as uint8, and the lengths `[R, B]` at which each is decoded."""
         config, step = self.config, self.step
         self.generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
-        kept = sample_lengths(
-            self.model.config.budgets,
-            config.batch,
-            config=config.lengths,
-            generator=self.generator,
-        )
+        kept = self._lengths(indices, self.generator)
         parts = [self.load(part).to(self.device) for part in indices.chunk(config.accumulate)]
         return {"pixels": torch.cat(parts), "kept": kept.to(self.device)}
 
@@ -112,14 +152,20 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if self.trainable != "all":
             self.model.encoder.eval()
             self.model.quantizer.eval()
+        kept = drawn["kept"]
+        weights = torch.ones(kept.shape, device=kept.device)
+        if self.length_weights is not None:
+            weights = self.length_weights.of(kept)
+            self.length_weights.forget()
         means: dict[str, Tensor] = {}
-        for pixels, kept in zip(
+        for pixels, part_kept, part_weights in zip(
             drawn["pixels"].chunk(config.accumulate),
-            drawn["kept"].chunk(config.accumulate),
+            kept.chunk(config.accumulate, dim=1),
+            weights.chunk(config.accumulate, dim=1),
             strict=True,
         ):
             images = to_float(pixels)
-            losses = self._losses(images, kept, self.generator)
+            losses = self._losses(images, part_kept.flatten(), part_weights.flatten())
             weighted = (self.loss_weights[name] * loss for name, loss in losses.items())
             total = sum(weighted, start=images.new_zeros(()))
             (total / config.accumulate).backward()
@@ -128,29 +174,34 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
                 means[name] = means[name] + share if name in means else share
         return means
 
-    def _losses(
-        self, images: Tensor, kept: Tensor, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Loss terms of a micro-batch, unweighted; reconstructions are never clamped.
+    def _losses(self, images: Tensor, kept: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Loss terms of a micro-batch at lengths `kept [R * B]`; reconstructions are never clamped.
 
-        Clamped values would get no gradient back into `[0, 1]`.
+        Clamped values would get no gradient back into `[0, 1]`. The terms themselves are
+        unweighted; `weights [R * B]` are those of the images in them.
         """
         config, adversary = self.config, self.adversary
         autocast = self._autocast()
         with autocast:
-            reconstruction = self.model(images, kept, generator)
+            reconstruction = self.model(images, kept, self.generator)
         output = reconstruction.images.float()
+        decoded = len(output) // len(kept)
+        kept, weights = kept.repeat(decoded), weights.repeat(decoded)
         images = images.repeat(len(output) // len(images), 1, 1, 1)
         losses = {
-            "pixel_loss": pixel_distance(output, images, kind=config.pixel_loss),
+            "pixel_loss": self._pixel_loss(output, images, kept, weights),
             **reconstruction.losses,
         }
         if self.feature_maps and config.perceptual:
             with torch.no_grad():
                 target = self.feature_maps(images)
-            losses["perceptual_loss"] = perceptual_distance(
-                self.feature_maps(output), target
-            ).mean()
+            distances = perceptual_distance(self.feature_maps(output), target)
+            losses["perceptual_loss"] = (weights * distances).mean()
+        if config.lengths.decodes != "one":
+            features = self.first_layer.take(kept) if self.first_layer else None
+            losses |= alignment_losses(
+                output, features, config=config.lengths, pixel_loss=config.pixel_loss
+            )
         if adversary and self.step < adversary.start_step:
             losses |= dict.fromkeys(
                 ("adversarial_loss", "discriminator_loss"), images.new_zeros(())
@@ -160,6 +211,14 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
                 losses["adversarial_loss"] = adversary.generator_loss(output)
                 losses["discriminator_loss"] = adversary.discriminator_loss(images, output)
         return losses
+
+    def _pixel_loss(self, output: Tensor, images: Tensor, kept: Tensor, weights: Tensor) -> Tensor:
+        kind = self.config.pixel_loss
+        if self.length_weights is None:
+            return pixel_distance(output, images, kind=kind)
+        distances = pixel_distances(output, images, kind=kind)
+        self.length_weights.observe(kept, distances)
+        return (weights * distances).mean()
 
     def _clip_gradients(self) -> dict[str, Tensor]:
         norms = super()._clip_gradients()

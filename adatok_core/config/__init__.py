@@ -1,6 +1,7 @@
 """Frozen configurations of the method. `ValueError`s of `__post_init__` name the offending key."""
 
 from adatok_core.config.generator import GeneratorConfig, Sampling
+from adatok_core.config.lengths import Distillation, LengthSampling
 from adatok_core.config.objective import (
     KL,
     OFF,
@@ -19,7 +20,6 @@ from adatok_core.config.training import (
     Adversarial,
     FineTuning,
     GeneratorTraining,
-    LengthSampling,
     TrainingConfig,
 )
 from adatok_core.config.weighting import (
@@ -41,6 +41,7 @@ __all__ = [
     "Annealed",
     "ConstraintWeighting",
     "DeterministicGroup",
+    "Distillation",
     "FineTuning",
     "FixedWeighting",
     "GeneratorConfig",

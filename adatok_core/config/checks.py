@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import Field, field
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T")
+LATER = "later"
 
 
 class Strict:
@@ -25,3 +29,16 @@ def require_budgets(key: str, budgets: Sequence[int], *, at_least: int) -> None:
     require(budgets[0] >= 1, f"{key}: the smallest must be 1 or more")
     increasing = all(a < b for a, b in itertools.pairwise(budgets))
     require(increasing, f"{key}: {list(budgets)} must increase strictly")
+
+
+def later(default: T) -> T:
+    """A setting that came later than others: at its default it leaves no trace (`traceless`).
+
+    So the keys of what was made before it stay as they were.
+    """
+    return field(default=default, metadata={LATER: True})
+
+
+def traceless(owner: Any, one: Field[Any]) -> bool:
+    """Whether the field `one` of the dataclass `owner` came later and is at its default."""
+    return LATER in one.metadata and bool(getattr(owner, one.name) == one.default)

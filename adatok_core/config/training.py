@@ -6,24 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config.checks import Strict, require
+from adatok_core.config.lengths import LengthSampling
 from adatok_core.config.tokenizer import LoRA
-
-
-@dataclass(frozen=True, kw_only=True)
-class LengthSampling(Strict):
-    """How many leading tokens are kept in training (nested tail masking).
-
-    Lengths are drawn uniformly over the tokenizer's `candidates`, over `all` of 1..N, or over the
-    `powers_of_two` up to N; one draw per image or one per batch. The share `full_share` of every
-    batch's images, one at least when it is positive, keeps all N instead.
-    """
-
-    distribution: Literal["candidates", "all", "powers_of_two"] = "candidates"
-    per: Literal["image", "batch"] = "image"
-    full_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.full_share <= 1, "full_share: must lie in [0, 1]")
 
 
 @dataclass(frozen=True, kw_only=True)

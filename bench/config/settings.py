@@ -16,6 +16,7 @@ import pydantic
 import yaml
 
 from adatok_core.choices import OneOf
+from adatok_core.config.checks import traceless
 from adatok_core.registry import Registry, RegistryError
 from bench.errors import UserError, suggestion
 
@@ -173,9 +174,13 @@ def _explain(item: Mapping[str, Any], owner: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Settings as JSON-able values: dataclasses as mappings, tuples as lists."""
+    """Settings as JSON-able values: dataclasses as mappings, tuples as lists.
+
+    Settings that came later leave no trace at their defaults: keys stay what they were.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
+        named = (one for one in dataclasses.fields(value) if not traceless(value, one))
+        return {one.name: plain(getattr(value, one.name)) for one in named}
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

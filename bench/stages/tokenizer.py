@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adatok_core.budgets import trained_lengths
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.ignition import ignition, mean_colour_loss
+from adatok_core.lengths import trained_lengths
 from adatok_core.tokenizer import parameter_count
 from adatok_core.training import TokenizerTrainer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
@@ -79,10 +80,18 @@ def run(context: StageContext) -> dict[str, Any]:
         },
     )
     remove_states(context.work)
+    passes = trainer.passes()
+    judged = ignition(
+        trainer.history, mean_colour=mean_colour_loss(_some(pixels), kind=training.pixel_loss)
+    )
     return {
         "history": trainer.history,
         "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
+        "decoder_passes": passes.images,
+        "token_passes": passes.tokens,
+        "ignition": judged.verdict,
+        "explained": judged.explained,
     }
 
 
@@ -92,6 +101,12 @@ def _loader(pixels: NDArray[np.uint8], device: str) -> Callable[[Tensor], Tensor
         return lambda indices: torch.from_numpy(pixels[indices.numpy()])
     resident = torch.tensor(pixels, device=device)
     return lambda indices: resident[indices.to(device)]
+
+
+def _some(pixels: NDArray[np.uint8]) -> Tensor:
+    """Up to a thousand of the images `[n, 3, H, W]`, from all over the set."""
+    places = np.linspace(0, len(pixels) - 1, min(len(pixels), 1000)).astype(int)
+    return torch.from_numpy(pixels[places])
 
 
 def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
+from bench.config.settings import plain
 from bench.files import content_key
 from bench.suite.labels import describe_sweep
 
@@ -37,7 +38,7 @@ class Cell:
     @property
     def settings(self) -> dict[str, Any]:
         """The resolved settings, as plain values."""
-        settings = asdict(self.config)
+        settings: dict[str, Any] = plain(self.config)
         for path in OPTIONAL:
             part, _, name = path.rpartition(".")
             owner = settings[part] if part else settings

@@ -1,10 +1,8 @@
 import pytest
 
-from adatok_core.config import Adversarial, FineTuning, LengthSampling, LoRA, TrainingConfig
+from adatok_core.config import Adversarial, FineTuning, LoRA, TrainingConfig
 
 OUT_OF_RANGE = [
-    (LengthSampling, {"full_share": -0.1}, "full_share"),
-    (LengthSampling, {"full_share": 1.1}, "full_share"),
     (Adversarial, {"weight": 0.0}, "weight"),
     (Adversarial, {"start_step": -1}, "start_step"),
     (Adversarial, {"width": 0}, "width"),
@@ -32,8 +30,6 @@ OUT_OF_RANGE = [
 ]
 
 ON_THE_EDGE = [
-    (LengthSampling, {"full_share": 0}),
-    (LengthSampling, {"full_share": 1}),
     (Adversarial, {"weight": 1e-3, "start_step": 0, "width": 1}),
     (TrainingConfig, {"steps": 1, "batch": 2, "accumulate": 2, "warmup_steps": 0}),
     (TrainingConfig, {"steps": 2, "warmup_steps": 1, "log_every": 1, "checkpoint_every": 1}),
@@ -53,7 +49,7 @@ def test_the_ends_of_a_range_are_accepted(accepted, kind, values):
     accepted(kind, values)
 
 
-@pytest.mark.parametrize("kind", [LengthSampling, Adversarial, TrainingConfig, FineTuning])
+@pytest.mark.parametrize("kind", [Adversarial, TrainingConfig, FineTuning])
 def test_defaults_are_valid_frozen_and_strict(frozen_and_strict, kind):
     frozen_and_strict(kind())
 

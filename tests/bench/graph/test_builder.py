@@ -43,6 +43,24 @@ def one_arm(small, **changes):
 
 
 POLICY = {"candidates": [1, 2, 4]}
+LATER_LENGTHS = {
+    "share": 0.8,
+    "rest": "candidates",
+    "decodes": "one",
+    "drawn": 1,
+    "distillation": None,
+    "self_alignment": 0.0,
+    "weights": "uniform",
+}
+OTHER_LENGTHS = (
+    {"share": 0.5},
+    {"rest": "all"},
+    {"decodes": "pairs"},
+    {"decodes": "sandwich", "drawn": 2},
+    {"decodes": "pairs", "distillation": {"of": "images", "weight": 1.0}},
+    {"decodes": "pairs", "self_alignment": 1.0},
+    {"weights": "policy"},
+)
 
 
 def test_cells_share_their_stages(load, small):
@@ -325,6 +343,35 @@ def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
     assert manifest.spec(store).config == {"fingerprint": fingerprint(folder)}
     assert manifest.spec(store).runtime == {"path": str(folder)}
     assert len({node.spec(store).key for node in splits}) == 4
+
+
+def test_lengths_that_came_later_leave_no_trace_at_their_defaults(load, small, store):
+    """Of the cell nor of its two trainings; each changes the keys once it is another."""
+
+    def lengths_of(**given):
+        changes = {"training.lengths": given, "finetuning": {"training": {"lengths": given}}}
+        suite = load(one_arm(small, **changes))
+        settings, (cell,) = suite.cells[0].settings, build_graph(suite).evaluations
+        tuned = cell.inputs["bank"].inputs["tokenizer"]
+        stages = tuned, tuned.inputs["start"]
+        found = [settings[key] for key in ("training", "finetuning")]
+        found[1] = found[1]["training"]
+        found += [stage.config["training"] for stage in stages]
+        keys = suite.cells[0].key, *(stage.spec(store).key for stage in stages)
+        return [training["lengths"] for training in found], keys
+
+    before = {"distribution": "candidates", "per": "image", "full_share": 0.0}
+    lengths, keys = lengths_of()
+    assert lengths == [before] * 4
+    assert lengths_of(**LATER_LENGTHS) == (lengths, keys)
+    policy, _ = lengths_of(distribution="policy")
+    assert policy == [{**before, "distribution": "policy"}] * 4
+    seen = set(keys)
+    for changes in OTHER_LENGTHS:
+        lengths, other = lengths_of(distribution="policy", **changes)
+        assert all(one.items() >= changes.items() for one in lengths)
+        assert not seen & set(other)
+        seen |= set(other)
 
 
 def test_splits_that_are_not_named_leave_no_trace(load, small, folder, store):
