@@ -73,7 +73,16 @@ def is_oracle(record: Record) -> bool:
 
 def tokenizer_identity(record: Record) -> Any:
     """Settings that two records of the same trained tokenizer have in common."""
-    return [record.setting(part) for part in ("data", "tokenizer", "training", "finetuning")]
+    parts = ("data", "tokenizer", "training", "finetuning")
+    return [*map(record.setting, parts), _codesign(record)]
+
+
+def _codesign(record: Record) -> Any:
+    """Settings of the co-design, with those of the policy that chose lengths."""
+    settings = record.setting("codesign")
+    if not settings or settings["policy"] or record.config.codesign_policy is None:
+        return settings
+    return {**settings, "policy": record.setting("policy")}
 
 
 def protocol_line(records: Sequence[Record]) -> str:

@@ -19,7 +19,7 @@ from reports.analysis.groups import (
     tokenizer_identity,
 )
 
-TOKENIZER_PARTS = ("tokenizer.", "training.", "finetuning.")
+TOKENIZER_PARTS = ("tokenizer.", "training.", "codesign.", "finetuning.")
 AIMS = ("mean_budget", "quality_drop", "efficiency")
 ALL_TOKENS, ONE_LENGTH, FIXED_BUDGET = "all tokens", "its one length", "fixed budget"
 WORDS = {
