@@ -80,9 +80,13 @@ def tokenizer_identity(record: Record) -> Any:
 def _codesign(record: Record) -> Any:
     """Settings of the co-design, with those of the policy that chose lengths."""
     settings = record.setting("codesign")
-    if not settings or settings["policy"] or record.config.codesign_policy is None:
-        return settings
-    return {**settings, "policy": record.setting("policy")}
+    return {**settings, "policy": record.setting("policy")} if fits_policy(record) else settings
+
+
+def fits_policy(record: Record) -> bool:
+    """Whether the record's tokenizer was trained at lengths that its own policy's settings gave."""
+    settings = record.setting("codesign")
+    return bool(settings) and not settings["policy"] and record.config.codesign.chooses
 
 
 def protocol_line(records: Sequence[Record]) -> str:

@@ -13,6 +13,7 @@ from bench.records.record import Record
 from bench.suite.labels import describe, describe_sweep
 from reports.analysis.groups import (
     Group,
+    fits_policy,
     is_allocation,
     is_elastic,
     is_policy,
@@ -35,7 +36,8 @@ WORDS = {
 
 def tokenizer_label(record: Record, *, seeds: bool = True) -> str:
     """Name of one tokenizer: its arm, and what was swept of it."""
-    return _swept(record, TOKENIZER_PARTS, seeds=seeds)
+    parts = (*TOKENIZER_PARTS, "policy.") if fits_policy(record) else TOKENIZER_PARTS
+    return _swept(record, parts, seeds=seeds)
 
 
 def tokenizer_family(record: Record) -> str:
