@@ -21,6 +21,7 @@ class HaltingTokenizer(ElasticTokenizer):
     """
 
     encoder: Halting
+    passes = 2
 
     def forward(
         self, images: Tensor, kept: Tensor, generator: torch.Generator | None = None

@@ -9,10 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+PixelLoss = Literal["l1", "l2"]
 
-def pixel_distance(a: Tensor, b: Tensor, *, kind: Literal["l1", "l2"]) -> Tensor:
+
+def pixel_distance(a: Tensor, b: Tensor, *, kind: PixelLoss) -> Tensor:
     """Mean absolute (`l1`) or squared (`l2`) difference of two batches of one shape, scalar."""
     return F.l1_loss(a, b) if kind == "l1" else F.mse_loss(a, b)
+
+
+def pixel_distances(a: Tensor, b: Tensor, *, kind: PixelLoss) -> Tensor:
+    """The same for each image of the batches: `[B]`."""
+    differences = (a - b).abs() if kind == "l1" else (a - b).square()
+    return differences.flatten(1).mean(1)
 
 
 def perceptual_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:

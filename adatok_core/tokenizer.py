@@ -26,7 +26,7 @@ class Reconstruction:
 
     Attributes:
         images: `[R * B, 3, H, W]`, the batch reconstructed `R` times, one after the other.
-        quantized: the codes of the last of them.
+        quantized: the codes that the last of them is of.
         losses: scalars of the tokenizer's own, by the names they are logged under.
     """
 
@@ -38,9 +38,12 @@ class Reconstruction:
 class ElasticTokenizer(nn.Module):
     """Encoder, quantizer and a decoder that serves every prefix of the tokens.
 
-    `nested`: the ids of a smaller budget are the first ones of a larger budget's. Raises
-    `ValueError` when patches or tokens do not fit the resolution.
+    `nested`: the ids of a smaller budget are the first ones of a larger budget's. A training step
+    decodes an image `passes` times for each length. Raises `ValueError` when patches or tokens do
+    not fit the resolution.
     """
+
+    passes = 1
 
     def __init__(self, config: TokenizerConfig, *, image_size: int):
         super().__init__()
@@ -79,10 +82,17 @@ class ElasticTokenizer(nn.Module):
     def forward(
         self, images: Tensor, kept: Tensor, generator: torch.Generator | None = None
     ) -> Reconstruction:
-        """Reconstruct `images` from the first `kept [B]` tokens of each."""
+        """Reconstruct `images` from the first `kept [R * B]` tokens of each, `R` lengths in turn.
+
+        Nested tokens are encoded once; others, which depend on the length, once for each.
+        """
+        lengths = len(kept) // len(images)
+        if not self.nested:
+            images = images.repeat(lengths, 1, 1, 1)
         quantized = self.quantizer(self.encoder(images, kept), generator)
+        codes = quantized.codes.repeat(len(kept) // len(images), 1, 1)
         losses = {"quantizer_loss": quantized.loss}
-        return Reconstruction(self.decode_codes(quantized.codes, kept), quantized, losses)
+        return Reconstruction(self.decode_codes(codes, kept), quantized, losses)
 
     def encode(self, images: Tensor, budget: int | None = None) -> tuple[Tensor, Tensor]:
         """Token ids `[B, K]` and latents `[B, K, D]` of `images [B, 3, H, W]`; changes nothing.

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from adatok_core.adversarial import Adversary
+from adatok_core.alignment import FirstLayer, alignment_losses
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.build import build_tokenizer
 from adatok_core.config import TokenizerConfig, TrainingConfig
-from adatok_core.lengths import require_chosen, sample_lengths
-from adatok_core.losses import perceptual_distance, pixel_distance
+from adatok_core.config.lengths import lengths_problem
+from adatok_core.length_weights import LengthWeights
+from adatok_core.lengths import require_chosen, step_lengths
+from adatok_core.losses import perceptual_distance, pixel_distance, pixel_distances
 from adatok_core.parameters import Trainable, freeze, load_start
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.trainer import AveragedTrainer
@@ -57,7 +60,11 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             raise ValueError("perceptual: the loss needs a network's feature_maps")
         if trainable != "all" and start is None:
             raise ValueError(f"trainable: {trainable} needs the start of a trained tokenizer")
-        require_chosen(chosen, budgets=tokenizer.budgets, count=count, config=training.lengths)
+        lengths, budgets = training.lengths, tokenizer.budgets
+        problem = lengths_problem(tokenizer, lengths)
+        if problem:
+            raise ValueError(problem)
+        require_chosen(chosen, budgets=budgets, count=count, config=lengths)
         self.count, self.load, self.chosen = count, load, chosen
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
@@ -71,6 +78,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             "halting_loss": HALTING_WEIGHT,
             "perceptual_loss": training.perceptual,
             "adversarial_loss": settings.weight if settings else 0.0,
+            "distillation_loss": lengths.distillation.weight if lengths.distillation else 0.0,
+            "alignment_loss": lengths.self_alignment,
             # Its gradient is the discriminator's alone, so both sides share one backward pass.
             "discriminator_loss": 1.0,
         }
@@ -83,6 +92,12 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if self.adversary:
             self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_optimizer"] = self.adversary.optimizer
+        self.length_weights: LengthWeights | None = None
+        if lengths.weights != "uniform":
+            weights = LengthWeights(budgets, training.batch, config=lengths, chosen=chosen)
+            self.length_weights = weights.to(device)
+            self.modules["length_weights"] = self.length_weights
+        self.first_layer = FirstLayer(model) if lengths.aligns_features else None
 
     @torch.no_grad()
     def _calibrate(self, model: ElasticTokenizer, config: TrainingConfig, device: str) -> None:
@@ -95,27 +110,44 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
 
-    def _backward(self) -> dict[str, float]:
-        config, step = self.config, self.step
-        generator = step_generator(config.seed, step)
-        indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
-        budgets = self.model.config.budgets
-        kept = sample_lengths(
-            budgets,
-            config.batch,
-            config=config.lengths,
+    def _lengths(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Lengths `[R, B]` at which a step decodes the images `indices [B]`."""
+        return step_lengths(
+            self.model.config.budgets,
+            self.config.batch,
+            config=self.config.lengths,
             generator=generator,
             chosen=None if self.chosen is None else self.chosen[indices],
         )
+
+    def _draw(self) -> dict[str, Tensor]:
+        """Images `[B, 3, H, W]` as uint8, and the lengths `[R, B]` at which each is decoded."""
+        config, step = self.config, self.step
+        self.generator = step_generator(config.seed, step)
+        indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
+        kept = self._lengths(indices, self.generator)
+        parts = [self.load(part).to(self.device) for part in indices.chunk(config.accumulate)]
+        return {"pixels": torch.cat(parts), "kept": kept.to(self.device)}
+
+    def _backward(self) -> dict[str, float]:
+        config, drawn = self.config, self._draw()
         if self.trainable != "all":
             self.model.encoder.eval()
             self.model.quantizer.eval()
+        kept = drawn["kept"]
+        weights = torch.ones(kept.shape, device=kept.device)
+        if self.length_weights is not None:
+            weights = self.length_weights.of(kept)
+            self.length_weights.forget()
         means: dict[str, float] = {}
-        for part, part_kept in zip(
-            indices.chunk(config.accumulate), kept.chunk(config.accumulate), strict=True
+        for pixels, part_kept, part_weights in zip(
+            drawn["pixels"].chunk(config.accumulate),
+            kept.chunk(config.accumulate, dim=1),
+            weights.chunk(config.accumulate, dim=1),
+            strict=True,
         ):
-            images = self._images(part, self.device)
-            losses = self._losses(images, part_kept.to(self.device), generator)
+            images = to_float(pixels)
+            losses = self._losses(images, part_kept.flatten(), part_weights.flatten())
             weighted = (self.loss_weights[name] * loss for name, loss in losses.items())
             total = sum(weighted, start=images.new_zeros(()))
             (total / config.accumulate).backward()
@@ -123,29 +155,34 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
                 means[name] = means.get(name, 0.0) + loss.item() / config.accumulate
         return means
 
-    def _losses(
-        self, images: Tensor, kept: Tensor, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        """Loss terms of a micro-batch, unweighted; reconstructions are never clamped.
+    def _losses(self, images: Tensor, kept: Tensor, weights: Tensor) -> dict[str, Tensor]:
+        """Loss terms of a micro-batch at lengths `kept [R * B]`; reconstructions are never clamped.
 
-        Clamped values would get no gradient back into `[0, 1]`.
+        Clamped values would get no gradient back into `[0, 1]`. The terms themselves are
+        unweighted; `weights [R * B]` are those of the images in them.
         """
         config, adversary = self.config, self.adversary
         autocast = self._autocast()
         with autocast:
-            reconstruction = self.model(images, kept, generator)
+            reconstruction = self.model(images, kept, self.generator)
         output = reconstruction.images.float()
+        decoded = len(output) // len(kept)
+        kept, weights = kept.repeat(decoded), weights.repeat(decoded)
         images = images.repeat(len(output) // len(images), 1, 1, 1)
         losses = {
-            "pixel_loss": pixel_distance(output, images, kind=config.pixel_loss),
+            "pixel_loss": self._pixel_loss(output, images, kept, weights),
             **reconstruction.losses,
         }
         if self.feature_maps and config.perceptual:
             with torch.no_grad():
                 target = self.feature_maps(images)
-            losses["perceptual_loss"] = perceptual_distance(
-                self.feature_maps(output), target
-            ).mean()
+            distances = perceptual_distance(self.feature_maps(output), target)
+            losses["perceptual_loss"] = (weights * distances).mean()
+        if config.lengths.decodes != "one":
+            features = self.first_layer.take(kept) if self.first_layer else None
+            losses |= alignment_losses(
+                output, features, config=config.lengths, pixel_loss=config.pixel_loss
+            )
         if adversary and self.step < adversary.start_step:
             losses |= dict.fromkeys(
                 ("adversarial_loss", "discriminator_loss"), images.new_zeros(())
@@ -155,6 +192,14 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
                 losses["adversarial_loss"] = adversary.generator_loss(output)
                 losses["discriminator_loss"] = adversary.discriminator_loss(images, output)
         return losses
+
+    def _pixel_loss(self, output: Tensor, images: Tensor, kept: Tensor, weights: Tensor) -> Tensor:
+        kind = self.config.pixel_loss
+        if self.length_weights is None:
+            return pixel_distance(output, images, kind=kind)
+        distances = pixel_distances(output, images, kind=kind)
+        self.length_weights.observe(kept, distances)
+        return (weights * distances).mean()
 
     def _clip_gradients(self) -> dict[str, float]:
         norms = super()._clip_gradients()

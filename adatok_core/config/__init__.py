@@ -1,7 +1,7 @@
 """Frozen configurations of the method. `ValueError`s of `__post_init__` name the offending key."""
 
 from adatok_core.config.generator import GeneratorConfig, Sampling
-from adatok_core.config.lengths import LengthSampling
+from adatok_core.config.lengths import Distillation, LengthSampling
 from adatok_core.config.objective import (
     KL,
     OFF,
@@ -41,6 +41,7 @@ __all__ = [
     "Annealed",
     "ConstraintWeighting",
     "DeterministicGroup",
+    "Distillation",
     "FineTuning",
     "FixedWeighting",
     "GeneratorConfig",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adatok_core.config import PolicyConfig
+from adatok_core.config.lengths import lengths_problem
 from bench.config.allocators import (
     OwnConfig,
     looks_at_ids,
@@ -91,6 +92,16 @@ def _finetuning_problem(cell: CellConfig) -> str | None:
             return "finetuning.lora: separate decoders carry no adapters; remove it"
     if cell.finetuning.trainable == "heads" and not cell.final_tokenizer.lora.rank:
         return "finetuning.trainable: there are no heads; give finetuning.lora a rank"
+    return None
+
+
+def _lengths_problem(cell: CellConfig) -> str | None:
+    if cell.trained_here is None:
+        return None
+    for key, training in cell.trainings.items():
+        problem = lengths_problem(cell.trained_here, training.lengths)
+        if problem:
+            return f"{key}.{problem}"
     return None
 
 
@@ -215,6 +226,7 @@ RECONSTRUCTION = (
     _foreign_problem,
     _data_problem,
     _finetuning_problem,
+    _lengths_problem,
     _bank_problem,
     _policy_problem,
     _allocator_problem,

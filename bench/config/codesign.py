@@ -20,10 +20,10 @@ class CoDesign(Strict):
     """Rounds in which all of the tokenizer is trained again, after its first training.
 
     With `training.lengths.distribution: policy` (EVATok, arXiv 2603.12267), a round makes a bank of
-    the tokenizer that it finds, trains a policy on it, and then trains with every image at the
-    length that this policy chooses for it. `policy` is the one whose choices these are; the cell's
-    own, when null. Other distributions need no policy: they are a plain continuation, which a
-    tokenizer of one length can have too.
+    the tokenizer that it finds, trains a policy on it, and then trains with images at the lengths
+    that this policy chooses for them; with `weights: policy` these weigh the budgets. `policy` is
+    the one whose choices these are; the cell's own, when null. Other lengths need no policy: they
+    are a plain continuation, which a tokenizer of one length can have too.
 
     `start`: `warm`, from the weights of the round before, or from `scratch`. Round `r` draws with
     the seed `training.seed` of the cell, plus 1000 `r`, plus that of this `training`.
@@ -39,8 +39,8 @@ class CoDesign(Strict):
 
     @property
     def chooses(self) -> bool:
-        """Whether policies choose the lengths."""
-        return self.training.lengths.distribution == "policy"
+        """Whether a policy chooses lengths in each round."""
+        return self.training.lengths.needs_chosen
 
     def training_of(self, number: int, *, seed: int) -> TrainingConfig:
         """The training of round `number`, from 1 on, of a cell whose first one has this seed."""
@@ -53,9 +53,11 @@ def codesign_problem(cell: CellConfig) -> str | None:
     if trained is None:
         return None
     for key, training in cell.trainings.items():
-        if key != "codesign.training" and training.lengths.distribution == "policy":
+        lengths = training.lengths
+        if key != "codesign.training" and lengths.needs_chosen:
+            name = "distribution" if lengths.distribution == "policy" else "weights"
             return (
-                f"{key}.lengths.distribution: policy: no policy has chosen lengths for it; only "
+                f"{key}.lengths.{name}: policy: no policy has chosen lengths for it; only "
                 "codesign.training can have this, so choose another here"
             )
     if asked is None:
@@ -69,7 +71,7 @@ def codesign_problem(cell: CellConfig) -> str | None:
         if asked.policy is not None:
             return (
                 "codesign.policy: would choose nothing; set codesign.training.lengths.distribution "
-                "to policy, or remove it"
+                "or weights to policy, or remove it"
             )
         return None
     policy = cell.codesign_policy

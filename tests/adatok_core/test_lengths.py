@@ -3,8 +3,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adatok_core.budgets import heads_of
 from adatok_core.config import LengthSampling
-from adatok_core.lengths import sample_lengths, trained_lengths
+from adatok_core.lengths import (
+    expected_shares,
+    sample_lengths,
+    step_lengths,
+    trained_lengths,
+)
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=50)
 budget_sets = st.sets(st.integers(1, 40), min_size=1, max_size=6).map(lambda b: tuple(sorted(b)))
@@ -19,6 +25,11 @@ samplings = st.builds(
 def draw(budgets, count, *, seed=0, chosen=None, **options):
     generator, config = torch.Generator().manual_seed(seed), LengthSampling(**options)
     return sample_lengths(budgets, count, config=config, generator=generator, chosen=chosen)
+
+
+def draw_step(budgets, count, *, seed=0, chosen=None, **options):
+    generator, config = torch.Generator().manual_seed(seed), LengthSampling(**options)
+    return step_lengths(budgets, count, config=config, generator=generator, chosen=chosen)
 
 
 @pytest.mark.parametrize(
@@ -104,22 +115,64 @@ def test_another_seed_draws_other_lengths():
         ({"distribution": "policy", "rest": "powers_of_two"}, (1, 2, 3, 4, 6, 8, 12)),
         ({"distribution": "policy", "share": 1.0, "rest": "all"}, (3, 6, 12)),
         ({"distribution": "policy", "share": 0.0, "rest": "powers_of_two"}, (1, 2, 4, 8)),
+        ({"distribution": "powers_of_two", "decodes": "pairs"}, (1, 2, 4, 8, 12)),
+        (
+            {"distribution": "policy", "share": 1.0, "rest": "all", "decodes": "sandwich"},
+            (1, 3, 6, 12),
+        ),
     ],
 )
 def test_trained_lengths_are_all_that_can_be_drawn(options, lengths):
     assert trained_lengths((3, 6, 12), LengthSampling(**options)) == lengths
-    chosen = torch.tensor([3, 6, 12, 12] * 4)
-    drawn = {
-        k
-        for seed in range(60)
-        for k in draw((3, 6, 12), 16, seed=seed, chosen=chosen, **options).tolist()
-    }
+    chosen, drawn = torch.tensor([3, 6, 12, 12] * 4), set()
+    for seed in range(60):
+        drawn |= set(
+            draw_step((3, 6, 12), 16, seed=seed, chosen=chosen, **options).unique().tolist()
+        )
     assert drawn == set(lengths)
 
 
 def test_of_what_a_policy_chose_the_lengths_that_occur_are_trained():
     config = LengthSampling(distribution="policy", share=1.0)
     assert trained_lengths((3, 6, 12), config, chosen=torch.tensor([12, 3, 3])) == (3, 12)
+
+
+@pytest.mark.parametrize(
+    ("decodes", "fixed", "draws"),
+    [
+        ({}, [], 1),
+        ({"decodes": "pairs"}, [12], 1),
+        ({"decodes": "sandwich"}, [12, 1], 1),
+        ({"decodes": "sandwich", "drawn": 2}, [12, 1], 2),
+    ],
+)
+def test_a_step_decodes_fixed_lengths_then_drawn_ones(decodes, fixed, draws):
+    kept = draw_step((3, 12), 400, distribution="all", **decodes)
+    assert LengthSampling(**decodes).decodings == len(kept) == len(fixed) + draws
+    assert [row.unique().tolist() for row in kept[: len(fixed)]] == [[k] for k in fixed]
+    assert torch.equal(kept[len(fixed)], draw((3, 12), 400, distribution="all"))
+    assert all(len(row.unique()) == 12 for row in kept[len(fixed) :])
+    assert len({tuple(row.tolist()) for row in kept}) == len(kept)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"distribution": "all", "full_share": 0.3},
+        {"distribution": "policy", "share": 0.7, "rest": "powers_of_two", "full_share": 0.1},
+        {"distribution": "policy", "decodes": "pairs"},
+        {"distribution": "policy", "decodes": "sandwich", "drawn": 2, "per": "batch"},
+    ],
+)
+def test_expected_shares_are_those_of_many_steps(options):
+    budgets, chosen = (3, 6, 12), torch.tensor([5, 5, 5, 12] * 3)
+    seen = torch.zeros(3)
+    for seed in range(400):
+        heads = heads_of(draw_step(budgets, 12, seed=seed, chosen=chosen, **options), budgets)
+        seen += torch.bincount(heads.flatten(), minlength=3) / heads.numel() / 400
+    shares = expected_shares(budgets, 12, config=LengthSampling(**options), chosen=chosen)
+    assert shares.sum().item() == pytest.approx(1)
+    torch.testing.assert_close(seen, shares, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("per", ["image", "batch"])

@@ -51,6 +51,21 @@ def test_shapes(tokenizer_of, images, patch_size, quantizer):
     torch.testing.assert_close(model.decode(ids, kept), output, **ROOMY)
 
 
+@pytest.mark.parametrize("encoding", ["one_pass", "told", "recurrent"])
+def test_several_lengths_of_an_image_are_reconstructed_in_one_go(tokenizer_of, images, encoding):
+    model = tokenizer_of(
+        encoding=encoding, budgets=(2, 4, 6), rollouts=3 * (encoding == "recurrent") or None
+    )
+    encoded = []
+    model.encoder.register_forward_pre_hook(lambda _, inputs: encoded.append(len(inputs[0])))
+    lengths = torch.tensor([[6] * 6, [1, 2, 3, 4, 5, 6]])
+    both = model(images, lengths.flatten())
+    # What depends on the length is encoded for each.
+    assert encoded == [6 if model.nested else 12]
+    for output, kept in zip(both.images.chunk(2), lengths, strict=True):
+        torch.testing.assert_close(output, model(images, kept).images, **ROOMY)
+
+
 def test_patch_size_must_divide_the_resolution(tokenizer_of):
     with pytest.raises(ValueError, match=r"^patch_size: 4 must divide the resolution 18"):
         tokenizer_of(image_size=18)

@@ -10,6 +10,7 @@ from adatok_core.config import (
     FSQ,
     VQ,
     Adversarial,
+    Distillation,
     LengthSampling,
     LoRA,
     TokenizerConfig,
@@ -244,8 +245,82 @@ def test_the_seed_decides_weights_batches_and_nothing_else():
         assert not torch.allclose(first[name], other[name], atol=1e-2)
 
 
+PAIRS = LengthSampling(decodes="pairs")
+POLICY = LengthSampling(distribution="policy")
+DISTILLED = {of: replace(PAIRS, distillation=Distillation(of=of)) for of in ("images", "features")}
+# Lengths, and those that they would be were the option in question ignored.
+LENGTHS = {
+    "policy": (POLICY, LengthSampling()),
+    "share": (replace(POLICY, share=0.4), POLICY),
+    "rest": (replace(POLICY, rest="all"), POLICY),
+    "pairs": (PAIRS, LengthSampling()),
+    "sandwich": (LengthSampling(decodes="sandwich"), PAIRS),
+    "drawn": (LengthSampling(decodes="sandwich", drawn=2), LengthSampling(decodes="sandwich")),
+    "images": (DISTILLED["images"], PAIRS),
+    "features": (DISTILLED["features"], PAIRS),
+    "weight": (replace(PAIRS, distillation=Distillation(weight=5.0)), DISTILLED["images"]),
+    "self_alignment": (replace(PAIRS, self_alignment=0.5), PAIRS),
+    "inverse": (replace(PAIRS, weights="inverse_distortion"), PAIRS),
+    "policy_weights": (LengthSampling(weights="policy"), LengthSampling()),
+}
+
+
+def chosen_for(lengths):
+    return CHOSEN if lengths.needs_chosen else None
+
+
+@pytest.mark.parametrize(("lengths", "without"), LENGTHS.values(), ids=LENGTHS)
+def test_every_option_of_lengths_trains_resumes_to_the_bit_and_accumulates(lengths, without):
+    options = {"lengths": lengths, "chosen": chosen_for(lengths), "perceptual": 0.5}
+    ignored = {"lengths": without, "chosen": chosen_for(without), "perceptual": 0.5}
+    whole = trained(**options)
+    assert differs(whole, trained(**ignored))
+    resumed = trainer_of(**options)
+    resumed.load_state(run_to(trainer_of(**options), 3).state())
+    assert [*resumed.run()] == [4, 5, 6]
+    assert_same_state(resumed.state(), whole.state())
+    assert_same_but_for_rounding(*(plainly_trained(accumulate=n, **options) for n in (1, 4)))
+
+
+def test_a_step_s_loss_is_the_mean_over_its_decodings():
+    trainer = trainer_of(lengths=replace(PAIRS, self_alignment=1.0), log_every=1)
+    generator = step_generator(0, 0)
+    with torch.no_grad():
+        images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
+        kept = sample_lengths((1, 2, 4), 8, config=PAIRS, generator=generator)
+        errors = [(trainer.model(images, k).images - images).square() for k in (kept * 0 + 4, kept)]
+        trainer.first_layer.seen.clear()
+    (row,) = run_to(trainer, 1).history
+    assert row["pixel_loss"] == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
+    assert 0 < row["alignment_loss"] < 0.5
+
+
+def plainly_trained(*, load=IMAGES.__getitem__, **options):
+    """Trained by plain optimizers: Adam's first steps blow rounding up where gradients vanish."""
+    trainer = trainer_of(load=load, gradient_clip=1e9, **options)
+    trainer.optimizers = {
+        name: torch.optim.SGD(trainer.modules[part].parameters(), lr=1e-2)
+        for name, part in (
+            ("optimizer", "model"),
+            ("discriminator_optimizer", "discriminator"),
+        )
+        if part in trainer.modules
+    }
+    for _ in trainer.run():
+        pass
+    return trainer
+
+
+def assert_same_but_for_rounding(one, other):
+    for (name, a), b in zip(
+        one.state().tensors.items(), other.state().tensors.values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0, msg=name)
+    for a, b in zip(one.history, other.history, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+
+
 def test_accumulated_micro_batches_equal_one_batch():
-    # Plain optimizers: Adam's first steps blow rounding up where gradients vanish.
     sizes = []
 
     def load(indices):
@@ -254,32 +329,15 @@ def test_accumulated_micro_batches_equal_one_batch():
 
     def run(accumulate):
         adversarial = Adversarial(width=4, start_step=2)
-        trainer = trainer_of(
-            accumulate=accumulate,
-            load=load,
-            gradient_clip=1e9,
-            adversarial=adversarial,
-            perceptual=0.5,
+        trainer = plainly_trained(
+            accumulate=accumulate, load=load, adversarial=adversarial, perceptual=0.5
         )
-        sizes.clear()
-        modules = trainer.model, trainer.adversary.discriminator
-        names = "optimizer", "discriminator_optimizer"
-        trainer.optimizers = {
-            name: torch.optim.SGD(module.parameters(), lr=1e-2)
-            for name, module in zip(names, modules, strict=True)
-        }
-        for _ in trainer.run():
-            pass
-        return trainer
+        return trainer, sizes[-6 * accumulate :]
 
-    one = run(1)
-    assert sizes == [8] * 6
-    two = run(2)
-    assert sizes == [4] * 12
-    for (name, a), b in zip(one.state().tensors.items(), two.state().tensors.values(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=0, msg=name)
-    for a, b in zip(one.history, two.history, strict=True):
-        assert a == pytest.approx(b, rel=1e-4)
+    one, of_one = run(1)
+    two, of_two = run(2)
+    assert (of_one, of_two) == ([8] * 6, [4] * 12)
+    assert_same_but_for_rounding(one, two)
     assert differs(one, trainer_of())
 
 
@@ -366,6 +424,13 @@ def test_lengths_are_drawn_once_per_step_for_the_whole_batch(lengths, accumulate
 def test_chosen_lengths_that_do_not_fit_are_refused(distribution, chosen, problem):
     with pytest.raises(ValueError, match=problem):
         trainer_of(lengths=LengthSampling(distribution=distribution), chosen=chosen)
+
+
+def test_lengths_that_the_tokenizer_cannot_be_trained_at_are_refused():
+    with pytest.raises(ValueError, match=r"^lengths\.decodes: pairs of the only length 4"):
+        trainer_of(replace(TOKENIZER, budgets=(4,)), lengths=PAIRS)
+    with pytest.raises(ValueError, match=r"^lengths\.weights: policy needs the lengths"):
+        trainer_of(lengths=LengthSampling(weights="policy"))
 
 
 @pytest.mark.parametrize(("share", "trained_heads"), [(1.0, [2]), (0.0, [0, 1, 2])])

@@ -55,6 +55,17 @@ def test_tokenizers_that_cannot_be_built(refusal, changes, expected):
 
 
 @pytest.mark.parametrize("key", ["training", "finetuning.training"])
+def test_lengths_that_a_tokenizer_cannot_be_trained_at(cell, refusal, key):
+    changes = {"finetuning": {"training": TRAINING}, "tokenizer.budgets": [4]}
+    changes[f"{key}.lengths"] = {"decodes": "pairs", "distribution": "candidates"}
+    expected = f"{key}.lengths.decodes: pairs of the only length 4; set it to one"
+    assert refusal(changes) == expected
+    cell({**changes, "tokenizer.budgets": [1, 4]})
+    changes[f"{key}.lengths"] = {"distribution": "policy", "share": 1.5}
+    assert refusal(changes) == f"{key}.lengths: share: must lie in [0, 1]"
+
+
+@pytest.mark.parametrize("key", ["training", "finetuning.training"])
 @pytest.mark.parametrize(("name", "value"), [("perceptual", 0.1), ("adversarial", {"weight": 0.1})])
 def test_networks_need_images_that_are_large_enough(cell, refusal, key, name, value):
     changes = {"finetuning": {"training": TRAINING}, f"{key}.{name}": value}

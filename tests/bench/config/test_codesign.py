@@ -37,6 +37,16 @@ def cell(load, small):
             "it; only codesign.training can have this, so choose another here",
         ),
         (
+            {"training.lengths.weights": "policy", "policy": POLICY},
+            "training.lengths.weights: policy: no policy has chosen lengths for it; only "
+            "codesign.training can have this, so choose another here",
+        ),
+        (
+            {"codesign.training": {**PLAIN, "lengths": {"weights": "policy"}}},
+            "codesign.policy: missing, and the cell has no policy either, to choose lengths; give "
+            "one of them",
+        ),
+        (
             {"codesign.training": CHOSEN},
             "codesign.policy: missing, and the cell has no policy either, to choose lengths; give "
             "one of them",
@@ -73,8 +83,8 @@ def cell(load, small):
         ),
         (
             {"codesign": {"training": PLAIN, "policy": POLICY}},
-            "codesign.policy: would choose nothing; set codesign.training.lengths.distribution to "
-            "policy, or remove it",
+            "codesign.policy: would choose nothing; set codesign.training.lengths.distribution or "
+            "weights to policy, or remove it",
         ),
         (
             {

@@ -43,8 +43,24 @@ def one_arm(small, **changes):
 
 
 POLICY = {"candidates": [1, 2, 4]}
-LATER_LENGTHS = {"share": 0.8, "rest": "candidates"}
-OTHER_LENGTHS = ({"share": 0.5}, {"rest": "all"})
+LATER_LENGTHS = {
+    "share": 0.8,
+    "rest": "candidates",
+    "decodes": "one",
+    "drawn": 1,
+    "distillation": None,
+    "self_alignment": 0.0,
+    "weights": "uniform",
+}
+OTHER_LENGTHS = (
+    {"share": 0.5},
+    {"rest": "all"},
+    {"decodes": "pairs"},
+    {"decodes": "sandwich", "drawn": 2},
+    {"decodes": "pairs", "distillation": {"of": "images", "weight": 1.0}},
+    {"decodes": "pairs", "self_alignment": 1.0},
+    {"weights": "policy"},
+)
 
 
 def test_cells_share_their_stages(load, small):
@@ -364,10 +380,12 @@ def test_lengths_that_came_later_leave_no_trace_at_their_defaults(load, small, s
     assert lengths_of(**LATER_LENGTHS) == (lengths, keys)
     policy, keys = chosen()
     assert policy == [{**before, "distribution": "policy"}] * 2
+    seen = set(keys)
     for changes in OTHER_LENGTHS:
         lengths, other = chosen(**changes)
         assert all(one.items() >= changes.items() for one in lengths)
-        assert not set(other) & set(keys)
+        assert not seen & set(other)
+        seen |= set(other)
 
 
 def test_splits_that_are_not_named_leave_no_trace(load, small, folder, store):

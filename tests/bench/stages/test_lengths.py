@@ -4,6 +4,7 @@ import torch
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.training import TokenizerTrainer
+from bench.allocators.base import Allocation
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
@@ -46,6 +47,22 @@ def test_every_training_image_gets_the_policys_choice(codesign_run, cell, path):
         "mean_tokens": found.mean(),
         "images_by_tokens": {str(v): n for v, n in zip(values, counts, strict=True)},
     }
+
+
+def test_a_policy_of_pixels_needs_no_encoder(codesign_run, context, monkeypatch):
+    class ByRed:
+        candidates, sees = (1, 4), frozenset({"pixels"})
+
+        def allocate(self, seen):
+            assert seen.latents is seen.ids is None
+            return Allocation((seen.pixels[:, 0, 0, 0] > 99).astype(int))
+
+    monkeypatch.setattr(LearnedPolicy, "load", lambda *paths, **options: ByRed())
+    monkeypatch.setattr("adatok_core.tokenizer.ElasticTokenizer.encode", None)
+    stage = context("chosen", f"{LAST}/lengths", of=codesign_run)
+    lengths.run(stage)
+    pixels = read_image_set(stage.inputs["images"]).pixels
+    assert np.array_equal(read_lengths(stage.work), np.where(pixels[:, 0, 0, 0] > 99, 4, 1))
 
 
 def test_an_interrupted_choice_goes_on_to_the_identical_file(codesign_run, context):

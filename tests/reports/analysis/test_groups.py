@@ -117,7 +117,9 @@ def test_fine_tuning_makes_another_tokenizer(vary, tokenizer):
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_co_design_makes_another_tokenizer_for_each_policy_that_chose_lengths(vary, policy, own):
+def test_co_design_makes_another_tokenizer_for_each_policy_that_chose_lengths(
+    vary, policy, tokenizer, own
+):
     """Where the lengths are those of the cell's own policy, this is part of the tokenizer."""
     chosen = {"distribution": "policy", "share": 0.5}
     settings = {
@@ -131,7 +133,10 @@ def test_co_design_makes_another_tokenizer_for_each_policy_that_chose_lengths(va
     assert tokenizer_identity(first) != tokenizer_identity(plain)
     assert (tokenizer_identity(first) == tokenizer_identity(other)) is not own
     assert (tokenizer_family(first) == tokenizer_family(other)) is not own
-    assert tokenizer_identity(first) == tokenizer_identity(vary(first, label="again"))
+    # A curve has no policy of its own, so it names the one that chose.
+    named = first.setting("policy" if own else "codesign.policy")
+    curve = vary(tokenizer(), settings={**settings, "codesign.policy": named})
+    assert tokenizer_identity(first) == tokenizer_identity(curve)
 
 
 def test_an_allocator_is_an_allocation_and_no_policy_and_no_curve(allocator, policy, tokenizer):
