@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from adatok_core.config import LengthSampling
+from bench.config.settings import parse
+
 Described = dict[str, Any]
 
 
@@ -32,13 +35,11 @@ def codesigned(stages: Sequence[Described]) -> dict[str, Any]:
     names, by_key = training_names(stages), {one["key"]: one for one in stages}
     trainings = []
     for one in _tokenizers(stages):
-        training = one["config"]["training"]
-        seen = one["result"]["images_seen"]
         row = {
             "name": names[one["key"]],
-            "steps": training["steps"],
-            "images_seen": seen,
-            "decoder_passes": seen,
+            "steps": one["config"]["training"]["steps"],
+            "images_seen": one["result"]["images_seen"],
+            "decoder_passes": _decoder_passes(one),
         }
         if "lengths" in one["inputs"]:
             chosen = by_key[one["inputs"]["lengths"][1]]["result"]
@@ -48,6 +49,17 @@ def codesigned(stages: Sequence[Described]) -> dict[str, Any]:
         trainings.append(row)
     totals = ("steps", "images_seen", "decoder_passes")
     return {"trainings": trainings, **{name: sum(t[name] for t in trainings) for name in totals}}
+
+
+def _decoder_passes(training: Described) -> int:
+    """Images that a training decoded; what it left may be of before this was noted."""
+    noted: int | None = training["result"].get("decoder_passes")
+    if noted is not None:
+        return noted
+    lengths = parse(LengthSampling, training["config"]["training"]["lengths"], where="lengths")
+    halting = training["config"]["tokenizer"]["encoding"] == "halting"  # decodes an image twice
+    passes: int = training["result"]["images_seen"] * lengths.decodings * (1 + halting)
+    return passes
 
 
 def _tokenizers(stages: Sequence[Described]) -> list[Described]:

@@ -1,5 +1,6 @@
 import pytest
 
+from bench.run.trainings import codesigned
 from bench.run.verification import verify
 from bench.stages.lengths import read_lengths
 from bench.tracker.stages import stages_of
@@ -22,6 +23,30 @@ def test_a_record_tells_the_rounds_and_what_they_took_together(codesign_run):
         lengths = read_lengths(codesign_run.artifact("chosen", f"{path}/lengths"))
         assert rounds[name].mean_tokens == lengths.mean()
         assert rounds[name].shares == {str(k): (lengths == k).mean() for k in {*lengths.tolist()}}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "lengths", "result", "passes"),
+    [
+        ("one_pass", {}, {}, 160),
+        ("halting", {}, {}, 320),
+        ("one_pass", {"decodes": "sandwich", "drawn": 2}, {}, 640),
+        ("one_pass", {}, {"decoder_passes": 7}, 7),
+    ],
+)
+def test_what_older_trainings_decoded_follows_from_their_settings(
+    encoding, lengths, result, passes
+):
+    training = {
+        **{"stage": "tokenizer", "key": "k", "inputs": {}},
+        "config": {
+            "tokenizer": {"encoding": encoding},
+            "training": {"steps": 20, "lengths": lengths},
+        },
+        "result": {"images_seen": 160, **result},
+    }
+    found = codesigned([training])
+    assert found["decoder_passes"] == found["trainings"][0]["decoder_passes"] == passes
 
 
 def test_a_continuation_without_a_policy_has_no_shares(codesign_run):
