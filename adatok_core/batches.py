@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,13 @@ def batch_indices(step: int, *, count: int, batch: int, seed: int) -> Tensor:
     first = step * batch
     parts = []
     for epoch in range(first // count, (first + batch - 1) // count + 1):
-        # Odd numbers apart from the steps' seeds, which are used with the same multiplier.
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 2**40 + 1)
-        order = torch.randperm(count, generator=generator)
+        order = _order(count, seed=seed, epoch=epoch)
         parts.append(order[max(first - epoch * count, 0) : first + batch - epoch * count])
     return torch.cat(parts)
+
+
+@functools.lru_cache(maxsize=2)  # A large set is not to be permuted again in every step.
+def _order(count: int, *, seed: int, epoch: int) -> Tensor:
+    # Odd numbers apart from the steps' seeds, which are used with the same multiplier.
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 2**40 + 1)
+    return torch.randperm(count, generator=generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -26,6 +27,14 @@ HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a training costs the decoder: images decoded, and the tokens that they kept."""
+
+    images: int
+    tokens: int
 
 
 class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
@@ -119,6 +128,15 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             generator=generator,
             chosen=None if self.chosen is None else self.chosen[indices],
         )
+
+    def passes(self) -> Passes:
+        """What the whole training decodes, from the draws of its steps, which are made again."""
+        config, tokens = self.config, 0
+        for step in range(config.steps):
+            indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
+            tokens += int(self._lengths(indices, step_generator(config.seed, step)).sum())
+        images = config.steps * config.batch * config.lengths.decodings
+        return Passes(self.model.passes * images, self.model.passes * tokens)
 
     def _draw(self) -> dict[str, Tensor]:
         """Images `[B, 3, H, W]` as uint8, and the lengths `[R, B]` at which each is decoded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -119,13 +119,21 @@ class Resources(Part):
 
 
 class StageCost(Part):
-    """One stage that the cell needed, and what it took; bytes are its process's peak."""
+    """One stage that the cell needed, and what it took; bytes are its process's peak.
+
+    Trainings of a tokenizer have the images that they saw and decoded, the tokens that these kept,
+    and whether they ignited; older ones lack some of it.
+    """
 
     stage: str
     key: str
     seconds: float
     peak_memory_bytes: int | None
     resources: Resources
+    images_seen: int | None = None
+    decoder_passes: int | None = None
+    token_passes: int | None = None
+    ignition: Literal["ignited", "plateau"] | None = None
 
 
 class Provenance(Part):

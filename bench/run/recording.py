@@ -24,6 +24,10 @@ from bench.store.sums import write_summed
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
+# Of a stage's description, and of the result of a tokenizer's training: older ones lack some of it.
+TOOK = ("stage", "key", "seconds", "peak_memory_bytes", "resources")
+TRAINING = ("images_seen", "decoder_passes", "token_passes", "ignition")
+
 
 def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store) -> Record:
     """The record of a cell as the store stands now: `done`, `failed` or `pending`.
@@ -98,14 +102,15 @@ def _results(
             names[s["key"]]: s["result"]["history"] for s in stages if "history" in s["result"]
         },
         "stages": [
-            {
-                name: s[name]
-                for name in ("stage", "key", "seconds", "peak_memory_bytes", "resources")
-            }
+            {name: s[name] for name in TOOK} | (_training(s) if s["stage"] == "tokenizer" else {})
             for s in stages
         ],
         "provenance": last["provenance"],
     }
+
+
+def _training(stage: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stage["result"].items() if name in TRAINING}
 
 
 def _images(spec: StageSpec, store: Store) -> str | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.ignition import ignition, mean_colour_loss
 from adatok_core.lengths import trained_lengths
 from adatok_core.tokenizer import parameter_count
 from adatok_core.training import TokenizerTrainer
@@ -82,11 +85,25 @@ def run(context: StageContext) -> dict[str, Any]:
         },
     )
     remove_states(context.work)
+    passes = trainer.passes()
+    judged = ignition(
+        trainer.history, mean_colour=mean_colour_loss(_some(pixels), kind=training.pixel_loss)
+    )
     return {
         "history": trainer.history,
         "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
+        "decoder_passes": passes.images,
+        "token_passes": passes.tokens,
+        "ignition": judged.verdict,
+        "explained": judged.explained,
     }
+
+
+def _some(pixels: NDArray[np.uint8]) -> Tensor:
+    """Up to a thousand of the images `[n, 3, H, W]`, from all over the set."""
+    places = np.linspace(0, len(pixels) - 1, min(len(pixels), 1000)).astype(int)
+    return torch.from_numpy(pixels[places])
 
 
 def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:

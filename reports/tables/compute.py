@@ -46,6 +46,7 @@ def table(records: list[Record]) -> Table:
         Column("stage", "stage", WORDS),
         *(Column("artifacts", "artifacts"), Column("steps", "steps each")),
         *(Column("median_seconds", "median (s)"), Column("seconds", "wall time (s)")),
+        *_passes_columns(artifacts),
         *(Column("peak_memory_mib", "peak memory (MiB)"), Column("device", "device", WORDS)),
     )
     notes = [
@@ -56,6 +57,12 @@ def table(records: list[Record]) -> Table:
     if lost:
         notes.append(f"not counted: what {len(lost)} cells without a result took")
     return Table(NAME, TITLE, columns, tuple(rows), tuple(notes))
+
+
+def _passes_columns(artifacts: list[_Artifact]) -> list[Column]:
+    """A column of what trainings decoded, where it is known: older ones did not count it."""
+    known = any(one.entry.decoder_passes is not None for one in artifacts)
+    return [Column("decoder_passes", "images decoded each")] if known else []
 
 
 def _artifacts(records: list[Record]) -> list[_Artifact]:
@@ -85,7 +92,10 @@ def stage_name(record: Record, entry: StageCost) -> str:
 def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
     entries = [one.entry for one in artifacts]
     seconds = [entry.seconds for entry in entries]
-    steps = sorted({one.steps for one in artifacts if one.steps is not None})
+    each = {
+        "steps": {one.steps for one in artifacts if one.steps is not None},
+        "decoder_passes": {n for one in entries if (n := one.decoder_passes) is not None},
+    }
     peak = max((entry.peak_memory_bytes or 0) / 2**20 for entry in entries)
     values = {
         "stage": words(name),
@@ -96,10 +106,11 @@ def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
     }
     if not total:
         values["median_seconds"] = number(median(seconds), f"{median(seconds):.1f}")
-        if len(steps) == 1:
-            values["steps"] = number(steps[0], str(steps[0]))
-        elif steps:
-            values["steps"] = Value(" or ".join(map(str, steps)))
+        for name, counts in each.items():
+            if len(counts) == 1:
+                values[name] = number(*counts, str(*counts))
+            elif counts:
+                values[name] = Value(" or ".join(map(str, sorted(counts))))
     cells = tuple(dict.fromkeys(key for one in artifacts for key in one.cells))
     return Row(values, () if total else cells)
 

@@ -295,6 +295,28 @@ def test_a_step_s_loss_is_the_mean_over_its_decodings():
     assert 0 < row["alignment_loss"] < 0.5
 
 
+@pytest.mark.parametrize(
+    ("tokenizer", "lengths", "passes"),
+    [
+        (TOKENIZER, POLICY, 1),
+        (TOKENIZER, LengthSampling(decodes="sandwich", drawn=2), 4),
+        (replace(TOKENIZER, encoding="halting"), LengthSampling(distribution="all"), 2),
+    ],
+)
+def test_passes_are_what_the_decoder_was_given_however_often_it_was_stopped(
+    tokenizer, lengths, passes
+):
+    decoded, state = [], trainer_of(tokenizer).state()
+    for stop in (3, 6):
+        trainer = trainer_of(tokenizer, lengths=lengths, chosen=chosen_for(lengths))
+        trainer.load_state(state)
+        trainer.model.decoder.register_forward_hook(lambda _, given, __: decoded.append(given[1]))
+        state = run_to(trainer, stop).state()
+    found = trainer.passes()
+    assert found.images == sum(map(len, decoded)) == 6 * 8 * passes
+    assert found.tokens == torch.cat(decoded).sum()
+
+
 def plainly_trained(*, load=IMAGES.__getitem__, **options):
     """Trained by plain optimizers: Adam's first steps blow rounding up where gradients vanish."""
     trainer = trainer_of(load=load, gradient_clip=1e9, **options)

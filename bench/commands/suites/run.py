@@ -67,6 +67,7 @@ def run(
     from bench.graph.folder_naming import by_content
     from bench.graph.suite_graph import build_graph
     from bench.run.executors import RayExecutor, SerialExecutor
+    from bench.run.plateaus import plateau_line
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports
     from bench.run.watch import watch_on_stderr
@@ -101,6 +102,8 @@ def run(
             click.echo(report.text)
     for path in files:
         click.echo(f"report   {path}")
+    if plateau := plateau_line(result.records):
+        say(plateau)
     click.echo(f"records  {result.paths[0].parent}")
     click.echo(f"MLflow   adatok-bench ui --store {store.root}")
     if refused:

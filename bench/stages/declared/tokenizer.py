@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from adatok_core.config import LengthSampling
+from adatok_core.config.encoder import ENCODERS
+from bench.config.settings import parse
 from bench.stages import Stage
 from bench.stages.work import Job, Work, decode, encode
 
@@ -17,7 +20,10 @@ def work(job: Job) -> Work:
         training["adversarial"] is not None,
         job.config.get("trainable"),
     ]
-    passes = encode(shape, job.inputs["images"]) + decode(shape, job.inputs["images"])
+    images, lengths = job.inputs["images"], training["lengths"]
+    decodings = parse(LengthSampling, lengths, where="training.lengths").decodings
+    encodings = 1 if decodings == 1 or ENCODERS[shape["encoding"]].nested else decodings
+    passes = encodings * encode(shape, images) + decodings * decode(shape, images)
     return Work(kind, training["steps"] * training["batch"] * passes, "steps x batch x network")
 
 

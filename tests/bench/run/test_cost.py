@@ -78,6 +78,8 @@ def test_the_same_work_is_the_median_of_its_like(stages, took, small, store):
     [
         ("training.steps", 80, "tokenizer", 2),
         ("training.batch", 16, "tokenizer", 2),
+        # One encoder, as deep as the decoder: 1 + 2 passes for 1 + 1.
+        ("training.lengths", {"distribution": "all", "decodes": "pairs"}, "tokenizer", 1.5),
         ("data.train", 96, "data", 2),
         ("bank.policy_images", 20, "bank", 0.5),
     ],

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.ignition import ignition, mean_colour_loss
 from adatok_core.lora import is_adapter
 from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
@@ -45,7 +46,15 @@ def test_the_artifact_holds_the_averaged_weights_of_the_training(small_run):
     result = small_run.store.description("tokenizer", small_run.spec("elastic", PATH).key)["result"]
     assert result["history"] == trainer.history
     assert result["parameters"] == sum(p.numel() for p in trainer.model.parameters())
-    assert result["images_seen"] == 40 * 8
+    assert result["images_seen"] == result["decoder_passes"] == 40 * 8
+    passes = trainer.passes()
+    assert (passes.images, passes.tokens) == (result["decoder_passes"], result["token_passes"])
+    images = torch.from_numpy(np.array(pixels))
+    judged = ignition(trainer.history, mean_colour=mean_colour_loss(images, kind="l2"))
+    assert (result["ignition"], result["explained"]) == (judged.verdict, judged.explained)
+    (training,) = [s for s in small_run.record("elastic").stages if s.stage == "tokenizer"]
+    for name in ("images_seen", "decoder_passes", "token_passes", "ignition"):
+        assert getattr(training, name) == result[name]
     assert sorted(p.name for p in artifact.iterdir()) == ["stage.json", "tokenizer.safetensors"]
 
 
@@ -199,6 +208,7 @@ def test_the_perceptual_loss_is_measured_by_lite0(small_run, context):
         ({"distribution": "all"}, {1, 2, 3, 4}),
         ({"distribution": "candidates"}, {1, 2, 4}),
         ({"full_share": 1.0}, {4}),
+        ({"distribution": "powers_of_two", "decodes": "sandwich"}, {1, 2, 4}),
     ],
 )
 def test_the_artifact_says_which_lengths_were_drawn(small_run, context, lengths, expected):

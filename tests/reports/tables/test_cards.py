@@ -67,6 +67,18 @@ def test_shared_artifacts_cost_once(costs):
     assert rows["total"]["device"].text == "cpu, 1 thread"
 
 
+def test_images_that_trainings_decoded_are_told_where_they_are_known(costs, vary):
+    assert "decoder_passes" not in {one.name for one in compute.table(costs).columns}
+    stages = [one.model_dump() for one in costs[0].stages]
+    for place, passes in ((1, 64000), (2, 128000)):
+        stages[place] |= {"decoder_passes": passes}
+    found = compute.table([vary(costs[0], stages=stages)])
+    assert "decoder_passes" in {one.name for one in found.columns}
+    rows = {row.values["stage"].text: row.values for row in found.rows}
+    assert rows["tokenizer"]["decoder_passes"].text == "64000 or 128000"
+    assert "decoder_passes" not in rows["data"]
+
+
 def test_fine_tuning_is_a_stage_of_its_own(costs, vary):
     record = vary(costs[0], settings={"finetuning": {"training": {"steps": 500}}})
     rows = {r.values["stage"].text: r.values for r in compute.table([record]).rows}

@@ -62,6 +62,9 @@ def test_what_runs_is_watched_on_stderr(run, template, monkeypatch):
     assert "level 6 of 8: 1 x tokenizer" in err.splitlines()
     assert "warning" not in err
     assert len(asked) == 1
+    # Forty steps light no tokenizer.
+    (line,) = [line for line in err.splitlines() if line.startswith("on a plateau: ")]
+    assert "the tokenizer of elastic" in line
 
 
 def test_a_cluster_in_the_environment_is_not_joined_and_said(tmp_path, monkeypatch, capsys):
