@@ -91,16 +91,18 @@ def sample_lengths(
     return kept
 
 
-def trained_lengths(budgets: Sequence[int], config: LengthSampling) -> tuple[int, ...]:
+def trained_lengths(
+    budgets: Sequence[int], config: LengthSampling, *, chosen: Tensor | None = None
+) -> tuple[int, ...]:
     """All lengths that `step_lengths` can give for a large batch, increasing.
 
-    A policy chooses between the budgets: all of them count.
+    A policy's are those that are `chosen`: where it is not told, all budgets.
     """
     if config.full_share == 1:
         return (budgets[-1],)
     lengths = {budgets[-1]} if config.full_share else set()
     if config.distribution == "policy" and config.share:
-        lengths |= set(budgets)
+        lengths |= set(budgets if chosen is None else chosen.tolist())
     if config.distribution != "policy" or config.share < 1:
         lengths |= set(_drawn_lengths(budgets, config))
     return tuple(sorted(lengths | set(_fixed_lengths(budgets, config))))

@@ -8,8 +8,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import yaml
 
+from bench.commands import cli
 from bench.graph.nodes import Graph
 from bench.graph.suite_graph import build_graph
+from bench.records.reading import read_suite
 from bench.run.executors import SerialExecutor
 from bench.run.runner import RunResult, run_suite
 from bench.store.store import Store
@@ -116,9 +118,9 @@ class SmallRun:
 
 @pytest.fixture(scope="session")
 def finish(tmp_path_factory):
-    """`finish(content)`: the finished run of a suite of this content."""
+    """`finish(content)`: the finished run of a suite of this content; as people do it if told."""
 
-    def finish(content):
+    def finish(content, *, command_line=False):
         folder = tmp_path_factory.mktemp(content["suite"])
         path = folder / "suite.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -126,10 +128,23 @@ def finish(tmp_path_factory):
         store = Store.open(folder / "store")
         graph = build_graph(suite)
         said = []
-        result = run_suite(suite, graph, store, SerialExecutor(store), say=said.append)
+        if command_line:
+            _command("run", path, "--store", store.root, "--executor", "serial")
+            records = read_suite(store.root / "records" / suite.name).records
+            result = RunResult(records, [], 0)
+        else:
+            result = run_suite(suite, graph, store, SerialExecutor(store), say=said.append)
         return SmallRun(suite, graph, store, result, said)
 
     return finish
+
+
+def _command(*arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["adatok-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    assert not stop.value.code
 
 
 @pytest.fixture(scope="session")

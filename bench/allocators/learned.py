@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from adatok_core.policy import BudgetPolicy
 from adatok_core.quantizers import Quantizer
 from bench.allocators.base import Allocation, Seen, encoder_passes
 from bench.allocators.policy_features import INPUTS, PolicyFeatures, features_of
+from bench.artifacts.networks import load_elastic, load_policy
 
 BATCH = 512
 
@@ -27,6 +29,18 @@ class LearnedPolicy:
     quantizer: Quantizer | None
     patch_size: int
     name: str = "policy"
+
+    @staticmethod
+    def load(policy: Path, *, tokenizer: Path, patch_size: int) -> LearnedPolicy:
+        """The policy of an artifact; `tokenizer` is that of the tokenizer it was trained on."""
+        network, config = load_policy(policy)
+        quantized = config.input == "quantized"
+        return LearnedPolicy(
+            policy=network,
+            config=config,
+            quantizer=load_elastic(tokenizer).quantizer if quantized else None,
+            patch_size=patch_size,
+        )
 
     @property
     def candidates(self) -> tuple[int, ...]:

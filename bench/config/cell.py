@@ -21,6 +21,7 @@ from bench.config.allocators import (
 )
 from bench.config.bank import BankConfig
 from bench.config.cell_checks import RECONSTRUCTION
+from bench.config.codesign import CoDesign, codesign_problem
 from bench.config.evaluation import EvaluationConfig
 from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.generation_checks import generation_problem, throughput_problem
@@ -32,8 +33,9 @@ from bench.data.datasets import DatasetConfig
 class CellConfig(Strict):
     """All settings of one cell.
 
-    With neither a policy nor an allocator it is the tokenizer's curve over its budgets; with a
-    `generation` it ends in images sampled from a generator, with a `throughput` in its speed.
+    With neither a policy nor an allocator it is the tokenizer's curve over its budgets. With a
+    `codesign` the tokenizer is trained again, and a `finetuning` starts from the last round. With a
+    `generation` the cell ends in images sampled from a generator, with a `throughput` in its speed.
     `extra` holds the settings of stages that other packages bring. A tokenizer that is not trained
     here leaves `training` unheeded.
     """
@@ -41,6 +43,7 @@ class CellConfig(Strict):
     data: DatasetConfig
     tokenizer: AnyTokenizer = field(default_factory=TokenizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    codesign: CoDesign | None = None
     finetuning: FineTuning | None = None
     bank: BankConfig = field(default_factory=BankConfig)
     policy: PolicyConfig | None = None
@@ -51,7 +54,9 @@ class CellConfig(Strict):
     extra: dict[str, dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
-        for problem_of in (*RECONSTRUCTION, generation_problem, throughput_problem):
+        for problem_of in (
+            *RECONSTRUCTION, codesign_problem, generation_problem, throughput_problem
+        ):  # fmt: skip
             problem = problem_of(self)
             if problem:
                 raise ValueError(problem)
@@ -102,8 +107,25 @@ class CellConfig(Strict):
 
     @property
     def trainings(self) -> dict[str, TrainingConfig]:
-        """The trainings of the tokenizer by their key."""
-        second = self.finetuning
-        return {"training": self.training} | (
-            {} if second is None else {"finetuning.training": second.training}
-        )
+        """The trainings of the tokenizer by their key; that of `codesign` stands for its rounds."""
+        found = {"training": self.training}
+        if self.codesign is not None:
+            found["codesign.training"] = self.codesign.training
+        if self.finetuning is not None:
+            found["finetuning.training"] = self.finetuning.training
+        return found
+
+    @property
+    def policies(self) -> dict[str, PolicyConfig]:
+        """The policies by their key."""
+        found = {} if self.policy is None else {"policy": self.policy}
+        if self.codesign is not None and self.codesign.policy is not None:
+            found["codesign.policy"] = self.codesign.policy
+        return found
+
+    @property
+    def codesign_policy(self) -> PolicyConfig | None:
+        """The policy whose choices the tokenizer is trained again at, if it is."""
+        if self.codesign is None or not self.codesign.chooses:
+            return None
+        return self.codesign.policy or self.policy

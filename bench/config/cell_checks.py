@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adatok_core.config import PolicyConfig
 from adatok_core.config.lengths import lengths_problem
 from bench.config.allocators import (
     OwnConfig,
@@ -25,8 +26,9 @@ def _foreign_problem(cell: CellConfig) -> str | None:
         return None
     if cell.tokenizer.budgets is None:
         return "tokenizer.budgets: not known yet; give them"
-    if cell.finetuning is not None:
-        return "finetuning: only tokenizers that are trained here have one; remove it"
+    for key in ("codesign", "finetuning"):
+        if getattr(cell, key) is not None:
+            return f"{key}: only tokenizers that are trained here have one; remove it"
     if isinstance(cell.tokenizer, Reconstructions):
         return _reconstructions_problem(cell, cell.tokenizer)
     if cell.policy is not None and cell.policy.input == "quantized":
@@ -123,23 +125,26 @@ def _bank_problem(cell: CellConfig) -> str | None:
 
 
 def _policy_problem(cell: CellConfig) -> str | None:
-    policy = cell.policy
-    if policy is None:
-        return None
+    problems = (_unfit_policy(cell, key, policy) for key, policy in cell.policies.items())
+    return next(filter(None, problems), None)
+
+
+def _unfit_policy(cell: CellConfig, key: str, policy: PolicyConfig) -> str | None:
+    """What a policy asks of the bank or the tokenizer that they have not."""
     outside = sorted(set(policy.candidates) - set(cell.bank_budgets))
     if outside:
         return (
-            f"policy.candidates: {outside} are not among the budgets of the bank "
+            f"{key}.candidates: {outside} are not among the budgets of the bank "
             f"{list(cell.bank_budgets)}"
         )
     if policy.prefix is not None and policy.prefix > cell.tokenizer.max_tokens:
         return (
-            f"policy.prefix: {policy.prefix} exceeds the {cell.tokenizer.max_tokens} tokens "
+            f"{key}.prefix: {policy.prefix} exceeds the {cell.tokenizer.max_tokens} tokens "
             "of the tokenizer"
         )
     if policy.reward.perceptual_share > 0 and not cell.bank.policy_perceptual:
         return (
-            "policy.reward.perceptual_share: the policy's bank measures no perceptual "
+            f"{key}.reward.perceptual_share: the policy's bank measures no perceptual "
             "distance; set bank.policy_perceptual to true"
         )
     return None

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from adatok_core.config import ConstraintWeighting
+from adatok_core.config import ConstraintWeighting, PolicyConfig
 from adatok_core.registry import load_attribute
 from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
@@ -22,6 +22,7 @@ from bench.config.tokenizers import foreign_kind
 from bench.data.datasets import ImageFolder
 from bench.data.image_folder import WHOLE, SplitFolders
 from bench.files import canonical_json, file_sha256
+from bench.graph.codesign_graph import last_round
 from bench.graph.nodes import Banks, Node
 from bench.metrics.extractors import require_extractors, used_extractors
 from bench.metrics.per_image import require_measured
@@ -96,7 +97,10 @@ class Builder:
         return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime | files)
 
     def tokenizer(self, cell: Cell, evaluated: list[Node]) -> Node:
-        """The training, and the fine-tuning that starts from it; or one that is there already."""
+        """The training, its further rounds, and the fine-tuning that starts from the last of them.
+
+        Or one that is there already.
+        """
         if cell.config.trained_here is None:
             return self.foreign(cell)
         config, images = cell.config, self.data(cell, "train")
@@ -107,8 +111,9 @@ class Builder:
             inputs={"images": images},
             budget_sources=sources,
         )
+        trained = last_round(self, cell, first)
         if config.finetuning is None:
-            return first
+            return trained
         return self.node(
             "tokenizer",
             {
@@ -116,7 +121,7 @@ class Builder:
                 "training": plain(config.finetuning.training),
                 "trainable": config.finetuning.trainable,
             },
-            inputs={"images": images, "start": first},
+            inputs={"images": images, "start": trained},
             budget_sources=sources,
         )
 
@@ -176,9 +181,11 @@ class Builder:
             held_out=lambda: of("validation", policy | {"images": None}),
         )
 
-    def policy(self, cell: Cell, tokenizer: Node, banks: Banks) -> Node:
-        """The training of the policy, on the bank of the training images."""
-        config = cell.config.policy
+    def policy(
+        self, cell: Cell, tokenizer: Node, banks: Banks, *, config: PolicyConfig | None = None
+    ) -> Node:
+        """The training of a policy, the cell's own unless told, on the bank of training images."""
+        config = config or cell.config.policy
         assert config is not None
         inputs = {"bank": banks.training()}
         if config.input == "quantized":

@@ -154,13 +154,15 @@ def _only(records: list[Record], name: str) -> Record:
 
 
 def _weights(record: Record, store: Store) -> dict[str, Path]:
-    """Files of the cell's last tokenizer and its policy, by the names they are to have."""
+    """Files of the cell's last tokenizer and its policy, by the names they are to have.
+
+    A policy that only chose lengths of training images is none of the cell's.
+    """
     files = {}
-    for stage, file in (
-        ("tokenizer", TOKENIZER_WEIGHTS),
-        ("external", SETTINGS),
-        ("policy", POLICY_WEIGHTS),
-    ):
+    wanted = {"tokenizer": TOKENIZER_WEIGHTS, "external": SETTINGS}
+    if record.config.policy is not None:
+        wanted["policy"] = POLICY_WEIGHTS
+    for stage, file in wanted.items():
         keys = [one.key for one in record.stages if one.stage == stage]
         if keys:
             files[file] = store.artifact(stage, keys[-1]) / file

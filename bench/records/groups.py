@@ -15,6 +15,8 @@ from bench.statistics.intervals import StudentInterval, student_interval
 SEEDS = (
     "data.seed",
     "training.seed",
+    "codesign.training.seed",
+    "codesign.policy.seed",
     "finetuning.training.seed",
     "policy.seed",
     "evaluation.seed",

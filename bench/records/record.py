@@ -16,6 +16,7 @@ from bench.config.budget_reference import BudgetReference
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.files import write_json
+from bench.records.codesign import CoDesigned
 from bench.records.generation import Generation
 from bench.records.parts import (
     Codebook,
@@ -83,6 +84,7 @@ class Record(Part):
     generation: Generation | None = None
     codebook: Codebook | None = None
     throughput: Speed | None = None
+    codesign: CoDesigned | None = None
     tokenizer_parameters: int | None = None
     protocol: RecordedProtocol | None = None
     protocol_hash: str | None = None

@@ -16,6 +16,7 @@ from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.records.runs import FILE as RUNS
 from bench.records.runs import Damaged, Run, read_runs, with_run, write_runs
 from bench.run.extra_results import extra_metrics
+from bench.run.trainings import codesigned, training_names
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -56,7 +57,7 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
         if budgets:
             settings["tokenizer"]["budgets"] = budgets[-1]
         try:
-            found = known | _results(ends, stages, store)
+            found = known | _results(cell, ends, stages, store)
             return parse_record(json.dumps(found), where=f"record of {cell.label}")
         except UserError as refused:
             error = str(refused)
@@ -74,13 +75,15 @@ def _described(nodes: tuple[Node, ...], store: Store) -> list[dict[str, Any]]:
     return [store.description(spec.stage, spec.key) for spec in specs if spec is not None]
 
 
-def _results(ends: tuple[Node, ...], stages: list[dict[str, Any]], store: Store) -> dict[str, Any]:
+def _results(
+    cell: Cell, ends: tuple[Node, ...], stages: list[dict[str, Any]], store: Store
+) -> dict[str, Any]:
     """The results of a finished cell, from its stages.
 
     Raises:
         UserError: a stage of another package has metrics that are not declared.
     """
-    spec = ends[0].spec(store)
+    spec, names = ends[0].spec(store), training_names(stages)
     assert spec is not None, "the store has it"
     last = store.description(spec.stage, spec.key)
     result = last["result"]
@@ -94,8 +97,9 @@ def _results(ends: tuple[Node, ...], stages: list[dict[str, Any]], store: Store)
         **result,
         "images": _images(spec, store),
         "gallery": _gallery(spec, store),
+        **({"codesign": codesigned(stages)} if _is_codesigned(cell, stages) else {}),
         "histories": {
-            _history_name(s): s["result"]["history"] for s in stages if "history" in s["result"]
+            names[s["key"]]: s["result"]["history"] for s in stages if "history" in s["result"]
         },
         "stages": [
             {name: s[name] for name in TOOK} | (_training(s) if s["stage"] == "tokenizer" else {})
@@ -122,8 +126,9 @@ def _gallery(spec: StageSpec, store: Store) -> str | None:
     return folder.relative_to(store.root).as_posix() if there else None
 
 
-def _history_name(stage: dict[str, Any]) -> str:
-    return "finetuning" if "start" in stage["inputs"] else stage["stage"]
+def _is_codesigned(cell: Cell, stages: list[dict[str, Any]]) -> bool:
+    """Whether a tokenizer was trained in rounds; a throughput may do without any."""
+    return cell.config.codesign is not None and any(s["stage"] == "tokenizer" for s in stages)
 
 
 def _first_failure(node: Node, store: Store) -> str | None:

@@ -54,7 +54,9 @@ TIMED = {
 # how many threads share the work. By this share of a value they may be off, and nothing else.
 ROUNDING = 1e-6
 TABLE = "images.parquet"
-NOT_COMPUTED = "histories, costs and provenance (of trainings, which are not run again)"
+NOT_COMPUTED = (
+    "histories, rounds of co-design, costs and provenance (of trainings, which are not run again)"
+)
 
 
 @dataclass(frozen=True)

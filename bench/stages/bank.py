@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from adatok_core.tokenizer import ElasticTokenizer, to_float, to_uint8
@@ -33,7 +32,7 @@ from bench.metrics.per_image import load_measures
 from bench.metrics.pixel import mse
 from bench.metrics.weight_files import weights_of_runtime
 from bench.speed.throughput import measure_throughput
-from bench.store.checkpoints import load_tensors, save_tensors
+from bench.store.checkpoints import is_whole, load_tensors, save_tensors
 from bench.store.enough import require_bank
 from bench.store.stage import StageContext
 
@@ -95,7 +94,7 @@ def run(context: StageContext) -> dict[str, Any]:
     for first in range(0, count, config["shard"]):
         shards.append(context.work / f"shard-{first:09d}.safetensors")
         last = min(first + config["shard"], count)
-        if not _is_whole(shards[-1]):
+        if not is_whole(shards[-1]):
             about = {"first": first, "last": last}
             save_tensors(shards[-1], shard(first, last), about=about, sealed=True)
             context.progress(last, count, "images")
@@ -136,15 +135,6 @@ def run(context: StageContext) -> dict[str, Any]:
     for path in shards:
         path.unlink()
     return {"budgets": budgets, "count": count}
-
-
-def _is_whole(shard: Path) -> bool:
-    """Whether an earlier attempt left this shard, and it is as it was written."""
-    try:
-        load_tensors(shard)
-    except (SafetensorError, OSError, ValueError):
-        return False
-    return True
 
 
 @torch.inference_mode()

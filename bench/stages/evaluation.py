@@ -19,7 +19,7 @@ from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.decodings import Decodings
 from bench.artifacts.gallery import Gallery
-from bench.artifacts.networks import load_decodings, load_elastic, load_policy
+from bench.artifacts.networks import load_decodings
 from bench.config.allocators import ALLOCATORS, AllocatorSettings, OwnConfig
 from bench.config.evaluation import EvaluationConfig
 from bench.config.settings import parse
@@ -177,7 +177,11 @@ def _allocated(
     context: StageContext, judge: Judge, config: AllocatorSettings | None
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     bank = judge.bank
-    chooser = config or _policy(context, bank)
+    chooser = config or LearnedPolicy.load(
+        context.inputs["policy"],
+        tokenizer=context.inputs["tokenizer"],
+        patch_size=bank.about["patch_size"],
+    )
     candidates = Candidates(judge, _columns(bank, chooser.candidates))
     fitting = _fitting(context, bank, candidates)
     allocator: Allocator = (
@@ -203,16 +207,6 @@ def _allocated(
             progress=partial(context.progress, note="controls"),
         ),
     }, bank.rows(candidates.columns[allocated.chosen])
-
-
-def _policy(context: StageContext, bank: Bank) -> LearnedPolicy:
-    policy, config = load_policy(context.inputs["policy"])
-    quantizer = None
-    if config.input == "quantized":
-        quantizer = load_elastic(context.inputs["tokenizer"]).quantizer
-    return LearnedPolicy(
-        policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
-    )
 
 
 def _columns(bank: Bank, candidates: tuple[int, ...] | None) -> np.ndarray:

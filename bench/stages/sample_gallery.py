@@ -6,7 +6,7 @@ import numpy as np
 
 from adatok_core.protocols import Tokenizer
 from bench.artifacts.gallery import Gallery, GalleryRow
-from bench.stages.pictures import pictures
+from bench.judging.pictures import pictures
 from bench.stages.token_sets import TokenSet
 from bench.store.stage import StageContext
 

@@ -13,11 +13,11 @@ from bench.artifacts.bank import Bank
 from bench.artifacts.networks import TrainedGenerator
 from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
+from bench.judging.pictures import picture_features
 from bench.judging.sample_judge import Features, SampleJudge
 from bench.metrics.extraction import BuiltExtractor, build_extractors
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import SampleProtocol
-from bench.stages.pictures import picture_features
 from bench.stages.token_sets import TokenSet
 from bench.store.stage import StageContext
 

@@ -13,7 +13,7 @@ from adatok_core.generator.sequences import Vocabulary
 from bench.allocators.learned import LearnedPolicy
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
-from bench.artifacts.networks import load_elastic, load_policy, load_tokenizer
+from bench.artifacts.networks import load_policy, load_tokenizer
 from bench.config.generation_checks import MOST_CODES
 from bench.config.length_distributions import whole_counts
 from bench.errors import UserError
@@ -67,15 +67,11 @@ class Lengths:
         bank.require_tokenizer(self.tokenizer)
         if self.budget is not None:
             return np.full(bank.about["images"]["count"], self.budget)
-        policy, config = load_policy(self._policy)
-        quantizer = None
-        if config.input == "quantized":
-            quantizer = load_elastic(self.tokenizer).quantizer
-        learned = LearnedPolicy(
-            policy=policy, config=config, quantizer=quantizer, patch_size=bank.about["patch_size"]
+        learned = LearnedPolicy.load(
+            self._policy, tokenizer=self.tokenizer, patch_size=bank.about["patch_size"]
         )
         chosen = learned.allocate(seen_of(bank, images=images, parts=learned.sees)).chosen
-        kept: np.ndarray = np.array(config.candidates)[chosen]
+        kept: np.ndarray = np.array(learned.candidates)[chosen]
         return kept
 
 

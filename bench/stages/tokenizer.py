@@ -20,6 +20,7 @@ from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
+from bench.stages.lengths import read_lengths
 from bench.store.checkpoints import (
     load_state,
     load_tensors,
@@ -33,7 +34,9 @@ RESIDENT_BYTES = 2 * 2**30
 
 
 def run(context: StageContext) -> dict[str, Any]:
-    """Train, or fine-tune the input `start`, to the last step; the artifact holds the EMA weights.
+    """Train, from the input `start` if there is one, to the last step; leaves the EMA weights.
+
+    The input `lengths` holds those that a policy chose for the images.
 
     Raises:
         DivergedError: the loss is not finite; names the step.
@@ -49,7 +52,8 @@ def run(context: StageContext) -> dict[str, Any]:
         )
     tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
     device = context.spec.resources.device
-    start = context.inputs.get("start")
+    start, lengths = context.inputs.get("start"), context.inputs.get("lengths")
+    chosen = torch.from_numpy(read_lengths(lengths)) if lengths else None
     trainer = TokenizerTrainer(
         tokenizer,
         training,
@@ -59,6 +63,7 @@ def run(context: StageContext) -> dict[str, Any]:
         device=device,
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
+        chosen=chosen,
         feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
     state = load_state(context.work)
@@ -76,7 +81,9 @@ def run(context: StageContext) -> dict[str, Any]:
         about={
             "tokenizer": config["tokenizer"],
             "image_size": int(pixels.shape[-1]),
-            "trained_lengths": sorted(trained_lengths(tokenizer.budgets, training.lengths)),
+            "trained_lengths": list(
+                trained_lengths(tokenizer.budgets, training.lengths, chosen=chosen)
+            ),
         },
     )
     remove_states(context.work)

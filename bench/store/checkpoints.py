@@ -57,6 +57,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(about)
 
 
+def is_whole(path: Path) -> bool:
+    """Whether an earlier attempt left this file, and it is as it was written."""
+    try:
+        load_tensors(path)
+    except (SafetensorError, OSError, ValueError):
+        return False
+    return True
+
+
 def _seal(path: Path, tensors: dict[str, Tensor], about: str) -> str:
     """A hash of the stage that a file in its work folder is of, its name, and all it holds."""
     name = path.name.replace(BEFORE, CHECKPOINT)

@@ -14,7 +14,7 @@ from bench.suite.labels import describe_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
 OPTIONAL = (
-    *("generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
+    *("codesign", "generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
     *("bank.weights", "bank.weights_sha256"),
     *("data.train_folder", "data.validation_folder"),
     *("data.limit", "data.ids", "data.undivided"),

@@ -60,7 +60,9 @@ def _description(stage: StageCost, store: Store) -> dict[str, Any]:
 
 def _label(stage: str, about: dict[str, Any]) -> str:
     config = about.get("config", {})
-    if "start" in about.get("inputs", {}):
+    if "trainable" in config:
         return f"{stage}.finetuning"
+    if {"start", "lengths"} & set(about.get("inputs", {})):
+        return f"{stage}.codesign"
     which = config.get("split") or config.get("purpose")
     return f"{stage}.{which}" if which else stage

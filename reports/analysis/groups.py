@@ -73,7 +73,20 @@ def is_oracle(record: Record) -> bool:
 
 def tokenizer_identity(record: Record) -> Any:
     """Settings that two records of the same trained tokenizer have in common."""
-    return [record.setting(part) for part in ("data", "tokenizer", "training", "finetuning")]
+    parts = ("data", "tokenizer", "training", "finetuning")
+    return [*map(record.setting, parts), _codesign(record)]
+
+
+def _codesign(record: Record) -> Any:
+    """Settings of the co-design, with those of the policy that chose lengths."""
+    settings = record.setting("codesign")
+    return {**settings, "policy": record.setting("policy")} if fits_policy(record) else settings
+
+
+def fits_policy(record: Record) -> bool:
+    """Whether the record's tokenizer was trained at lengths that its own policy's settings gave."""
+    settings = record.setting("codesign")
+    return bool(settings) and not settings["policy"] and record.config.codesign.chooses
 
 
 def protocol_line(records: Sequence[Record]) -> str:

@@ -13,13 +13,14 @@ from bench.records.record import Record
 from bench.suite.labels import describe, describe_sweep
 from reports.analysis.groups import (
     Group,
+    fits_policy,
     is_allocation,
     is_elastic,
     is_policy,
     tokenizer_identity,
 )
 
-TOKENIZER_PARTS = ("tokenizer.", "training.", "finetuning.")
+TOKENIZER_PARTS = ("tokenizer.", "training.", "codesign.", "finetuning.")
 AIMS = ("mean_budget", "quality_drop", "efficiency")
 ALL_TOKENS, ONE_LENGTH, FIXED_BUDGET = "all tokens", "its one length", "fixed budget"
 WORDS = {
@@ -35,7 +36,8 @@ WORDS = {
 
 def tokenizer_label(record: Record, *, seeds: bool = True) -> str:
     """Name of one tokenizer: its arm, and what was swept of it."""
-    return _swept(record, TOKENIZER_PARTS, seeds=seeds)
+    parts = (*TOKENIZER_PARTS, "policy.") if fits_policy(record) else TOKENIZER_PARTS
+    return _swept(record, parts, seeds=seeds)
 
 
 def tokenizer_family(record: Record) -> str:

@@ -74,10 +74,10 @@ def problems(records: list[Record]) -> list[Problem]:
 
 
 def _identity(record: Record) -> str:
-    data, tokenizer, training, finetuning = tokenizer_identity(record)
+    data, tokenizer, training, *others = tokenizer_identity(record)
     training = {key: value for key, value in (training or {}).items() if key != "seed"}
     policy = {k: v for k, v in asdict(record.config.policy).items() if k not in FREE}
-    return json.dumps([data, tokenizer, training, finetuning, policy], sort_keys=True)
+    return json.dumps([data, tokenizer, training, *others, policy], sort_keys=True)
 
 
 def _problem(members: list[Record], records: list[Record]) -> Problem:

@@ -13,11 +13,13 @@ from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words
 
 NAME, TITLE = "compute", "Compute"
-FINETUNING = "finetuning"
+FINETUNING, CODESIGN, CODESIGN_POLICY = "finetuning", "codesign", "codesign policy"
 STEPS: dict[str, Callable[[CellConfig], int]] = {
     "tokenizer": lambda config: config.training.steps,
     FINETUNING: lambda config: config.finetuning.training.steps,
+    CODESIGN: lambda config: config.codesign.training.steps,
     "policy": lambda config: config.policy.steps,
+    CODESIGN_POLICY: lambda config: config.codesign_policy.steps,
     "generator": lambda config: config.generation.training.steps,
 }
 
@@ -75,10 +77,16 @@ def _artifacts(records: list[Record]) -> list[_Artifact]:
 
 
 def stage_name(record: Record, entry: StageCost) -> str:
-    """The stage's name; `finetuning` of the second of two trainings of a tokenizer."""
-    trainings = [one.key for one in record.stages if one.stage == "tokenizer"]
-    second = record.config.finetuning is not None and trainings[-1:] == [entry.key]
-    return FINETUNING if second else entry.stage
+    """The stage's name; trainings after a tokenizer's first, and their policies, have their own."""
+    same = [one.key for one in record.stages if one.stage == entry.stage]
+    first, last, config = same[0] == entry.key, same[-1] == entry.key, record.config
+    if entry.stage == "tokenizer" and last and config.finetuning is not None:
+        return FINETUNING
+    if entry.stage == "tokenizer" and not first and config.codesign is not None:
+        return CODESIGN
+    if entry.stage == "policy" and not (last and config.policy is not None):
+        return CODESIGN_POLICY
+    return entry.stage
 
 
 def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:

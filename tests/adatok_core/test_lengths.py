@@ -132,6 +132,11 @@ def test_trained_lengths_are_all_that_can_be_drawn(options, lengths):
     assert drawn == set(lengths)
 
 
+def test_of_what_a_policy_chose_the_lengths_that_occur_are_trained():
+    config = LengthSampling(distribution="policy", share=1.0)
+    assert trained_lengths((3, 6, 12), config, chosen=torch.tensor([12, 3, 3])) == (3, 12)
+
+
 @pytest.mark.parametrize(
     ("decodes", "fixed", "draws"),
     [

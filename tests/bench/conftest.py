@@ -74,6 +74,45 @@ METHOD = {
     ],
 }
 
+AGAIN = {**TRAINING, "steps": 20, "lengths": {"distribution": "policy"}}
+POLICY = {
+    **{"candidates": [1, 2, 4], "steps": 30, "batch": 16, "log_every": 10},
+    "weighting": {"kind": "constraint", "mean_budget": 2},
+}
+CODESIGN = {
+    "suite": "codesign",
+    "question": "Does training at the policy's lengths pay?",
+    "base": {
+        **METHOD["base"],
+        "tokenizer": {**METHOD["base"]["tokenizer"], "quantizer": {"kind": "fsq", "levels": [5]}},
+        "training": {**TRAINING, "steps": 20},
+        "bank": {**METHOD["base"]["bank"], "policy_images": 40},
+    },
+    "arms": [
+        {
+            "name": "chosen",
+            "set": {"policy": POLICY, "codesign": {"rounds": 2, "training": AGAIN}},
+        },
+        {
+            "name": "told",
+            "set": {
+                "tokenizer.encoding": "told",
+                "codesign": {
+                    "start": "scratch",
+                    "training": {**AGAIN, "lengths": {"distribution": "policy", "share": 1.0}},
+                    "policy": {**POLICY, "candidates": [1, 4], "input": "quantized"},
+                },
+            },
+        },
+        {
+            "name": "fixed",
+            "set": {
+                "tokenizer.budgets": {"mean_budget_of": "chosen"},
+                "codesign": {"training": {**TRAINING, "steps": 20}},
+            },
+        },
+    ],
+}
 
 MADE = {
     "schema_version": SCHEMA_VERSION,
@@ -187,6 +226,15 @@ def lpips_files(tmp_path_factory):
 def method_run(finish):
     """Heads on a frozen tokenizer; policies on codes and pixels; a length never trained, 3."""
     return finish(METHOD)
+
+
+@pytest.fixture(scope="session")
+def codesign_run(finish):
+    """Rounds at the lengths of policies, warm and from scratch, and at a single length.
+
+    By way of the command line.
+    """
+    return finish(CODESIGN, command_line=True)
 
 
 @pytest.fixture

@@ -115,6 +115,12 @@ def one_line_error(answer):
             {"policy": {"candidates": [2, 8], "input": "quantized", "prefix": 9}},
             ["policy.prefix", "9", "8 tokens"],
         ),
+        (
+            ("arms", 1, "set", "codesign"),
+            {"training": {"lengths": {"distribution": "policy", "share": 1.5}}},
+            ["codesign.training.lengths", "share", "[0, 1]"],
+        ),
+        (("base", "training", "lengths"), {"distribution": "policy"}, ["codesign.training"]),
         (("resources",), {"tokeniser": {"cpus": 1}}, ["resources", "tokenizer"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The tokenizer stage: its training, or the fine-tuning of a trained one."""
+"""The tokenizer stage: its training, or another one of a trained tokenizer."""
 
 from __future__ import annotations
 

@@ -3,13 +3,16 @@ import json
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 import yaml
 
 from bench.artifacts.exported import check_sums
+from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
 from bench.models.export import export_cell, find_cells
+from bench.models.exported_model import ExportedModel
 from bench.models.model_card import model_card
 from bench.store.store import Store
 from bench.store.sums import write_summed
@@ -208,3 +211,24 @@ def test_images_of_unknown_licence_and_a_heuristic_are_told(small_run, store, va
     assert "not known" in section(text, "Licence of the images")
     assert "MIT" not in text
     assert "png_size, mean_budget 2.0) is not learned and not exported" in text
+
+
+def test_of_several_rounds_the_last_tokenizer_and_its_policy_are_exported(codesign_run, tmp_path):
+    """A policy that only chose lengths of training images is not the cell's."""
+    store = codesign_run.store
+    for label, files in (("chosen", {"tokenizer", "policy"}), ("told", {"tokenizer"})):
+        out = tmp_path / label
+        names = export_cell(f"codesign:{label}", store, out)
+        assert {name for name in names if name.endswith(".safetensors")} == {
+            f"{name}.safetensors" for name in files
+        }
+        for name in files:
+            artifact = codesign_run.artifact(label, name) / f"{name}.safetensors"
+            assert (out / artifact.name).read_bytes() == artifact.read_bytes()
+        (cell,) = load_suite(out / "config.yaml").cells
+        assert cell.key == codesign_run.record(label).cell_key
+        assert "- Co-design: rounds" in (out / "README.md").read_text()
+    pixels = read_image_set(codesign_run.artifact("chosen", "images")).pixels[:4]
+    tokens = ExportedModel.load(tmp_path / "chosen").encode(np.array(pixels), None)
+    assert {len(ids) for ids in tokens} <= {1, 2, 4}
+    assert "; 60 steps in all" in (tmp_path / "chosen" / "README.md").read_text()

@@ -119,6 +119,16 @@ def test_generation_is_scaled_by_what_drives_its_cost(
     assert found.seconds == pytest.approx(12.0 * factor)
 
 
+def test_lengths_are_scaled_by_the_images_and_the_encoder(stages, took, small, store):
+    again = {"steps": 10, "warmup_steps": 0, "lengths": {"distribution": "policy"}}
+    rounds = {"training": again, "policy": {"candidates": [1, 2, 4]}}
+    content = {**changed(small, "codesign", rounds), "arms": [{"name": "one"}]}
+    took(stages(content)["lengths"][0], 3.0)
+    more = changed(changed(content, "data.train", 96), "tokenizer.encoder_depth", 2)
+    found = Costs(store).estimate(stages(more)["lengths"][0])
+    assert found.seconds == pytest.approx(3.0 * 4)
+
+
 def test_sizes_of_pngs_are_scaled_by_the_images(stages, took, small, store):
     took(stages()["png_sizes"][0], 3.0)
     more = stages(changed(small, "data.validation", 48))["png_sizes"][0]

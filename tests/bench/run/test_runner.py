@@ -162,6 +162,7 @@ def test_nothing_starts_when_all_is_there(small_run, load, small, tmp_path):
                     "stage": spec.stage,
                     "key": spec.key,
                     "config": spec.config,
+                    "inputs": spec.inputs,
                     "result": result,
                     "seconds": 1.0,
                     "peak_memory_bytes": 1,

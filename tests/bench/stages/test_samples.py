@@ -13,8 +13,8 @@ from bench.artifacts.bank import Bank
 from bench.artifacts.gallery import Gallery
 from bench.artifacts.networks import load_generator, load_tokenizer
 from bench.errors import UserError
+from bench.judging.pictures import picture_features, pictures
 from bench.stages import generator, samples
-from bench.stages.pictures import picture_features, pictures
 from bench.stages.sample_measures import SampleMeasures
 from bench.stages.token_sets import TokenSet
 

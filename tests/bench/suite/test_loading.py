@@ -194,6 +194,7 @@ def test_only_training_and_decoding_use_the_device(load, small):
         "data": Resources(1, 0.0, "cpu"),
         "tokenizer": Resources(2, 0.5, "cuda"),
         "bank": Resources(1, 1.0, "cuda"),
+        "lengths": Resources(1, 1.0, "cuda"),
         "policy": Resources(3, 0.0, "cpu"),
         "png_sizes": Resources(1, 0.0, "cpu"),
         "evaluation": Resources(1, 0.0, "cpu"),

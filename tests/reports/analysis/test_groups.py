@@ -14,6 +14,7 @@ from reports.analysis.groups import (
     repetition_seed,
     tokenizer_identity,
 )
+from reports.analysis.names import tokenizer_family
 
 
 def labels(records, kind):
@@ -113,6 +114,29 @@ def test_no_skill_counts_as_collapsed(policy):
 def test_fine_tuning_makes_another_tokenizer(vary, tokenizer):
     tuned = vary(tokenizer(), settings={"finetuning": {"trainable": "decoder"}})
     assert tokenizer_identity(tuned) != tokenizer_identity(tokenizer())
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_co_design_makes_another_tokenizer_for_each_policy_that_chose_lengths(
+    vary, policy, tokenizer, own
+):
+    """Where the lengths are those of the cell's own policy, this is part of the tokenizer."""
+    chosen = {"distribution": "policy", "share": 0.5}
+    settings = {
+        "codesign": {
+            **{"rounds": 1, "start": "warm", "training": {"lengths": chosen}},
+            "policy": None if own else {"candidates": [2, 4]},
+        }
+    }
+    first, plain = vary(policy(), settings=settings), policy()
+    other = vary(first, settings={"policy.steps": 7}, swept={"policy.steps": 7})
+    assert tokenizer_identity(first) != tokenizer_identity(plain)
+    assert (tokenizer_identity(first) == tokenizer_identity(other)) is not own
+    assert (tokenizer_family(first) == tokenizer_family(other)) is not own
+    # A curve has no policy of its own, so it names the one that chose.
+    named = first.setting("policy" if own else "codesign.policy")
+    curve = vary(tokenizer(), settings={**settings, "codesign.policy": named})
+    assert tokenizer_identity(first) == tokenizer_identity(curve)
 
 
 def test_an_allocator_is_an_allocation_and_no_policy_and_no_curve(allocator, policy, tokenizer):

@@ -89,6 +89,35 @@ def test_fine_tuning_is_a_stage_of_its_own(costs, vary):
     )
 
 
+def test_rounds_of_co_design_and_their_policies_are_stages_of_their_own(costs, vary):
+    """The cell's own policy is the last one."""
+    record = costs[1]
+    trained, chose = stage(record, "tokenizer"), stage(record, "policy")
+    codesign = {"training": {"steps": 500}, "policy": {"candidates": [2, 4], "steps": 70}}
+    codesign["training"]["lengths"] = {"distribution": "policy"}
+    stages = [
+        *({**chose, "key": "p1"}, {**trained, "key": "t1", "seconds": 3.0}),
+        *({**chose, "key": "p2"}, {**trained, "key": "t2", "seconds": 4.0}),
+        {**chose, "key": "own"},
+    ]
+    first = [one for one in costs[0].stages if one.stage == "tokenizer"][:1]
+    record = vary(record, stages=[*first, *stages], settings={"codesign": codesign})
+    rows = {r.values["stage"].text: r.values for r in compute.table([record]).rows}
+    assert list(rows) == ["tokenizer", "codesign policy", "codesign", "policy", "total"]
+    found = {
+        name: (rows[name]["artifacts"].text, rows[name]["steps"].text)
+        for name in rows
+        if name != "total"
+    }
+    assert found == {
+        "tokenizer": ("1", "2000"),
+        "codesign policy": ("2", "70"),
+        "codesign": ("2", "500"),
+        "policy": ("1", "600"),
+    }
+    assert rows["codesign"]["seconds"].text == "7.0"
+
+
 def test_a_generators_steps_are_told(generated, vary):
     """They were blank as long as the table asked for a setting that is none."""
     generation = {"budget": 16, "training": {"steps": 700}}
