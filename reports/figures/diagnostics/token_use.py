@@ -35,7 +35,7 @@ FEW = 12  # Positions, up to which each has its mark.
 
 
 def report(records: list[Record], folder: Path) -> Report:
-    """Draw `token_use.png`, `.pdf` and `.csv` of tokenizers whose ids are known; a table in words."""
+    """Draw `token_use.png`, `.pdf` and `.csv` of tokenizers with known ids; a table as text."""
     found = [
         record
         for record in done_records(records)
