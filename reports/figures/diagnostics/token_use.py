@@ -14,14 +14,7 @@ from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import Group, Record, done_records, group_by_seed, is_allocation
 from reports.analysis.names import natural
-from reports.paper.drawing import (
-    budget_axis,
-    legend_below,
-    panel_grid,
-    panel_inches,
-    render,
-    wrapped,
-)
+from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
 from reports.paper.marks import SINGLE, ends, sample
 from reports.paper.style import QUIET, look_of
 from reports.paper.text import caption, page, show_interval, unfinished
@@ -31,7 +24,7 @@ COLUMNS = ["panel", "system", "kind", "repetition", "position", "value", "low", 
 ENTROPY, USAGE = "entropy", "usage"
 PANELS = {ENTROPY: "entropy of the codes (bits)", USAGE: "share of the codebook used"}
 ROW_INCHES = 1.9
-FEW = 12  # Positions, up to which each has its mark.
+LABEL_INCHES = 1.2  # Of the height of a row.
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -96,9 +89,10 @@ def draw(data: pd.DataFrame) -> Any:
         positions = sorted({*here["position"]})
         budget_axis(axes, [p for p in positions if math.log2(p).is_integer()])
         axes.set_xlabel("position of the token")
-        axes.set_ylabel(wrapped(PANELS[panel], max(1.6, panel_inches(axes) * 0.7)))
-        axes.set_ylim(bottom=0)
+        axes.set_ylabel(wrapped(PANELS[panel], LABEL_INCHES))
     top = _draw_most(drawn[0], data)
+    for axes in drawn:
+        axes.set_ylim(bottom=0)
     handles = [
         sample(system, **look_of(system), ms=4, lw=0.9) for system in data["system"].unique()
     ]
@@ -112,11 +106,8 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _draw_course(axes: Any, means: pd.DataFrame, style: dict[str, Any]) -> None:
     means = means.sort_values("position")
-    marker = style["marker"] if len(means) <= FEW else ""
-    axes.plot(
-        means["position"], means["value"], color=style["color"], marker=marker, ms=3, lw=0.9,
-        zorder=3,
-    )  # fmt: skip
+    marked = [place for place, at in enumerate(means["position"]) if math.log2(at).is_integer()]
+    axes.plot(means["position"], means["value"], **style, markevery=marked, ms=3, lw=0.9, zorder=3)
     known = means[means["low"].notna()]
     if len(known):
         axes.fill_between(
