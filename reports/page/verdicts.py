@@ -10,10 +10,12 @@ from reports.analysis.groups import Record, done_records, reconstructions, with_
 from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
+from reports.tables.generation_verdict import generation_verdict
 
 
 def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[str]:
-    """The settling experiment's verdict where there is one, else the summary's, else ablations'.
+    """The settling experiment's verdict where there is one, else that of generators at a policy's
+    mean length, else the summary's, else ablations'.
 
     Never empty: says that there is none, and why. The `store` has the tables of single images.
     """
@@ -22,6 +24,8 @@ def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[
         return [f"No cell of this suite has a result: {_counts(records)}."]
     images = reconstructions(records)
     if images and (lines := _settled(images, store)):
+        return lines
+    if lines := generation_verdict(done):
         return lines
     for decide in (_summarised, _ablated) if images else ():
         if lines := decide(images):
