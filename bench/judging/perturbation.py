@@ -81,12 +81,14 @@ def near_codes(
         step = max(1, _BLOCK // size)
         near = torch.cat(
             [
-                torch.cdist(codes[block], codes).topk(neighbours, largest=False, sorted=True)[1]
+                torch.cdist(codes[block], codes)
+                .topk(neighbours, largest=False, sorted=True)[1]
+                .int()
                 for block in torch.from_numpy(used.astype(np.int64)).split(step)
             ]
         ).numpy()
     rank = np.minimum(
         (draws.which[:, : ids.shape[1]] * neighbours).astype(np.int64), neighbours - 1
     )
-    chosen: np.ndarray = near[places.reshape(ids.shape), rank]
+    chosen: np.ndarray = near[places.reshape(ids.shape), rank].astype(np.int64)
     return chosen

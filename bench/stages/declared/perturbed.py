@@ -10,7 +10,13 @@ def work(job: Job) -> Work:
     """Decodings: images x budgets x settings."""
     asked, bank = job.config["perturbed"], job.inputs["bank"]
     shape = bank.inputs["tokenizer"].config["tokenizer"]
-    kind = [network(shape), job.config["extractor_resolution"], sorted(bank.config)]
+    kind = [
+        network(shape),
+        job.config["extractor_resolution"],
+        bank.config["second_extractor"],
+        bank.config["inception"] is not None,
+        bank.config.get("extractors", []),
+    ]
     count = asked["images"] or bank.inputs["images"].count
     if count is None:
         return Work(kind, None, "")
