@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.config.cell import CellConfig
 
 SSIM_SMALLEST = 11
+MOST_CODES = 2**18  # More are not compared with each other, and not predicted by a generator.
 
 
 def _foreign_problem(cell: CellConfig) -> str | None:
@@ -195,6 +196,40 @@ def _evaluation_problem(cell: CellConfig) -> str | None:
     return cell.evaluation.problem(cell.data.most("validation"))
 
 
+def _diagnostics_problem(cell: CellConfig) -> str | None:
+    """Diagnostics of a curve that the tokenizer cannot have."""
+    asked, trained = cell.evaluation, cell.trained_here
+    if cell.kind != "reconstruction" or cell.allocates:
+        return None
+    if asked.prefix_cosine_images is not None and trained is None:
+        return (
+            "evaluation.prefix_cosine_images: the layers of a tokenizer that is not trained here "
+            "are not known; set it to null"
+        )
+    if asked.perturbed is None:
+        return None
+    if isinstance(cell.tokenizer, Reconstructions):
+        return (
+            "evaluation.perturbed: takes a tokenizer that decodes, and reconstructions that were "
+            "made elsewhere have none; set it to null"
+        )
+    near = asked.perturbed.neighbours
+    if near is None:
+        return None
+    where = "evaluation.perturbed.neighbours"
+    if trained is None:
+        return (
+            f"{where}: which codes of a tokenizer that is not trained here are near is not known; "
+            "set it to null"
+        )
+    codes = trained.quantizer.codebook_size
+    if codes > MOST_CODES:
+        return f"{where}: are looked for among {MOST_CODES} codes at most, not {codes}; set to null"
+    if max(near) > codes:
+        return f"{where}: {max(near)} exceeds the {codes} codes; lower it"
+    return None
+
+
 def _reconstructions_problem(cell: CellConfig, tokenizer: Reconstructions) -> str | None:
     """The first thing that takes a tokenizer, where there are its reconstructions alone."""
     for key in ("generation", "throughput"):
@@ -231,4 +266,5 @@ RECONSTRUCTION = (
     _policy_problem,
     _allocator_problem,
     _evaluation_problem,
+    _diagnostics_problem,
 )

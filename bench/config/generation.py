@@ -17,18 +17,18 @@ Mode = Literal["padded", "bucketed", "refilled"]
 class GenerationConfig(Strict):
     """A generator of token ids, its training, and the images that are sampled from it.
 
-    All images have `budget` tokens, or as many as the cell's policy gives them where it is null;
-    the generator then tells the length itself (`generator.lengths`). `classes` are the labels of
-    the images, or the number of `objects` of a scene. `images` are sampled in the proportions of
-    the classes among the validation images, of the classes in `labels` alone unless that is null;
-    `seed` names their random numbers, one stream per image. `batch` sequences are decoded at a
-    time, which changes no image.
+    All images have `budget` tokens, `all` of the tokenizer's, or as many as the cell's policy gives
+    them where it is null; the generator then tells the length itself (`generator.lengths`).
+    `classes` are the labels of the images, or the number of `objects` of a scene. `images` are
+    sampled in the proportions of the classes among the validation images, of the classes in
+    `labels` alone unless that is null; `seed` names their random numbers, one stream per image.
+    `batch` sequences are decoded at a time, which changes no image.
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     training: GeneratorTraining = field(default_factory=GeneratorTraining)
     sampling: Sampling = field(default_factory=Sampling)
-    budget: int | None = None
+    budget: int | Literal["all"] | None = None
     classes: Literal["label", "objects"] = "label"
     labels: tuple[int, ...] | None = None
     images: int = 1000

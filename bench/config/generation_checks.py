@@ -9,6 +9,7 @@ from adatok_core.config import (
 )
 from adatok_core.config.encoder import ENCODERS
 from adatok_core.config.generator import require_guidance
+from bench.config.cell_checks import MOST_CODES
 from bench.config.generation import GenerationConfig, ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths
 from bench.data.backgrounds import BACKGROUNDS
@@ -18,7 +19,6 @@ from bench.data.fluent_scenes import MAX_OBJECTS
 if TYPE_CHECKING:
     from bench.config.cell import CellConfig
 
-MOST_CODES = 2**18  # Logits of all of them, at every step.
 SCENE_CLASSES = {"label": len(BACKGROUNDS), "objects": MAX_OBJECTS + 1}
 
 
@@ -35,16 +35,17 @@ def generation_problem(cell: CellConfig) -> str | None:
         return (
             "generation.budget: is null, and there is no policy to take lengths from; give either"
         )
-    if asked.budget is not None and asked.budget not in cell.bank_budgets:
+    budget = cell.tokenizer.max_tokens if asked.budget == "all" else asked.budget
+    if budget is not None and budget not in cell.bank_budgets:
         return (
-            f"generation.budget: {asked.budget} is not among the budgets of the bank "
+            f"generation.budget: {budget} is not among the budgets of the bank "
             f"{list(cell.bank_budgets)}"
         )
     trained = cell.trained_here
     if (
         trained is not None
         and not ENCODERS[trained.encoding].nested
-        and asked.budget != trained.max_tokens
+        and budget != trained.max_tokens
     ):
         return (
             f"generation.budget: the bank holds ids of {trained.max_tokens} tokens alone, "
@@ -129,6 +130,7 @@ def _lengths_problem(
             "token tells them at the end; remove it"
         )
     longest = None if cell.generation is None else cell.generation.budget
+    longest = largest if longest == "all" else longest
     if cell.generation is not None and longest is None and cell.policy is not None:
         longest = cell.policy.candidates[-1]
     if longest not in (None, largest):

@@ -21,6 +21,7 @@ from adatok_core.registry import Registry, RegistryError
 from bench.errors import UserError, suggestion
 
 Settings = TypeVar("Settings")
+_SCALARS = ("int", "float", "str", "bool")  # How pydantic calls such alternatives.
 
 
 def parse(kind: type[Settings], raw: Any, *, where: str) -> Settings:
@@ -116,7 +117,7 @@ def _locate(kind: Any, loc: tuple[Any, ...]) -> tuple[list[str], Any]:
             except RegistryError:  # A plug-in that cannot be used, which is the error itself.
                 kind = None
             continue
-        if len(alternatives) > 1 and isinstance(step, str) and "[" in step:
+        if len(alternatives) > 1 and isinstance(step, str) and ("[" in step or step in _SCALARS):
             kind = None
             continue
         kind = next((a for a in alternatives if dataclasses.is_dataclass(a)), alternatives[0])

@@ -30,6 +30,7 @@ from bench.metrics.weight_files import WeightFile, find_weights, weights_to_runt
 from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
+DIAGNOSTICS = ("perturbed", "prefix_cosine_images")
 SELECTING = ("limit", "ids", "undivided")
 
 
@@ -224,6 +225,8 @@ class Builder:
             "png_sizes": self.node("png_sizes", {}, inputs={"images": images}),
         }
         settings = plain(config.evaluation)
+        for key in DIAGNOSTICS:  # Stages of their own: to ask for them computes nothing else anew.
+            del settings[key]
         if config.policy is not None:
             inputs["policy"] = self.policy(cell, tokenizer, banks)
         if config.allocator is not None:

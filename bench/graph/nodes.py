@@ -90,7 +90,7 @@ class Banks:
 class Graph:
     """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is.
 
-    `extras[i]` are the stages of other packages that the cell asks for besides.
+    `extras[i]` are its diagnostics, and the stages of other packages that it asks for besides.
     """
 
     evaluations: list[Node]

@@ -8,6 +8,7 @@ from bench.data.fingerprint import fingerprint
 from bench.data.image_folder import SplitFolders
 from bench.errors import UserError
 from bench.graph.builder import Builder
+from bench.graph.diagnostics import diagnostics
 from bench.graph.extra_stages import extra_stages
 from bench.graph.generation_graph import last_stage
 from bench.graph.nodes import Graph, Node
@@ -31,8 +32,10 @@ def build_graph(
     extras: list[tuple[Node, ...]] = []
     for cell in suite.cells:
         try:
-            extras.append(extra_stages(builder, cell, evaluated))
-            evaluated.append(last_stage(builder, cell, evaluated))
+            others = extra_stages(builder, cell, evaluated)
+            last = last_stage(builder, cell, evaluated)
+            extras.append((*diagnostics(builder, cell, last), *others))
+            evaluated.append(last)
         except UserError as error:
             raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
     return Graph(evaluated, extras)

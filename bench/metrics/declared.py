@@ -124,6 +124,20 @@ declare("policy_entropy", "entropy of the policy", "nats", higher_is_better=None
 declare("collapsed", "collapsed", higher_is_better=None, listed=True)
 declare("codebook_usage", "codebook usage", "share", higher_is_better=True, listed=True)
 declare("codebook_entropy_bits", "entropy of the codes", "bits", higher_is_better=None)
+declare(
+    "tail_entropy_ratio",
+    "entropy of the last tokens",
+    "share of the first ones'",
+    higher_is_better=None,
+    listed=True,
+)
+declare("prefix_cosine", "cosine of the prefix to all tokens", higher_is_better=None)
+declare(
+    "mean_prefix_cosine",
+    "mean cosine of prefixes to all tokens",
+    higher_is_better=None,
+    listed=True,
+)
 declare("bits_per_token", "bits per token", "bits", higher_is_better=None)
 declare("untrained_share", "images at lengths not trained", "share", higher_is_better=None)
 declare("threshold", "threshold", higher_is_better=None)
@@ -158,6 +172,10 @@ declare(
 )
 for _name in ("inception", *(name for name in OWN if name != "inception")):
     declare_all(EXTRACTORS[_name].of_samples(), by=_name)
+declare("chd", "CHD", listed=True)
+declare("chd_reconstructions", "CHD of reconstructions", listed=True)
+declare("chd_position", "CHD by position", listed=True)
+declare("chd_position_reconstructions", "CHD by position of reconstructions", listed=True)
 declare("nats_per_token", "held-out cross-entropy", "nats per token", listed=True, main=8)
 declare("nats_per_image", "held-out cross-entropy", "nats per image")
 declare("length_nats_per_image", "held-out cross-entropy of lengths", "nats per image")

@@ -16,8 +16,9 @@ class FeatureMetrics:
 
     A sample is compared with images it has nothing to do with, a reconstruction with its own
     original: the same number means something else, so the names differ. Further metrics are named
-    after the two distances: the ends of the kernel distance's interval, and the Fréchet distance
-    of infinitely many images, or the distances of the samples' reconstructions.
+    after the two distances: the ends of the kernel distance's interval, and the Fréchet distances
+    of infinitely many images and of perturbed tokens, or the distances of the samples'
+    reconstructions.
 
     Args:
         frechet: the Fréchet distance; its title goes without the extractor.
@@ -37,6 +38,14 @@ class FeatureMetrics:
     extractor: str = ""
     samples: bool = False
 
+    @property
+    def perturbed(self) -> Metric:
+        """The Fréchet distance where tokens are perturbed: `pfid` beside `rfid`, else `pfd_...`."""
+        name = "pfid" if self.frechet.name == "rfid" else f"p{self.frechet.name}"
+        title = "pFID" if name == "pfid" else f"p{self.frechet.title}"
+        of = f" ({self.extractor})" if self.extractor else ""
+        return Metric(name=name, title=f"{title}{of}", listed=self.frechet.listed)
+
     def declarations(self) -> tuple[Metric, ...]:
         """All of them, in the order of tables."""
         of = f" ({self.extractor})" if self.extractor else ""
@@ -50,6 +59,7 @@ class FeatureMetrics:
         title = f"{self.frechet.title} of infinitely many images{of}"
         yield Metric(name=f"{self.frechet.name}_infinite", title=title)
         yield _error(f"{self.frechet.name}_infinite_se", f"{title}, standard error")
+        yield self.perturbed
 
     def _of_samples(self, of: str) -> Iterator[Metric]:
         for distance in (self.frechet, self.kernel):

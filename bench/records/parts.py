@@ -89,6 +89,19 @@ class CurveRow(MetricRow):
     trained: bool
 
 
+class PerturbedRow(MetricRow):
+    """Metrics of `n` images whose tokens were perturbed, at one fixed budget and setting.
+
+    A share `alpha` of them was replaced, by one of the `neighbours` nearest codes or by any where
+    that is null (`bench.judging.perturbation`).
+    """
+
+    budget: int
+    alpha: float
+    neighbours: int | None
+    n: int
+
+
 class HistoryRow(Row):
     """Values of a training at one step, by the names under which it logs them."""
 
@@ -154,15 +167,6 @@ class Spread(Part):
     median: float | None
     quartile_low: float | None
     quartile_high: float | None
-
-
-class Codebook(Part):
-    """How the codes are used, over all tokens and by position: shares and bits."""
-
-    usage: float
-    entropy_bits: float
-    usage_by_position: tuple[float, ...]
-    entropy_bits_by_position: tuple[float, ...]
 
 
 class RecordedProtocol(Part):

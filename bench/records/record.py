@@ -16,14 +16,16 @@ from bench.config.budget_reference import BudgetReference
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.files import write_json
+from bench.records.code_histograms import CodeHistograms
+from bench.records.codebook import Codebook
 from bench.records.codesign import CoDesigned
 from bench.records.generation import Generation
 from bench.records.parts import (
-    Codebook,
     CurveRow,
     HistoryRow,
     Metrics,
     Part,
+    PerturbedRow,
     Provenance,
     RecordedProtocol,
     StageCost,
@@ -81,7 +83,9 @@ class Record(Part):
     curve: tuple[CurveRow, ...] = ()
     trade_offs: dict[Literal["agnostic", "oracle"], tuple[tuple[float, float], ...]] = _NONE
     controls: dict[str, Metrics] = _NONE
+    perturbed: tuple[PerturbedRow, ...] = ()
     generation: Generation | None = None
+    code_histograms: CodeHistograms | None = None
     codebook: Codebook | None = None
     throughput: Speed | None = None
     codesign: CoDesigned | None = None

@@ -1,12 +1,40 @@
-"""Results of the stages that a cell asks for besides its own, as part of its record."""
+"""Results of the stages besides a cell's last one, as part of its record."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from bench.errors import UserError
 from bench.metrics.declared import declared_metric
+from bench.records.codebook import Codebook
+
+# Parts of a record that our own diagnostics fill.
+PARTS = ("perturbed", "code_histograms")
+
+
+def with_derived(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a cell's last stage, with the metrics that follow from its other parts.
+
+    They are none of the stage's, so that a store from before them has them too.
+    """
+    codebook = result.get("codebook")
+    if codebook is None:
+        return result
+    derived = Codebook.model_validate_json(json.dumps(codebook)).metrics()
+    return {**result, "metrics": {**result["metrics"], **derived}}
+
+
+def with_diagnostic(result: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """A cell's result with that of one of our diagnostics: metrics, values by budget, parts."""
+    by_budget = {row["budget"]: row for row in found.get("by_budget", ())}
+    return {
+        **result,
+        **{name: found[name] for name in PARTS if name in found},
+        "metrics": {**result["metrics"], **found.get("metrics", {})},
+        "curve": [{**row, **by_budget.get(row["budget"], {})} for row in result["curve"]],
+    }
 
 
 def extra_metrics(stages: Iterable[dict[str, Any]], taken: Collection[str]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from bench.records.reading import left_out, record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.records.runs import FILE as RUNS
 from bench.records.runs import Damaged, Run, read_runs, with_run, write_runs
-from bench.run.extra_results import extra_metrics
+from bench.run.extra_results import extra_metrics, with_derived, with_diagnostic
 from bench.run.trainings import codesigned, training_names
+from bench.stages import OURS
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -32,7 +33,8 @@ TRAINING = ("images_seen", "decoder_passes", "token_passes", "ignition")
 def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store) -> Record:
     """The record of a cell as the store stands now: `done`, `failed` or `pending`.
 
-    `ends` are the cell's last stage and those of other packages that it asks for besides.
+    `ends` are the cell's last stage, its diagnostics, and the stages of other packages that it
+    asks for besides.
     """
     settings = cell.settings
     known = {
@@ -86,11 +88,17 @@ def _results(
     spec, names = ends[0].spec(store), training_names(stages)
     assert spec is not None, "the store has it"
     last = store.description(spec.stage, spec.key)
-    result = last["result"]
-    if len(ends) > 1:
-        extras = [_described((end,), store)[-1] for end in ends[1:]]
+    result = with_derived(last["result"])
+    others = []
+    for end in ends[1:]:
+        described = _described((end,), store)[-1]
+        if end.stage in OURS:
+            result = with_diagnostic(result, described["result"])
+        else:
+            others.append(described)
+    if others:
         metrics = result.get("metrics", {})
-        result = {**result, "metrics": {**metrics, **extra_metrics(extras, metrics)}}
+        result = {**result, "metrics": {**metrics, **extra_metrics(others, metrics)}}
     return {
         "status": "done",
         "error": None,

@@ -1,8 +1,8 @@
 """Whether a record's numbers stand: computed again from its artifacts, and held against it.
 
 Settings say which stages a record is of; their keys must be those that it names. Its last stage,
-and those of other packages that it asks for, are computed again from what the store holds of their
-inputs; deep, the banks too, from tokenizer and images. Trainings are not.
+its diagnostics, and the stages of other packages that it asks for, are computed again from what the
+store holds of their inputs; deep, the banks too, from tokenizer and images. Trainings are not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.graph.suite_graph import build_graph
 from bench.metrics.extractors import EXTRACTORS
 from bench.records.agreement import Difference, differences, leaves
 from bench.records.record import Record
-from bench.run.extra_results import extra_metrics
+from bench.run.extra_results import extra_metrics, with_derived, with_diagnostic
 from bench.run.recomputing import Recomputing
 from bench.stages import OURS, STAGES
 from bench.store.integrity import DamagedError, verified_file
@@ -40,8 +40,10 @@ GROUPS = {
     "metrics": ("metrics",),
     "controls": ("controls",),
     "curve": ("curve", "trade_offs"),
+    "perturbed": ("perturbed",),
     "codebook": ("codebook", "tokenizer_parameters"),
     "samples": ("generation",),
+    "code histograms": ("code_histograms",),
     "protocol": ("protocol", "protocol_hash"),
     "speeds": ("throughput",),
 }
@@ -140,7 +142,7 @@ def _version(store: Store, stage: str, key: str) -> int | None:
 
 
 def _stages_of(record: Record, store: Store) -> tuple[Node, tuple[Node, ...]]:
-    """The last stage that a record's settings lead to, and those of other packages."""
+    """The last stage that a record's settings lead to, and those besides."""
     config: CellConfig = record.config
     known = dict.fromkeys([*OURS, *(config.extra or ())], Resources())
     suite = Suite(
@@ -160,7 +162,9 @@ def _stages_of(record: Record, store: Store) -> tuple[Node, tuple[Node, ...]]:
         raise UserError(f"{record.label}: the manifest of its images is not in {store.root}")
 
     graph = build_graph(suite, name_folder=fingerprint)
-    return graph.evaluations[0], graph.extras[0]
+    # A record from before a diagnostic was there stands without it.
+    named = {*(config.extra or ()), *(one.stage for one in record.stages)}
+    return graph.evaluations[0], tuple(one for one in graph.extras[0] if one.stage in named)
 
 
 def _checked_stages(record: Record, store: Store, ends: tuple[Node, ...]) -> Checked:
@@ -205,11 +209,17 @@ def _checked(
     left_out: list[str],
 ) -> Iterator[Checked]:
     recorded, computed = record.plain(), again.result(last)
+    derived = with_derived(computed)["metrics"]
+    known = {name for name in derived if name in computed["metrics"] or name in record.metrics}
+    computed = {**computed, "metrics": {name: derived[name] for name in derived if name in known}}
     timed = [*TIMED.get(last.stage, ()), *(TIMED["bank"] if again.deep else ())]
     own = dict(recorded["metrics"])
     of_extras = []
     for node in extras:
         result = again.result(node)
+        if node.stage in OURS:
+            computed = with_diagnostic(computed, result)
+            continue
         found = extra_metrics([{"stage": node.stage, "result": result}], computed["metrics"])
         theirs = {name: own.pop(name) for name in found if name in own}
         of_extras.append(_group(f"extra {node.stage}", theirs, found))

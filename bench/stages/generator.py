@@ -39,7 +39,7 @@ def run(context: StageContext) -> dict[str, Any]:
     config, inputs = context.spec.config, context.inputs
     generator = parse(GeneratorConfig, config["generator"], where="generation.generator")
     training = parse(GeneratorTraining, config["training"], where="generation.training")
-    lengths = Lengths(config["budget"], inputs["tokenizer"], inputs.get("policy"))
+    lengths = Lengths.asked(config["budget"], inputs["tokenizer"], inputs.get("policy"))
     learned, held_out = (
         read_token_set(
             Bank.read(inputs[name]),

@@ -6,7 +6,6 @@ lengths that the generator learned from: what the samples of a perfect generator
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,14 @@ from bench.judging.length_distance import length_distances
 from bench.speed.image_seeds import image_seed
 from bench.stages.sample_gallery import write_gallery
 from bench.stages.sample_measures import SampleMeasures, by_class
-from bench.stages.token_sets import Lengths, TokenSet, classes_in_proportion, read_token_set
+from bench.stages.token_sets import (
+    Lengths,
+    TokenSet,
+    classes_in_proportion,
+    read_token_set,
+    rows_like,
+    rows_of_classes,
+)
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
@@ -54,11 +60,12 @@ def run(context: StageContext) -> dict[str, Any]:
         )
         for name in ("bank", "training")
     )
-    wanted = _rows_of(data, config["labels"])
+    wanted = rows_of_classes(data, config["labels"])
     data = data.rows(wanted)
     labels = classes_in_proportion(data.labels, config["images"])
     _require_known(np.unique(labels), trained)
-    stand_ins = learned.rows(_like(labels, learned, trained, seed=config["seed"]))
+    like = rows_like(labels, learned, conditional=trained.conditional, seed=config["seed"])
+    stand_ins = learned.rows(like)
     finished = _sample(context, trained, labels, sampling)
     samples = _token_set(finished, labels, data.names)
     unended = np.array([one.unended for one in finished])
@@ -103,18 +110,6 @@ def run(context: StageContext) -> dict[str, Any]:
     }
 
 
-def _rows_of(data: TokenSet, labels: Sequence[int] | None) -> np.ndarray:
-    """Rows of the images that belong to these classes; all without any."""
-    if labels is None:
-        return np.arange(len(data.labels))
-    missing = sorted({*labels} - {*data.labels.tolist()})
-    if missing:
-        raise UserError(
-            f"generation.labels: no validation image is of class {missing[0]}; name others"
-        )
-    return np.flatnonzero(np.isin(data.labels, labels))
-
-
 def _require_known(classes: np.ndarray, trained: TrainedGenerator) -> None:
     unknown = sorted({*classes.tolist()} - {*trained.known_classes})
     if unknown and trained.conditional:
@@ -122,25 +117,6 @@ def _require_known(classes: np.ndarray, trained: TrainedGenerator) -> None:
             f"generation.labels: class {unknown[0]} has validation images, but none in the bank "
             "that the generator learned from; raise bank.policy_images, or name other classes"
         )
-
-
-def _like(
-    labels: np.ndarray, learned: TokenSet, trained: TrainedGenerator, *, seed: int
-) -> np.ndarray:
-    """Random rows of the training images, as many of each class as are sampled."""
-    rng = np.random.default_rng(seed)
-    wanted = labels if trained.conditional else np.zeros_like(labels)
-    there = learned.labels if trained.conditional else np.zeros_like(learned.labels)
-    chosen = []
-    for label, count in zip(*np.unique(wanted, return_counts=True), strict=True):
-        rows = np.flatnonzero(there == label)
-        if len(rows) < count:
-            raise UserError(
-                f"generation.images: {count} of class {label} exceed the bank's {len(rows)} "
-                "training images of it; ask for fewer, or raise bank.policy_images"
-            )
-        chosen.append(rng.choice(rows, count, replace=False))
-    return np.concatenate(chosen)
 
 
 def _sample(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from bench.allocators.learned import LearnedPolicy
 from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_policy, load_tokenizer
-from bench.config.generation_checks import MOST_CODES
+from bench.config.cell_checks import MOST_CODES
 from bench.config.length_distributions import whole_counts
 from bench.errors import UserError
 
@@ -48,6 +49,13 @@ class Lengths:
     budget: int | None
     tokenizer: Path
     policy: Path | None = None
+
+    @staticmethod
+    def asked(budget: int | Literal["all"] | None, tokenizer: Path, policy: Path | None) -> Lengths:
+        """Those of the setting `generation.budget`; `all` are the tokens that the tokenizer has."""
+        if budget == "all":
+            return Lengths(load_tokenizer(tokenizer).max_tokens, tokenizer)
+        return Lengths(budget, tokenizer, policy)
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -113,3 +121,40 @@ def classes_in_proportion(labels: np.ndarray, count: int) -> np.ndarray:
     """Classes `[count]` in the proportions of `labels`, as exactly as whole images can be."""
     values, counts = np.unique(labels, return_counts=True)
     return np.repeat(values, whole_counts(counts / len(labels), count))
+
+
+def rows_of_classes(data: TokenSet, labels: Sequence[int] | None) -> np.ndarray:
+    """Rows of the images that belong to these classes; all without any.
+
+    Raises:
+        UserError: there is none of a class.
+    """
+    if labels is None:
+        return np.arange(len(data.labels))
+    missing = sorted({*labels} - {*data.labels.tolist()})
+    if missing:
+        raise UserError(
+            f"generation.labels: no validation image is of class {missing[0]}; name others"
+        )
+    return np.flatnonzero(np.isin(data.labels, labels))
+
+
+def rows_like(labels: np.ndarray, learned: TokenSet, *, conditional: bool, seed: int) -> np.ndarray:
+    """Random rows of the training images, as many of each class as `labels` has, if classes count.
+
+    Raises:
+        UserError: there are too few of a class.
+    """
+    rng = np.random.default_rng(seed)
+    wanted = labels if conditional else np.zeros_like(labels)
+    there = learned.labels if conditional else np.zeros_like(learned.labels)
+    chosen = []
+    for label, count in zip(*np.unique(wanted, return_counts=True), strict=True):
+        rows = np.flatnonzero(there == label)
+        if len(rows) < count:
+            raise UserError(
+                f"generation.images: {count} of class {label} exceed the bank's {len(rows)} "
+                "training images of it; ask for fewer, or raise bank.policy_images"
+            )
+        chosen.append(rng.choice(rows, count, replace=False))
+    return np.concatenate(chosen)

@@ -62,7 +62,8 @@ def sequence(generator: Job) -> float:
     """Multiplications of a generator over its longest sequence, but for a constant."""
     shape = generator.config["generator"]
     tokens: int = generator.inputs["tokenizer"].config["tokenizer"]["budgets"][-1]
-    length: int = (generator.config["budget"] or tokens) + 1
+    budget = generator.config["budget"]
+    length = (budget if isinstance(budget, int) else tokens) + 1
     depth: int = shape["depth"]
     return depth * _multiplications(length, shape["width"])
 

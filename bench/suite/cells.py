@@ -18,6 +18,7 @@ OPTIONAL = (
     *("bank.weights", "bank.weights_sha256"),
     *("data.train_folder", "data.validation_folder"),
     *("data.limit", "data.ids", "data.undivided"),
+    *("evaluation.perturbed", "evaluation.prefix_cosine_images"),
 )
 
 

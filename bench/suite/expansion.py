@@ -168,8 +168,13 @@ def _cell(
             f"{where}: bank.budgets: cannot be given where the tokenizer's budget is not known "
             "yet; set it to null"
         )
-    if raw.get("generation") is not None or raw.get("throughput") is not None:
-        raise UserError(f"{at}: a generator's tokenizer needs budgets that are known; list them")
+    if raw.get("throughput") is not None:
+        raise UserError(f"{at}: a speed is of a tokenizer whose budgets are known; list them")
+    generation = raw.get("generation")
+    if isinstance(generation, dict) and generation.get("budget") != "all":
+        raise UserError(
+            f"{where}: generation.budget: the tokenizer's length is not known yet; set it to all"
+        )
     sources = sources_where(reference, earlier, names, where=at)
     largest = max(earlier[index].config.tokenizer.max_tokens for index in sources)
     stand_in = {**raw, "tokenizer": {**tokenizer, "budgets": [largest]}}

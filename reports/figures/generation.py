@@ -20,12 +20,13 @@ from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, page, unfinished
 
 DISTANCES = ("gfid", "gfd_lite0")
-LENGTHS, QUALITY = "lengths", "quality"
+LENGTHS, QUALITY, CODES = "lengths", "quality", "codes"
 DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
 COLUMNS = [
     *("panel", "system", "kind", "of", "metric", "repetition"),
     *("tokens", "value", "low", "high", "n"),
 ]
+X_LABELS = {QUALITY: "tokens, longer images cut there", CODES: "position of the token"}
 ROW_INCHES = 1.9
 
 
@@ -63,7 +64,8 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
     In the panel `lengths`, value is the share of the images `of` the data or generated, for
     generators that tell lengths apart; in
     `quality`, the distance of all images, the longer ones cut at so many tokens, and that of
-    reconstructions of real images cut alike where it is known. `kind` is `seed`, or `mean` with its
+    reconstructions of real images cut alike where it is known; in `codes`, the distance of the
+    codes at the position `tokens`, likewise. `kind` is `seed`, or `mean` with its
     Student interval over seeds.
     """
     rows: list[tuple[Any, ...]] = []
@@ -85,6 +87,14 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
                     if (value := row.value(name)) is not None
                 ]
                 rows += _rows((QUALITY, group.label), of, metric, group, points)
+        for of, name in ((GENERATED, "distance"), (RECONSTRUCTIONS, "reconstructions")):
+            points = [
+                (index, row.position, value)
+                for index, record in enumerate(group.records)
+                for row in (record.code_histograms.by_position if record.code_histograms else ())
+                if (value := getattr(row, name)) is not None
+            ]
+            rows += _rows((CODES, group.label), of, "chd", group, points)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -124,12 +134,13 @@ def _rows(
 
 
 def draw(data: pd.DataFrame) -> Any:
-    """The figure: a panel of lengths per generator, then one of quality by length for all."""
+    """The figure: a panel of lengths per generator, then quality by length and codes for all."""
     claim_colours(data["system"])
     lengths = data[data["panel"] == LENGTHS]
     systems = [name for name in data["system"].unique() if (lengths["system"] == name).any()]
     metrics = list(data.loc[data["panel"] == QUALITY, "metric"].unique())
     places = [*((LENGTHS, system) for system in systems), *((QUALITY, each) for each in metrics)]
+    places += [(CODES, "chd")] * bool((data["panel"] == CODES).any())
     figure, panels = panel_grid(len(places), row_inches=ROW_INCHES, inches=2.2)
     inches = figure.get_figwidth() / panels[0].get_gridspec().ncols - 0.5
     for axes, (what, name) in zip(panels, places, strict=True):
@@ -137,7 +148,8 @@ def draw(data: pd.DataFrame) -> Any:
             _draw_lengths(axes, lengths[lengths["system"] == name])
             axes.set_title(wrapped(name, inches), fontsize=7)
         else:
-            _draw_quality(axes, data[(data["panel"] == QUALITY) & (data["metric"] == name)])
+            _draw_quality(axes, data[(data["panel"] == what) & (data["metric"] == name)])
+            axes.set_xlabel(X_LABELS[what])
             axes.set_ylabel(f"{METRICS[name].title}, lower is better")
     _legend(figure, data)
     return figure
@@ -172,12 +184,13 @@ def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
             style |= {"ls": ":", "mfc": "white"}
         axes.plot(seeds["tokens"], seeds["value"], ".", color=style["color"], ms=2.5, zorder=4)
         means = points[points["kind"] == "mean"].sort_values("tokens")
+        every = [place for place, at in enumerate(means["tokens"]) if at & (at - 1) == 0]
+        style |= {"markevery": every if len(means) > 10 else None}
         axes.plot(means["tokens"], means["value"], **style, ms=4, lw=0.9, zorder=3)
         color = style["color"]
         draw_intervals(axes, means["tokens"], means["value"], means, color=color, zorder=2)
     tokens = sorted(shown["tokens"].unique())
-    budget_axis(axes, tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)])
-    axes.set_xlabel("tokens, longer images cut there")
+    budget_axis(axes, tokens if len(tokens) <= 10 else [t for t in tokens if t & (t - 1) == 0])
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:

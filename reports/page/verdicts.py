@@ -11,10 +11,12 @@ from reports.analysis.price import price_lines
 from reports.analysis.settling import differences, verdict
 from reports.figures.summary import verdict as summary_verdict
 from reports.tables.ablations import table as ablations
+from reports.tables.generation_verdict import generation_verdict
 
 
 def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[str]:
-    """The settling experiment's verdict where there is one, else the summary's, else ablations'.
+    """The settling experiment's verdict where there is one, else that of generators at a policy's
+    mean length, else the summary's, else ablations'.
 
     The price of being elastic follows, where there is one. Never empty: says that there is no
     verdict, and why. The `store` has the tables of single images.
@@ -26,6 +28,8 @@ def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[
     prices = price_lines(images) if images else []
     if images and (lines := _settled(images, store)):
         return [*lines, *prices]
+    if lines := generation_verdict(done):
+        return lines
     for decide in (_summarised, _ablated) if images else ():
         if lines := decide(images):
             return [*lines, *prices]

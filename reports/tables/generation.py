@@ -6,12 +6,14 @@ from bench.metrics.declared import METRICS
 from bench.records.generation import LengthDistance
 from reports.analysis.groups import Group, Record, group_by_seed, with_results
 from reports.tables.declared import TableReport
+from reports.tables.generation_verdict import generation_verdict
 from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, measured, words
 
 NAME, TITLE = "generation", "Generated images"
 SHOWN = (
     *("mean_tokens", "mean_tokens_data", "unended_share", "nats_per_token"),
     *("gfid", "gfd_lite0", "gfd_lite0_reconstructions"),
+    *("chd", "chd_reconstructions", "chd_position", "chd_position_reconstructions"),
 )
 DISTANCES = {"total_variation": "total variation", "wasserstein_1": "Wasserstein-1"}
 
@@ -33,6 +35,7 @@ def table(records: list[Record]) -> Table:
         "compared with distances of reconstructions",
         "distance of the lengths generated to the data's: [95 % bootstrap over images] where there "
         "is one seed, else [95 % Student t over seeds]",
+        *generation_verdict(done),
     )
     return Table(NAME, TITLE, columns, tuple(rows), notes)
 

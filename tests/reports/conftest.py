@@ -206,7 +206,8 @@ def _allocator(arm="heuristics", *, allocator=None, training_seed=0, tokens=6.0,
                  allocator=allocator["kind"])  # fmt: skip
 
 
-def _generated(arm="end token", *, seed=0, generation=(), settings=(), **metrics):
+def _generated(arm="end token", *, seed=0, generation=(), settings=(), length_from=None,
+               **metrics):  # fmt: skip
     record = _tokenizer(arm, seed=seed)
     found = {
         "lengths": {}, "unended": 0, "distance": {}, "by_length": [], "by_group": [],
@@ -214,7 +215,7 @@ def _generated(arm="end token", *, seed=0, generation=(), settings=(), **metrics
     }  # fmt: skip
     return _vary(
         record, kind="generation", curve=[], trade_offs={}, generation=found, settings=settings,
-        metrics={"mean_tokens": 4.0, **metrics},
+        length_from=length_from, metrics={"mean_tokens": 4.0, **metrics},
         protocol={**PROTOCOL, "reference": "unpaired originals", "sampling": {}},
     )  # fmt: skip
 

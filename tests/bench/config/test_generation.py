@@ -200,10 +200,21 @@ def test_throughput_of_trained_generators(refused, changes, expected):
     assert refused(changes).startswith(expected)
 
 
-def test_lengths_of_a_generator_wait_for_no_other_cell(refusal, small):
+def test_a_generator_of_a_length_that_is_not_known_yet_takes_all_tokens(refusal, small):
     small["arms"][-1]["set"]["generation"] = FIXED
-    expected = "tokenizer.budgets: a generator's tokenizer needs budgets that are known; list them"
+    expected = "generation.budget: the tokenizer's length is not known yet; set it to all"
     assert refusal(small) == f"arm 'fixed_at_mean': {expected}"
+    small["arms"][-1]["set"] |= {"generation": None, "throughput": SPEED}
+    expected = "tokenizer.budgets: a speed is of a tokenizer whose budgets are known; list them"
+    assert refusal(small) == f"arm 'fixed_at_mean': {expected}"
+
+
+def test_all_tokens_are_those_of_the_tokenizer(cell, refused):
+    assert cell({"generation": {**FIXED, "budget": "all"}}).generation.budget == "all"
+    few = {"generation": {**FIXED, "budget": "all"}, "bank.budgets": [1, 2]}
+    assert refused(few).startswith("generation.budget: 4 is not among the budgets of the bank")
+    wrong = refused({"generation": {**FIXED, "budget": "al"}})
+    assert wrong == "generation.budget: input should be a valid integer, not 'al'"
 
 
 def test_a_length_is_read_from_an_evaluation(refusal, small):

@@ -48,6 +48,7 @@ def test_stages_are_shared(load, generation):
         "evaluation": 1,  # whose budgets are lengths to measure
         "generator": 2,
         "samples": 2,
+        "code_histograms": 2,  # of either's samples
         "throughput": 2,
     }
 
@@ -64,6 +65,27 @@ def test_a_generator_learns_the_bank_that_its_policy_learned(cells):
     assert "policy" not in fixed.inputs["generator"].inputs
     assert generator.config["budget"] is None
     assert fixed.inputs["generator"].config["budget"] == 2
+
+
+def test_a_generator_of_a_policys_mean_length_waits_for_the_policy(load, generation, store):
+    generation["arms"] += [
+        {"name": "policy", "set": {"policy": {"candidates": [1, 2, 4]}, "generation": None}},
+        {
+            "name": "at the mean",
+            "set": {"tokenizer.budgets": {"mean_budget_of": "policy"}, "generation.budget": "all"},
+        },
+    ]
+    suite = load(generation)
+    graph = build_graph(suite)
+    policy, samples = graph.evaluations[-2:]
+    generator = samples.inputs["generator"]
+    assert generator.config["budget"] == "all"
+    assert generator.inputs["tokenizer"] is samples.inputs["tokenizer"]
+    assert generator.inputs["tokenizer"].budget_sources == (policy,)
+    assert (policy.stage, samples.spec(store)) == ("evaluation", None)
+    (histograms,) = graph.extras[-1]
+    assert histograms.inputs["samples"] is samples
+    assert suite.cells[-1].settings["generation"]["budget"] == "all"
 
 
 def test_a_policy_that_looks_at_pixels_gets_those_of_both_splits(cells):

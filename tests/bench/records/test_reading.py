@@ -44,8 +44,10 @@ def test_a_finished_cell_describes_itself(small_run):
     cell = small_run.suite.cells[2]
     assert record.cell_key == cell.key
     result = small_run.store.description("evaluation", small_run.spec("policy: seed 1").key)
-    for name in ("metrics", "controls", "protocol", "protocol_hash", "codebook", "throughput"):
+    for name in ("controls", "protocol", "protocol_hash", "codebook", "throughput"):
         assert record.plain()[name] == result["result"][name]
+    derived = {"tail_entropy_ratio": record.codebook.tail_entropy_ratio}
+    assert record.plain()["metrics"] == {**result["result"]["metrics"], **derived}
     assert record.provenance.plain() == result["provenance"]
 
 

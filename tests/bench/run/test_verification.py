@@ -186,14 +186,28 @@ def test_samples_are_drawn_again_and_speeds_refused(generation_run):
     def edit(content):
         content["generation"]["by_length"][0]["gfd_lite0"] += 1
         content["metrics"]["nats_per_token"] += 1
+        content["metrics"]["chd"] += 1
+        content["code_histograms"]["by_position"][1]["distance"] = 0.0
 
     found = verify(edited(record, edit), generation_run.store)
     assert {name: paths for name, paths in groups(found).items() if paths} == {
-        "metrics": ["nats_per_token"],
+        "metrics": ["nats_per_token", "chd"],
         "samples": ["by_length[0].gfd_lite0"],
+        "code histograms": ["by_position[1].distance"],
     }
     with pytest.raises(UserError, match="speeds are measured, not computed"):
         verify(generation_run.record("trained speed"), generation_run.store)
+
+
+def test_a_record_from_before_a_diagnostic_is_held_against_the_rest(generation_run):
+    record = generation_run.record("fixed")
+
+    def edit(content):
+        content["stages"] = [one for one in content["stages"] if one["stage"] != "code_histograms"]
+
+    last, extras = _stages_of(edited(record, edit), generation_run.store)
+    assert (last.stage, extras) == ("samples", ())
+    assert [one.stage for one in _stages_of(record, generation_run.store)[1]] == ["code_histograms"]
 
 
 def test_a_folder_of_images_need_not_be_there_any_more(small_run, store, vary_record):

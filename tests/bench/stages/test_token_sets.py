@@ -57,6 +57,8 @@ def test_a_budget_is_everyones_length(generation_run):
     fixed = Lengths(2, tokenizer)
     assert fixed.budgets == (2,)
     assert set(fixed.of(bank).tolist()) == {2}
+    assert Lengths.asked(2, tokenizer, None) == fixed
+    assert Lengths.asked("all", tokenizer, None).budgets == (4,)
     vocabulary = vocabulary_of(fixed, kind="fixed", classes=3)
     assert (vocabulary.codes, vocabulary.budgets, vocabulary.classes) == (25, (2,), 3)
 

@@ -57,6 +57,31 @@ def test_bars_are_the_shares_and_lines_the_distances(record, tmp_path):
     assert quality.get_ylabel() == "gFD (Lite0), lower is better"
 
 
+def test_codes_have_a_panel_by_position(record, vary):
+    def rows(seed):
+        known = {"n": 9, "n_data": 9, "reconstructions": 0.1}
+        nowhere = {"n": 9, "n_data": 0, "distance": None, "reconstructions": None}
+        there = [{"position": k, "distance": 0.1 * k + seed / 10, **known} for k in (1, 2)]
+        return [*there, {"position": 3, **nowhere}]
+
+    records = [
+        vary(record(seed), code_histograms={"tokens": 9, "tokens_data": 9, "distance": 0.2,
+                                            "reconstructions": 0.1, "by_position": rows(seed)})
+        for seed in (0, 1)
+    ]  # fmt: skip
+    data = generation_data(records)
+    with paper_style():
+        codes = draw(data).axes[-1]
+    assert codes.get_ylabel() == "CHD, lower is better"
+    assert codes.get_xlabel() == "position of the token"
+    solid, dotted = (
+        next(one for one in codes.get_lines() if one.get_ls() == ls) for ls in ("-", ":")
+    )
+    assert list(solid.get_ydata()) == pytest.approx([0.15, 0.25])
+    assert list(dotted.get_ydata()) == pytest.approx([0.1, 0.1])
+    assert set(data["panel"]) == {"lengths", "quality", "codes"}
+
+
 def test_a_generator_without_distances_shows_its_lengths(record):
     data = generation_data([record(0, by_length=[])])
     assert set(data["panel"]) == {"lengths"}
