@@ -154,11 +154,13 @@ def test_a_tokenizer_alone_is_its_curve_over_fixed_budgets(small_run, bank):
         assert row["decode_images_per_second"] == pytest.approx(median)
         assert row["trained"] is True
     full = {k: v for k, v in record["curve"][-1].items() if k not in ("budget", "trained")}
+    bits = bank.about["codebook"]["entropy_bits_by_position"]
     assert record["metrics"] == {
         **full,
         "codebook_usage": bank.about["codebook"]["usage"],
         "codebook_entropy_bits": bank.about["codebook"]["entropy_bits"],
         "bits_per_token": math.log2(25),
+        "tail_entropy_ratio": bits[-1] / bits[0],
     }
 
 
