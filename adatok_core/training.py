@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ CALIBRATION_IMAGES = 256
 HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
+StreamImages = Callable[[int], Iterator[Tensor]]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
 
 
@@ -29,6 +30,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     """Trains an elastic tokenizer on `count` images that `load(indices [b])` returns as uint8.
 
     Args:
+        stream: gives the images of the micro-batches from a step on, in place of `load`, which
+            still gives those that the quantizer is fitted to.
         feature_maps: differentiable maps of float images `[B, 3, H, W]` in `[0, 1]`, for the
             perceptual loss.
         start: weights of a trained tokenizer to go on from; they may lack adapters.
@@ -47,6 +50,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         image_size: int,
         count: int,
         load: LoadImages,
+        stream: StreamImages | None = None,
         device: str = "cpu",
         feature_maps: FeatureMaps | None = None,
         start: Mapping[str, Tensor] | None = None,
@@ -56,7 +60,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             raise ValueError("perceptual: the loss needs a network's feature_maps")
         if trainable != "all" and start is None:
             raise ValueError(f"trainable: {trainable} needs the start of a trained tokenizer")
-        self.count, self.load = count, load
+        self.count, self.load, self.stream = count, load, stream
+        self._streamed: tuple[int, Iterator[Tensor]] | None = None
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -93,20 +98,33 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
 
+    def _micro_batches(self) -> Iterator[Tensor]:
+        """The step's images, a micro-batch at a time."""
+        config, step = self.config, self.step
+        if self.stream is None:
+            indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
+            for part in indices.chunk(config.accumulate):
+                yield self._images(part, self.device)
+            return
+        if self._streamed is None or self._streamed[0] != step:
+            self._streamed = step, self.stream(step)
+        images = self._streamed[1]
+        for _ in range(config.accumulate):
+            yield to_float(next(images).to(self.device, non_blocking=True))
+        self._streamed = step + 1, images
+
     def _backward(self) -> dict[str, float]:
         config, step = self.config, self.step
         generator = step_generator(config.seed, step)
-        indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
         budgets = self.model.config.budgets
         kept = sample_lengths(budgets, config.batch, config=config.lengths, generator=generator)
         if self.trainable != "all":
             self.model.encoder.eval()
             self.model.quantizer.eval()
         means: dict[str, float] = {}
-        for part, part_kept in zip(
-            indices.chunk(config.accumulate), kept.chunk(config.accumulate), strict=True
+        for images, part_kept in zip(
+            self._micro_batches(), kept.chunk(config.accumulate), strict=True
         ):
-            images = self._images(part, self.device)
             losses = self._losses(images, part_kept.to(self.device), generator)
             weighted = (self.loss_weights[name] * loss for name, loss in losses.items())
             total = sum(weighted, start=images.new_zeros(()))

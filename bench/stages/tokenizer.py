@@ -11,10 +11,15 @@ from torch import Tensor
 from adatok_core.budgets import trained_lengths
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.tokenizer import parameter_count
-from adatok_core.training import TokenizerTrainer
+from adatok_core.training import StreamImages, TokenizerTrainer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.config.loader import Loader
 from bench.config.settings import parse
-from bench.data.image_set import read_image_set
+from bench.data.augment import Augment
+from bench.data.image_set import read_pixels
+from bench.data.sources.lazy import LazyPixels, PixelArray
+from bench.data.sources.loading import TrainingImages, stream_of
+from bench.data.sources.workers import require_cpus
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.store.checkpoints import (
@@ -32,10 +37,10 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the loss is not finite; names the step.
-        UserError: a batch takes more images than there are.
+        UserError: a batch takes more images than there are, an image is not what it was, or there
+            are fewer CPUs than workers that load images.
     """
-    images = read_image_set(context.inputs["images"])
-    pixels, config = images.pixels, context.spec.config
+    pixels, config = read_pixels(context.inputs["images"]), context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
     if training.batch > len(pixels):
         raise UserError(
@@ -45,12 +50,14 @@ def run(context: StageContext) -> dict[str, Any]:
     tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
     device = context.spec.resources.device
     start = context.inputs.get("start")
+    seen, stream = _images(context, pixels, training)
     trainer = TokenizerTrainer(
         tokenizer,
         training,
         image_size=pixels.shape[-1],
         count=len(pixels),
-        load=lambda indices: torch.from_numpy(pixels[indices.numpy()]),
+        load=lambda indices: seen.batch(indices, torch.zeros_like(indices)),
+        stream=stream,
         device=device,
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
@@ -80,6 +87,36 @@ def run(context: StageContext) -> dict[str, Any]:
         "parameters": parameter_count(trainer.model),
         "images_seen": training.steps * training.batch,
     }
+
+
+def _images(
+    context: StageContext, pixels: PixelArray, training: TrainingConfig
+) -> tuple[TrainingImages, StreamImages | None]:
+    """The images, and a stream of them where they are decoded, or others in every epoch."""
+    config, lazy = context.spec.config, isinstance(pixels, LazyPixels)
+    augment = config.get("augment")
+    loader = parse(Loader, context.spec.runtime.get("loader", {}), where="loader")
+    seen = TrainingImages(
+        pixels,
+        augment=parse(Augment, augment, where="data.augment") if augment else None,
+        seed=training.seed,
+        cache_bytes=loader.cache_mb * 2**20,
+    )
+    if not lazy and not augment:
+        return seen, None
+    workers = loader.workers if lazy else 0  # What is in an array is there at once.
+    require_cpus(workers, key="loader.workers")
+    stream = stream_of(
+        seen,
+        steps=training.steps,
+        batch=training.batch,
+        accumulate=training.accumulate,
+        seed=training.seed,
+        workers=workers,
+        prefetch=loader.prefetch,
+        pinned=context.spec.resources.device == "cuda",
+    )
+    return seen, stream
 
 
 def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:

@@ -16,7 +16,7 @@ OPTIONAL = (
     *("generation", "throughput", "extra", "bank.extractors", "bank.metrics"),
     *("bank.weights", "bank.weights_sha256"),
     *("data.train_folder", "data.validation_folder"),
-    *("data.limit", "data.ids", "data.undivided"),
+    *("data.limit", "data.ids", "data.undivided", "data.augment"),
 )
 
 
@@ -43,8 +43,12 @@ class Cell:
             owner = settings[part] if part else settings
             if not owner.get(name, True):
                 del owner[name]
+        data = settings["data"]
+        if data["kind"] == "image_folder" and data["store"] == "pixels":
+            del data["store"]  # As it was before there was a choice.
         if self.config.trained_here is None:
             del settings["training"], settings["finetuning"]
+            data.pop("augment", None)
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings
