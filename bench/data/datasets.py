@@ -127,7 +127,7 @@ class WebDataset(Selectable):
         _check_fractions(self)
         for key in ("train", "validation"):
             given = getattr(self, key)
-            _check(given is None or (given and "" not in given), key, "patterns of paths")
+            _check(given is None or all(_several(given) or [""]), key, "patterns of paths")
 
     @property
     def shards(self) -> dict[str, Any]:
