@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bench.data.formats import SUFFIXES
+from bench.data.image_folder import is_utf8
 from bench.errors import UserError
 
 CLASS = "cls"
@@ -83,10 +84,8 @@ def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
                 name = member.name.removeprefix("./")
                 if member.issparse():
                     raise UserError(f"shard {path}: {name} is sparse; write the shard anew")
-                if (
-                    not name.isprintable()
-                ):  # Names of other encodings have signs that no table holds.
-                    raise UserError(f"shard {path}: the name {name!a} does not print; rename it")
+                if not is_utf8(name):
+                    raise UserError(f"shard {path}: the name {name!a} is not UTF-8; rename it")
                 if member.isreg() and not name.rpartition("/")[2].startswith("."):
                     yield name, member.offset_data, member.size
             end = archive.offset
