@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
         "name": pa.string(),
         **dict.fromkeys(("offset", "size"), pa.int64()),
         **dict.fromkeys(("sha256", "pixels_sha256"), pa.string()),
-        **dict.fromkeys(("width", "height"), pa.int32()),
+        **dict.fromkeys(("width", "height"), pa.int64()),
         "damaged": pa.bool_(),
         **dict.fromkeys(("reason", "label"), pa.string()),
     }
