@@ -184,7 +184,6 @@ def _seconds(iterator: Any, count: int) -> float:
 
 def preparation(folder: Path, source: FolderSource | ShardSource) -> dict[str, object]:
     """Bytes read by bytes of the source, by one process; two workers against one; a kill's cost."""
-    of_folder = isinstance(source, FolderSource)
     if isinstance(source, FolderSource):
         files = [Path(source.root, path) for path in source.listing().paths]
     else:

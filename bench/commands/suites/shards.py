@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from bench.commands.support.shared import PATH, progress_of, say
+from bench.errors import UserError
 
 
 @click.command()
@@ -26,12 +27,13 @@ from bench.commands.support.shared import PATH, progress_of, say
 def shards(
     folder: str, out: str, size: int, train_folder: str | None, validation_folder: str | None
 ) -> None:
-    """Write the images of FOLDER as tar shards in the layout of webdataset.
+    """Write the images of FOLDER as tar shards.
 
-    Files keep their bytes, splits get shards of their own, and classes are numbers beside the
-    images, with their names in classes.txt. A key is an image's path. Shards are written in an
-    order that mixes classes, the same each time; an interrupted command goes on with the first
-    shard that is missing. The last line is what a suite says of them.
+    They are in the layout of webdataset. Files keep their bytes, splits get shards of their own,
+    and classes are numbers beside the images, with their names in classes.txt. A key is an image's
+    path. Shards are written in an order that mixes classes, the same each time; an interrupted
+    command goes on with the first shard that is missing. The last line is what a suite says of
+    them.
 
     \b
     Examples:
@@ -41,7 +43,9 @@ def shards(
     from bench.data.image_folder import SplitFolders, list_images
     from bench.data.sources.shard_writing import write_shards
 
-    place = Path(out).expanduser().absolute()
+    place = Path(out).absolute()
+    if place.exists() and not place.is_dir():
+        raise UserError(f"--out: {place} is a file; give a folder")
     listing = list_images(Path(folder), SplitFolders(train_folder, validation_folder))
     for line in listing.told():
         say(line)
