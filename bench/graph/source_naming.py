@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bench.data.image_folder import require_readable
 from bench.data.sources.places import FolderSource, ImageSource, told
-from bench.data.sources.workers import require_cpus
+from bench.data.sources.workers import cpus, require_cpus
 from bench.graph.folder_naming import SAY_SECONDS, Say
 from bench.store.store import Store, disk_error
 
@@ -25,11 +25,11 @@ def sources_by_content(store: Store, *, remember: bool, say: Say) -> NameSource:
     """Names a source by its digest, with the help of what the store remembers of its files.
 
     Reading that takes longer than some seconds is told to `say`. What is new goes to the store
-    where `remember` is set, and where the images are.
+    where `remember` is set, and where the images are; else it may be for another machine.
 
     Raises:
-        UserError: the source cannot be read, the store not be written, or there are fewer CPUs than
-            `resources.manifest.cpus`.
+        UserError: the source cannot be read, the store not be written, or, where `remember` is set,
+            there are fewer CPUs than `resources.manifest.cpus`.
     """
 
     def name(source: ImageSource, resolution: int, workers: int) -> str:
@@ -44,14 +44,15 @@ def sources_by_content(store: Store, *, remember: bool, say: Say) -> NameSource:
                 began = time.monotonic()
                 say(f"reading {source.where}: {done} of {total} files")
 
-        require_cpus(workers, key="resources.manifest.cpus")
+        if remember:
+            require_cpus(workers, key="resources.manifest.cpus")
         try:
             found = survey(
                 source,
                 resolution=resolution,
                 memory=store.survey(source.name, resolution),
                 remember=remember,
-                workers=workers,
+                workers=min(workers, cpus()),
                 progress=progress,
             )
             if remember:

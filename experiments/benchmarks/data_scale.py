@@ -114,7 +114,7 @@ def prepared(source: ShardSource, folder: Path, workers: int) -> dict[str, objec
 
 
 def loaded(folder: Path, workers: int, steps: int) -> dict[str, object]:
-    """Memory of loading: this process and its workers, pages they share counted once."""
+    """Memory of loading: all pages of this process, and those that each worker has alone."""
     images = LocatedImages(folder / "source", folder / "rows.bin", resolution=SIDE)
     seen = TrainingImages(LazyPixels(images), augment=Augment(), seed=0)
     run = {"batch": BATCH, "accumulate": 1, "seed": 0, "workers": workers}
@@ -124,17 +124,15 @@ def loaded(folder: Path, workers: int, steps: int) -> dict[str, object]:
         if step == 2:
             began = time.perf_counter()
         if step % 50 == 49:
-            peak = max(peak, sum(map(_memory, [psutil.Process(), *psutil.Process().children()])))
+            here = psutil.Process()
+            own = sum(child.memory_full_info().uss for child in here.children())
+            peak = max(peak, here.memory_info().rss + own)
     seconds = time.perf_counter() - began
     return {
         "images": len(images),
         "mib": round(peak / MIB, 1),
         "images_per_second": round((steps - 2) * BATCH / seconds),
     }
-
-
-def _memory(process: psutil.Process) -> int:
-    return int(process.memory_full_info().pss)
 
 
 def overhead(folder: Path, steps: int) -> dict[str, object]:

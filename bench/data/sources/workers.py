@@ -18,15 +18,19 @@ from bench.errors import UserError
 Columns = dict[str, list[Any]]
 
 
+def cpus() -> int:
+    """CPUs that this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
 def require_cpus(workers: int, *, key: str) -> None:
     """Refuse more workers than this process has CPUs.
 
     Raises:
         UserError: names the setting.
     """
-    has_affinity = hasattr(os, "sched_getaffinity")
-    there = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    if workers > there:
+    if workers > (there := cpus()):
         raise UserError(f"{key}: {workers} workers, and this machine has {there} CPUs; lower it")
 
 

@@ -4,6 +4,7 @@ import torch
 
 from adatok_core.batches import batch_indices
 from bench.data.augment import Augment
+from bench.data.sources import loading
 from bench.data.sources.lazy import LazyPixels
 from bench.data.sources.loading import TrainingImages, stream_of
 from bench.data.sources.located import LocatedImages, locate
@@ -77,3 +78,33 @@ def test_an_image_that_has_changed_is_one_line_of_whoever_reads_it(pixels, tree,
     (tree / "train" / "a" / "02.png").write_bytes(b"other")
     with pytest.raises(UserError, match=r"^\S+02\.png: has changed since .*other content"):
         seen(pixels, workers=workers)
+
+
+def test_a_cache_decodes_what_fits_once(pixels, monkeypatch):
+    decoded = []
+    original = LocatedImages.decoded
+
+    def counted(self, index):
+        decoded.append(index)
+        return original(self, index)
+
+    monkeypatch.setattr(LocatedImages, "decoded", counted)
+    for cache, times in ((0, 30), (4 * 3 * 20 * 24, 4 + 18), (10**6, 11)):
+        decoded.clear()
+        whole = seen(pixels, cache=cache)
+        assert len(whole) == 10
+        assert abs(len(decoded) - times) <= (4 if cache == 4 * 3 * 20 * 24 else 0)
+
+
+def test_the_loader_does_as_it_is_told(pixels, monkeypatch):
+    told = {}
+
+    def loader(images, **settings):
+        told.update(settings)
+        return []
+
+    monkeypatch.setattr(loading, "DataLoader", loader)
+    seen(pixels, workers=3, prefetch=5, pinned=True)
+    assert (told["num_workers"], told["prefetch_factor"], told["pin_memory"]) == (3, 5, True)
+    seen(pixels)
+    assert (told["num_workers"], told["prefetch_factor"], told["pin_memory"]) == (0, None, False)
