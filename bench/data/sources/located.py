@@ -28,7 +28,7 @@ from bench.data.decoding import decode, square
 from bench.data.sources.places import FolderSource
 from bench.data.sources.survey import Survey
 from bench.errors import UserError
-from bench.files import content_key, write_json, written_aside
+from bench.files import content_key, open_regular, write_json, written_aside
 
 LOCATION = np.dtype([("sha256", "S32"), ("offset", "<u8"), ("size", "<u4"), ("shard", "<u4")])
 MOST_OPEN = 256
@@ -56,12 +56,12 @@ def locate(survey: Survey, folder: Path) -> None:
     about = {"root": root, "shards": shards, "count": len(images)}
     content = [about, hashlib.sha256(locations.tobytes()).hexdigest()]
     place = folder / content_key(content)
-    if not (place / "source.json").is_file():
-        place.mkdir(parents=True, exist_ok=True)
-        for name, data in (("locations.bin", locations.tobytes()), ("names.bin", names)):
+    place.mkdir(parents=True, exist_ok=True)
+    for name, data in (("locations.bin", locations.tobytes()), ("names.bin", names)):
+        if not (place / name).is_file() or (place / name).read_bytes() != data:
             with written_aside(place / name) as aside:
                 aside.write_bytes(data)
-        write_json(place / "source.json", about)
+    write_json(place / "source.json", about)
     write_json(folder / "here.json", {"place": place.name})
 
 
@@ -116,7 +116,8 @@ class LocatedImages:
             else:
                 name = self._bytes(self.place / "names.bin", offset, size).decode()
                 where = os.path.join(self.root, name)
-                data = Path(where).read_bytes()
+                with open_regular(Path(where)) as file:
+                    data = file.read()
         except OSError as error:
             raise _changed(where, error.strerror or str(error)) from error
         # numpy drops zeros at the end.

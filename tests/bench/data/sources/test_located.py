@@ -97,3 +97,11 @@ def test_a_source_that_is_not_known_is_one_line(tmp_path):
     (tmp_path / "rows.bin").write_bytes(b"")
     with pytest.raises(UserError, match="where the images are is not known"):
         LocatedImages(tmp_path / "gone", tmp_path / "rows.bin", resolution=SIDE)
+
+
+def test_locations_that_are_damaged_are_written_anew(images, tree, expected):
+    found = images(FolderSource(str(tree)))
+    (found.place / "locations.bin").write_bytes(bytes(48 * len(found)))
+    with pytest.raises(UserError, match="has changed since"):
+        LocatedImages(found.folder, found.rows, resolution=SIDE).read(0)
+    assert np.array_equal(images(FolderSource(str(tree))).read(0), expected[0])
