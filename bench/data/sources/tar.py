@@ -98,6 +98,12 @@ def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, int, int]]:
         raise UserError(f"shard {path}: truncated at byte {end}; write it anew")
     if any(block):
         raise UserError(f"shard {path}: damaged at byte {end}: no tar header; write it anew")
+    while block := file.read(_BLOCK * 128):
+        if any(block):
+            raise UserError(
+                f"shard {path}: has more behind its end at byte {end}, as one shard appended to "
+                "another; write it anew"
+            )
 
 
 def _whole(path: Path, name: str, file: BinaryIO, size: int) -> bytes:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.data.image_folder import list_images
 from bench.data.image_set import read_image_set
+from bench.data.sources import workers
 from bench.data.sources.shard_writing import write_shards
 from bench.errors import UserError
 from bench.graph.nodes import upstream
@@ -141,6 +142,19 @@ def test_augmented_trainings_do_not_depend_on_workers_and_resume(
     assert (context.work / "checkpoint.safetensors").exists()
     tokenizer.run(context)
     assert (context.work / "tokenizer.safetensors").read_bytes() == whole
+
+
+def test_all_stages_before_a_training_read_each_file_once(trained, folder, photos, monkeypatch):
+    read = []
+    original = workers.read_places
+
+    def counted(task):
+        read.extend(place for place, _ in task["places"])
+        return original(task)
+
+    monkeypatch.setattr(workers, "read_places", counted)
+    trained({**folder, "store": "files"})
+    assert sorted(read) == list_images(photos).paths
 
 
 def test_images_may_move_between_stages(trained, folder, tmp_path):

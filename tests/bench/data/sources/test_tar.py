@@ -53,6 +53,8 @@ def cut(at):
         (gzip.compress, "compressed .gzip."),
         (lambda data: b"no tar" * 200, "truncated or damaged"),
         (cut(0), "truncated"),
+        (lambda data: data + data, "has more behind its end at byte 9216"),
+        (lambda data: data[:4608] + bytes(512) + data[5120:], "more behind its end at byte 4608"),
     ],
 )
 def test_a_damaged_shard_is_one_line(shard, damage, words):
