@@ -33,9 +33,15 @@ def sources_by_content(store: Store, *, remember: bool, say: Say) -> NameSource:
     """
 
     def name(source: ImageSource, resolution: int, workers: int) -> str:
-        from bench.data.sources.located import locate
+        from bench.data.sources import known
+        from bench.data.sources.located import is_located, locate
         from bench.data.sources.survey import survey
 
+        memory = store.survey(source.name, resolution)
+        state = known.State.of(source)
+        found = known.recall(memory, state)
+        if found and (not remember or is_located(store.source(found[0]), found[1])):
+            return found[0]
         began = time.monotonic()
 
         def progress(done: int, total: int) -> None:
@@ -47,19 +53,21 @@ def sources_by_content(store: Store, *, remember: bool, say: Say) -> NameSource:
         if remember:
             require_cpus(workers, key="resources.manifest.cpus")
         try:
-            found = survey(
+            surveyed = survey(
                 source,
                 resolution=resolution,
-                memory=store.survey(source.name, resolution),
+                memory=memory,
                 remember=remember,
                 workers=min(workers, cpus()),
                 progress=progress,
             )
+            digest = surveyed.digest
             if remember:
-                locate(found, store.source(found.digest))
+                place = locate(surveyed, store.source(digest))
+                known.remember(memory, state, digest=digest, place=place)
         except OSError as error:  # Of the memory: what the source lacks is told by a UserError.
             raise disk_error(store.root, error) from error
-        return found.digest
+        return digest
 
     return name
 

@@ -153,23 +153,34 @@ def overhead(folder: Path, steps: int) -> dict[str, object]:
             for _ in range(repeats):
                 _ = factors[0] @ factors[1]
 
-        alone = _seconds(iter(lambda: compute(), 0), steps)
+        compute()
+        began, spent = time.perf_counter(), time.process_time()
+        for _ in range(steps):
+            compute()
+        alone, alone_cpu = _since(began, spent, steps)
         stream = stream_of(seen, steps=steps + 4, workers=1, **run)(0)
         for _ in range(3):  # The worker starts.
             next(stream)
             compute()
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), time.process_time()
         for _ in range(steps):
             next(stream)
             compute()
-        together = (time.perf_counter() - began) / steps
+        together, together_cpu = _since(began, spent, steps)
     return {
         "loading_ms": round(1000 * loading, 1),
         "step_ms": round(1000 * alone, 1),
         "share": round(loading / alone, 2),
         "with_loader_ms": round(1000 * together, 1),
         "ratio": round(together / alone, 3),
+        # Of the process that trains: what other jobs on the machine do not lengthen.
+        "cpu_ratio": round(together_cpu / alone_cpu, 3),
     }
+
+
+def _since(began: float, spent: float, steps: int) -> tuple[float, float]:
+    """Seconds and CPU seconds of a step."""
+    return (time.perf_counter() - began) / steps, (time.process_time() - spent) / steps
 
 
 def _seconds(iterator: Any, count: int) -> float:

@@ -31,11 +31,12 @@ from bench.errors import UserError
 from bench.files import content_key, open_regular, write_json, written_aside
 
 LOCATION = np.dtype([("sha256", "S32"), ("offset", "<u8"), ("size", "<u4"), ("shard", "<u4")])
+FILES = ("locations.bin", "names.bin")
 MOST_OPEN = 256
 
 
-def locate(survey: Survey, folder: Path) -> None:
-    """Write down in `sources/<digest>` where the images of a survey are."""
+def locate(survey: Survey, folder: Path) -> str:
+    """Write down in `sources/<digest>` where the images of a survey are; the name of the place."""
     source, images = survey.source, survey.readable
     shards: list[str] = []
     names = b""
@@ -54,15 +55,33 @@ def locate(survey: Survey, folder: Path) -> None:
         locations["shard"] = images["place"].map(numbers)
     root = os.path.abspath(source.root) if isinstance(source, FolderSource) else None
     about = {"root": root, "shards": shards, "count": len(images)}
-    content = [about, hashlib.sha256(locations.tobytes()).hexdigest()]
-    place = folder / content_key(content)
+    files = {"locations.bin": locations.tobytes(), "names.bin": names}
+    place = folder / _name_of(about, files)
     place.mkdir(parents=True, exist_ok=True)
-    for name, data in (("locations.bin", locations.tobytes()), ("names.bin", names)):
+    for name, data in files.items():
         if not (place / name).is_file() or (place / name).read_bytes() != data:
             with written_aside(place / name) as aside:
                 aside.write_bytes(data)
     write_json(place / "source.json", about)
     write_json(folder / "here.json", {"place": place.name})
+    return place.name
+
+
+def is_located(folder: Path, place: str) -> bool:
+    """Whether a place of `sources/<digest>` is there as it was written; images are there then."""
+    try:
+        about = json.loads((folder / place / "source.json").read_bytes())
+        files = {name: (folder / place / name).read_bytes() for name in FILES}
+    except (OSError, ValueError):
+        return False
+    if _name_of(about, files) != place:
+        return False
+    write_json(folder / "here.json", {"place": place})
+    return True
+
+
+def _name_of(about: dict[str, Any], files: dict[str, bytes]) -> str:
+    return content_key([about, *(hashlib.sha256(files[name]).hexdigest() for name in FILES)])
 
 
 class LocatedImages:

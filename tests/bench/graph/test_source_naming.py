@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from bench.data.image_folder import list_images
+from bench.data.sources import survey as surveying
 from bench.data.sources.places import FolderSource, ShardSource
 from bench.data.sources.shard_writing import write_shards
 from bench.errors import UserError
@@ -96,6 +97,41 @@ def test_a_store_remembers_what_was_read_and_where_it_is(folder, store, monkeypa
         assert said == [f"reading image folder {folder}: 12 of 12 files"] * lines
         assert store.survey(source.name, 16).exists() == remember
         assert store.source(digest).exists() == remember
+
+
+def test_what_is_as_it_was_is_named_without_a_survey(folder, store, tmp_path, monkeypatch):
+    surveyed = []
+    original = surveying.survey
+
+    def survey(*source, **how):
+        surveyed.append(source)
+        return original(*source, **how)
+
+    monkeypatch.setattr(surveying, "survey", survey)
+    written = write_shards(list_images(folder), tmp_path / "s", size=4000, progress=abs)
+    for path in (tmp_path / "s").iterdir():
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    sources = FolderSource(str(folder)), ShardSource((written.patterns[""],))
+    name = source_naming.sources_by_content(store, remember=True, say=print)
+    first = name(sources[0], 16, 1)
+    place = store.source(first) / "here.json"
+    there = place.read_text()
+    assert name(sources[1], 16, 1) == first
+    assert place.read_text() != there
+    assert len(surveyed) == 2
+    assert name(sources[0], 16, 1) == first
+    assert place.read_text() == there
+    assert len(surveyed) == 2
+    for locations in store.source(first).rglob("locations.bin"):
+        locations.write_bytes(b"damaged")
+    assert name(sources[0], 16, 1) == first
+    assert len(surveyed) == 3
+    os.utime(folder / "3.png", ns=(LONG_AGO, LONG_AGO + 1))
+    assert name(sources[0], 16, 1) == first
+    (folder / "new.png").write_bytes((folder / "3.png").read_bytes())
+    assert name(sources[0], 16, 1) != first
+    assert name(sources[0], 16, 1) != first  # It has just changed, and is looked at again.
+    assert len(surveyed) == 6
 
 
 def test_a_store_that_cannot_be_written_is_named(folder, tmp_path):
