@@ -167,6 +167,12 @@ def overhead(folder: Path, steps: int) -> dict[str, object]:
             next(stream)
             compute()
         together, together_cpu = _since(began, spent, steps)
+        stream = stream_of(seen, steps=steps + 4, workers=1, **run)(0)
+        next(stream)
+        began, spent = time.perf_counter(), time.process_time()
+        for _ in range(steps):
+            next(stream)
+        _, fetching_cpu = _since(began, spent, steps)
     return {
         "loading_ms": round(1000 * loading, 1),
         "step_ms": round(1000 * alone, 1),
@@ -175,6 +181,7 @@ def overhead(folder: Path, steps: int) -> dict[str, object]:
         "ratio": round(together / alone, 3),
         # Of the process that trains: what other jobs on the machine do not lengthen.
         "cpu_ratio": round(together_cpu / alone_cpu, 3),
+        "fetching_cpu_ms": round(1000 * fetching_cpu, 2),
     }
 
 
@@ -291,7 +298,7 @@ def main() -> None:
         written = write_shards(
             list_images(place / "pictures"),
             place / "shards",
-            size=10 * 10**6,
+            size=10**6,
             progress=lambda count: None,
         )
         shards = ShardSource((written.patterns[""],), classes=str(written.classes))
