@@ -137,6 +137,7 @@ def loaded(folder: Path, workers: int, steps: int) -> dict[str, object]:
 
 def overhead(folder: Path, steps: int) -> dict[str, object]:
     """A step beside one worker that needs 0.8 of its time, by the step alone."""
+    torch.set_num_threads(1)
     found = survey(FolderSource(str(folder)), resolution=64)
     with tempfile.TemporaryDirectory() as place:
         locate(found, Path(place) / "source")
@@ -176,7 +177,7 @@ def overhead(folder: Path, steps: int) -> dict[str, object]:
     return {
         "loading_ms": round(1000 * loading, 1),
         "step_ms": round(1000 * alone, 1),
-        "share": round(loading / alone, 2),
+        "share": round(loading / alone_cpu, 2),
         "with_loader_ms": round(1000 * together, 1),
         "ratio": round(together / alone, 3),
         # Of the process that trains: what other jobs on the machine do not lengthen.
@@ -191,11 +192,12 @@ def _since(began: float, spent: float, steps: int) -> tuple[float, float]:
 
 
 def _seconds(iterator: Any, count: int) -> float:
+    """CPU seconds of each of `count`, so that other jobs do not change the shares."""
     next(iterator)
-    began = time.perf_counter()
+    spent = time.process_time()
     for _ in range(count - 1):
         next(iterator)
-    return (time.perf_counter() - began) / (count - 1)
+    return (time.process_time() - spent) / (count - 1)
 
 
 def preparation(folder: Path, source: FolderSource | ShardSource) -> dict[str, object]:
