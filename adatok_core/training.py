@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,7 @@ CALIBRATION_IMAGES = 256
 HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
+StreamImages = Callable[[int], Iterator[Tensor]]
 FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
 
 
@@ -41,6 +42,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     """Trains an elastic tokenizer on `count` images that `load(indices [b])` returns as uint8.
 
     Args:
+        stream: gives the images of the micro-batches from a step on, in place of `load`, which
+            still gives those that the quantizer is fitted to.
         feature_maps: differentiable maps of float images `[B, 3, H, W]` in `[0, 1]`, for the
             perceptual loss.
         start: weights of a trained tokenizer to go on from; they may lack adapters.
@@ -59,6 +62,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         image_size: int,
         count: int,
         load: LoadImages,
+        stream: StreamImages | None = None,
         device: str = "cpu",
         feature_maps: FeatureMaps | None = None,
         start: Mapping[str, Tensor] | None = None,
@@ -74,7 +78,9 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if problem:
             raise ValueError(problem)
         require_chosen(chosen, budgets=budgets, count=count, config=lengths)
-        self.count, self.load, self.chosen = count, load, chosen
+        self.chosen = chosen
+        self.count, self.load, self.stream = count, load, stream
+        self._streamed: tuple[int, Iterator[Tensor]] | None = None
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -144,8 +150,19 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         self.generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
         kept = self._lengths(indices, self.generator)
-        parts = [self.load(part).to(self.device) for part in indices.chunk(config.accumulate)]
-        return {"pixels": torch.cat(parts), "kept": kept.to(self.device)}
+        return {"pixels": torch.cat(self._parts(indices)), "kept": kept.to(self.device)}
+
+    def _parts(self, indices: Tensor) -> list[Tensor]:
+        """The images of the step's micro-batches, loaded, or the next ones of the stream."""
+        count, step = self.config.accumulate, self.step
+        if self.stream is None:
+            return [self.load(part).to(self.device) for part in indices.chunk(count)]
+        if self._streamed is None or self._streamed[0] != step:
+            self._streamed = step, self.stream(step)
+        images = self._streamed[1]
+        parts = [next(images).to(self.device, non_blocking=True) for _ in range(count)]
+        self._streamed = step + 1, images
+        return parts
 
     def _backward(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
         config = self.config

@@ -26,6 +26,7 @@ from bench.commands.suites.listing import listing
 from bench.commands.suites.plan import plan
 from bench.commands.suites.results import results
 from bench.commands.suites.run import run
+from bench.commands.suites.shards import shards
 from bench.commands.suites.sync import sync
 from bench.commands.suites.ui import ui
 from bench.commands.suites.validate import validate
@@ -59,7 +60,7 @@ def cli() -> None:
 
 for command in (
     *(listing, completion, validate, plan, run, results, compare, verify, ui, sync, check_store),
-    *(check, bank, export, encode, decode),
+    *(check, bank, export, encode, decode, shards),
 ):
     cli.add_command(command)
 for point in entry_points(group=COMMANDS):

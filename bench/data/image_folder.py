@@ -192,7 +192,7 @@ def _checked(walk: Walk) -> list[str]:
             + "".join(f"; {line}" for line in told_foreign(walk.foreign))
         )
     for path in walk.paths:
-        if not _is_utf8(path):
+        if not is_utf8(path):
             raise UserError(
                 f"image folder {walk.root}: the name {path!a} is not UTF-8; rename the file"
             )
@@ -285,7 +285,7 @@ def _some(names: list[str]) -> str:
     return shown + (f" and {len(names) - NAMED_AT_MOST} more" * (len(names) > NAMED_AT_MOST))
 
 
-def _is_utf8(path: str) -> bool:
+def is_utf8(path: str) -> bool:
     """Names of other encodings reach Python with surrogates, which no table can hold."""
     try:
         path.encode()

@@ -18,6 +18,7 @@ import pandas as pd
 from bench.data.decoding import Decoded, decode, reason_of
 from bench.data.fingerprint import content_of, hash_of_tree
 from bench.data.image_folder import AS_FOUND, SplitFolders, list_images
+from bench.data.sources.survey import Survey
 from bench.data.walk import cannot_open
 from bench.errors import UserError
 from bench.files import open_regular
@@ -42,7 +43,7 @@ class Manifest:
 
     files: one row per readable image: `path` (relative), `own_split` (where the folder has splits,
         else empty), `label_name`, `file_sha256`, `file_size` (bytes), `width` and `height` (pixels,
-        as displayed).
+        as displayed). Of a survey also `label` and `pixels_sha256`.
     unreadable: the others.
     fingerprint: of all of them, as `bench.data.fingerprint` has it.
     metadata_damaged: paths of images that were read without their metadata.
@@ -96,6 +97,22 @@ def build_manifest(
     )
 
 
+def manifest_of(survey: Survey) -> Manifest:
+    """The manifest of a source whose images stay in their files; its fingerprint is the digest."""
+    images = survey.readable
+    names = {"name": "path", "split": "own_split", "sha256": "file_sha256", "size": "file_size"}
+    files = images.rename(columns=names)[[*COLUMNS, "label", "pixels_sha256"]]
+    unreadable = survey.images[survey.images["reason"] != ""]
+    return Manifest(
+        files=files,
+        unreadable=tuple(map(UnreadableFile, unreadable["name"], unreadable["reason"])),
+        fingerprint=survey.digest,
+        metadata_damaged=tuple(images["name"][images["damaged"]]),
+        foreign=survey.foreign,
+        ignored=survey.ignored,
+    )
+
+
 def decoded_or_reason(file: BinaryIO) -> Decoded | str:
     """An image, or why it cannot be decoded."""
     try:
@@ -110,13 +127,13 @@ def files_of_split(
     manifest: Manifest,
     split: str,
     *,
-    root: Path,
+    root: Path | str,
     validation_fraction: float,
     calibration_fraction: float,
     max_unreadable: float,
     undivided: bool = False,
 ) -> pd.DataFrame:
-    """The rows of the manifest that belong to `split`, renumbered; all validate if `undivided`.
+    """The rows of the manifest that belong to `split`, in its order; all validate if `undivided`.
 
     Every split is looked at, so that the first one to be read refuses a folder that would fail
     another one hours later.
@@ -145,7 +162,7 @@ def files_of_split(
                 f"{len(files)} images and needs at least {fewest}; add images, or change "
                 "data.validation_fraction or data.calibration_fraction"
             )
-    return files[splits == split].reset_index(drop=True)
+    return files[splits == split]
 
 
 def _split(own: str, sha256: str, validation: float, calibration: float) -> str:
@@ -159,7 +176,7 @@ def _share(hexadecimal: str) -> float:
     return int(hexadecimal[:16], 16) / 2**64
 
 
-def _check_unreadable(manifest: Manifest, root: Path, max_unreadable: float) -> None:
+def _check_unreadable(manifest: Manifest, root: Path | str, max_unreadable: float) -> None:
     unreadable = manifest.unreadable
     total = len(manifest.files) + len(unreadable)
     if len(unreadable) < total and len(unreadable) <= max_unreadable * total:

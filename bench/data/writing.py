@@ -1,7 +1,7 @@
 """Writing one split of an image source as an image set, image by image."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +9,12 @@ import pandas as pd
 
 from bench.data import fluent_scenes
 from bench.data.backgrounds import BACKGROUNDS
-from bench.data.datasets import FluentScenes, ImageFolder
+from bench.data.datasets import FluentScenes, ImageFolder, WebDataset
 from bench.data.decoding import load_image
 from bench.data.image_set import ImageSet, write_about
 from bench.data.manifest import Manifest, files_of_split
 from bench.data.selection import Selectable, chosen, read_ids, require_known
+from bench.data.sources.located import LocatedImages
 from bench.errors import UserError
 from bench.files import open_regular
 
@@ -79,18 +80,7 @@ def write_folder(
     that stands in it.
     """
     root = Path(config.path)
-    files = files_of_split(
-        manifest,
-        _known(split),
-        root=root,
-        validation_fraction=config.validation_fraction,
-        calibration_fraction=config.calibration_fraction,
-        max_unreadable=config.max_unreadable,
-        undivided=config.undivided,
-    )
-    listed = _listed(config, set(manifest.files["path"]))
-    rows = chosen(list(files["path"]), limit=config.limit, listed=listed)
-    files = files.iloc[rows].reset_index(drop=True)
+    files = _files(config, split, manifest).reset_index(drop=True)
     images = (
         _load_unchanged(root, path, sha256, config.resolution)
         for path, sha256 in zip(files["path"], files["file_sha256"], strict=True)
@@ -98,16 +88,76 @@ def write_folder(
     hashes = _write_pixels(images, len(files), config.resolution, folder, progress)
     classes = sorted(set(manifest.files["label_name"]))
     numbers = {name: number for number, name in enumerate(classes)}
-    table = pd.DataFrame(
+    labels = files["label_name"].map(numbers).astype(np.int64)
+    table = _table(files, hashes, labels)
+    return write_about(table, manifest.unreadable, folder, selection=config.selection)
+
+
+def write_survey(
+    config: ImageFolder | WebDataset,
+    split: str,
+    folder: Path,
+    *,
+    manifest: Manifest,
+    sources: Path,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """A split of images that stay in their files, or shards; `store: pixels` decodes them once.
+
+    `sources` is where the images of each digest are found (`bench.data.sources.located`).
+
+    Raises UserError when the manifest is refused (`files_of_split`), or, where pixels are stored,
+    when an image is not the one that stands in it.
+    """
+    files = _files(config, split, manifest)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = folder / "rows.bin"
+    rows.write_bytes(files.index.to_numpy(np.dtype("<i8")).tobytes())
+    files = files.reset_index(drop=True)
+    table = _table(files, files["pixels_sha256"], files["label"])
+    if config.store == "files":
+        return write_about(
+            table,
+            manifest.unreadable,
+            folder,
+            selection=config.selection,
+            source=manifest.fingerprint,
+            resolution=config.resolution,
+        )
+    images = LocatedImages(sources / manifest.fingerprint, rows, resolution=config.resolution)
+    decoded = map(images.read, range(len(images)))
+    _write_pixels(decoded, len(images), config.resolution, folder, progress)
+    rows.unlink()
+    return write_about(table, manifest.unreadable, folder, selection=config.selection)
+
+
+def _files(config: ImageFolder | WebDataset, split: str, manifest: Manifest) -> pd.DataFrame:
+    """The rows of the manifest that a split takes, by their numbers there."""
+    files = files_of_split(
+        manifest,
+        _known(split),
+        root=config.path if isinstance(config, ImageFolder) else config.shards["train"][0],
+        validation_fraction=config.validation_fraction,
+        calibration_fraction=config.calibration_fraction,
+        max_unreadable=config.max_unreadable,
+        undivided=isinstance(config, ImageFolder) and config.undivided,
+    )
+    listed = _listed(config, set(manifest.files["path"]))
+    return files.iloc[chosen(list(files["path"]), limit=config.limit, listed=listed)]
+
+
+def _table(
+    files: pd.DataFrame, hashes: Sequence[str] | pd.Series, labels: pd.Series
+) -> pd.DataFrame:
+    return pd.DataFrame(
         {
             "id": files["path"],
             "sha256": hashes,
-            "label": files["label_name"].map(numbers).astype(np.int64),
+            "label": labels,
             "label_name": files["label_name"],
             "complexity": np.nan,
         }
     ).join(files[["file_sha256", "file_size", "width", "height"]])
-    return write_about(table, manifest.unreadable, folder, selection=config.selection)
 
 
 def _known(split: str) -> str:

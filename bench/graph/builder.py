@@ -19,8 +19,9 @@ from bench.config.bank import BankConfig
 from bench.config.cell import CellConfig
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import foreign_kind
-from bench.data.datasets import ImageFolder
+from bench.data.datasets import FluentScenes, ImageFolder, WebDataset
 from bench.data.image_folder import WHOLE, SplitFolders
+from bench.data.sources.places import ImageSource, source_of
 from bench.files import canonical_json, file_sha256
 from bench.graph.codesign_graph import last_round
 from bench.graph.nodes import Banks, Node
@@ -37,11 +38,17 @@ SELECTING = ("limit", "ids", "undivided")
 class Builder:
     """Makes each distinct stage once."""
 
-    def __init__(self, suite: Suite, name_folder: Callable[[str, SplitFolders], str]):
+    def __init__(
+        self,
+        suite: Suite,
+        name_folder: Callable[[str, SplitFolders], str],
+        name_source: Callable[[ImageSource, int, int], str],
+    ):
         self.suite = suite
         self.nodes: dict[tuple[Any, ...], Node] = {}
         # Cells share their images and weights, which may take long to read.
         self.fingerprint = functools.cache(name_folder)
+        self.survey = functools.cache(name_source)
         self.file_sha256 = functools.cache(file_sha256)
         self.identify = functools.cache(_identify)
 
@@ -73,6 +80,8 @@ class Builder:
         """The images of a split."""
         data = cell.config.data
         config = {**plain(data), "split": split}
+        if isinstance(data, FluentScenes | ImageFolder | WebDataset):
+            config.pop("augment")  # It is the training's.
         for key in SELECTING:  # They leave no trace where they are not given.
             if not config.get(key):
                 config.pop(key, None)
@@ -80,20 +89,34 @@ class Builder:
         if "ids" in config:
             files = {"ids": config["ids"]["file"]}
             config["ids"] = config["ids"]["sha256"]
+        if isinstance(data, WebDataset) or (isinstance(data, ImageFolder) and _in_files(data)):
+            return self._surveyed(data, config, files)
         if not isinstance(data, ImageFolder):
             # The sizes of the other splits do not change this one.
             config["count"] = getattr(data, split)
             del config["train"], config["validation"], config["calibration"]
             return self.node("data", config, runtime=files)
         # The tree's content names the stages, not the path it happens to have here.
-        chosen = {"train_folder": data.folders.train, "validation_folder": data.folders.validation}
-        runtime = {"path": os.path.expanduser(config.pop("path"))}
-        runtime |= {key: name for key, name in chosen.items() if name is not None}
-        if data.undivided:
-            runtime["undivided"] = True
-        for key in chosen:
+        runtime = _place_of(data)
+        for key in ("path", "train_folder", "validation_folder", "store"):
             del config[key]
         content = {"fingerprint": self.fingerprint(runtime["path"], data.folders)}
+        manifest = self.node("manifest", content, runtime=runtime)
+        return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime | files)
+
+    def _surveyed(
+        self, data: ImageFolder | WebDataset, config: dict[str, Any], files: dict[str, Any]
+    ) -> Node:
+        """The images of a split that stay where they are, in a folder or in shards, which is one:
+        the content names the stages."""
+        runtime = _place_of(data)
+        places = ("path", "train_folder", "validation_folder", "train", "validation", "classes")
+        for key in ("store", *places):
+            config.pop(key, None)
+        config["kind"] = "files" if _in_files(data) else data.kind
+        cpus = self.suite.resources["manifest"].cpus
+        digest = self.survey(source_of(runtime), data.resolution, cpus)
+        content = {"fingerprint": digest, "resolution": data.resolution}
         manifest = self.node("manifest", content, runtime=runtime)
         return self.node("data", config, inputs={"manifest": manifest}, runtime=runtime | files)
 
@@ -106,10 +129,14 @@ class Builder:
             return self.foreign(cell)
         config, images = cell.config, self.data(cell, "train")
         sources = tuple(evaluated[index] for index in cell.sources)
+        augment = plain(getattr(config.data, "augment", None))
+        seen = {"augment": augment} if augment else {}
+        runtime = {"loader": plain(self.suite.loader)} if _in_files(config.data) else {}
         first = self.node(
             "tokenizer",
-            {"tokenizer": plain(config.tokenizer), "training": plain(config.training)},
+            {"tokenizer": plain(config.tokenizer), "training": plain(config.training), **seen},
             inputs={"images": images},
+            runtime=runtime,
             budget_sources=sources,
         )
         trained = last_round(self, cell, first)
@@ -121,8 +148,10 @@ class Builder:
                 "tokenizer": plain(config.final_tokenizer),
                 "training": plain(config.finetuning.training),
                 "trainable": config.finetuning.trainable,
+                **seen,
             },
             inputs={"images": images, "start": trained},
+            runtime=runtime,
             budget_sources=sources,
         )
 
@@ -251,9 +280,24 @@ class Builder:
 def _has_calibration(config: CellConfig) -> bool:
     """Whether images are set aside on which a mean budget is made to hold."""
     data = config.data
-    name = "calibration_fraction" if isinstance(data, ImageFolder) else "calibration"
-    set_aside: float = getattr(data, name)
+    by_share = isinstance(data, ImageFolder | WebDataset)
+    set_aside: float = getattr(data, "calibration_fraction" if by_share else "calibration")
     return set_aside > 0
+
+
+def _in_files(data: Any) -> bool:
+    """Whether the images of a dataset stay in their files."""
+    return isinstance(data, ImageFolder | WebDataset) and data.store == "files"
+
+
+def _place_of(data: ImageFolder | WebDataset) -> dict[str, Any]:
+    """Where images are, which names no stage, and what of a folder is taken for what."""
+    if isinstance(data, WebDataset):
+        return data.shards
+    chosen = {"train_folder": data.folders.train, "validation_folder": data.folders.validation}
+    place: dict[str, Any] = {"path": os.path.expanduser(data.path)}
+    place |= {key: name for key, name in chosen.items() if name is not None}
+    return {**place, "undivided": True} if data.undivided else place
 
 
 def _has_images(tokenizer: Node) -> bool:

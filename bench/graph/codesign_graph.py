@@ -28,10 +28,12 @@ def last_round(builder: Builder, cell: Cell, first: Node) -> Node:
         if asked.start == "warm":
             inputs["start"] = tokenizer
         training = asked.training_of(number, seed=config.training.seed)
+        settings = {"tokenizer": plain(config.tokenizer), "training": plain(training)}
         tokenizer = builder.node(
             "tokenizer",
-            {"tokenizer": plain(config.tokenizer), "training": plain(training)},
+            first.config | settings,
             inputs=inputs,
+            runtime=first.runtime,
             budget_sources=first.budget_sources,
         )
     return tokenizer

@@ -12,22 +12,26 @@ from bench.graph.diagnostics import diagnostics
 from bench.graph.extra_stages import extra_stages
 from bench.graph.generation_graph import last_stage
 from bench.graph.nodes import Graph, Node
+from bench.graph.source_naming import NameSource, digest_of
 from bench.suite.loading import Suite
 
 
 def build_graph(
-    suite: Suite, *, name_folder: Callable[[str, SplitFolders], str] | None = None
+    suite: Suite,
+    *,
+    name_folder: Callable[[str, SplitFolders], str] | None = None,
+    name_source: NameSource | None = None,
 ) -> Graph:
     """All stages of a suite's cells, each once.
 
-    `name_folder` gives the name of an image folder's content; by default its fingerprint, for which
-    every file is read.
+    `name_folder` gives the name of an image folder's content, `name_source` that of images that
+    stay where they are; by default fingerprint and digest, for which every file is read.
 
     Raises:
         UserError: a folder of images or a weight file that the suite names cannot be read, or the
             file is not the one it should be.
     """
-    builder = Builder(suite, name_folder or fingerprint)
+    builder = Builder(suite, name_folder or fingerprint, name_source or digest_of)
     evaluated: list[Node] = []
     extras: list[tuple[Node, ...]] = []
     for cell in suite.cells:

@@ -29,7 +29,8 @@ LIBRARY = "adatok-bench"
 LEVEL = 0.95
 _LAST_STAGE = {"reconstruction": "evaluation", "generation": "samples", "throughput": "throughput"}
 # Settings that say where files lie here, and nothing of the result.
-_PLACES = (("data", "path"), ("bank", "inception_weights"))
+_OF_IMAGES = ("path", "train", "validation", "classes")
+_PLACES = (*(("data", name) for name in _OF_IMAGES), ("bank", "inception_weights"))
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def _library(record: Record) -> dict[str, Any]:
 def _model(record: Record, metrics: Sequence[str]) -> dict[str, Any]:
     """The tokenizer with what gives each image its budget; nobody is known to have developed it."""
     settings = {
-        part: {name: one for name, one in value.items() if (part, name) not in _PLACES}
-        if isinstance(value, dict)
-        else value
+        part: _without_places(part, value) if isinstance(value, dict) else value
         for part, value in record.settings.items()
     }
     torch = record.provenance.packages.get("torch")
@@ -238,6 +237,15 @@ def _metric_config(record: Record, metric: Metric, values: _Values) -> dict[str,
     }
 
 
+def _without_places(part: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings but for paths; scenes have numbers of images by the same names."""
+    return {
+        name: one
+        for name, one in settings.items()
+        if (part, name) not in _PLACES or isinstance(one, int)
+    }
+
+
 def _source_data(record: Record) -> dict[str, Any]:
     protocol = record.protocol
     if protocol is None:  # A speed is of no images.
@@ -252,7 +260,7 @@ def _source_data(record: Record) -> dict[str, Any]:
                 "images_digest": protocol.images_digest,
                 "images_count": protocol.images_count,
                 "resolution": protocol.resolution,
-                "settings": {name: one for name, one in data.items() if name != "path"},
+                "settings": _without_places("data", data),
             }
         ),
     }

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
-from bench.data.image_folder import SplitFolders, list_images
+from bench.data.sources.places import source_of, told
 from bench.graph.nodes import Node
 from bench.graph.reconstructed import tell_of_others
 from bench.store.stage import StageSpec
@@ -19,8 +18,7 @@ def tell_of_folders(levels: list[list[Node]], say: Say) -> None:
     """Splits, classes and counts of every image folder, before anything is computed."""
     for node in itertools.chain(*levels):
         if node.stage == "manifest":
-            folders = SplitFolders.of(node.runtime)
-            for line in list_images(Path(node.runtime["path"]), folders).told():
+            for line in told(source_of(node.runtime)):
                 say(line)
 
 
@@ -43,7 +41,8 @@ def tell_of_files(levels: list[list[Node]], store: Store, say: Say) -> None:
             for data in _complete(nodes, "data", store)
             if (manifest.stage, manifest.key) in data.inputs.values()
         }
-        say(f"images of {manifest.runtime['path']}: {', '.join(sorted(counts))}")
+        place = manifest.runtime.get("path") or manifest.runtime["train"][0]
+        say(f"images of {place}: {', '.join(sorted(counts))}")
     for line in tell_of_others(nodes, store):
         say(line)
 

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 
 from bench.config.cell import CellConfig
-from bench.data.image_folder import SplitFolders
 from bench.errors import UserError
 from bench.files import content_key, file_sha256
 from bench.graph.nodes import Node, upstream
@@ -154,14 +153,14 @@ def _stages_of(record: Record, store: Store) -> tuple[Node, tuple[Node, ...]]:
         reports=(),
     )
 
-    def fingerprint(folder: str, folders: SplitFolders) -> str:
+    def fingerprint(*place: Any) -> str:
         """That of the images that were used; the folder may have changed, or be elsewhere."""
         for one in record.stages:
             if one.stage == "manifest" and store.has("manifest", one.key):
                 return str(store.description("manifest", one.key)["config"]["fingerprint"])
         raise UserError(f"{record.label}: the manifest of its images is not in {store.root}")
 
-    graph = build_graph(suite, name_folder=fingerprint)
+    graph = build_graph(suite, name_folder=fingerprint, name_source=fingerprint)
     # A record from before a diagnostic was there stands without it.
     named = {*(config.extra or ()), *(one.stage for one in record.stages)}
     return graph.evaluations[0], tuple(one for one in graph.extras[0] if one.stage in named)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.ignition import ignition, mean_colour_loss
 from adatok_core.lengths import trained_lengths
 from adatok_core.tokenizer import parameter_count
-from adatok_core.training import TokenizerTrainer
+from adatok_core.training import StreamImages, TokenizerTrainer
 from bench.artifacts.bank import TOKENIZER_WEIGHTS
+from bench.config.loader import Loader
 from bench.config.settings import parse
-from bench.data.image_set import read_image_set
+from bench.data.augment import Augment
+from bench.data.image_set import read_pixels
+from bench.data.sources.lazy import LazyPixels, PixelArray
+from bench.data.sources.loading import TrainingImages, stream_of
+from bench.data.sources.workers import require_cpus
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
@@ -40,10 +45,10 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the loss is not finite; names the step.
-        UserError: a batch takes more images than there are.
+        UserError: a batch takes more images than there are, an image is not what it was, or there
+            are fewer CPUs than workers that load images.
     """
-    images = read_image_set(context.inputs["images"])
-    pixels, config = images.pixels, context.spec.config
+    pixels, config = read_pixels(context.inputs["images"]), context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
     if training.batch > len(pixels):
         raise UserError(
@@ -54,12 +59,14 @@ def run(context: StageContext) -> dict[str, Any]:
     device = context.spec.resources.device
     start, lengths = context.inputs.get("start"), context.inputs.get("lengths")
     chosen = torch.from_numpy(read_lengths(lengths)) if lengths else None
+    seen, stream = _images(context, pixels, training)
     trainer = TokenizerTrainer(
         tokenizer,
         training,
         image_size=pixels.shape[-1],
         count=len(pixels),
-        load=_loader(pixels, device),
+        load=_loader(seen, device),
+        stream=stream,
         device=device,
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
@@ -102,18 +109,53 @@ def run(context: StageContext) -> dict[str, Any]:
     }
 
 
-def _loader(pixels: NDArray[np.uint8], device: str) -> Callable[[Tensor], Tensor]:
+def _loader(seen: TrainingImages, device: str) -> Callable[[Tensor], Tensor]:
     """Images of indices `[b]`; a small set lies on the GPU, so that a step waits for no copy."""
-    if torch.device(device).type == "cpu" or pixels.nbytes > RESIDENT_BYTES:
-        return lambda indices: torch.from_numpy(pixels[indices.numpy()])
-    resident = torch.tensor(pixels, device=device)
+    pixels = seen.pixels
+    if (
+        torch.device(device).type == "cpu"
+        or isinstance(pixels, LazyPixels)
+        or math.prod(pixels.shape) > RESIDENT_BYTES
+    ):
+        return lambda indices: seen.batch(indices, torch.zeros_like(indices))
+    resident = torch.tensor(np.asarray(pixels), device=device)
     return lambda indices: resident[indices.to(device)]
 
 
-def _some(pixels: NDArray[np.uint8]) -> Tensor:
+def _some(pixels: PixelArray) -> Tensor:
     """Up to a thousand of the images `[n, 3, H, W]`, from all over the set."""
     places = np.linspace(0, len(pixels) - 1, min(len(pixels), 1000)).astype(int)
     return torch.from_numpy(pixels[places])
+
+
+def _images(
+    context: StageContext, pixels: PixelArray, training: TrainingConfig
+) -> tuple[TrainingImages, StreamImages | None]:
+    """The images, and a stream of them where they are decoded, or others in every epoch."""
+    config, lazy = context.spec.config, isinstance(pixels, LazyPixels)
+    augment = config.get("augment")
+    loader = parse(Loader, context.spec.runtime.get("loader", {}), where="loader")
+    seen = TrainingImages(
+        pixels,
+        augment=parse(Augment, augment, where="data.augment") if augment else None,
+        seed=training.seed,
+        cache_bytes=loader.cache_mb * 2**20,
+    )
+    if not lazy and not augment:
+        return seen, None
+    workers = loader.workers if lazy else 0  # What is in an array is there at once.
+    require_cpus(workers, key="loader.workers")
+    stream = stream_of(
+        seen,
+        steps=training.steps,
+        batch=training.batch,
+        accumulate=training.accumulate,
+        seed=training.seed,
+        workers=workers,
+        prefetch=loader.prefetch,
+        pinned=context.spec.resources.device == "cuda",
+    )
+    return seen, stream
 
 
 def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:

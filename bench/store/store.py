@@ -8,6 +8,8 @@ store/records/<suite>/      the records of a suite's cells, and which of them it
 store/damaged/              what was not as it had been written, and was computed again
 store/verified/             stamps of files whose hashes were right; may be removed at any time
 store/file_hashes/          what is remembered of image folders; may be removed at any time
+store/surveys/              the same of images that stay in their files or shards
+store/sources/              where the images of such a source lie now, by its digest
 store/views/                what reports and MLflow were made of; may be removed at any time
 """
 
@@ -41,7 +43,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPER
 # Of the root, those that hold no artifacts.
 FOLDERS = (
     *("work", "failed", "locks", "records", "damaged", "verified", "file_hashes", "views"),
-    *("reports", "mlflow-artifacts"),
+    *("surveys", "sources", "reports", "mlflow-artifacts"),
 )
 _PROBE_BYTES = 1 << 20
 
@@ -132,6 +134,14 @@ class Store:
         """The file that remembers hashes of an image folder, whether there is one or not."""
         name = content_key(str(Path(folder).absolute()))
         return self.root / "file_hashes" / f"{name}.parquet"
+
+    def survey(self, source: str, resolution: int) -> Path:
+        """The folder that remembers what a source of this name holds, for images of a side."""
+        return self.root / "surveys" / f"{source}-{resolution}"
+
+    def source(self, digest: str) -> Path:
+        """The folder that says where the images of a digest are."""
+        return self.root / "sources" / digest
 
     def failure(self, stage: str, key: str) -> str | None:
         """The error of the last failed attempt at a stage, if it has not succeeded since."""

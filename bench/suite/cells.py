@@ -19,6 +19,7 @@ OPTIONAL = (
     *("data.train_folder", "data.validation_folder"),
     *("data.limit", "data.ids", "data.undivided"),
     *("evaluation.perturbed", "evaluation.prefix_cosine_images"),
+    *("data.limit", "data.ids", "data.undivided", "data.augment"),
 )
 
 
@@ -45,8 +46,12 @@ class Cell:
             owner = settings[part] if part else settings
             if not owner.get(name, True):
                 del owner[name]
+        data = settings["data"]
+        if data["kind"] == "image_folder" and data["store"] == "pixels":
+            del data["store"]  # As it was before there was a choice.
         if self.config.trained_here is None:
             del settings["training"], settings["finetuning"]
+            data.pop("augment", None)
         if self.reference is not None:
             settings["tokenizer"]["budgets"] = asdict(self.reference)
         return settings

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adatok_core.config.checks import Strict
+from bench.config.loader import Loader
 from bench.config.settings import parse
 from bench.config.yaml_text import MOST_NESTED, read_yaml
 from bench.errors import UserError, suggestion
@@ -46,6 +47,7 @@ class SuiteFile(Strict):
     arms: list[Arm]
     device: Literal["cpu", "cuda"] = "cpu"
     resources: dict[str, StageResources] = field(default_factory=dict)
+    loader: Loader = field(default_factory=Loader)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
 
@@ -83,6 +85,7 @@ class Suite:
     resources: dict[str, Resources]
     reports: tuple[str, ...]
     reference_arm: str | None = None
+    loader: Loader = field(default_factory=Loader)
 
 
 def read_suite_file(path: Path) -> SuiteFile:
@@ -136,6 +139,7 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         resources=resources,
         reports=tuple(file.reports),
         reference_arm=file.reference_arm,
+        loader=_loader(file, cells, resources["tokenizer"], where=str(path)),
     )
 
 
@@ -178,6 +182,21 @@ def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
             raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
         return Resources(asked.cpus)
     return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
+
+
+def _loader(file: SuiteFile, cells: list[Cell], training: Resources, *, where: str) -> Loader:
+    """How images are loaded that stay in their files, if there are such."""
+    loader = file.loader
+    if loader != Loader() and all(getattr(c.config.data, "store", "") != "files" for c in cells):
+        raise UserError(
+            f"{where}: loader: no cell's images stay in their files (data.store: files); remove it"
+        )
+    if loader.workers > training.cpus:
+        raise UserError(
+            f"{where}: loader.workers: {loader.workers} are more than resources.tokenizer.cpus, "
+            f"{training.cpus}, which they are among; raise that, or lower it"
+        )
+    return loader
 
 
 def _refuse_twins(path: Path, cells: list[Cell]) -> None:

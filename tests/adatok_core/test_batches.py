@@ -2,7 +2,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adatok_core.batches import batch_indices, step_generator
+from adatok_core import batches
+from adatok_core.batches import batch_epochs, batch_indices, step_generator
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=50)
 
@@ -36,3 +37,27 @@ def test_steps_and_epochs_of_any_seed_draw_apart():
     assert len(set(seeds)) == len(seeds)
     state = step_generator(0, 1).get_state()
     assert torch.equal(state, step_generator(0, 1).get_state())
+
+
+def test_an_epoch_is_one_permutation_that_is_drawn_once(monkeypatch):
+    batches._order.cache_clear()
+    drawn = []
+
+    def randperm(count, **how):
+        drawn.append(count)
+        return torch_randperm(count, **how)
+
+    torch_randperm = torch.randperm
+    monkeypatch.setattr(torch, "randperm", randperm)
+    steps = [batch_indices(step, count=1000, batch=300, seed=3) for step in range(10)]
+    assert drawn == [1000] * 3
+    expected = []
+    for epoch in range(3):
+        generator = torch.Generator().manual_seed((3 * 1_000_003 + epoch) * 2 + 2**40 + 1)
+        expected.append(torch_randperm(1000, generator=generator))
+    assert torch.equal(torch.cat(steps), torch.cat(expected))
+
+
+def test_epochs_of_a_batch_that_reaches_into_the_next():
+    assert batch_epochs(3, count=10, batch=4).tolist() == [1] * 4
+    assert batch_epochs(2, count=10, batch=4).tolist() == [0, 0, 1, 1]

@@ -54,7 +54,13 @@ def feature_maps(images):
 
 
 def trainer_of(
-    tokenizer=TOKENIZER, *, load=IMAGES.__getitem__, maps=feature_maps, chosen=None, **options
+    tokenizer=TOKENIZER,
+    *,
+    load=IMAGES.__getitem__,
+    stream=None,
+    maps=feature_maps,
+    chosen=None,
+    **options,
 ):
     return TokenizerTrainer(
         tokenizer,
@@ -62,6 +68,7 @@ def trainer_of(
         image_size=8,
         count=COUNT,
         load=load,
+        stream=stream,
         feature_maps=maps,
         chosen=chosen,
     )
@@ -501,3 +508,29 @@ def test_the_quantizer_is_calibrated_on_the_first_images_in_chunks():
     assert points.mean(0).abs().max() < 0.1
     pairs = zip(model.parameters(), trainer.ema.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_stream_gives_the_micro_batches_from_any_step_on():
+    begun = []
+
+    def stream(first):
+        begun.append(first)
+        for step in range(first, 6):
+            indices = batch_indices(step, count=COUNT, batch=8, seed=0)
+            yield from (IMAGES[part] for part in indices.chunk(2))
+
+    def trained(state=None, **options):
+        trainer = trainer_of(accumulate=2, **options)
+        if state is not None:
+            trainer.load_state(state)
+        states = [trainer.state() for _ in trainer.run()]
+        return trainer.ema.state_dict(), states
+
+    expected, _ = trained()
+    found, states = trained(stream=stream)
+    resumed, _ = trained(states[3], stream=stream)
+    assert begun == [0, 4]
+    for one in (found, resumed):
+        assert all(torch.equal(one[name], expected[name]) for name in expected)
+    shifted, _ = trained(stream=lambda first: (255 - part for part in stream(first)))
+    assert any(not torch.equal(shifted[name], expected[name]) for name in expected)

@@ -49,13 +49,18 @@ def plan(suite_file: str, store_path: str, cpus: int | None, gpus: int, as_json:
       adatok-bench plan experiments/gpu/settle.yaml --gpus 4 --json
     """
     from bench.graph.folder_naming import by_content
+    from bench.graph.source_naming import sources_by_content
     from bench.graph.suite_graph import build_graph
     from bench.run.plan import plan_suite, plan_text, plan_totals
     from bench.store.store import Store
 
     suite = load(suite_file)
     store = Store(Path(store_path).absolute())
-    graph = build_graph(suite, name_folder=by_content(store, remember=False, say=say))
+    graph = build_graph(
+        suite,
+        name_folder=by_content(store, remember=False, say=say),
+        name_source=sources_by_content(store, remember=False, say=say),
+    )
     rows = plan_suite(suite, graph, store)
     totals = plan_totals(rows, cpus=cpus or _cpus(), gpus=gpus)
     if as_json:

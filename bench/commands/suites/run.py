@@ -65,6 +65,7 @@ def run(
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
     from bench.graph.folder_naming import by_content
+    from bench.graph.source_naming import sources_by_content
     from bench.graph.suite_graph import build_graph
     from bench.run.executors import RayExecutor, SerialExecutor
     from bench.run.plateaus import plateau_line
@@ -82,7 +83,11 @@ def run(
         say(f"a part of the images: results go by the name {suite.name}")
     there = Store(Path(store_path).absolute())
     uri = tracking_uri(there, uri)
-    graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
+    graph = build_graph(
+        suite,
+        name_folder=by_content(there, remember=True, say=say),
+        name_source=sources_by_content(there, remember=True, say=say),
+    )
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
     result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))

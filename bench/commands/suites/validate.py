@@ -25,6 +25,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
     """
     from bench.graph.folder_naming import without_reading
     from bench.graph.made_tokenizers import require_made
+    from bench.graph.source_naming import sources_without_reading
     from bench.graph.suite_graph import build_graph
 
     errors = []
@@ -33,7 +34,11 @@ def validate(suite_files: tuple[str, ...]) -> None:
             suite = load(path)
             # No key is needed here, so no image is read: that may take an hour.
             told: list[str] = []
-            graph = build_graph(suite, name_folder=without_reading(told.append))
+            graph = build_graph(
+                suite,
+                name_folder=without_reading(told.append),
+                name_source=sources_without_reading(told.append),
+            )
             require_made(itertools.chain(*graph.levels()), where=f"{path}: ")
         except UserError as error:
             errors.append(str(error))

@@ -10,6 +10,7 @@ SECTIONS = {
     "Find your way": ("list", "completion"),
     "Run suites": ("validate", "plan", "run"),
     "Look at results": ("results", "compare", "report", "verify", "ui", "sync", "check-store"),
+    "Prepare images": ("shards",),
     "Use a tokenizer": ("check", "bank", "export", "encode", "decode"),
 }
 OTHER = "Of other packages"

@@ -60,7 +60,7 @@ def test_builds_nested_settings_and_fills_in_defaults():
         (
             cell(data={**DATA, "patth": "x"}),
             "data.patth: unknown key; "
-            "valid: limit, ids, kind, resolution, train, validation, calibration, seed",
+            "valid: limit, ids, kind, resolution, train, validation, calibration, seed, augment",
         ),
         (
             cell(data={"kind": "image_folder", "patth": "x"}),
@@ -124,11 +124,14 @@ def test_alternatives_must_be_named(raw, path):
 def test_an_unknown_kind_comes_with_all_that_there_are():
     message = refusal(cell(data={"kind": "imagenet"}))
     assert message == (
-        "data.kind: input should be 'fluent_scenes' or 'image_folder', not 'imagenet'; "
-        "did you mean 'image_folder'?"
+        "data.kind: input should be 'fluent_scenes' or 'image_folder' or 'webdataset', "
+        "not 'imagenet'; did you mean 'image_folder'?"
     )
     message = refusal(cell(data={"kind": 3}))
-    assert message == "data.kind: input should be 'fluent_scenes' or 'image_folder', not 3"
+    assert (
+        message
+        == "data.kind: input should be 'fluent_scenes' or 'image_folder' or 'webdataset', not 3"
+    )
     message = refusal(cell(tokenizer={"quantizer": {"kind": "fsqq", "levels": [1]}}))
     assert message == "tokenizer.quantizer.kind: input should be " + (
         "'fsq' or 'lfq' or 'vq' or 'residual_vq', not 'fsqq'; did you mean 'fsq'?"
