@@ -38,7 +38,10 @@ class StageResources(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFile(Strict):
-    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`."""
+    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`.
+
+    `retries`: how often a stage is tried again whose worker or node has died.
+    """
 
     suite: str
     question: str
@@ -48,8 +51,11 @@ class SuiteFile(Strict):
     resources: dict[str, StageResources] = field(default_factory=dict)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
+    retries: int = 2
 
     def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise ValueError("retries: must be 0 or more")
         if len(self.suite.encode()) > LONGEST_SUITE_BYTES:
             raise ValueError(
                 f"suite: longer than {LONGEST_SUITE_BYTES} bytes, and it names a folder; shorten it"
@@ -83,6 +89,7 @@ class Suite:
     resources: dict[str, Resources]
     reports: tuple[str, ...]
     reference_arm: str | None = None
+    retries: int = SuiteFile.retries
 
 
 def read_suite_file(path: Path) -> SuiteFile:
@@ -136,6 +143,7 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         resources=resources,
         reports=tuple(file.reports),
         reference_arm=file.reference_arm,
+        retries=file.retries,
     )
 
 

@@ -66,7 +66,8 @@ def run(
     """
     from bench.graph.folder_naming import by_content
     from bench.graph.suite_graph import build_graph
-    from bench.run.executors import RayExecutor, SerialExecutor
+    from bench.run.cluster.executor import RayExecutor
+    from bench.run.executors import SerialExecutor
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports
     from bench.run.watch import watch_on_stderr

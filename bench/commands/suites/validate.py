@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import click
 
 from bench.commands.support.shared import PATH, load, say
@@ -34,7 +32,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
             # No key is needed here, so no image is read: that may take an hour.
             told: list[str] = []
             graph = build_graph(suite, name_folder=without_reading(told.append))
-            require_made(itertools.chain(*graph.levels()), where=f"{path}: ")
+            require_made(graph.order(), where=f"{path}: ")
         except UserError as error:
             errors.append(str(error))
         else:

@@ -1,0 +1,275 @@
+"""The order of a graph: what may start now, longest remaining work first. Knows no store, no clock.
+
+List scheduling by the critical path (Graham, "Bounds on multiprocessing timing anomalies", 1969):
+an item's rank is the seconds from its start to the end of the longest chain behind it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import math
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, NamedTuple, TypeVar
+
+from bench.store.stage import Resources
+
+Item = TypeVar("Item", bound=Hashable)
+_SLACK = 1e-9  # Shares of a GPU are no exact numbers.
+
+
+class State(Enum):
+    """Where an item of a schedule stands; `blocked`: something it needs has failed."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+
+
+ENDED = {State.DONE, State.FAILED, State.BLOCKED}
+
+
+class Schedule(Generic[Item]):
+    """Items that need others, each started once they are done.
+
+    Args:
+        needs: what each item needs, in an order in which nothing comes before what it needs.
+        seconds: that each is expected to take; they decide the order, and nothing else.
+        first: items to be started before others, with all that they need.
+    """
+
+    def __init__(
+        self,
+        needs: Mapping[Item, Collection[Item]],
+        seconds: Mapping[Item, float],
+        *,
+        first: Collection[Item] = (),
+    ):
+        self.needs = {item: tuple(dict.fromkeys(of)) for item, of in needs.items()}
+        self.dependents: dict[Item, list[Item]] = {item: [] for item in needs}
+        for item, of in self.needs.items():
+            for need in of:
+                self.dependents[need].append(item)
+        self.states = dict.fromkeys(needs, State.WAITING)
+        self._number = {item: number for number, item in enumerate(needs)}
+        self._open = {item: len(of) for item, of in self.needs.items()}
+        self._left = len(self.needs)
+        self._early = self._with_needs(first)
+        self._ready: list[tuple[float, int, Item]] = []
+        self.rank: dict[Item, float] = {}
+        self.reckon(seconds)
+        for item, count in self._open.items():
+            if not count:
+                self._make_ready(item)
+
+    def reckon(self, seconds: Mapping[Item, float]) -> None:
+        """Order anew by other expectations."""
+        self.seconds = dict(seconds)
+        self.rank = ranks(self.dependents, self.seconds)
+        self._ready = sorted(self._place(item) for _, _, item in self._ready)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every item is done, failed or blocked."""
+        return not self._left
+
+    def ready(self) -> Iterator[Item]:
+        """Items that may start, the most urgent first."""
+        return (item for _, _, item in tuple(self._ready))
+
+    def start(self, item: Item) -> None:
+        """An item that was ready runs."""
+        assert self.states[item] is State.READY, item
+        self._set(item, State.RUNNING)
+
+    def finish(self, item: Item) -> None:
+        """An item is done, whether it ran or was there already."""
+        assert self.states[item] is not State.DONE, item
+        self._set(item, State.DONE)
+        for one in self.dependents[item]:
+            self._open[one] -= 1
+            if not self._open[one] and self.states[one] is State.WAITING:
+                self._make_ready(one)
+
+    def fail(self, item: Item) -> list[Item]:
+        """An item failed: those behind it that cannot start any more."""
+        self._set(item, State.FAILED)
+        blocked, behind = [], [*self.dependents[item]]
+        while behind:
+            one = behind.pop()
+            if self.states[one] in (State.WAITING, State.READY):
+                self._set(one, State.BLOCKED)
+                blocked.append(one)
+                behind += self.dependents[one]
+        return blocked
+
+    def again(self, item: Item) -> None:
+        """What ran has ended without a result, and is to run once more."""
+        self._set(item, State.WAITING)
+        if not self._open[item]:
+            self._make_ready(item)
+
+    def undo(self, item: Item) -> None:
+        """What was done is gone: it is to run again, before those that need it and have not run."""
+        assert self.states[item] is State.DONE, item
+        for one in self.dependents[item]:
+            self._open[one] += 1
+            if self.states[one] is State.READY:
+                self._set(one, State.WAITING)
+        self.again(item)
+
+    def seconds_left(self, left: Mapping[Item, float]) -> float:
+        """Of the longest chain that has not ended; `left` of what runs, else what is expected."""
+        known = {item: left.get(item, seconds) for item, seconds in self.seconds.items()}
+        known |= {item: 0.0 for item, state in self.states.items() if state in ENDED}
+        return max(ranks(self.dependents, known).values(), default=0.0)
+
+    def critical_path(self) -> list[Item]:
+        """The longest chain of what has not ended."""
+        known = {
+            item: 0.0 if self.states[item] in ENDED else seconds
+            for item, seconds in self.seconds.items()
+        }
+        rank = ranks(self.dependents, known)
+        path: list[Item] = []
+        behind = [*rank]
+        while behind:
+            path.append(max(behind, key=rank.__getitem__))
+            behind = self.dependents[path[-1]]
+        return [item for item in path if self.states[item] not in ENDED]
+
+    def _with_needs(self, items: Collection[Item]) -> set[Item]:
+        found, behind = set(items), [*items]
+        while behind:
+            more = set(self.needs[behind.pop()]) - found
+            found |= more
+            behind += more
+        return found
+
+    def _place(self, item: Item) -> tuple[float, int, Item]:
+        early = item in self._early
+        return (-math.inf if early else -self.rank[item], self._number[item], item)
+
+    def _make_ready(self, item: Item) -> None:
+        self._set(item, State.READY)
+        bisect.insort(self._ready, self._place(item))
+
+    def _set(self, item: Item, state: State) -> None:
+        before = self.states[item]
+        if before is State.READY:
+            del self._ready[bisect.bisect_left(self._ready, self._place(item))]
+        self._left += (before in ENDED) - (state in ENDED)
+        self.states[item] = state
+
+
+def ranks(
+    dependents: Mapping[Item, Collection[Item]], seconds: Mapping[Item, float]
+) -> dict[Item, float]:
+    """Seconds of the longest chain that begins with each item; `dependents` in order of needs."""
+    rank: dict[Item, float] = {}
+    for item in reversed([*dependents]):
+        rank[item] = seconds[item] + max((rank[one] for one in dependents[item]), default=0.0)
+    return rank
+
+
+class Candidate(NamedTuple, Generic[Item]):
+    """Something that could start: what it asks for, and the seconds it is expected to take."""
+
+    item: Item
+    asks: Resources
+    seconds: float
+
+
+@dataclass
+class Room:
+    """CPUs and GPUs, and who has them. One that asks for more than there is gets all there is."""
+
+    cpus: float
+    gpus: float
+    _taken: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can start: everything takes a CPU."""
+        return self._free()[0] < 1 - _SLACK
+
+    def take(self, candidate: Candidate[Item], now: float) -> None:
+        """Give it what it asks for."""
+        self._taken[candidate.item] = (*self._wants(candidate.asks), now + candidate.seconds)
+
+    def give_back(self, item: Hashable) -> None:
+        """An item has ended."""
+        del self._taken[item]
+
+    def choose(self, candidates: Iterable[Candidate[Item]], now: float) -> Candidate[Item] | None:
+        """The first candidate there is room for.
+
+        Where a more urgent one waits for room, others go before it only as far as they leave it
+        what it asks for at the moment it is expected to get it (EASY backfilling, Lifka 1995).
+        """
+        if self.full:
+            return None
+        free, held = self._free(), None
+        for candidate in candidates:
+            wants = self._wants(candidate.asks)
+            if not _fits(wants, free):
+                held = held or self._held_for(wants)
+            elif held is None or now + candidate.seconds <= held[0] or _fits(wants, held[1]):
+                return candidate
+        return None
+
+    def _wants(self, asks: Resources) -> tuple[float, float]:
+        return min(asks.cpus, self.cpus), min(asks.gpus, self.gpus)
+
+    def _free(self) -> tuple[float, float]:
+        cpus, gpus = (math.fsum(one[i] for one in self._taken.values()) for i in (0, 1))
+        return self.cpus - cpus, self.gpus - gpus
+
+    def _held_for(self, wants: tuple[float, float]) -> tuple[float, tuple[float, float]]:
+        """When there will be room for it, and what will be left beside it."""
+        cpus, gpus = self._free()
+        for more_cpus, more_gpus, end in sorted(self._taken.values(), key=lambda one: one[2]):
+            cpus, gpus = cpus + more_cpus, gpus + more_gpus
+            if _fits(wants, (cpus, gpus)):
+                return end, (cpus - wants[0], gpus - wants[1])
+        return math.inf, (cpus - wants[0], gpus - wants[1])  # A node has gone meanwhile.
+
+
+def _fits(wants: tuple[float, float], free: tuple[float, float]) -> bool:
+    return wants[0] <= free[0] + _SLACK and wants[1] <= free[1] + _SLACK
+
+
+class Span(NamedTuple):
+    """Seconds from the beginning until an item starts, and until it ends."""
+
+    start: float
+    end: float
+
+
+def simulate(
+    schedule: Schedule[Item], asks: Mapping[Item, Resources], room: Room
+) -> dict[Item, Span]:
+    """When each item of a schedule would run that took the seconds it is expected to take."""
+    spans: dict[Item, Span] = {}
+    running: list[tuple[float, int, Item]] = []
+    now = 0.0
+    while True:
+        ready = (Candidate(item, asks[item], schedule.seconds[item]) for item in schedule.ready())
+        chosen = room.choose(ready, now)
+        if chosen is None:
+            if not running:
+                return spans
+            now, _, item = heapq.heappop(running)
+            room.give_back(item)
+            schedule.finish(item)
+            continue
+        item = chosen.item
+        room.take(chosen, now)
+        schedule.start(item)
+        spans[item] = Span(now, now + chosen.seconds)
+        heapq.heappush(running, (now + chosen.seconds, len(spans), item))
