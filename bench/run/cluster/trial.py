@@ -70,7 +70,7 @@ class StageTrial(tune.Trainable):
                 return self._ended(self.outcome or Outcome(self.name, "stopped"))
             if time.monotonic() >= until:
                 told = read_progress(self.store.work(self.spec.stage, self.spec.key))
-                return {"done": False, **(asdict(told) if told else {})} | {"done": False}
+                return {"progress": asdict(told) if told else {}, "done": False}
         if self.outcome is None:
             raise RuntimeError(f"{self.name}: ended without an outcome")
         return self._ended(self.outcome)

@@ -117,7 +117,7 @@ def why_lost(error: str, note: str | None) -> str:
         return "its worker process has died (killed for lack of memory)"
     if re.search(r"\bnode\b.*\b(died|dead|failure|terminated|removed)\b", error, re.IGNORECASE):
         return "its node has gone"
-    return "its worker process has died (killed, perhaps for lack of memory)"
+    return "its worker process has died (killed, perhaps for lack of memory or with its node)"
 
 
 class Search(Searcher):
