@@ -56,26 +56,39 @@ class Agenda:
 
     def __post_init__(self) -> None:
         self.costs = Costs(self.store)
-        expected = self.costs.expected(self.nodes)
-        self.guessed = expected.guessed
-        self.schedule = Schedule(
-            {node: node.needs for node in self.nodes},
-            expected.seconds,
-            # They find out whether the rest can be.
-            first=[node for node in self.nodes if node.after],
-        )
-        for node in self.nodes:
-            if node.computed(self.store) is not None:
-                self.schedule.finish(node)
+        self.guessed: set[Node] = set()
+        self.schedule: Schedule[Node] = Schedule({}, {})
         # What is undone later comes to it.
-        self.to_do = dict.fromkeys(node for node in self.nodes if not self.is_done(node))
-        self._known = {node for node in self.nodes if node.spec(self.store) is not None}
+        self.to_do: dict[Node, None] = {}
+        self._known: set[Node] = set()
+        nodes, self.nodes = self.nodes, []
+        self.add(nodes)
         self._failed: set[str] = set()
         self._deaths: Counter[str] = Counter()
         self._damaged: Counter[str] = Counter()
         self._learnt: set[str] = set()
         self._learn_from = 0.0
         self._looked = 0.0
+
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Nodes that come to it, maybe while others run; those that are there already stay."""
+        new = [node for node in nodes if node not in self.schedule.states]
+        self.nodes = [*self.nodes, *new]
+        expected = self.costs.expected(new)
+        self.guessed |= expected.guessed
+        self.schedule.add(
+            {node: node.needs for node in new},
+            expected.seconds,
+            # They find out whether the rest can be.
+            first=[node for node in new if node.after],
+        )
+        for node in new:
+            if node.spec(self.store) is not None:
+                self._known.add(node)
+            if node.computed(self.store) is not None:
+                self.schedule.finish(node)
+            else:
+                self.to_do[node] = None
 
     def is_done(self, node: Node) -> bool:
         """Whether the node's artifact is there."""

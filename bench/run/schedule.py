@@ -31,7 +31,8 @@ class State(Enum):
     BLOCKED = "blocked"
 
 
-ENDED = {State.DONE, State.FAILED, State.BLOCKED}
+LOST = {State.FAILED, State.BLOCKED}
+ENDED = {State.DONE, *LOST}
 
 
 class Schedule(Generic[Item]):
@@ -50,21 +51,41 @@ class Schedule(Generic[Item]):
         *,
         first: Collection[Item] = (),
     ):
-        self.needs = {item: tuple(dict.fromkeys(of)) for item, of in needs.items()}
-        self.dependents: dict[Item, list[Item]] = {item: [] for item in needs}
-        for item, of in self.needs.items():
-            for need in of:
-                self.dependents[need].append(item)
-        self.states = dict.fromkeys(needs, State.WAITING)
-        self._number = {item: number for number, item in enumerate(needs)}
-        self._open = {item: len(of) for item, of in self.needs.items()}
-        self._left = len(self.needs)
-        self._early = self._with_needs(first)
-        self._ready: list[tuple[float, int, Item]] = []
+        self.needs: dict[Item, tuple[Item, ...]] = {}
+        self.dependents: dict[Item, list[Item]] = {}
+        self.states: dict[Item, State] = {}
+        self.seconds: dict[Item, float] = {}
         self.rank: dict[Item, float] = {}
-        self.reckon(seconds)
-        for item, count in self._open.items():
-            if not count:
+        self._number: dict[Item, int] = {}
+        self._open: dict[Item, int] = {}
+        self._left = 0
+        self._early: set[Item] = set()
+        self._ready: list[tuple[float, int, Item]] = []
+        self.add(needs, seconds, first=first)
+
+    def add(
+        self,
+        needs: Mapping[Item, Collection[Item]],
+        seconds: Mapping[Item, float],
+        *,
+        first: Collection[Item] = (),
+    ) -> None:
+        """Items that come to it, maybe while others run; they may need those that are there."""
+        for item, of in needs.items():
+            self.needs[item] = tuple(dict.fromkeys(of))
+            self.dependents[item] = []
+            self._number[item] = len(self._number)
+            for need in self.needs[item]:
+                self.dependents[need].append(item)
+            self.states[item] = State.WAITING
+            self._open[item] = sum(self.states[need] is not State.DONE for need in self.needs[item])
+            self._left += 1
+        self._early |= self._with_needs(first)
+        self.reckon({**self.seconds, **seconds})
+        for item in needs:
+            if any(self.states[need] in LOST for need in self.needs[item]):
+                self._set(item, State.BLOCKED)
+            elif not self._open[item]:
                 self._make_ready(item)
 
     def reckon(self, seconds: Mapping[Item, float]) -> None:

@@ -83,7 +83,7 @@ class Flow:
     @property
     def ending(self) -> bool:
         """Whether nothing is to start any more."""
-        return self.stopping.asked or self.agenda.error is not None
+        return self.stopping.asked or self.agenda.stopped or self.agenda.error is not None
 
     def end(self, name: str, outcome: Outcome) -> None:
         """A trial has reported how its stage has ended."""

@@ -162,3 +162,13 @@ def test_the_first_of_its_kind_tells_what_the_others_cost(store):
     assert agenda.guessed == set()
     expected = [agenda.schedule.seconds[node] for node in nodes]
     assert expected == pytest.approx([took / 3, took * 2 / 3, took])
+
+
+def test_nodes_may_come_while_others_run(store):
+    first = data(1)
+    agenda = Agenda([first], store, print)
+    spec = agenda.take()
+    agenda.add([first, late := sizes(first)])
+    assert (agenda.take(), list(agenda.to_do)) == (None, [first, late])
+    agenda.end(compute(store, spec, tokens(store, 4.0)))
+    assert run(agenda, store) == [late.spec(store).name]

@@ -136,3 +136,20 @@ def test_shares_of_gpus_add_up():
         return max(span.end for span in spans.values())
 
     assert (took(8, 1), took(8, 2), took(2, 2)) == (8.0, 4.0, 8.0)
+
+
+def test_what_comes_while_others_run_finds_them_as_they_are():
+    needs = {"done": [], "failed": [], "open": []}
+    schedule = Schedule(needs, dict.fromkeys(needs, 1.0))
+    schedule.finish("done")
+    schedule.fail("failed")
+    late = {"ready": ["done"], "blocked": ["failed", "done"], "behind": ["open", "ready"]}
+    schedule.add(late, {"ready": 5.0, "blocked": 1.0, "behind": 1.0})
+    assert [*schedule.ready()] == ["ready", "open"]
+    assert schedule.rank["open"] == 2.0
+    assert schedule.states["blocked"] is State.BLOCKED
+    for item in ("ready", "open", "behind"):
+        assert not schedule.finished
+        schedule.start(item)
+        schedule.finish(item)
+    assert schedule.finished
