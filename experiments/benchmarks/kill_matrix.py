@@ -48,7 +48,9 @@ arms:
 """
 PROGRAM = Path(sys.executable).with_name("adatok-bench")
 TIMINGS = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
-OURS = re.compile(r"(to compute|  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )")
+OURS = re.compile(
+    r"(to compute|\d+ stages |  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )"
+)
 NAMES = {"driver": "", "worker": "ray::Resource", "raylet": "raylet"}
 ENDS = {signal.SIGKILL: {1, 2, -signal.SIGKILL}, signal.SIGTERM: {143}}
 

@@ -1,7 +1,10 @@
+import threading
+
 import pytest
 
 from bench.errors import UserError
 from bench.graph.nodes import Node
+from bench.run import agenda as agenda_module
 from bench.run.agenda import MOST_DAMAGED, Agenda
 from bench.run.schedule import Candidate, Room, State
 from bench.store.stage import Outcome, Resources, compute
@@ -172,3 +175,31 @@ def test_nodes_may_come_while_others_run(store):
     assert (agenda.take(), list(agenda.to_do)) == (None, [first, late])
     agenda.end(compute(store, spec, tokens(store, 4.0)))
     assert run(agenda, store) == [late.spec(store).name]
+
+
+def test_what_another_run_does_not_end_is_computed_here(store, monkeypatch):
+    monkeypatch.setattr(agenda_module, "SECONDS_BETWEEN_LOOKS", 0.0)
+    said, node = [], data(1)
+    agenda = Agenda([node], store, said.append)
+    spec = node.spec(store)
+    held = threading.Event()
+    go = threading.Event()
+
+    def hold():
+        with store.locked(spec.name):
+            held.set()
+            go.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    assert [agenda.take(), agenda.take()] == [None, None]
+    assert agenda.running[spec.name].elsewhere
+    assert said == [f"  {spec.name} is being computed by another run"]
+    go.set()
+    thread.join()
+    assert agenda.take() == spec
+    agenda.end(Outcome(spec.name, "elsewhere"))  # It was faster than this run's worker.
+    done(store, node)
+    assert agenda.take() is None
+    assert (agenda.outcomes[0].status, agenda.finished) == ("cached", True)
