@@ -99,9 +99,16 @@ def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
 
 
 def save_state(work: Path, state: TrainingState) -> None:
-    """Write a checkpoint into a stage's work folder; the one before is kept beside it."""
+    """Write a checkpoint into a stage's work folder; the one before is kept beside it.
+
+    While the new one is being written, the last one has its name still.
+    """
     if (work / CHECKPOINT).exists():
-        os.replace(work / CHECKPOINT, work / BEFORE)
+        (work / BEFORE).unlink(missing_ok=True)
+        try:
+            os.link(work / CHECKPOINT, work / BEFORE)
+        except OSError:  # A file system without links.
+            os.replace(work / CHECKPOINT, work / BEFORE)
     about = {"step": state.step, "history": state.history}
     save_tensors(work / CHECKPOINT, state.tensors, about=about, sealed=True)
 

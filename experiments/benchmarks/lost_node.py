@@ -61,9 +61,12 @@ def lost(store: Path) -> dict[str, int]:
     """Steps that have been told and lie behind the last checkpoint, by the tokenizers' keys."""
     found = {}
     for name, step in steps(store).items():
-        path = store / "work" / name / "checkpoint.safetensors"
-        with safe_open(path, framework="pt") as file:
-            found[name] = step - int(json.loads(file.metadata()["about"])["step"])
+        try:
+            path = store / "work" / name / "checkpoint.safetensors"
+            with safe_open(path, framework="pt") as file:
+                found[name] = step - int(json.loads(file.metadata()["about"])["step"])
+        except FileNotFoundError:
+            continue  # Its training has ended meanwhile.
     return found
 
 

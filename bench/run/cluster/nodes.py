@@ -7,6 +7,7 @@ import importlib
 import os
 import platform
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from bench.store.provenance import package_versions
 from bench.store.store import Store
 
 ANSWER_SECONDS = 120.0  # A worker that starts imports torch.
+# Until Ray notices that a node has died, which may have been just before.
+DEATH_SECONDS = 40.0
 OURS = ("adatok_core", "bench")
 
 
@@ -32,19 +35,23 @@ def require_alike(root: Path) -> None:
     token.parent.mkdir(exist_ok=True)
     token.touch()
     here, looks = about_here(), {}
+    problems: list[str] = []
+    mute: dict[str, str] = {}
     try:
         for node in (node for node in ray.nodes() if node["Alive"]):
             pinned = strategies.NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             task = ray.remote(look).options(num_cpus=0, max_retries=0, scheduling_strategy=pinned)
-            looks[task.remote(str(root), token.name)] = _name(node)
+            looks[task.remote(str(root), token.name)] = node
         answered, silent = ray.wait([*looks], num_returns=len(looks), timeout=ANSWER_SECONDS)
-        problems = [f"{looks[one]}: gives no answer" for one in silent]
+        mute = {looks[one]["NodeID"]: f"{_name(looks[one])}: gives no answer" for one in silent}
         for one in answered:
+            name = _name(looks[one])
             try:
-                problems += [f"{looks[one]}: {problem}" for problem in unlike(here, ray.get(one))]
+                problems += [f"{name}: {problem}" for problem in unlike(here, ray.get(one))]
             except Exception as error:  # Ray raises nearly anything.
                 last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-                problems.append(f"{looks[one]}: cannot run adatok-bench ({last})")
+                mute[looks[one]["NodeID"]] = f"{name}: cannot run adatok-bench ({last})"
+        problems += _of_the_living(ray, mute)
     finally:
         token.unlink(missing_ok=True)
     if problems:
@@ -97,6 +104,18 @@ def code_digest() -> str:
             digest.update(f"{name}/{path.relative_to(folder).as_posix()}\0".encode())
             digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+def _of_the_living(ray: Any, problems: dict[str, str]) -> list[str]:
+    """Problems, by their nodes, of those that stay: a node that has died is none."""
+    until = time.monotonic() + DEATH_SECONDS
+    while problems:
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        problems = {node: problem for node, problem in problems.items() if node in alive}
+        if time.monotonic() >= until:
+            break
+        time.sleep(min(1.0, DEATH_SECONDS))
+    return [*problems.values()]
 
 
 def _name(node: Mapping[str, Any]) -> str:

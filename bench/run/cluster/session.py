@@ -111,19 +111,16 @@ class RaySession:
         with _handler_kept():
             ray.init(**options)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
-        self.room = self.count()
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self.largest = {
-            name: max((node.get(name, 0.0) for node in nodes), default=0.0)
-            for name in ("CPU", "GPU")
-        }
-        self.on_one_node = " on one node" * (len(nodes) > 1)
+        self.count()
 
-    def count(self) -> tuple[float, float]:
-        """CPUs and GPUs of all nodes that are there now."""
+    def count(self) -> None:
+        """Count the CPUs and GPUs of the nodes that are there now: `room` and `largest`."""
         ray: Any = importlib.import_module("ray")
-        there_is = ray.cluster_resources()
-        return there_is.get("CPU", 0.0), there_is.get("GPU", 0.0)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus, gpus = ([node.get(name, 0.0) for node in nodes] for name in ("CPU", "GPU"))
+        self.room = (sum(cpus), sum(gpus))
+        self.largest = {"CPU": max(cpus, default=0.0), "GPU": max(gpus, default=0.0)}
+        self.on_one_node = " on one node" * (len(nodes) > 1)
 
     def _failed(self, reason: str) -> str:
         if self.address is None:

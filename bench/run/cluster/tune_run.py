@@ -39,6 +39,7 @@ class Flow:
     notes: Notes
     stopping: Stopping
     taken: dict[str, str] = field(default_factory=dict)
+    _waiting: set[str] = field(default_factory=set)
     _ending_since: float | None = None
     _counted: float = field(default_factory=time.monotonic)
 
@@ -78,7 +79,20 @@ class Flow:
                 raise OverError
         elif now - self._counted > SECONDS_BETWEEN_COUNTS:
             self._counted = now
-            self.room.cpus, self.room.gpus = self.session.count()
+            self.session.count()
+            self.room.cpus, self.room.gpus = self.session.room
+            self._tell_of_waiting()
+
+    def _tell_of_waiting(self) -> None:
+        """Say once of each stage that the node it needs has gone: Ray waits without a word."""
+        largest = self.session.largest
+        for name in self.taken:
+            asks = self.agenda.running[name].spec.resources
+            waits = asks.cpus > largest["CPU"] or asks.gpus > largest["GPU"]
+            if waits and name not in self._waiting:
+                wanted = f"{asks.cpus} CPUs and {asks.gpus:g} GPUs"
+                self.agenda.say(f"  {name} waits for a node with {wanted}: there is none now")
+                self._waiting.add(name)
 
     @property
     def ending(self) -> bool:

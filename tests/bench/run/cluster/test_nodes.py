@@ -66,11 +66,21 @@ def cluster(monkeypatch):
         monkeypatch.setattr(ray, "remote", lambda function: Task())
         monkeypatch.setattr(ray, "wait", wait)
         monkeypatch.setattr(ray, "get", get)
+        return known
 
     return cluster
 
 
-def test_nodes_that_are_not_alike_are_refused_by_name_and_nothing_is_left(cluster, tmp_path):
+def test_a_node_that_died_just_before_is_none_to_refuse(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(nodes.time, "sleep", lambda seconds: known[1].update(Alive=False))
+    known = cluster([{**about_here(), "store": None}, RuntimeError("no such node")])
+    require_alike(tmp_path)
+
+
+def test_nodes_that_are_not_alike_are_refused_by_name_and_nothing_is_left(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(nodes, "DEATH_SECONDS", 0.0)
     fine = {**about_here(), "store": None}
     cluster([fine, fine])
     require_alike(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import time
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def begun(tmp_path, monkeypatch):
 def heeding(store, spec, stopping):
     """A stage that stops when it is asked to."""
     while not stopping.looked():
-        pass
+        time.sleep(0.001)
     return Outcome(spec.name, "stopped")
 
 
@@ -65,7 +66,7 @@ def test_it_reports_progress_now_and_then_and_the_outcome_last(begun, monkeypatc
 def test_it_stops_when_the_run_does_and_waits_for_a_stage_that_looks(begun):
     one = begun(heeding)
     while not one.stopping.heeded:
-        pass
+        time.sleep(0.001)
     one.notes.write(STOP, "")
     assert one.step() == {"outcome": Outcome(SPEC.name, "stopped").to_json(), "done": True}
     assert not one.thread.is_alive()
@@ -87,7 +88,7 @@ def test_a_signal_stops_the_stage_and_then_the_process(begun, monkeypatch):
     monkeypatch.setattr(os, "_exit", leave)
     one = begun(heeding)
     while not one.stopping.heeded:
-        pass
+        time.sleep(0.001)
     one._terminate(15, None)
     with pytest.raises(SystemExit):
         one.step()
@@ -100,7 +101,7 @@ def test_a_signal_stops_the_stage_and_then_the_process(begun, monkeypatch):
 def test_a_trial_that_is_over_has_its_stage_stop(begun):
     one = begun(heeding)
     while not one.stopping.heeded:
-        pass
+        time.sleep(0.001)
     one.cleanup()
     assert one.outcome == Outcome(SPEC.name, "stopped")
 

@@ -27,8 +27,11 @@ class Session:
     room = (2.0, 0.0)
     error = None
 
+    def __init__(self):
+        self.largest = {"CPU": 2.0, "GPU": 0.0}
+
     def count(self):
-        return self.room
+        pass
 
     def require_alive(self):
         if self.error:
@@ -115,6 +118,13 @@ def test_nodes_that_come_and_go_make_room_or_take_it(flow, monkeypatch):
     flow.session.room = (3.0, 0.0)
     monkeypatch.setattr(tune_run, "SECONDS_BETWEEN_COUNTS", -1.0)
     assert flow.next() is not None
+    said = []
+    flow.agenda.say = said.append
+    flow.session.largest = {"CPU": 0.5, "GPU": 0.0}
+    flow.look()
+    flow.look()
+    assert len(said) == 3
+    assert said[0].endswith("waits for a node with 1 CPUs and 0 GPUs: there is none now")
 
 
 @pytest.mark.parametrize(
