@@ -11,7 +11,8 @@ from bench.errors import UserError
 from bench.graph.nodes import Node
 from bench.run.healing import set_aside_damaged
 from bench.run.planning.cost import Costs
-from bench.run.schedule import Candidate, Room, Schedule, State
+from bench.run.room import Candidate, Room
+from bench.run.schedule import Schedule, State
 from bench.store.stage import Outcome, StageSpec
 from bench.store.store import Store
 

@@ -22,7 +22,8 @@ from bench.graph.nodes import Node
 from bench.run.agenda import Agenda
 from bench.run.cluster.executor import RayExecutor
 from bench.run.planning.cost import Costs, Expected
-from bench.run.schedule import Room, Schedule, simulate
+from bench.run.room import Room, simulate
+from bench.run.schedule import Schedule
 from bench.stages import STAGES
 from bench.store.stage import Outcome, Resources, compute
 from bench.store.store import Store

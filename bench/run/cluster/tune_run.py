@@ -17,7 +17,7 @@ from bench.run.agenda import Agenda
 from bench.run.cluster.notes import STOP, Notes
 from bench.run.cluster.session import RaySession
 from bench.run.cluster.trial import end_note, spec_note
-from bench.run.schedule import Candidate, Room
+from bench.run.room import Candidate, Room
 from bench.store.stage import Outcome
 from bench.store.stopping import GRACE_SECONDS, Stopping
 

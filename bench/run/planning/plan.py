@@ -11,7 +11,8 @@ from bench.graph.nodes import Graph, Node, upstream
 from bench.run.planning.cost import Costs
 from bench.run.planning.flops import distinct
 from bench.run.planning.gpus import Machine
-from bench.run.schedule import Room, Schedule, simulate
+from bench.run.room import Room, simulate
+from bench.run.schedule import Schedule
 from bench.store.stage import Resources
 from bench.store.store import Store
 from bench.suite.loading import Suite

@@ -6,7 +6,8 @@ from bench.errors import UserError
 from bench.graph.nodes import Node
 from bench.run import agenda as agenda_module
 from bench.run.agenda import MOST_DAMAGED, Agenda
-from bench.run.schedule import Candidate, Room, State
+from bench.run.room import Candidate, Room
+from bench.run.schedule import State
 from bench.store.stage import Outcome, Resources, compute
 from bench.store.store import Store
 
