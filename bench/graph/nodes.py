@@ -101,30 +101,9 @@ class Graph:
         """For each cell the stages that its record is of."""
         return [(one, *more) for one, more in zip(self.evaluations, self.extras, strict=True)]
 
-    def levels(self) -> list[list[Node]]:
-        """Nodes grouped so that each group needs earlier groups only, each as late as possible.
-
-        As late as possible puts stages of like cost side by side: a fixed-length tokenizer trains
-        beside the one that has to wait for a policy, not alone before it. Only nodes that are
-        `after` others come first with all that they need: they find out whether the rest can be.
-        """
-        order = topological(itertools.chain(*self.ends), lambda node: node.needs)
-        first = topological([node for node in order if node.after], lambda node: node.needs)
-        early = {*first}
-        rest = [node for node in order if node not in early]
-        return [*_levels(first), *_levels(rest)]
-
-
-def _levels(order: list[Node]) -> list[list[Node]]:
-    """Levels of nodes that need each other, and others that are complete by then."""
-    height = dict.fromkeys(order, 0)
-    for node in reversed(order):
-        for need in height.keys() & {*node.needs}:
-            height[need] = max(height[need], height[node] + 1)
-    levels: list[list[Node]] = [[] for _ in range(max(height.values(), default=-1) + 1)]
-    for node in order:
-        levels[len(levels) - 1 - height[node]].append(node)
-    return levels
+    def order(self) -> list[Node]:
+        """All nodes, each behind what it needs."""
+        return topological(itertools.chain(*self.ends), lambda node: node.needs)
 
 
 def upstream(*ends: Node) -> list[Node]:
@@ -135,13 +114,13 @@ def upstream(*ends: Node) -> list[Node]:
 def topological(roots: Iterable[Node], needs: Callable[[Node], Iterable[Node]]) -> list[Node]:
     """The roots and all that they need, each once, behind what it needs itself."""
     order: dict[int, Node] = {}
-
-    def visit(node: Node) -> None:
-        if id(node) not in order:
-            for need in needs(node):
-                visit(need)
-            order[id(node)] = node
-
-    for root in roots:
-        visit(root)
+    behind = [(root, iter(needs(root))) for root in reversed([*roots])]
+    while behind:  # A chain of stages may be longer than Python's stack.
+        node, left = behind[-1]
+        need = None if id(node) in order else next(left, None)
+        if need is None:
+            order.setdefault(id(node), node)
+            behind.pop()
+        elif id(need) not in order:
+            behind.append((need, iter(needs(need))))
     return list(order.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 
 from bench.data.sources.places import source_of, told
@@ -14,17 +13,16 @@ from bench.store.store import Store
 Say = Callable[[str], None]
 
 
-def tell_of_folders(levels: list[list[Node]], say: Say) -> None:
+def tell_of_folders(nodes: list[Node], say: Say) -> None:
     """Splits, classes and counts of every image folder, before anything is computed."""
-    for node in itertools.chain(*levels):
+    for node in nodes:
         if node.stage == "manifest":
             for line in told(source_of(node.runtime)):
                 say(line)
 
 
-def tell_of_files(levels: list[list[Node]], store: Store, say: Say) -> None:
+def tell_of_files(nodes: list[Node], store: Store, say: Say) -> None:
     """Images by split and files that are left out: on every run, also on one that reads nothing."""
-    nodes = list(itertools.chain(*levels))
     for manifest in _complete(nodes, "manifest", store):
         found = store.description(manifest.stage, manifest.key)["result"]
         listed = f"{store.artifact(manifest.stage, manifest.key)}/manifest.json"

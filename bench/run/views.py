@@ -106,7 +106,8 @@ def code_digest() -> str:
     installed = {
         path.name
         for folder in map(Path, sys.path)
-        if folder.is_dir()
+        # Ray brings packages of its own, in a folder of its own, once it is imported.
+        if folder.is_dir() and not {"site-packages", "dist-packages"} & {*folder.parent.parts}
         for path in folder.glob("*.dist-info")
     }
     return content_key([_digests(files), sorted(installed)])

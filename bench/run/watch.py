@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TypedDict
 
-from bench.run.level import Level
-from bench.store.progress import Told, duration
+from bench.run.under_way import Left, Seen, UnderWay
+from bench.store.progress import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
 Say = Callable[[str], None]
-Watch = Callable[[Level], AbstractContextManager[None]]
+Watch = Callable[[UnderWay], AbstractContextManager[None]]
 
 SECONDS_BETWEEN_LINES, SECONDS_BETWEEN_DRAWINGS = 20.0, 0.5
 MOST_BARS = 12
-# The time left of a level matters most, a loss least: at 80 columns something has to give.
+# The time left of a run matters most, a loss least: at 80 columns something has to give.
 NAME_LENGTH, BAR_WIDTH = 17, 12
 
 
@@ -35,29 +35,28 @@ def watch_on_stderr(say: Say) -> Watch:
 
 
 def lines(say: Say) -> Watch:
-    """While a level runs, a line for each of its running stages now and then."""
+    """While a suite runs, a line for each of its running stages now and then, and one for it."""
 
     @contextmanager
-    def watch(level: Level) -> Iterator[None]:
+    def watch(run: UnderWay) -> Iterator[None]:
         def beat() -> None:
-            running = level.running()
-            for name, told in running.items():
-                say(f"  {name} {told}{_left(', ', told.seconds_left)}")
-            left = level.seconds_left(running)
-            if len(level.specs) > 1 and left is not None:
-                say(f"  {_stages(level)} of this level{_left(', ', left)}")
+            running = run.running()
+            for name, seen in running.items():
+                say("  " + ", ".join([f"{name} {_count(seen)}", *_pace(seen), *_left(seen)]))
+            if run.total > 1:
+                say("  " + ", ".join([_stages(run), *_all_left(run.left(running))]))
 
-        with _repeated(beat, SECONDS_BETWEEN_LINES):
+        with repeated(beat, SECONDS_BETWEEN_LINES):
             yield
 
     return watch
 
 
 def bars(console: Console) -> Watch:
-    """While a level runs, a bar for it and one for each of its running stages."""
+    """While a suite runs, a bar for it and one for each of its running stages."""
 
     @contextmanager
-    def watch(level: Level) -> Iterator[None]:
+    def watch(run: UnderWay) -> Iterator[None]:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
 
@@ -76,7 +75,7 @@ def bars(console: Console) -> Watch:
             expand=True,
         )
         tasks: dict[str, TaskID] = {}
-        with progress, _repeated(lambda: _draw(progress, tasks, level), SECONDS_BETWEEN_DRAWINGS):
+        with progress, repeated(lambda: _draw(progress, tasks, run), SECONDS_BETWEEN_DRAWINGS):
             yield
 
     return watch
@@ -91,16 +90,17 @@ class _Row(TypedDict):
     left: str
 
 
-def _draw(progress: Progress, tasks: dict[str, TaskID], level: Level) -> None:
+def _draw(progress: Progress, tasks: dict[str, TaskID], run: UnderWay) -> None:
     """Bring the bars up to date: those of stages that no longer run go."""
-    running = level.running()
-    rows = {f"level {level.number} of {level.of}": _level_row(level, running)}
-    for name, told in list(running.items())[:MOST_BARS]:
+    running = run.running()
+    rows = {"all stages": _run_row(run, running)}
+    for name, seen in list(running.items())[:MOST_BARS]:
+        told = seen.told
         rows[name[:NAME_LENGTH]] = {
-            "completed": told.done,
-            "total": told.total,
-            "count": str(told),
-            "left": _left("", told.seconds_left),
+            "completed": told.done if told else 0,
+            "total": told.total if told else 1,
+            "count": ", ".join([_count(seen), *_pace(seen)]),
+            "left": "".join(_left(seen)),
         }
     for name in set(tasks) - set(rows):
         progress.remove_task(tasks.pop(name))
@@ -111,28 +111,47 @@ def _draw(progress: Progress, tasks: dict[str, TaskID], level: Level) -> None:
     progress.refresh()
 
 
-def _level_row(level: Level, running: dict[str, Told]) -> _Row:
+def _run_row(run: UnderWay, running: dict[str, Seen]) -> _Row:
     """Stages that are half done count by half."""
-    parts = sum(told.done / told.total for told in running.values() if told.total)
+    told = (seen.told for seen in running.values())
+    parts = sum(one.done / one.total for one in told if one and one.total)
     return {
-        "completed": len(level.ended) + parts,
-        "total": len(level.specs),
-        "count": _stages(level),
-        "left": _left("", level.seconds_left(running)),
+        "completed": run.ended + parts,
+        "total": run.total,
+        "count": _stages(run),
+        "left": "".join(_all_left(run.left(running))),
     }
 
 
-def _stages(level: Level) -> str:
-    return f"{len(level.ended)}/{len(level.specs)} stages"
+def _count(seen: Seen) -> str:
+    return str(seen.told) if seen.told else "runs"
 
 
-def _left(before: str, seconds: float | None) -> str:
-    return "" if seconds is None else f"{before}{duration(seconds)} left"
+def _pace(seen: Seen) -> list[str]:
+    return [seen.told.pace] if seen.told and seen.told.pace else []
+
+
+def _left(seen: Seen) -> list[str]:
+    return [] if seen.seconds_left is None else [f"{duration(seen.seconds_left)} left"]
+
+
+def _stages(run: UnderWay) -> str:
+    return f"{run.ended}/{run.total} stages"
+
+
+def _all_left(left: Left) -> list[str]:
+    """Nothing where nothing is known yet."""
+    if left.more and not left.seconds:
+        return []
+    return [f"{'over ' * left.more}{duration(left.seconds)} left"]
 
 
 @contextmanager
-def _repeated(function: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call a function in the background, every so many seconds, until the block ends."""
+def repeated(function: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call a function in the background, every so many seconds, until the block ends.
+
+    What watches a run must not hold it up: neither does a function that takes long.
+    """
     stop = threading.Event()
 
     def repeat() -> None:

@@ -17,7 +17,7 @@ from bench.artifacts.networks import GENERATOR_WEIGHTS
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.stages.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
-from bench.store.checkpoints import load_state, remove_states, save_state, save_tensors
+from bench.store.checkpoints import remove_states, save_tensors, steps_of
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
@@ -67,17 +67,12 @@ def run(context: StageContext) -> dict[str, Any]:
         labels=labels,
         device=context.spec.resources.device,
     )
-    state = load_state(context.work)
-    if state is not None:
-        trainer.load_state(state)
     watched = _tensors(held_out.rows(np.arange(min(WATCHED, len(held_out.ids)))))
-    for step in trainer.run():
+    for step in steps_of(context, trainer):
         if trainer.history and trainer.history[-1]["step"] == step:
             row = trainer.history[-1]
             row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
             context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
-        if step % training.checkpoint_every == 0 and step < training.steps:
-            save_state(context.work, trainer.state())
     found = asdict(trainer.evaluate(*_tensors(held_out)))
     save_tensors(
         context.work / GENERATOR_WEIGHTS,

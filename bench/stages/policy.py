@@ -15,7 +15,7 @@ from bench.allocators.policy_features import PolicyFeatures, policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.config.settings import parse
-from bench.store.checkpoints import load_state, remove_states, save_state, save_tensors
+from bench.store.checkpoints import remove_states, save_tensors, steps_of
 from bench.store.enough import require_batch
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
@@ -43,12 +43,7 @@ def run(context: StageContext) -> dict[str, Any]:
         images=context.inputs.get("images"),
     )
     trainer = build_trainer(config, bank, features)
-    state = load_state(context.work)
-    if state is not None:
-        trainer.load_state(state)
-    for step in trainer.run():
-        if step % config.checkpoint_every == 0 and step < config.steps:
-            save_state(context.work, trainer.state())
+    for step in steps_of(context, trainer):
         if step % config.log_every == 0:
             context.progress(step, config.steps, "steps")
     policy = trainer.trained_policy(_calibration(config, context.inputs))

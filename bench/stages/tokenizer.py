@@ -26,13 +26,7 @@ from bench.data.sources.workers import require_cpus
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
-from bench.store.checkpoints import (
-    load_state,
-    load_tensors,
-    remove_states,
-    save_state,
-    save_tensors,
-)
+from bench.store.checkpoints import load_tensors, remove_states, save_tensors, steps_of
 from bench.store.stage import StageContext
 
 RESIDENT_BYTES = 2 * 2**30
@@ -71,14 +65,9 @@ def run(context: StageContext) -> dict[str, Any]:
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
         chosen=chosen,
-        feature_maps=_feature_maps(pixels.shape[-1], device) if training.perceptual else None,
+        feature_maps=feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
-    state = load_state(context.work)
-    if state is not None:
-        trainer.load_state(state)
-    for step in trainer.run():
-        if step % training.checkpoint_every == 0 and step < training.steps:
-            save_state(context.work, trainer.state())
+    for step in steps_of(context, trainer):
         if step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
@@ -158,7 +147,7 @@ def _images(
     return seen, stream
 
 
-def _feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:
+def feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:
     """Lite0's maps at the images' own resolution, for the perceptual loss."""
     network = Lite0(resolution).to(device)
     return lambda images: network(images)[1]

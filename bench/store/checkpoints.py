@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from adatok_core.trainer import Trainer
 from adatok_core.training_state import TrainingState
 from bench.files import canonical_json, sync, written_aside
+from bench.store.stage import StageContext
+from bench.store.stopping import StageStopped
 
 CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
@@ -82,10 +86,38 @@ def _disk_error(error: SafetensorError) -> Exception:
     return OSError(code := int(number[1]), os.strerror(code)) if number else error
 
 
+def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
+    """Train to the end, from the last checkpoint on, yielding the finished steps after each one.
+
+    A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop.
+
+    Raises:
+        StageStopped: it was.
+    """
+    state = load_state(context.work)
+    if state is not None:
+        trainer.load_state(state)
+    steps, every = trainer.config.steps, trainer.config.checkpoint_every
+    for step in trainer.run():
+        yield step
+        stop = context.stopping.looked()
+        if step < steps and (stop or step % every == 0):
+            save_state(context.work, trainer.state())
+            if stop:
+                raise StageStopped
+
+
 def save_state(work: Path, state: TrainingState) -> None:
-    """Write a checkpoint into a stage's work folder; the one before is kept beside it."""
+    """Write a checkpoint into a stage's work folder; the one before is kept beside it.
+
+    While the new one is being written, the last one has its name still.
+    """
     if (work / CHECKPOINT).exists():
-        os.replace(work / CHECKPOINT, work / BEFORE)
+        (work / BEFORE).unlink(missing_ok=True)
+        try:
+            os.link(work / CHECKPOINT, work / BEFORE)
+        except OSError:  # A file system without links.
+            os.replace(work / CHECKPOINT, work / BEFORE)
     about = {"step": state.step, "history": state.history}
     save_tensors(work / CHECKPOINT, state.tensors, about=about, sealed=True)
 

@@ -17,8 +17,8 @@ SECONDS_BETWEEN = 1.0
 class Told:
     """`done` of `total`, with a `note` that says of what: `steps, loss 0.01`.
 
-    `seconds` since the stage first told something; `seconds_left` at the pace since then, None
-    where there is none yet.
+    `seconds` since the stage first told something; `rate` is what is done in a second since then,
+    and `seconds_left` at that pace, both None where there is none yet.
     """
 
     done: int
@@ -26,9 +26,20 @@ class Told:
     note: str
     seconds: float
     seconds_left: float | None
+    rate: float | None = None
 
     def __str__(self) -> str:
         return f"{self.done}/{self.total} {self.note}".rstrip()
+
+    @property
+    def pace(self) -> str:
+        """The rate for people: `12/s`, `3.4/min`; empty where there is none yet."""
+        if not self.rate:
+            return ""
+        for unit, seconds in (("s", 1), ("min", 60), ("h", 3600)):
+            if self.rate * seconds >= 1 or unit == "h":
+                break
+        return f"{self.rate * seconds:.{0 if self.rate * seconds >= 10 else 1}f}/{unit}"
 
 
 def read_progress(work: Path) -> Told | None:
@@ -74,6 +85,7 @@ class Teller:
                 "note": note,
                 "seconds": now - self._began,
                 "seconds_left": None if pace is None else pace * (total - done),
+                "rate": 1 / pace if pace else None,
                 "at": time.time(),
             },
         )

@@ -8,10 +8,12 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from filelock import Timeout
 
 from bench.errors import UserError
 from bench.files import content_key, write_json
@@ -19,6 +21,7 @@ from bench.store.integrity import DamagedError, verified
 from bench.store.machine import sampled
 from bench.store.progress import Teller
 from bench.store.provenance import provenance
+from bench.store.stopping import StageStopped, Stopping
 from bench.store.store import DISK_ERRORS, Store, disk_error
 
 
@@ -57,6 +60,17 @@ class StageSpec:
         """`stage-key`, for locks, logs and trials."""
         return f"{self.stage}-{self.key}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for crossing processes."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(plain: dict[str, Any]) -> StageSpec:
+        """The spec of `to_json`, through JSON or not."""
+        inputs = {name: (stage, key) for name, (stage, key) in plain["inputs"].items()}
+        resources = Resources(**plain["resources"])
+        return StageSpec(**{**plain, "inputs": inputs, "resources": resources})
+
 
 @dataclass(frozen=True)
 class StageContext:
@@ -65,6 +79,7 @@ class StageContext:
     spec: StageSpec
     inputs: dict[str, Path]
     work: Path
+    stopping: Stopping = field(default_factory=Stopping)
 
     @functools.cached_property
     def _teller(self) -> Teller:
@@ -82,7 +97,9 @@ class StageContext:
 class Outcome:
     """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run.
 
-    `damaged`: nothing was computed, as an input was found damaged and set aside.
+    `damaged`: nothing was computed, as an input was found damaged and set aside. Two ends are none:
+    `elsewhere`, another process is computing the stage; `stopped`, it was asked to, and has left a
+    checkpoint.
     """
 
     name: str
@@ -100,8 +117,18 @@ class Outcome:
 StageFunction = Callable[[StageContext], dict[str, Any]]
 
 
-def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
-    """Compute a stage unless its artifact exists, waiting for whoever is computing it already.
+# Longer than another driver looks at a lock: see `Store.is_locked`.
+LOCK_SECONDS = 1.0
+
+
+def compute(
+    store: Store,
+    spec: StageSpec,
+    function: StageFunction,
+    *,
+    stopping: Stopping | None = None,
+) -> Outcome:
+    """Compute a stage unless its artifact exists, or another process is computing it.
 
     Bad input (`UserError`) and a disk that cannot be written are fatal; any other error fails the
     stage and is remembered in the store.
@@ -112,11 +139,13 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
         return Outcome(spec.name, status, time.perf_counter() - started, error, **how)
 
     try:
-        with store.locked(spec.name):
+        with store.locked(spec.name, seconds=LOCK_SECONDS):
             if store.has(spec.stage, spec.key):
                 return outcome("cached")
             try:
-                _compute(store, spec, function)
+                _compute(store, spec, function, stopping or Stopping())
+            except StageStopped:
+                return outcome("stopped")
             except Exception as error:
                 full = isinstance(error, OSError) and error.errno in DISK_ERRORS
                 if full or isinstance(error, UserError):
@@ -125,6 +154,8 @@ def compute(store: Store, spec: StageSpec, function: StageFunction) -> Outcome:
                 store.record_failure(spec.stage, spec.key, message)
                 return outcome("failed", message)
         return outcome("computed")
+    except Timeout:
+        return outcome("elsewhere")
     except DamagedError as error:
         place = store.set_aside(error.stage, error.key)
         return outcome("failed", set_aside_text(error, place), damaged=True)
@@ -139,14 +170,14 @@ def set_aside_text(error: DamagedError, place: Path | None) -> str:
     return f"{error.stage}-{error.key}: {error.reason}; set aside in {place}, computed again"
 
 
-def _compute(store: Store, spec: StageSpec, function: StageFunction) -> None:
+def _compute(store: Store, spec: StageSpec, function: StageFunction, stopping: Stopping) -> None:
     work = store.work(spec.stage, spec.key)
     work.mkdir(parents=True, exist_ok=True)
     attempts = _begin_attempt(work)
     inputs = {name: verified(store.artifact(*of)) for name, of in spec.inputs.items()}
     began = time.perf_counter()
     with sampled() as samples:
-        result = function(StageContext(spec, inputs, work))
+        result = function(StageContext(spec, inputs, work, stopping))
     (work / "progress.json").unlink(missing_ok=True)
     (work / "attempts.json").unlink()
     store.publish(

@@ -17,16 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bench.errors import UserError
 from bench.files import content_key, name_as_it_would_be, sealed, told, unsealed, write_json
@@ -59,7 +61,8 @@ class Store:
         """Create or open a store.
 
         Raises:
-            UserError: the folder cannot be written, or the disk is full.
+            UserError: the folder cannot be written, the disk is full, or its file system has no
+                locks.
         """
         path = Path(root).expanduser().absolute()
         probe = path / f".probe.{os.getpid()}"
@@ -69,6 +72,7 @@ class Store:
                 file.write(bytes(_PROBE_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
+                _require_locks(file, path)
         except OSError as error:
             name_as_it_would_be(error, probe, path)
             raise disk_error(path, error) from error
@@ -170,6 +174,14 @@ class Store:
         with FileLock(folder / f"{name}.lock", timeout=seconds):
             yield
 
+    def is_locked(self, name: str) -> bool:
+        """Whether another process holds a named lock now."""
+        try:
+            with self.locked(name, seconds=0):
+                return False
+        except Timeout:
+            return True
+
     def publish(self, stage: str, key: str, description: dict[str, Any]) -> Path:
         """Make the work folder the artifact, in one rename, with size and hash of every file.
 
@@ -183,6 +195,21 @@ class Store:
         write_json(self.root / "verified" / f"{stage}-{key}.json", remembered(artifact))
         self._failure(stage, key).unlink(missing_ok=True)
         return artifact
+
+
+def _require_locks(file: BufferedWriter, store: Path) -> None:
+    """Refuse a file system without flock, where a lock's library would leave files instead.
+
+    Those of a node that dies would keep everybody else waiting for ever.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UserError(
+            f"the store {store}: its file system has no file locks ({told(error)}), so that two "
+            "processes could compute one stage at once; mount it with flock (Lustre: -o flock; "
+            "NFS: without nolock), or give --store on another one"
+        ) from None
 
 
 def _remembered(memory: Path) -> dict[str, Any]:

@@ -39,7 +39,10 @@ class StageResources(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteFile(Strict):
-    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`."""
+    """The keys of a suite's YAML. Reports compare the other arms with `reference_arm`.
+
+    `retries`: how often a stage is tried again whose worker or node has died.
+    """
 
     suite: str
     question: str
@@ -50,8 +53,11 @@ class SuiteFile(Strict):
     loader: Loader = field(default_factory=Loader)
     reports: list[str] = field(default_factory=list)
     reference_arm: str | None = None
+    retries: int = 2
 
     def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise ValueError("retries: must be 0 or more")
         if len(self.suite.encode()) > LONGEST_SUITE_BYTES:
             raise ValueError(
                 f"suite: longer than {LONGEST_SUITE_BYTES} bytes, and it names a folder; shorten it"
@@ -86,6 +92,7 @@ class Suite:
     reports: tuple[str, ...]
     reference_arm: str | None = None
     loader: Loader = field(default_factory=Loader)
+    retries: int = SuiteFile.retries
 
 
 def read_suite_file(path: Path) -> SuiteFile:
@@ -140,6 +147,7 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         reports=tuple(file.reports),
         reference_arm=file.reference_arm,
         loader=_loader(file, cells, resources["tokenizer"], where=str(path)),
+        retries=file.retries,
     )
 
 

@@ -48,8 +48,10 @@ arms:
 """
 PROGRAM = Path(sys.executable).with_name("adatok-bench")
 TIMINGS = {"seconds", "throughput", "stages", "provenance", "policy_time_share"}
-OURS = re.compile(r"(level |  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )")
-NAMES = {"driver": "", "worker": "ray::ImplicitFu", "raylet": "raylet"}
+OURS = re.compile(
+    r"(to compute|\d+ stages |  \S|images of |warning: |error: |failed: |interrupted; |MLflow: )"
+)
+NAMES = {"driver": "", "worker": "ray::Resource", "raylet": "raylet"}
 ENDS = {signal.SIGKILL: {1, 2, -signal.SIGKILL}, signal.SIGTERM: {143}}
 
 

@@ -97,7 +97,7 @@ def test_a_wrong_factory_is_found_before_anything_is_computed(
     answer = adatok("run", path, "--executor", "serial", *UNTRACKED)
     assert answer.code == 2, answer
     assert expected in answer.err.strip().splitlines()[-1]
-    assert "level 1" not in answer.err
+    assert "to compute" not in answer.err
     assert not list(tmp_path.glob("store/artifacts/*"))
     assert not list(tmp_path.glob("store/records/*/*.json"))
 
@@ -122,7 +122,7 @@ def test_nonsense_stops_a_run_that_goes_on_once_it_is_mended(suite, adatok, tmp_
     adapter._LAST.clear()
     assert "ZeroDivisionError" in one_line(adatok("validate", path), 2)
     again = adatok("run", path, "--executor", "serial", *UNTRACKED)
-    assert (again.code, "level" in again.err) == (0, False)
+    assert (again.code, "to compute" in again.err) == (0, False)
 
 
 def test_missing_weights_fail_their_cell_and_no_other(suite, adatok, tmp_path):

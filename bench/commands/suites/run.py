@@ -67,7 +67,8 @@ def run(
     from bench.graph.folder_naming import by_content
     from bench.graph.source_naming import sources_by_content
     from bench.graph.suite_graph import build_graph
-    from bench.run.executors import RayExecutor, SerialExecutor
+    from bench.run.cluster.executor import RayExecutor
+    from bench.run.executors import SerialExecutor
     from bench.run.plateaus import plateau_line
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports

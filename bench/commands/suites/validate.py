@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import click
 
 from bench.commands.support.shared import PATH, load, say
@@ -39,7 +37,7 @@ def validate(suite_files: tuple[str, ...]) -> None:
                 name_folder=without_reading(told.append),
                 name_source=sources_without_reading(told.append),
             )
-            require_made(itertools.chain(*graph.levels()), where=f"{path}: ")
+            require_made(graph.order(), where=f"{path}: ")
         except UserError as error:
             errors.append(str(error))
         else:

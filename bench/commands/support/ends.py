@@ -23,8 +23,10 @@ from adatok_core.registry import RegistryError
 from bench.commands.support.shared import say
 from bench.errors import UserError
 from bench.files import write_text
+from bench.store.stopping import ask_to_stop
 from bench.store.store import DISK_ERRORS, disk_error
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BAD_INPUT, CRASHED, PIPE_CLOSED = 2, 70, 141
 CODES = (
     "Exit codes: 0 done; 1 a cell failed, B is worse, or numbers do not stand; 2\n"
@@ -92,17 +94,19 @@ def _silently(code: int) -> int:
 def signals_as_interrupts(received: list[int]) -> Iterator[None]:
     """Make of SIGTERM and SIGHUP what Ctrl-C is, unless they are ignored, as under nohup.
 
-    `received` gets their numbers: Ray makes a new exception of the one that is raised here.
+    Where a stage runs that can leave a checkpoint, the first one asks it to. `received` gets their
+    numbers: Ray makes a new exception of the one that is raised here.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt
+        if not ask_to_stop():
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, interrupt)

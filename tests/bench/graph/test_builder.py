@@ -1,5 +1,4 @@
 import hashlib
-import itertools
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -9,8 +8,9 @@ from PIL import Image
 
 from bench.data.fingerprint import fingerprint
 from bench.errors import UserError
+from bench.graph.nodes import topological
 from bench.graph.suite_graph import build_graph
-from bench.run.plan import plan_suite
+from bench.run.planning.plan import plan_suite
 from bench.stages import STAGES
 from bench.store.store import Store
 
@@ -21,7 +21,7 @@ def store(tmp_path):
 
 
 def nodes_of(graph):
-    return list(itertools.chain(*graph.levels()))
+    return graph.order()
 
 
 def keys_of(suite, store, stage):
@@ -88,27 +88,18 @@ def test_distinct_nodes_have_distinct_keys(small_run):
     assert len({spec.key for spec in specs}) == len(specs) == 18
 
 
-def test_levels_are_in_order_and_as_late_as_possible(load, small):
-    levels = build_graph(load(small)).levels()
-    level_of = {id(node): number for number, level in enumerate(levels) for node in level}
-    consumers = {}
-    for node in itertools.chain(*levels):
-        for need in node.needs:
-            consumers.setdefault(id(need), []).append(level_of[id(node)])
-    for node in itertools.chain(*levels):
-        latest = min(consumers.get(id(node), [len(levels)])) - 1
-        assert level_of[id(node)] == latest
-    assert len(level_of) == 18
-    assert [sorted({node.stage for node in level}) for level in levels[:2]] == [
-        ["data"],
-        ["tokenizer"],
-    ]
+def test_nodes_come_behind_what_they_need_each_once(load, small):
+    order = build_graph(load(small)).order()
+    place = {node: number for number, node in enumerate(order)}
+    assert len(place) == len(order) == 18
+    assert all(place[need] < place[node] for node in order for need in node.needs)
 
 
-def test_a_tokenizer_without_policy_trains_beside_the_one_that_waits(load, small):
-    levels = build_graph(load(small)).levels()
-    (together,) = (level for level in levels if len(level) == 2 and level[0].stage == "tokenizer")
-    assert {bool(node.budget_sources) for node in together} == {True, False}
+def test_a_chain_may_be_longer_than_pythons_stack():
+    chain = {number: [number + 1] if number < 5000 else [] for number in range(5001)}
+    objects = {number: [number] for number in chain}
+    found = topological([objects[0]], lambda one: [objects[need] for need in chain[one[0]]])
+    assert [one[0] for one in found] == list(range(5000, -1, -1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import itertools
 from collections import Counter
 
 import pytest
@@ -38,7 +37,7 @@ def test_a_cell_ends_in_what_it_is_of(cells):
 
 def test_stages_are_shared(load, generation):
     graph = build_graph(load(generation))
-    counts = Counter(node.stage for node in itertools.chain(*graph.levels()))
+    counts = Counter(node.stage for node in graph.order())
     assert counts == {
         "data": 2,
         "tokenizer": 1,

@@ -39,9 +39,7 @@ def test_images_set_aside_are_what_a_constraint_is_made_to_hold_on(load, small, 
 def test_without_a_constraint_or_such_images_nothing_is_set_aside(load, small, changes):
     graph = build_graph(load(one_arm(small, **changes)))
     assert set(graph.evaluations[0].inputs["policy"].inputs) == {"bank"}
-    assert {
-        node.config["split"] for level in graph.levels() for node in level if node.stage == "data"
-    } == {
+    assert {node.config["split"] for node in graph.order() if node.stage == "data"} == {
         "train",
         "validation",
     }

@@ -1,4 +1,3 @@
-import itertools
 import os
 
 import numpy as np
@@ -43,7 +42,7 @@ def specs(load, small, folder, store):
         small["base"]["data"], small["base"]["bank"]["policy_images"] = given, None
         content = {**small, "arms": [{"name": "a"}], "resources": {"tokenizer": {"cpus": 4}}}
         suite = load({**content, **({"loader": loader} if loader else {})})
-        nodes = itertools.chain(*build_graph(suite).levels())
+        nodes = build_graph(suite).order()
         found = [node.spec(store) for node in nodes if node.stage == stage]
         return found if stage == "data" else found[0]
 

@@ -8,20 +8,22 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.run.executors import RayExecutor, SerialExecutor, require_device
+from bench.graph.nodes import Node
+from bench.run.agenda import Agenda
+from bench.run.cluster.executor import RayExecutor
+from bench.run.executors import SerialExecutor, require_device
 from bench.stages.data import run as build_data
-from bench.store.stage import Resources, StageSpec, compute
+from bench.store.stage import Resources, compute
+from bench.store.stopping import ask_to_stop
 from bench.store.store import Store
 
 
 def scenes(count, *, cpus=1):
     config = {"kind": "fluent_scenes", "resolution": 16, "seed": 0, "split": "train"}
-    return StageSpec("data", 1, {**config, "count": count}, {}, {}, Resources(cpus))
+    return Node("data", {**config, "count": count}, {}, {}, Resources(cpus))
 
 
-MISSING_FOLDER = StageSpec(
-    "manifest", 1, {"fingerprint": "f"}, {}, {"path": "/nowhere"}, Resources()
-)
+MISSING_FOLDER = Node("manifest", {"fingerprint": "f"}, {}, {"path": "/nowhere"}, Resources())
 
 
 def training(images, **changes):
@@ -35,7 +37,7 @@ def training(images, **changes):
     }
     settings = {"steps": 2, "batch": 2, "log_every": 1, "warmup_steps": 0, **changes}
     config = {"tokenizer": tokenizer, "training": settings}
-    return StageSpec("tokenizer", 1, config, {"images": ("data", images.key)}, {}, Resources())
+    return Node("tokenizer", config, {"images": images}, {}, Resources())
 
 
 @pytest.fixture
@@ -43,38 +45,110 @@ def store(tmp_path):
     return Store.open(tmp_path / "store")
 
 
-def test_serial_runs_all_stages_in_order(store):
-    cached, fresh = scenes(2), scenes(3)
-    failing = training(cached, learning_rate=1e30, steps=5)
-    compute(store, cached, build_data)
-    told = []
-    outcomes = SerialExecutor(store).run([failing, cached, fresh], told.append)
-    assert told == outcomes
-    assert [o.name for o in outcomes] == [failing.name, cached.name, fresh.name]
-    assert [o.status for o in outcomes] == ["failed", "cached", "computed"]
-    assert store.has("data", fresh.key)
+@pytest.fixture
+def said():
+    return []
 
 
-def test_serial_stops_after_a_fatal_stage(store):
-    outcomes = SerialExecutor(store).run([MISSING_FOLDER, scenes(2)], lambda outcome: None)
-    (outcome,) = outcomes
+@pytest.fixture
+def run(store, said):
+    """`run(executor, *nodes)`: the outcomes by node, and the agenda."""
+
+    def run(executor, *nodes, retries=0):
+        agenda = Agenda(nodes, store, said.append, retries=retries)
+        executor.run(agenda)
+        named = {outcome.name: outcome for outcome in agenda.outcomes}
+        return {node: named.get(node.spec(store).name) for node in nodes}, agenda
+
+    return run
+
+
+def test_serial_runs_all_stages_once(store, run):
+    images, fresh = scenes(2), scenes(3)
+    failing, behind = training(images, learning_rate=1e30, steps=5), scenes(4)
+    compute(store, images.spec(store), build_data)
+    outcomes, agenda = run(SerialExecutor(store), images, failing, fresh, behind)
+    assert [o and o.status for o in outcomes.values()] == [None, "failed", "computed", "computed"]
+    assert len(agenda.outcomes) == 3
+    assert store.has("data", fresh.spec(store).key)
+
+
+def test_serial_stops_after_a_fatal_stage(store, run):
+    _, agenda = run(SerialExecutor(store), MISSING_FOLDER, scenes(2))
+    (outcome,) = agenda.outcomes
     assert outcome.fatal
-    assert "/nowhere" in outcome.error
-    assert not store.has("data", scenes(2).key)
+    assert "/nowhere" in str(agenda.error)
+    assert not store.has("data", scenes(2).spec(store).key)
 
 
-def test_a_stage_gets_as_many_threads_as_it_asks_for(store, monkeypatch):
+def test_a_stage_gets_as_many_threads_as_it_asks_for(store, run, monkeypatch):
     threads = []
     monkeypatch.setattr(
         "bench.stages.data.run", lambda context: threads.append(torch.get_num_threads()) or {}
     )
     before = torch.get_num_threads()
     try:
-        specs = [scenes(1, cpus=2), scenes(2, cpus=1)]
-        SerialExecutor(store).run(specs, lambda outcome: None)
+        run(SerialExecutor(store), scenes(1, cpus=2), scenes(2, cpus=1))
     finally:
         torch.set_num_threads(before)
-    assert threads == [2, 1]
+    assert sorted(threads) == [1, 2]
+
+
+def test_a_stage_of_another_run_is_waited_for_while_others_are_computed(store, run, said):
+    theirs, ours = scenes(2), scenes(3)
+    spec = theirs.spec(store)
+    held, computed = threading.Event(), []
+
+    def compute_elsewhere():
+        with store.locked(spec.name):
+            held.set()
+            while not store.has("data", ours.spec(store).key):
+                time.sleep(0.01)
+        computed.append(compute(store, spec, build_data))
+
+    thread = threading.Thread(target=compute_elsewhere)
+    thread.start()
+    assert held.wait(10)
+    outcomes, _ = run(SerialExecutor(store), theirs, ours)
+    thread.join()
+    assert outcomes[ours].status == "computed"
+    assert {computed[0].status, outcomes[theirs].status} == {"computed", "cached"}
+    assert said == [f"  {spec.name} is being computed by another run"]
+
+
+def test_a_signal_leaves_a_checkpoint_and_the_end_is_that_of_an_undisturbed_run(store, run):
+    images = scenes(4)
+    long = training(images, steps=300, checkpoint_every=299, log_every=1)
+    work = store.work("tokenizer", long.spec(store).key)
+    asked = []
+
+    def ask():
+        while not (work / "progress.json").exists():
+            time.sleep(0.001)
+        asked.append(ask_to_stop())
+
+    signal.signal(signal.SIGUSR1, lambda *_: ask())
+    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    stopper = threading.Thread(target=lambda: (_wait(work / "progress.json"), timer.start()))
+    stopper.start()
+    _, agenda = run(SerialExecutor(store), images, long)
+    stopper.join()
+    assert (asked, agenda.stopped) == ([True], True)
+    assert (work / "checkpoint.safetensors").exists()
+    _, agenda = run(SerialExecutor(store), images, long)
+    (again,) = agenda.outcomes
+    assert again.status == "computed"
+    found = store.artifact("tokenizer", long.spec(store).key) / "tokenizer.safetensors"
+    other = Store.open(store.root.parent / "other")
+    undisturbed = Agenda([images, long], other, print)
+    SerialExecutor(other).run(undisturbed)
+    same = other.artifact("tokenizer", long.spec(other).key) / "tokenizer.safetensors"
+    assert found.read_bytes() == same.read_bytes()
+
+
+def _wait(path):
+    while not path.exists():
+        time.sleep(0.001)
 
 
 def test_a_gpu_is_asked_for_in_vain_on_a_machine_without(monkeypatch, store):
@@ -110,43 +184,39 @@ def kill_once_training(store, spec):
     os.kill(worker, signal.SIGKILL)
 
 
-def test_ray_runs_a_level_whatever_becomes_of_its_stages(store):
+def test_ray_runs_all_stages_whatever_becomes_of_their_workers(store, run, said):
     cached = scenes(4)
-    compute(store, cached, build_data)
+    compute(store, cached.spec(store), build_data)
     fresh = training(cached)
     failing = training(cached, learning_rate=1e30, steps=5)
-    long = training(cached, steps=3000, checkpoint_every=1)
-    level = [long, failing, cached, fresh, MISSING_FOLDER]
+    long = training(cached, steps=1500, checkpoint_every=50)
+    behind = Node("png_sizes", {}, {"images": scenes(5)}, {}, Resources())
+    nodes = [cached, long, failing, fresh, behind.inputs["images"], behind]
     executor = RayExecutor(store)
-    told = []
     try:
-        executor.check({spec.stage: spec.resources for spec in level})
+        executor.check({node.stage: node.resources for node in nodes})
         for asked, name in ((Resources(cpus=999), "999 CPU"), (Resources(gpus=64), "64 GPU")):
             with pytest.raises(UserError, match=rf"resources\.bank: asks for {name}, the cluster"):
                 executor.check({"data": Resources(), "bank": asked})
-        killer = threading.Thread(target=kill_once_training, args=(store, long))
+        killer = threading.Thread(target=kill_once_training, args=(store, long.spec(store)))
         killer.start()
-        outcomes = {outcome.name: outcome for outcome in executor.run(level, told.append)}
+        outcomes, agenda = run(executor, *nodes, retries=1)
         killer.join()
+        _, fatal = run(executor, MISSING_FOLDER)
     finally:
         executor.close()
 
-    assert set(outcomes) == {spec.name for spec in level}
-    assert sorted(told, key=lambda o: o.name) == sorted(outcomes.values(), key=lambda o: o.name)
-    assert outcomes[cached.name].status == "cached"
-    assert outcomes[fresh.name].status == "computed"
-    assert store.has("tokenizer", fresh.key)
-    assert outcomes[failing.name].status == "failed"
-    assert outcomes[failing.name].error.startswith("DivergedError: ")
-    assert store.failure("tokenizer", failing.key) == outcomes[failing.name].error
-    assert not outcomes[failing.name].fatal
-    assert outcomes[MISSING_FOLDER.name].fatal
-    assert "/nowhere" in outcomes[MISSING_FOLDER.name].error
-    killed = outcomes[long.name]
-    assert (killed.status, killed.fatal) == ("failed", False)
-    assert "worker process has died" in killed.error
-    assert store.failure("tokenizer", long.key) == killed.error
-    assert list(store.work("tokenizer", long.key).glob("checkpoint*.safetensors"))
+    statuses = [outcomes[node] and outcomes[node].status for node in nodes]
+    assert statuses == [None, "computed", "failed", "computed", "computed", "computed"]
+    assert len(agenda.outcomes) == 5
+    assert outcomes[failing].error.startswith("DivergedError: ")
+    assert store.failure("tokenizer", failing.spec(store).key) == outcomes[failing].error
+    assert "/nowhere" in str(fatal.error)
+    (again,) = said
+    assert again.startswith(f"  {long.spec(store).name}: its worker process has died")
+    assert again.endswith("(retry 1 of 1)")
+    described = store.description("tokenizer", long.spec(store).key)
+    assert len(described["attempts"]) == 2
     assert not list((store.root / "work").glob("ray*"))
 
     import ray

@@ -63,12 +63,12 @@ class Recorder:
         if self.refuse:
             raise UserError(self.refuse)
 
-    def run(self, specs, report):
-        self.ran += specs
-        outcomes = [self.end(spec) for spec in specs]
-        for outcome in outcomes:
-            report(outcome)
-        return outcomes
+    room = None
+
+    def run(self, agenda):
+        while not agenda.finished and (spec := agenda.take()):
+            self.ran.append(spec)
+            agenda.end(self.end(spec))
 
     def close(self):
         self.closed += 1
@@ -95,7 +95,11 @@ def test_every_distinct_stage_is_computed_once(small_run):
     assert small_run.result.computed == 2 + 2 + 3 + 2 + 1 + 4
     ended = [line.split()[0] for line in small_run.said if " after " in line]
     assert len(ended) == len(set(ended)) == 15
-    assert "level 7 of 8: 1 x bank (1 blocked)" in small_run.said
+    (begin,) = (line for line in small_run.said if line.startswith("to compute: "))
+    assert sorted(begin.removeprefix("to compute: ").split(", ")) == [
+        "1 x png_sizes", "2 x data", "2 x policy", "3 x tokenizer", "4 x bank", "6 x evaluation",
+    ]  # fmt: skip
+    assert "3 stages not computed, as what they need has failed" in small_run.said
 
 
 def test_a_record_for_every_cell(small_run):
@@ -150,26 +154,25 @@ def test_nothing_starts_when_all_is_there(small_run, load, small, tmp_path):
     result = small_run.store.description(spec.stage, spec.key)["result"]
     suite = load({**small, "arms": [{"name": "a"}]})
     graph, store = build_graph(suite), Store.open(tmp_path / "store")
-    for level in graph.levels():
-        for node in level:
-            spec = node.spec(store)
-            store.work(spec.stage, spec.key).mkdir(parents=True)
-            write_json(store.work(spec.stage, spec.key) / "x", 1)
-            store.publish(
-                spec.stage,
-                spec.key,
-                {
-                    "stage": spec.stage,
-                    "key": spec.key,
-                    "config": spec.config,
-                    "inputs": spec.inputs,
-                    "result": result,
-                    "seconds": 1.0,
-                    "peak_memory_bytes": 1,
-                    "resources": asdict(Resources()),
-                    "provenance": provenance(),
-                },
-            )
+    for node in graph.order():
+        spec = node.spec(store)
+        store.work(spec.stage, spec.key).mkdir(parents=True)
+        write_json(store.work(spec.stage, spec.key) / "x", 1)
+        store.publish(
+            spec.stage,
+            spec.key,
+            {
+                "stage": spec.stage,
+                "key": spec.key,
+                "config": spec.config,
+                "inputs": spec.inputs,
+                "result": result,
+                "seconds": 1.0,
+                "peak_memory_bytes": 1,
+                "resources": asdict(Resources()),
+                "provenance": provenance(),
+            },
+        )
     executor = Recorder()
     result = run_suite(suite, graph, store, executor, say=print)
     assert executor.asked is None
@@ -178,7 +181,7 @@ def test_nothing_starts_when_all_is_there(small_run, load, small, tmp_path):
     assert (result.computed, result.failed) == (0, [])
 
 
-def test_resources_of_all_levels_are_checked_before_anything_runs(load, small, tmp_path):
+def test_resources_of_all_stages_are_checked_before_anything_runs(load, small, tmp_path):
     suite = load({**small, "resources": {"evaluation": {"cpus": 99}}})
     executor = Recorder(refuse="too many")
     store = Store.open(tmp_path / "store")
@@ -213,7 +216,7 @@ def test_stages_whose_inputs_are_missing_are_not_run(load, small, tmp_path):
     assert {record.status for record in result.records} == {"pending"}
 
 
-def test_a_long_level_tells_how_far_it_is(small_run, tmp_path, monkeypatch):
+def test_a_long_run_tells_how_far_it_is(small_run, tmp_path, monkeypatch):
     monkeypatch.setattr(watch, "SECONDS_BETWEEN_LINES", 0.01)
     store = Store.open(tmp_path / "s")
     told = threading.Event()
@@ -234,17 +237,16 @@ def test_a_long_level_tells_how_far_it_is(small_run, tmp_path, monkeypatch):
     assert "watch" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_level_is_watched_from_its_begin_to_its_end(small_run, store):
-    """It forgets what an interrupted attempt said, and knows what like stages took."""
+def test_a_run_is_watched_from_its_begin_to_its_end(small_run, store):
+    """It forgets what an interrupted attempt said; whoever observes it is entered as well."""
     seen = []
 
     @contextmanager
-    def watch(level):
-        seen.append((level.number, level.of, [spec.name for spec in level.specs]))
-        assert level.running() == {}
+    def watch(run):
+        seen.append((run.total, run.ended, run.room))
+        assert run.running() == {}
         yield
-        seen.append(level.ended)
-        seen.append(sorted(level.took.seconds))
+        seen.append((run.ended, [outcome.name for outcome in run.agenda.outcomes]))
 
     policy = small_run.spec("policy: seed 1", "policy")
     shutil.rmtree(store.artifact(policy.stage, policy.key))
@@ -252,9 +254,15 @@ def test_a_level_is_watched_from_its_begin_to_its_end(small_run, store):
     suite, said = small_run.suite, []
     suite = replace(suite, cells=suite.cells[:3])
     executor = SerialExecutor(store)
-    run_suite(suite, build_graph(suite), store, executor, say=said.append, watch=watch)
-    assert seen == [
-        (4, 5, [policy.name]),
-        {policy.name},
-        ["bank", "data", "evaluation", "png_sizes", "policy", "tokenizer"],
-    ]
+    run_suite(
+        suite, build_graph(suite), store, executor, say=said.append, watch=watch, observers=[watch]
+    )
+    assert seen == [(1, 0, None)] * 2 + [(1, [policy.name])] * 2
+
+
+def test_a_stage_that_was_asked_to_stop_interrupts_the_run(load, small, tmp_path):
+    executor = Recorder(end=lambda spec: Outcome(spec.name, "stopped"))
+    suite = load(small)
+    with pytest.raises(KeyboardInterrupt):
+        run_suite(suite, build_graph(suite), Store.open(tmp_path / "s"), executor, say=print)
+    assert (len(executor.ran), executor.closed) == (1, 1)

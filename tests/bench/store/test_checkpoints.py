@@ -84,6 +84,26 @@ def test_two_states_are_kept_and_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_kill_while_a_state_is_written_loses_none_that_was(tmp_path, monkeypatch, links):
+    def refuse(*asked):
+        raise OSError("no links here")
+
+    def killed(*asked, **more):
+        raise KeyboardInterrupt
+
+    if not links:
+        monkeypatch.setattr(checkpoints.os, "link", refuse)
+    for step in (1, 2, 3):
+        save_state(tmp_path, state_at(step))
+    monkeypatch.setattr(checkpoints, "save_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_state(tmp_path, state_at(4))
+    assert load_state(tmp_path).step == 3
+    assert (tmp_path / CHECKPOINT).exists() == links
+    assert (tmp_path / BEFORE).exists()
+
+
 def flipped(path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -39,7 +40,10 @@ def test_at_most_once_a_second(tmp_path, clock):
 def test_the_pace_is_that_since_the_first_call(tmp_path, clock):
     first, second = told(tmp_path, clock, [(100.0, 500, 2000), (110.0, 600, 2000)])
     assert first.seconds_left is None
-    assert second == Told(600, 2000, "steps", seconds=10.0, seconds_left=140.0)
+    assert second == Told(600, 2000, "steps", seconds=10.0, seconds_left=140.0, rate=10.0)
+    assert (first.pace, second.pace) == ("", "10/s")
+    paces = [replace(second, rate=rate).pace for rate in (2.5, 0.5, 0.01, 0.0001)]
+    assert paces == ["2.5/s", "30/min", "36/h", "0.4/h"]
 
 
 def test_time_that_passes_between_two_calls_counts(tmp_path, clock):

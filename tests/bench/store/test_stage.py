@@ -8,8 +8,10 @@ from datetime import datetime
 import pytest
 
 from bench.errors import UserError
+from bench.store import stage
 from bench.store.progress import read_progress
 from bench.store.stage import Resources, StageSpec, compute
+from bench.store.stopping import StageStopped, Stopping
 from bench.store.store import Store
 
 
@@ -86,30 +88,45 @@ def test_computes_once(store):
     assert (store.artifact("data", SPEC.key) / "numbers.txt").read_text() == "1 2 3"
 
 
-def test_the_second_of_two_drivers_waits_for_the_first(store):
+def test_the_second_of_two_drivers_leaves_a_stage_to_the_first(store, monkeypatch):
+    monkeypatch.setattr(stage, "LOCK_SECONDS", 0.05)
     started, go_on = threading.Event(), threading.Event()
-    calls, outcomes = [], []
+    first = []
 
     def slow(context):
-        calls.append(context)
         started.set()
         assert go_on.wait(10)
         return write(context)
 
-    def drive():
-        outcomes.append(compute(store, SPEC, slow).status)
-
-    drivers = [threading.Thread(target=drive) for _ in range(2)]
-    drivers[0].start()
+    driver = threading.Thread(target=lambda: first.append(compute(store, SPEC, slow)))
+    driver.start()
     assert started.wait(10)
-    drivers[1].start()
-    drivers[1].join(0.3)
-    assert outcomes == []
+    assert store.is_locked(SPEC.name)
+    assert compute(store, SPEC, raising(AssertionError)).status == "elsewhere"
     go_on.set()
-    for driver in drivers:
-        driver.join(10)
-    assert sorted(outcomes) == ["cached", "computed"]
-    assert len(calls) == 1
+    driver.join(10)
+    assert first[0].status == "computed"
+    assert not store.is_locked(SPEC.name)
+    assert compute(store, SPEC, raising(AssertionError)).status == "cached"
+
+
+def test_a_stage_that_was_asked_to_stop_has_not_failed(store):
+    asked = Stopping()
+
+    def stops(context):
+        (context.work / "half").touch()
+        assert context.stopping.looked()
+        raise StageStopped
+
+    asked.ask()
+    assert compute(store, SPEC, stops, stopping=asked).status == "stopped"
+    assert store.failure("data", SPEC.key) is None
+    assert (store.work("data", SPEC.key) / "half").exists()
+    assert compute(store, SPEC, write).status == "computed"
+
+
+def test_a_spec_comes_back_from_plain_values():
+    assert StageSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
 
 
 def test_the_artifact_describes_itself(store):

@@ -252,3 +252,17 @@ def test_a_file_of_the_store_that_cannot_be_read_is_named(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
     error = PermissionError(errno.EACCES, "Permission denied", str(path))
     assert str(disk_error(tmp_path, error)).startswith(f"cannot read {path}: Permission denied; ")
+
+
+def test_a_file_system_without_locks_is_refused_with_the_reason(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("bench.store.store.fcntl.flock", refuse)
+    with pytest.raises(UserError) as refused:
+        Store.open(tmp_path / "store")
+    assert str(refused.value).startswith(
+        f"the store {tmp_path / 'store'}: its file system has no file locks (Function not "
+    )
+    assert "-o flock" in str(refused.value)
+    assert not list((tmp_path / "store").iterdir())

@@ -281,3 +281,9 @@ def test_repetitions_of_two_arms_are_one_group(load, small):
         {"name": "a: steps 6", "set": {"training.steps": 6, "training.seed": 2}},
     )
     assert {cell.group for cell in load(with_arms(small, *arms)).cells} == {"a: steps 6"}
+
+
+def test_retries_are_those_asked_for(load, small, refusal):
+    assert load(small).retries == 2
+    assert load({**small, "retries": 0}).retries == 0
+    assert refusal({**small, "retries": -1}) == "retries: must be 0 or more"

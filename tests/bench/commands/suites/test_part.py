@@ -83,9 +83,7 @@ def test_a_suite_may_say_it_itself(external, curve, load, refusal):
 def test_without_one_there_is_no_trace(curve):
     suite = load_suite(curve)
     assert not {"limit", "ids", "undivided"} & suite.cells[0].settings["data"].keys()
-    (data,) = (
-        node for level in build_graph(suite).levels() for node in level if node.stage == "data"
-    )
+    (data,) = (node for node in build_graph(suite).order() if node.stage == "data")
     assert not {"limit", "ids", "undivided"} & data.config.keys()
     assert data.runtime == {}
 

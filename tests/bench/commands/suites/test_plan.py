@@ -33,3 +33,17 @@ def test_cpus_and_gpus_are_those_asked_for(plan, tmp_path):
     assert (found["to_do"]["cpus"], found["to_do"]["gpus"]) == (7, 3)
     assert found["to_do"]["not_known"] == found["to_do"]["stages"] > 0
     assert "in all: not known on 7 CPUs" in plan("--store", tmp_path, "--cpus", 7).out
+
+
+def test_another_machine_is_asked_for_with_its_share(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "bench.run.planning.flops.counted_flops",
+        lambda job: 1e15 if job.stage == "tokenizer" else None,
+    )
+    found = json.loads(plan("--store", tmp_path, "--as", "4xA100", "--mfu", "0.5", "--json").out)
+    assert found["machine"] == "4xA100 at 50% MFU of 312 TFLOP/s (bf16)"
+    assert (found["to_do"]["cpus"], found["to_do"]["gpus"]) == (64, 4)
+    (seconds,) = {r["expected_seconds"] for r in found["stages"] if r["stage"] == "tokenizer"}
+    assert seconds == pytest.approx(1e15 / 156e12)
+    assert "--mfu: is of the machine" in plan("--mfu", "0.5").err
+    assert plan("--as", "3 cats").code == 2

@@ -3,7 +3,8 @@ from collections import Counter
 import pytest
 
 from bench.graph.suite_graph import build_graph
-from bench.run.plan import plan_suite, plan_text, plan_totals
+from bench.run.planning.plan import plan_suite, plan_totals
+from bench.run.planning.text import plan_text
 from bench.store.store import Store
 
 
@@ -38,8 +39,10 @@ def test_an_empty_store_has_all_to_do(plan, tmp_path):
         assert row["seconds"] is None
         assert row["expected_seconds"] is None
         assert row["estimated_from"] is None
-    assert [row["level"] for row in rows] == sorted(row["level"] for row in rows)
+    assert all(need < number for number, row in enumerate(rows) for need in row["needs"])
+    assert sum(len(row["needs"]) for row in rows) > len(rows)
     assert not (tmp_path / "store").exists()
+    assert plan_totals(rows, cpus=2, gpus=1)["critical_path"]["stages"] == []
 
 
 def test_cells_are_counted_at_each_stage_they_need(plan, tmp_path):
@@ -81,70 +84,68 @@ def test_what_is_left_costs_what_its_like_has_cost(plan, small_run):
     assert took != shorter  # Of one budget, not three: other work.
 
 
-def row(level, state, **changes):
+def row(state, *needs, **changes):
     known = {"count": 2, "factor": 1.0, "by": "images x pixels"}
-    base = {
-        "level": level,
-        "stage": "data",
-        "key": f"{level} {state}",
-        "state": state,
-        "cells": 3,
-        "ends": 0,
-    }
-    base |= {"cpus": 1, "gpus": 0.0, "seconds": None, "expected_seconds": 8.0}
-    return base | {"estimated_from": known} | changes
+    base = {"stage": "data", "key": None, "state": state, "cells": 3, "ends": 0}
+    base |= {"cpus": 1, "gpus": 0.0, "needs": list(needs), "seconds": None}
+    return base | {"expected_seconds": 8.0, "estimated_from": known} | changes
+
+
+UNKNOWN = {"expected_seconds": None, "estimated_from": None}
 
 
 def test_totals_count_a_key_once_and_what_is_not_known_apart():
-    unknown = {"expected_seconds": None, "estimated_from": None}
     rows = [
-        row(1, "cached", seconds=100.0),
-        row(2, "new", key="same"),
-        row(2, "new", key="same"),
-        row(2, "new", key="other", expected_seconds=5.0),
-        row(3, "waiting", key=None, **unknown),
-        row(3, "waiting", key=None),
+        row("cached", seconds=100.0),
+        row("new", 0, key="same"),
+        row("new", 0, key="same"),
+        row("new", 0, key="other", expected_seconds=5.0, stage="bank", cpus=2),
+        row("waiting", 3, **UNKNOWN),
+        row("waiting", 1),
     ]
     alone = plan_totals(rows, cpus=1, gpus=1)
-    assert alone["levels"] == [
-        {"level": 1, "stages": 0, "seconds": 0.0, "not_known": 0},
-        {"level": 2, "stages": 2, "seconds": 13.0, "not_known": 0},
-        {"level": 3, "stages": 2, "seconds": 8.0, "not_known": 1},
-    ]
     assert (alone["stages"], alone["seconds"], alone["not_known"]) == (4, 21.0, 1)
-    assert plan_totals(rows, cpus=2, gpus=1)["seconds"] == 16.0
+    assert alone["critical_path"] == {"seconds": 16.0, "rows": [1, 5], "stages": ["data", "data"]}
+    assert alone["cpu_hours"] == pytest.approx((8 + 8 + 2 * 5) / 3600)
+    assert [(one["stage"], one["stages"], one["not_known"]) for one in alone["by_stage"]] == [
+        ("data", 3, 1), ("bank", 1, 0),
+    ]  # fmt: skip
+    assert plan_totals(rows, cpus=3, gpus=1)["seconds"] == 16.0
 
 
 def test_the_text_says_what_is_known_how_and_what_is_not():
-    unknown = {"expected_seconds": None, "estimated_from": None}
     scaled = {"count": 5, "factor": 0.5, "by": "images x budgets"}
     rows = [
-        row(1, "cached", seconds=100.0),
-        row(2, "new", stage="bank", key="a", estimated_from=scaled),
-        row(2, "new", stage="bank", key="b", estimated_from=scaled, expected_seconds=75.0),
-        row(3, "new", stage="evaluation", ends=1, **unknown),
+        row("cached", seconds=100.0),
+        row("new", 0, stage="bank", key="a", estimated_from=scaled, expected_seconds=36.0),
+        row("new", 0, stage="bank", key="b", estimated_from=scaled, expected_seconds=75.0),
+        row("new", 2, stage="policy", key="c", expected_seconds=9.0),
+        row("new", 3, stage="policy", key="d", expected_seconds=9.0),
+        row("new", 1, stage="evaluation", ends=1, **UNKNOWN),
     ]
     text = plan_text("mine", rows, plan_totals(rows, cpus=2, gpus=1), width=80)
     assert text.splitlines() == [
         "mine: 0 of 1 cells complete",
         "",
-        "level  stage       stages  state   each               from",
-        "    1  data             1  cached  1 min 40 s         measured",
-        "    2  bank             2  new     8 s to 1 min 15 s  5 by images x budgets",
-        "    3  evaluation       1  new     not known          nothing like it was run",
+        "stage       stages  state   each                from",
+        "data             1  cached  1 min 40 s          measured",
+        "bank             2  new     36 s to 1 min 15 s  5 by images x budgets",
+        "policy           2  new     9 s                 2 like it",
+        "evaluation       1  new     not known           nothing like it was run",
         "",
-        "4 stages: 1 cached, 3 new",
-        "level 2: about 1 min 15 s for 2 stages",
-        "level 3: not known for 1 stage",
-        "in all: about 1 min 15 s, and 1 stage not known on 2 CPUs",
+        "6 stages: 1 cached, 5 new",
+        "CPU-hours: 0.0358 (bank 0.031, policy 0.005, and 1 stage not known)",
+        "critical path: 1 min 33 s: bank > 2 x policy",
+        "in all: about 1 min 33 s, and 1 stage not known on 2 CPUs",
     ]
 
 
 def test_a_finished_suite_has_nothing_to_do_and_a_gpu_is_told():
-    done = [row(1, "cached", seconds=1.0)]
+    done = [row("cached", seconds=1.0)]
     assert plan_text("mine", done, plan_totals(done, cpus=2, gpus=1)).endswith("nothing to do")
-    gpu = [row(1, "new", gpus=1.0)]
+    gpu = [row("new", gpus=0.5)]
     text = plan_text("mine", gpu, plan_totals(gpu, cpus=2, gpus=4))
+    assert "GPU-hours: 0.00111 (data 0.0011)" in text
     assert text.endswith("in all: about 8 s on 2 CPUs, 4 GPUs")
 
 

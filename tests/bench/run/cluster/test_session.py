@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.run import ray_session
-from bench.run.ray_session import LONGEST_PARENT, RaySession
+from bench.run.cluster import session as ray_session
+from bench.run.cluster.session import LONGEST_PARENT, RaySession
 
 JOINER = """
 import sys
-from bench.run import ray_session
+from bench.run.cluster import session as ray_session
 ray_session.JOIN_SECONDS = 3.0
 ray_session.RaySession(sys.argv[1]).start()
 """
@@ -22,7 +22,7 @@ DRIVER = r"""
 import re, sys, time, psutil, ray
 from pathlib import Path
 from bench.errors import UserError
-from bench.run.ray_session import RaySession
+from bench.run.cluster.session import RaySession
 session = RaySession(None)
 session.start()
 print("kept back")

@@ -1,12 +1,9 @@
 import copy
-import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.graph.suite_graph import build_graph
-from bench.run.cost import Costs, makespan
+from bench.run.planning.cost import Costs
 from bench.store.store import Store
 
 
@@ -20,10 +17,13 @@ def stages(load, small, store):
     """`stages(content)`: the nodes of a suite by stage, in their order."""
 
     def stages(content=small):
+        """Those that train tokenizers and policies before those that evaluate."""
         found = {}
-        for level in build_graph(load(content)).levels():
-            for node in level:
-                found.setdefault(node.stage, []).append(node)
+        for node in build_graph(load(content)).order():
+            found.setdefault(node.stage, []).append(node)
+        early = {"data": ("split", "train"), "bank": ("purpose", "policy")}
+        for stage, (name, value) in early.items():
+            found.get(stage, []).sort(key=lambda node: node.config[name] != value)
         return found
 
     return stages
@@ -184,21 +184,23 @@ def test_an_artifact_whose_inputs_are_gone_is_no_measure(stages, took, small, st
     assert Costs(store).estimate(asked) is None
 
 
-def test_jobs_start_in_order_as_soon_as_there_is_room():
-    three = [(4.0, 1, 0.0), (2.0, 1, 0.0), (3.0, 1, 0.0)]
-    assert makespan(three, cpus=1, gpus=0) == 9.0
-    assert makespan(three, cpus=2, gpus=0) == 5.0
-    assert makespan(three, cpus=3, gpus=0) == 4.0
-    assert makespan([(4.0, 2, 0.0), (2.0, 1, 0.0)], cpus=2, gpus=0) == 6.0
-    halves = [(4.0, 1, 0.5)] * 3
-    assert makespan(halves, cpus=8, gpus=1) == 8.0
-    assert makespan(halves, cpus=8, gpus=2) == 4.0
-    assert makespan([(4.0, 64, 8.0)], cpus=2, gpus=1) == 4.0
-    assert makespan([], cpus=2, gpus=1) == 0.0
+def test_what_was_never_run_is_ordered_by_its_work(stages, took, small, store):
+    longer = stages(changed(small, "training.steps", 120))["tokenizer"][0]
+    short, other = stages()["tokenizer"][:2]
+    found = Costs(store).expected([short, longer])
+    assert found.guessed == {short, longer}
+    assert found.seconds[longer] == pytest.approx(3 * found.seconds[short])
+    assert sum(found.seconds.values()) == pytest.approx(2 * 60.0)
+    took(short, 10.0)
+    found = Costs(store).expected([short, longer, other])
+    assert found.seconds[longer] == pytest.approx(30.0)
+    assert found.guessed == set()
 
 
-@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 5))
-def test_side_by_side_is_no_faster_than_it_can_be(seconds, cpus):
-    found = makespan([(one, 1, 0.0) for one in seconds], cpus=cpus, gpus=0)
-    least = max(max(seconds), math.fsum(seconds) / cpus)
-    assert least * (1 - 1e-9) <= found <= (least + max(seconds)) * (1 + 1e-9)
+def test_a_stage_that_has_just_ended_is_learnt_from(stages, took, small, store):
+    costs = Costs(store)
+    node, other = stages()["tokenizer"][:2]
+    assert costs.estimate(other) is None
+    took(node, 12.0)
+    assert costs.learn(node) == costs.learn(node)
+    assert costs.estimate(other).seconds == 12.0

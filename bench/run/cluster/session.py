@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run; Tune would call it a result.
+    # Nobody reads what Tune writes down: the store has all that a run goes on from.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
 }
 # On a machine with ten busy processes per core, its start took more than a minute.
 START_SECONDS, JOIN_SECONDS = 180.0, 50.0
@@ -47,7 +50,9 @@ class RaySession:
 
     def __init__(self, address: str | None):
         self.address = None if address == "local" else address
-        self.resources: dict[str, float] = {}
+        self.room = (0.0, 0.0)
+        self.largest: dict[str, float] = {}
+        self.on_one_node = ""
         self._stack: ExitStack | None = None
         self._servers: dict[str, psutil.Process] = {}
         self._processes: set[psutil.Process] = set()
@@ -106,7 +111,16 @@ class RaySession:
         with _handler_kept():
             ray.init(**options)
         logging.getLogger("ray").setLevel(logging.CRITICAL)
-        self.resources = ray.cluster_resources()
+        self.count()
+
+    def count(self) -> None:
+        """Count the CPUs and GPUs of the nodes that are there now: `room` and `largest`."""
+        ray: Any = importlib.import_module("ray")
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus, gpus = ([node.get(name, 0.0) for node in nodes] for name in ("CPU", "GPU"))
+        self.room = (sum(cpus), sum(gpus))
+        self.largest = {"CPU": max(cpus, default=0.0), "GPU": max(gpus, default=0.0)}
+        self.on_one_node = " on one node" * (len(nodes) > 1)
 
     def _failed(self, reason: str) -> str:
         if self.address is None:
@@ -115,6 +129,11 @@ class RaySession:
             f"--ray-address {self.address}: no Ray cluster could be joined ({reason}); "
             f"give another address, or leave it away to run on this machine"
         )
+
+    @property
+    def dead(self) -> bool:
+        """Whether `watched` knows that Ray has died."""
+        return self._died is not None
 
     def require_alive(self) -> None:
         """Refuse to go on with a Ray of which `watched` knows that it has died.

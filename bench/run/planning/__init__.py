@@ -1,0 +1,1 @@
+"""What a suite would compute, in which order, and at what cost."""

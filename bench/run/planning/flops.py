@@ -1,0 +1,190 @@
+"""FLOPs of a stage, counted by torch (`torch.utils.flop_counter`) on the networks it would train.
+
+Two small batches are run through networks of full width and one or two layers: FLOPs are linear in
+the batch and in every depth, so that the count of the whole follows from these within seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.config.settings import parse
+from bench.stages.work import Job
+
+Measure = Callable[[tuple[int, ...], int], float]
+
+
+def counted_flops(job: Job) -> float | None:
+    """FLOPs of all of a stage; None for a stage, or a tokenizer, that is not counted.
+
+    Tokenizers and generators: every step's forward and backward pass, losses included. Banks:
+    encoding and decoding, without the networks of metrics.
+    """
+    count = COUNTED.get(job.stage)
+    return None if count is None else count(job)
+
+
+def _tokenizer(job: Job) -> float | None:
+    from adatok_core.config import LengthSampling, TokenizerConfig, TrainingConfig
+    from adatok_core.training import TokenizerTrainer
+    from bench.stages.tokenizer import feature_maps
+
+    tokenizer = parse(TokenizerConfig, job.config["tokenizer"], where="tokenizer")
+    asked = parse(TrainingConfig, job.config["training"], where="training")
+    size: int = job.inputs["images"].config["resolution"]
+    adversarial = asked.adversarial and replace(asked.adversarial, start_step=0)
+
+    def measure(depths: tuple[int, ...], batch: int) -> float:
+        shape = replace(tokenizer, encoder_depth=depths[0], decoder_depth=depths[1])
+        training = replace(
+            asked,
+            batch=batch,
+            accumulate=1,
+            precision="fp32",
+            lengths=LengthSampling(full_share=1),
+            adversarial=adversarial,
+        )
+        trainer = TokenizerTrainer(
+            shape,
+            training,
+            image_size=size,
+            count=2,
+            load=_images(size),
+            feature_maps=feature_maps(size, "cpu") if training.perceptual else None,
+        )
+        return _counted(lambda: next(trainer.run()))
+
+    step = _whole(measure, (tokenizer.encoder_depth, tokenizer.decoder_depth), asked.batch)
+    return step * asked.steps
+
+
+def _generator(job: Job) -> float | None:
+    import torch
+
+    from adatok_core.config import GeneratorConfig, GeneratorTraining, TokenizerConfig
+    from adatok_core.generator.sequences import Vocabulary
+    from adatok_core.generator.training import GeneratorTrainer
+
+    shape = job.inputs["tokenizer"].config["tokenizer"]
+    if "encoding" not in shape:
+        return None
+    generator = parse(GeneratorConfig, job.config["generator"], where="generation.generator")
+    asked = parse(GeneratorTraining, job.config["training"], where="generation.training")
+    tokens: int = job.config["budget"] or shape["budgets"][-1]
+    codes = parse(TokenizerConfig, shape, where="tokenizer").quantizer.codebook_size
+
+    def measure(depths: tuple[int, ...], batch: int) -> float:
+        trainer = GeneratorTrainer(
+            replace(generator, depth=depths[0]),
+            replace(asked, batch=batch, precision="fp32"),
+            vocabulary=Vocabulary(
+                codes=codes, budgets=(tokens,), lengths=generator.lengths, classes=CLASSES
+            ),
+            ids=torch.zeros(batch, tokens, dtype=torch.long),
+            lengths=torch.full((batch,), tokens),
+            labels=torch.zeros(batch, dtype=torch.long),
+        )
+        return _counted(lambda: next(trainer.run()))
+
+    return _whole(measure, (generator.depth,), asked.batch) * asked.steps
+
+
+def _bank(job: Job) -> float | None:
+    import torch
+
+    from adatok_core.build import build_tokenizer
+    from adatok_core.config import TokenizerConfig
+
+    shape, images = job.inputs["tokenizer"].config["tokenizer"], job.inputs["images"]
+    count = job.config.get("images") or images.count
+    if "encoding" not in shape or count is None:
+        return None
+    tokenizer = parse(TokenizerConfig, shape, where="tokenizer")
+    size: int = images.config["resolution"]
+    budgets = job.config["budgets"] or list(tokenizer.budgets)
+
+    def measure(depths: tuple[int, ...], batch: int) -> float:
+        small = replace(tokenizer, encoder_depth=depths[0], decoder_depth=depths[1])
+        model = build_tokenizer(small, image_size=size).eval()
+        pixels = torch.zeros(batch, 3, size, size)
+
+        def run() -> None:
+            ids, _ = model.encode(pixels)
+            for budget in budgets:
+                model.decode(ids, torch.full((batch,), budget))
+
+        with torch.inference_mode():
+            return _counted(run)
+
+    return _whole(measure, (tokenizer.encoder_depth, tokenizer.decoder_depth), count)
+
+
+# As many as ImageNet has: their embeddings are looked up, which is no multiplication.
+CLASSES = 1000
+COUNTED: dict[str, Callable[[Job], float | None]] = {
+    "tokenizer": _tokenizer,
+    "generator": _generator,
+    "bank": _bank,
+}
+
+
+def _whole(measure: Measure, depths: tuple[int, ...], batch: int) -> float:
+    """The count at `depths` and `batch`, from counts at one or two of each."""
+
+    def at(small: int) -> float:
+        base = measure((1,) * len(depths), small)
+        total = base
+        for place, depth in enumerate(depths):
+            if depth > 1:
+                deeper = tuple(2 if other == place else 1 for other in range(len(depths)))
+                total += (measure(deeper, small) - base) * (depth - 1)
+        return total
+
+    one = at(1)
+    return one if batch == 1 else one + (at(2) - one) * (batch - 1)
+
+
+def _counted(function: Callable[[], object]) -> float:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    grouped = {torch.ops.aten._grouped_mm: _grouped_product}  # Torch has no formula of its own.
+    with FlopCounterMode(display=False, custom_mapping=grouped) as counter:
+        function()
+    return float(counter.get_total_flops())
+
+
+def _grouped_product(a: Any, b: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
+    """`[T, K] x [M, K, N]`, or `[K, T] x [T, N]` per group: each row meets one group only."""
+    return int(2 * math.prod(a) * b[-1])
+
+
+def _images(size: int) -> Callable[[Any], Any]:
+    import torch
+
+    return lambda indices: torch.zeros(len(indices), 3, size, size, dtype=torch.uint8)
+
+
+def distinct(jobs: Sequence[Job]) -> list[float | None]:
+    """Counts of jobs; those that differ in their seeds only are counted once."""
+    known: list[tuple[Job, float | None]] = []
+    found = []
+    for job in map(_unseeded, jobs):
+        flops = next((flops for other, flops in known if other == job), 0.0)
+        if flops == 0.0:
+            flops = counted_flops(job)
+            known.append((job, flops))
+        found.append(flops)
+    return found
+
+
+def _unseeded(job: Job) -> Job:
+    """The job without the seed of its training."""
+    training = job.config.get("training")
+    if not isinstance(training, dict):
+        return job
+    unseeded = {name: value for name, value in training.items() if name != "seed"}
+    return replace(job, config={**job.config, "training": unseeded})
