@@ -18,6 +18,7 @@ from adatok_core.length_weights import LengthWeights
 from adatok_core.lengths import require_chosen, step_lengths
 from adatok_core.losses import perceptual_distance, pixel_distance, pixel_distances
 from adatok_core.parameters import Trainable, freeze, load_start
+from adatok_core.ranks import Ranks
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.trainer import AveragedTrainer
 
@@ -48,7 +49,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             the rest then stays as it is, to the bit, and the quantizer's loss trains nothing.
 
     Raises:
-        ValueError: `feature_maps` is missing, `start` does not fit, or nothing would learn from it.
+        ValueError: `feature_maps` is missing, `start` does not fit, nothing would learn from it, or
+            the batch cannot be shared out to the ranks.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if problem:
             raise ValueError(problem)
         require_chosen(chosen, budgets=budgets, count=count, config=lengths)
+        Ranks.here().require_divide(training.batch, parts=training.accumulate)
         self.count, self.load, self.chosen = count, load, chosen
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):
@@ -144,6 +147,9 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         self.generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
         kept = self._lengths(indices, self.generator)
+        if self.ranks.count > 1:
+            mine = self.ranks.places(config.batch, parts=config.accumulate)
+            indices, kept = indices[mine], kept[:, mine]
         parts = [self.load(part).to(self.device) for part in indices.chunk(config.accumulate)]
         return {"pixels": torch.cat(parts), "kept": kept.to(self.device)}
 

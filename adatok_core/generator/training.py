@@ -16,6 +16,7 @@ from adatok_core.generator.likelihood import (
 )
 from adatok_core.generator.model import Generator
 from adatok_core.generator.sequences import Vocabulary
+from adatok_core.ranks import Ranks, sum_over_ranks
 from adatok_core.trainer import AveragedTrainer
 
 
@@ -27,8 +28,8 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
     generator, the one to use.
 
     Raises:
-        ValueError: another layout of lengths in the vocabulary than in `config`, or images and
-            labels that are none of the vocabulary's.
+        ValueError: another layout of lengths in the vocabulary than in `config`, images and labels
+            that are none of the vocabulary's, or a batch that cannot be shared out to the ranks.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         if len(ids) != len(lengths):
             raise ValueError(f"lengths: {len(lengths)} of them for {len(ids)} images")
         vocabulary.require_images(ids, lengths)
+        Ranks.here().require_divide(min(training.batch, len(ids)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = Generator(
@@ -64,11 +66,13 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
     def _draw(self) -> dict[str, Tensor]:
         """Tokens `[B, S]`, which of them are predicted, and with classes those of the images."""
         config, count = self.config, len(self.ids)
-        images = batch_indices(
-            self.step, count=count, batch=min(config.batch, count), seed=config.seed
-        )
-        tokens, predicted = self.vocabulary.sequences(self.ids[images], self.lengths[images])
+        batch = min(config.batch, count)
+        images = batch_indices(self.step, count=count, batch=batch, seed=config.seed)
         classes = self._classes(images)
+        if self.ranks.count > 1:
+            mine = self.ranks.places(batch)
+            images, classes = images[mine], None if classes is None else classes[mine]
+        tokens, predicted = self.vocabulary.sequences(self.ids[images], self.lengths[images])
         drawn = {"tokens": tokens, "predicted": predicted}
         drawn |= {} if classes is None else {"classes": classes}
         return {name: value.to(self.device) for name, value in drawn.items()}
@@ -79,6 +83,10 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         with self._autocast():
             logits = next_token_logits(self.model, self.vocabulary, drawn.get("classes"), tokens)
         loss = F.cross_entropy(logits[predicted], tokens[predicted])
+        if self.ranks.count > 1:
+            # The mean is one of tokens, of which a rank may have more than another.
+            share = predicted.sum() / sum_over_ranks(predicted.sum())
+            loss = loss * share * self.ranks.count
         loss.backward()
         return {"loss": loss.detach()}
 
