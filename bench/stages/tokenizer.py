@@ -21,6 +21,8 @@ from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
+from bench.stages.training.arithmetic import products
+from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import (
     load_state,
     load_tensors,
@@ -36,12 +38,25 @@ RESIDENT_BYTES = 2 * 2**30
 def run(context: StageContext) -> dict[str, Any]:
     """Train, from the input `start` if there is one, to the last step; leaves the EMA weights.
 
-    The input `lengths` holds those that a policy chose for the images.
+    The input `lengths` holds those that a policy chose for the images. With several ranks the first
+    one writes.
 
     Raises:
         DivergedError: the loss is not finite; names the step.
-        UserError: a batch takes more images than there are.
+        UserError: a batch takes more images than there are, or cannot be shared out to the ranks.
+        RankError: one of several ranks has died.
     """
+    training = parse(TrainingConfig, context.spec.config["training"], where="training")
+    batch, parts = training.batch, training.accumulate
+    return on_ranks(context, _train, where="training", batch=batch, parts=parts)
+
+
+def _train(context: StageContext) -> dict[str, Any]:
+    with products(context.spec.resources.device) as kind:
+        return {**_trained(context), **({} if kind == "fp32" else {"matrix_products": kind})}
+
+
+def _trained(context: StageContext) -> dict[str, Any]:
     images = read_image_set(context.inputs["images"])
     pixels, config = images.pixels, context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
@@ -69,12 +84,17 @@ def run(context: StageContext) -> dict[str, Any]:
     state = load_state(context.work)
     if state is not None:
         trainer.load_state(state)
+    leads = trainer.ranks.rank == 0
     for step in trainer.run():
+        if not leads:
+            continue
         if step % training.checkpoint_every == 0 and step < training.steps:
             save_state(context.work, trainer.state())
         if step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
+    if not leads:
+        return {}
     save_tensors(
         context.work / TOKENIZER_WEIGHTS,
         trainer.ema.state_dict(),

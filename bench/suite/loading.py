@@ -24,16 +24,25 @@ LONGEST_SUITE_BYTES, LONGEST_QUESTION = 150, 5000
 
 @dataclass(frozen=True, kw_only=True)
 class StageResources(Strict):
-    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given."""
+    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given.
+
+    A training may have several `ranks`, processes that share each batch: one for each of several
+    GPUs, or as many as asked for on the CPU, which share the threads.
+    """
 
     cpus: int = 1
     gpus: float | None = None
+    ranks: int | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1:
             raise ValueError("cpus: must be 1 or more")
         if self.gpus is not None and self.gpus <= 0:
             raise ValueError("gpus: must be positive")
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise ValueError(f"gpus: {self.gpus:g} must be whole above 1")
+        if self.ranks is not None and self.ranks < 1:
+            raise ValueError("ranks: must be 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +185,29 @@ def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
         if asked.gpus:
             reason = "device is cpu" if on_device else "this stage runs on the CPU"
             raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
-        return Resources(asked.cpus)
-    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
+        return Resources(asked.cpus, ranks=_ranks(stage, asked, "cpu", where=where))
+    ranks = _ranks(stage, asked, file.device, where=where)
+    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device, ranks)
+
+
+def _ranks(stage: str, asked: StageResources, device: str, *, where: str) -> int:
+    """Processes that a stage is computed by: what more than one is asked for has to be used."""
+    where, gpus = f"{where}: resources.{stage}", max(1, int(asked.gpus or 1))
+    ranks = asked.ranks or gpus
+    if ranks == gpus == 1:
+        return 1
+    if not STAGES[stage].ranks:
+        key = "gpus" if gpus > 1 else "ranks"
+        able = ", ".join(name for name in OURS if STAGES[name].ranks)
+        raise UserError(f"{where}.{key}: only {able} share their work; give at most 1")
+    if device == "cuda" and ranks != gpus:
+        raise UserError(
+            f"{where}.ranks: {ranks} on {gpus} GPU{'s' * (gpus > 1)}, but each has one of its own; "
+            "leave ranks out"
+        )
+    if device == "cpu" and ranks > asked.cpus:
+        raise UserError(f"{where}.ranks: {ranks} need as many cpus, not {asked.cpus}; raise cpus")
+    return ranks
 
 
 def _refuse_twins(path: Path, cells: list[Cell]) -> None:
