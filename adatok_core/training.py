@@ -12,6 +12,7 @@ from adatok_core.adversarial import Adversary
 from adatok_core.alignment import FirstLayer, alignment_losses
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.build import build_tokenizer
+from adatok_core.compiled import compile_blocks
 from adatok_core.config import TokenizerConfig, TrainingConfig
 from adatok_core.config.lengths import lengths_problem
 from adatok_core.length_weights import LengthWeights
@@ -21,6 +22,7 @@ from adatok_core.parameters import Trainable, freeze, load_start
 from adatok_core.ranks import Ranks
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.trainer import AveragedTrainer
+from adatok_core.transformer import Block
 
 CALIBRATION_IMAGES = 256
 # A cross-entropy beside a pixel loss of about 0.01.
@@ -101,6 +103,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             load_start(model, start)
         freeze(model, trainable)
         super().__init__(training, model=model, betas=(0.9, 0.99), device=device)
+        if training.compile:
+            compile_blocks(one for one in model.modules() if isinstance(one, Block))
         if self.adversary:
             self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_optimizer"] = self.adversary.optimizer

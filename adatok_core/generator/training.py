@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adatok_core.batches import batch_indices, step_generator
+from adatok_core.compiled import compile_blocks
 from adatok_core.config import GeneratorConfig, GeneratorTraining
 from adatok_core.generator.likelihood import (
     Likelihood,
@@ -60,6 +61,8 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
                 max_steps=vocabulary.max_steps,
             ).to(device)
         super().__init__(training, model=model, betas=(0.9, 0.95), device=device)
+        if training.compile:
+            compile_blocks(model.blocks)
         self.vocabulary, self.ids, self.lengths = vocabulary, ids, lengths
         self.labels = class_labels(model, labels, count=len(ids))
 
