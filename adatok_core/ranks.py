@@ -41,15 +41,6 @@ class Ranks:
             return Ranks()
         return Ranks(dist.get_rank(), dist.get_world_size())
 
-    def require_divide(self, batch: int, *, parts: int = 1) -> None:
-        """Raise `ValueError` unless a batch's `parts` micro-batches can be shared out equally."""
-        if batch % (parts * self.count):
-            of = f"in {parts} micro-batches " if parts > 1 else ""
-            raise ValueError(
-                f"batch: {batch} {of}cannot be shared out to {self.count} ranks; make it a "
-                f"multiple of {parts * self.count}, or change the number of ranks"
-            )
-
     def places(self, batch: int, *, parts: int = 1) -> Tensor:
         """Places `[batch / count]` in a batch that are this rank's: its part of each micro-batch.
 

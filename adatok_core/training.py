@@ -14,6 +14,7 @@ from adatok_core.batches import batch_indices, step_generator
 from adatok_core.build import build_tokenizer
 from adatok_core.compiled import compile_blocks
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.config.checks import require_shares
 from adatok_core.config.lengths import lengths_problem
 from adatok_core.length_weights import LengthWeights
 from adatok_core.lengths import require_chosen, step_lengths
@@ -78,7 +79,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if problem:
             raise ValueError(problem)
         require_chosen(chosen, budgets=budgets, count=count, config=lengths)
-        Ranks.here().require_divide(training.batch, parts=training.accumulate)
+        require_shares(training.batch, parts=training.accumulate, ranks=Ranks.here().count)
         self.count, self.load, self.chosen = count, load, chosen
         self.feature_maps, self.trainable = feature_maps, trainable
         with torch.random.fork_rng(devices=[]):

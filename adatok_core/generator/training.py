@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.compiled import compile_blocks
 from adatok_core.config import GeneratorConfig, GeneratorTraining
+from adatok_core.config.checks import require_shares
 from adatok_core.generator.likelihood import (
     Likelihood,
     class_labels,
@@ -51,7 +52,7 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         if len(ids) != len(lengths):
             raise ValueError(f"lengths: {len(lengths)} of them for {len(ids)} images")
         vocabulary.require_images(ids, lengths)
-        Ranks.here().require_divide(min(training.batch, len(ids)))
+        require_shares(min(training.batch, len(ids)), ranks=Ranks.here().count)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = Generator(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from adatok_core.config.checks import Strict
+from adatok_core.config.checks import Strict, require_shares
 from bench.config.settings import parse
 from bench.config.yaml_text import MOST_NESTED, read_yaml
 from bench.errors import UserError, suggestion
@@ -137,6 +137,8 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         stage: _resources(stage, file, where=str(path))
         for stage in dict.fromkeys([*OURS, *extras, *file.resources])
     }
+    for cell in cells:
+        _refuse_unshared(path, cell, resources)
     return Suite(
         name=file.suite + taken.suffix,
         question=" ".join(file.question.split()),
@@ -208,6 +210,20 @@ def _ranks(stage: str, asked: StageResources, device: str, *, where: str) -> int
     if device == "cpu" and ranks > asked.cpus:
         raise UserError(f"{where}.ranks: {ranks} need as many cpus, not {asked.cpus}; raise cpus")
     return ranks
+
+
+def _refuse_unshared(path: Path, cell: Cell, resources: dict[str, Resources]) -> None:
+    """Refuse batches that the ranks of a training cannot share."""
+    config = cell.config
+    asked = [("tokenizer", key, one.batch, one.accumulate) for key, one in config.trainings.items()]
+    if config.generation is not None:
+        batch = config.generation.training.batch
+        asked.append(("generator", "generation.training", batch, 1))
+    for stage, key, batch, parts in asked:
+        try:
+            require_shares(batch, parts=parts, ranks=resources[stage].ranks)
+        except ValueError as error:
+            raise UserError(f"{path}: '{cell.label}': {key}.{error}") from None
 
 
 def _refuse_twins(path: Path, cells: list[Cell]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from adatok_core.config.checks import require_shares
 from adatok_core.ranks import Ranks
 
 SCRIPT = Path(__file__).with_name("ranks_training.py")
@@ -86,6 +87,6 @@ def test_ranks_share_out_every_micro_batch():
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
-    Ranks(0, 2).require_divide(8, parts=4)
+    require_shares(8, parts=4, ranks=2)
     with pytest.raises(ValueError, match=r"batch: 12 in 4 micro-batches .* 2 ranks; .* of 8"):
-        Ranks(0, 2).require_divide(12, parts=4)
+        require_shares(12, parts=4, ranks=2)

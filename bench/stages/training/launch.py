@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from adatok_core.config.checks import require_shares
 from adatok_core.ranks import Ranks
 from bench.errors import UserError
 from bench.stages.training.messages import RankError, raised, task_of
@@ -44,7 +45,7 @@ def on_ranks(
     if resources.ranks == 1 or Ranks.here().count > 1:
         return train(context)
     try:
-        Ranks(count=resources.ranks).require_divide(batch, parts=parts)
+        require_shares(batch, parts=parts, ranks=resources.ranks)
     except ValueError as error:
         raise UserError(f"{where}.{error}") from None
     if resources.device == "cuda" and torch.cuda.device_count() < resources.ranks:

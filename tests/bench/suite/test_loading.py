@@ -249,6 +249,11 @@ def test_ranks_and_gpus_that_would_lie_idle_are_refused(
     assert refusal(content).startswith(f"resources.{stage}{problem}")
 
 
+def test_a_batch_that_ranks_cannot_share_is_refused(refusal, small):
+    content = {**small, "resources": {"tokenizer": {"cpus": 3, "ranks": 3}}}
+    assert "training.batch: 8 cannot be shared out to 3 ranks; make it" in refusal(content)
+
+
 def test_a_suite_without_cells_is_refused(refusal, small):
     assert refusal(with_arms(small)) == "arms: a suite needs at least one"
 
