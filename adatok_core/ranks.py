@@ -137,8 +137,10 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     Those that no rank has stay away, as they would in one process. Where this rank has none at all,
     as of an adversary before its first step, no other has.
     """
+    if not _stepping:
+        return
     learning = [one for one in parameters if one.requires_grad]
-    if not _stepping or all(one.grad is None for one in learning):
+    if all(one.grad is None for one in learning):
         return
     absent = [one for one in learning if one.grad is None]
     present = torch.tensor([float(one.grad is not None) for one in learning])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.stages import tokenizer
+from bench.stages import generator, tokenizer
 from bench.stages.training.messages import RankError, context_of, task_of
 from bench.store.checkpoints import CHECKPOINT, load_state, load_tensors
 from bench.store.stage import Resources
@@ -83,6 +83,16 @@ def test_the_artifact_of_two_ranks_is_that_of_one(small_run, shared):
     for name, tensor in tensors.items():
         if not name.endswith("qkv.bias"):  # Keys' have no gradient but rounding noise.
             torch.testing.assert_close(tensor, expected[name], atol=1e-4, rtol=0)
+
+
+def test_a_generator_of_two_ranks_is_that_of_one(generation_run, context):
+    stage = context("adaptive", "generator", of=generation_run)
+    result = generator.run(replace(stage, spec=replace(stage.spec, resources=TWO)))
+    key = generation_run.spec("adaptive", "generator").key
+    described = generation_run.store.description("generator", key)["result"]
+    for row, expected in zip(result["history"], described["history"], strict=True):
+        assert row == pytest.approx(expected, rel=1e-4)
+    assert result["held_out"] == pytest.approx(described["held_out"], rel=1e-4)
 
 
 @pytest.mark.parametrize(
