@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from adatok_core.budgets import heads_of
 from adatok_core.config import LengthSampling
 from adatok_core.lengths import expected_shares
+from adatok_core.ranks import sum_over_ranks
 
 # Distortions of a budget are remembered for about a hundred steps.
 DECAY = 0.99
@@ -72,8 +73,10 @@ class LengthWeights(nn.Module):
         self.counts.mul_(DECAY)
 
     def observe(self, kept: Tensor, distortions: Tensor) -> None:
-        """Remember the `distortions [B]` of images decoded at `kept [B]`."""
+        """Remember the `distortions [B]` of images decoded at `kept [B]`, those of all ranks."""
         heads = torch.arange(len(self.ends), device=kept.device)
         served = torch.searchsorted(self.ends, kept)[:, None] == heads
-        self.sums.add_((served * distortions.detach()[:, None]).sum(0))
-        self.counts.add_(served.sum(0))
+        sums = (served * distortions.detach()[:, None]).sum(0)
+        of_all = sum_over_ranks(torch.stack([sums, served.sum(0).to(sums.dtype)]))
+        self.sums.add_(of_all[0])
+        self.counts.add_(of_all[1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,44 @@ def _aligned(x: Tensor) -> Tensor:
     return F.pad(x, (0, missing)) if missing else x
 
 
+@torch.library.custom_op("adatok::grouped_product", mutates_args=())
+def _grouped_product(rows: Tensor, columns: Tensor, offs: Tensor) -> Tensor:
+    """`F.grouped_mm` of `[T, in]` and `[M, in, out]` for `torch.compile`.
+
+    As PyTorch's own it cannot be traced in float32.
+    """
+    return F.grouped_mm(rows, columns, offs=offs)
+
+
+@_grouped_product.register_fake
+def _(rows: Tensor, columns: Tensor, offs: Tensor) -> Tensor:
+    return rows.new_empty(len(rows), columns.shape[-1])
+
+
+def _keep_factors(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _grouped_gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    rows, columns, offs = ctx.saved_tensors
+    of_rows = _grouped_product(gradient.contiguous(), columns.transpose(1, 2), offs)
+    return of_rows, _grouped_outer(rows, gradient.contiguous(), offs), None
+
+
+_grouped_product.register_autograd(_grouped_gradients, setup_context=_keep_factors)
+
+
+@torch.library.custom_op("adatok::grouped_outer", mutates_args=())
+def _grouped_outer(rows: Tensor, gradient: Tensor, offs: Tensor) -> Tensor:
+    """Products `[M, in, out]` of the groups of `[T, in]` and `[T, out]`."""
+    return F.grouped_mm(rows.T, gradient, offs=offs)
+
+
+@_grouped_outer.register_fake
+def _(rows: Tensor, gradient: Tensor, offs: Tensor) -> Tensor:
+    return rows.new_empty(len(offs), rows.shape[1], gradient.shape[1])
+
+
 def _multiply(x: Tensor, weights: Tensor, groups: HeadGroups | None) -> Tensor:
     """`x [B, S, in]` by `weights [M, out, in]`, those of each image's head: `[B, S, out]`."""
     if len(weights) == 1:
@@ -50,7 +89,8 @@ def _multiply(x: Tensor, weights: Tensor, groups: HeadGroups | None) -> Tensor:
     batch, length, _ = x.shape
     rows, columns = _aligned(x.flatten(0, 1)), _aligned(_aligned(weights).transpose(1, 2))
     ends = (groups.ends * length).to(torch.int32)
-    y = F.grouped_mm(rows, columns, offs=ends)[:, : weights.shape[1]]
+    grouped = _grouped_product if torch.compiler.is_compiling() else F.grouped_mm
+    y = grouped(rows, columns, offs=ends)[:, : weights.shape[1]]
     return y.view(batch, length, -1)
 
 

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from adatok_core.averages import average_pace, update_average
 from adatok_core.config import GeneratorTraining, PolicyConfig, TrainingConfig
 from adatok_core.parameters import decay_groups
+from adatok_core.ranks import Ranks, average_gradients, mean_of_each
 from adatok_core.schedule import learning_rate
 from adatok_core.training_state import DivergedError, TrainingState, pack, unpack
 
@@ -85,13 +86,14 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
     """Trains `model` by AdamW, with a linear warm-up and a cosine; `ema` is its running average.
 
     On a GPU nothing is read back between two rows of the history, and the step's rates are tensors:
-    its kernels are the same each time.
+    its kernels are the same each time. Where there are several `Ranks` they share each batch, and
+    all of them have to train.
     """
 
     def __init__(
         self, config: AveragedConfig, *, model: Model, betas: tuple[float, float], device: str
     ):
-        self.model, self.device = model, device
+        self.model, self.device, self.ranks = model, device, Ranks.here()
         self.ema = copy.deepcopy(model).requires_grad_(False)
         groups = decay_groups(model, weight_decay=config.weight_decay)
         self._on_gpu = torch.device(device).type == "cuda"
@@ -106,6 +108,14 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         self._began_at = 0
         self._share_rate()
 
+    def run(self) -> Iterator[int]:
+        """Train to the end, yielding the number of finished steps after each one.
+
+        Raises `DivergedError` when what is optimized is no longer finite.
+        """
+        self.ranks.begin(self.modules.values(), step=self.step)
+        yield from super().run()
+
     def _share_rate(self) -> None:
         """Let the optimizer read its rate where it is; of the settings it loads it makes copies."""
         if self._on_gpu:
@@ -114,11 +124,17 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
 
     @abstractmethod
     def _draw(self) -> dict[str, Tensor]:
-        """The step's batch and draws, on the device, of the same shapes in every step."""
+        """This rank's part of the step's batch and draws, on the device.
+
+        The shapes are the same in every step.
+        """
 
     @abstractmethod
     def _backward(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add the gradients of what was drawn; return its losses by name, scalars."""
+        """Add the gradients of what was drawn; return its losses by name, scalars.
+
+        Their means over ranks are those of the batch.
+        """
 
     def _train_step(self) -> None:
         config, step = self.config, self.step
@@ -126,7 +142,8 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
         rate = learning_rate(step, config)
         self._set_learning_rate(rate)
         self._set_pace(average_pace(config.ema_decay, step=step))
-        values = self._update(self._draw())
+        with self.ranks.stepping():
+            values = self._update(self._draw())
         if self._row_is_due:
             self._require_finite()
             numbers = {name: value.item() for name, value in values.items()}
@@ -135,7 +152,10 @@ class AveragedTrainer(Trainer[AveragedConfig], Generic[Model, AveragedConfig]):
     def _update(self, drawn: dict[str, Tensor]) -> dict[str, Tensor]:
         """One step of everything that moves; losses and gradient norms by name, on the device."""
         self._zero_gradients()
-        values = {**self._backward(drawn), **self._clip_gradients()}
+        losses = mean_of_each(self._backward(drawn))
+        for optimizer in self.optimizers.values():
+            average_gradients(one for group in optimizer.param_groups for one in group["params"])
+        values = {**losses, **self._clip_gradients()}
         self._sound &= torch.stack([*values.values()]).isfinite().all()
         self._sound_steps += self._sound
         if not self._on_gpu:  # Where it costs nothing to spare the weights.

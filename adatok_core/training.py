@@ -12,14 +12,18 @@ from adatok_core.adversarial import Adversary
 from adatok_core.alignment import FirstLayer, alignment_losses
 from adatok_core.batches import batch_indices, step_generator
 from adatok_core.build import build_tokenizer
+from adatok_core.compiled import compile_blocks
 from adatok_core.config import TokenizerConfig, TrainingConfig
+from adatok_core.config.checks import require_shares
 from adatok_core.config.lengths import lengths_problem
 from adatok_core.length_weights import LengthWeights
 from adatok_core.lengths import require_chosen, step_lengths
 from adatok_core.losses import perceptual_distance, pixel_distance, pixel_distances
 from adatok_core.parameters import Trainable, freeze, load_start
+from adatok_core.ranks import Ranks
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from adatok_core.trainer import AveragedTrainer
+from adatok_core.transformer import Block
 
 CALIBRATION_IMAGES = 256
 # A cross-entropy beside a pixel loss of about 0.01.
@@ -51,7 +55,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             the rest then stays as it is, to the bit, and the quantizer's loss trains nothing.
 
     Raises:
-        ValueError: `feature_maps` is missing, `start` does not fit, or nothing would learn from it.
+        ValueError: `feature_maps` is missing, `start` does not fit, nothing would learn from it, or
+            the batch cannot be shared out to the ranks.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if problem:
             raise ValueError(problem)
         require_chosen(chosen, budgets=budgets, count=count, config=lengths)
+        require_shares(training.batch, parts=training.accumulate, ranks=Ranks.here().count)
         self.chosen = chosen
         self.count, self.load, self.stream = count, load, stream
         self._streamed: tuple[int, Iterator[Tensor]] | None = None
@@ -104,6 +110,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             load_start(model, start)
         freeze(model, trainable)
         super().__init__(training, model=model, betas=(0.9, 0.99), device=device)
+        if training.compile:
+            compile_blocks(one for one in model.modules() if isinstance(one, Block))
         if self.adversary:
             self.modules["discriminator"] = self.adversary.discriminator
             self.optimizers["discriminator_optimizer"] = self.adversary.optimizer
@@ -150,10 +158,15 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         self.generator = step_generator(config.seed, step)
         indices = batch_indices(step, count=self.count, batch=config.batch, seed=config.seed)
         kept = self._lengths(indices, self.generator)
-        return {"pixels": torch.cat(self._parts(indices)), "kept": kept.to(self.device)}
+        if self.ranks.count == 1:
+            return {"pixels": torch.cat(self._parts(indices)), "kept": kept.to(self.device)}
+        mine = self.ranks.places(config.batch, parts=config.accumulate)
+        pixels = self._parts(indices if self.stream else indices[mine])
+        own = torch.cat(pixels)[mine.to(self.device)] if self.stream else torch.cat(pixels)
+        return {"pixels": own, "kept": kept[:, mine].to(self.device)}
 
     def _parts(self, indices: Tensor) -> list[Tensor]:
-        """The images of the step's micro-batches, loaded, or the next ones of the stream."""
+        """Images of micro-batches: loaded, or the next ones of the stream, of the whole step."""
         count, step = self.config.accumulate, self.step
         if self.stream is None:
             return [self.load(part).to(self.device) for part in indices.chunk(count)]

@@ -31,6 +31,16 @@ def require_budgets(key: str, budgets: Sequence[int], *, at_least: int) -> None:
     require(increasing, f"{key}: {list(budgets)} must increase strictly")
 
 
+def require_shares(batch: int, *, parts: int = 1, ranks: int) -> None:
+    """Refuse a batch whose `parts` micro-batches cannot be shared out equally to `ranks`."""
+    of = f"in {parts} micro-batches " if parts > 1 else ""
+    require(
+        batch % (parts * ranks) == 0,
+        f"batch: {batch} {of}cannot be shared out to {ranks} ranks; make it a multiple of "
+        f"{parts * ranks}, or change the number of ranks",
+    )
+
+
 def later(default: T) -> T:
     """A setting that came later than others: at its default it leaves no trace (`traceless`).
 

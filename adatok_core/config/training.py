@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adatok_core.config.checks import Strict, require
+from adatok_core.config.checks import Strict, later, require
 from adatok_core.config.lengths import LengthSampling
 from adatok_core.config.tokenizer import LoRA
 
@@ -35,7 +35,7 @@ class TrainingConfig(Strict):
 
     `batch` is the number of images of one step, made of `accumulate` equal micro-batches. The loss
     is the pixel loss, plus `perceptual` times the perceptual distance, plus the quantizer's loss,
-    plus the adversarial loss.
+    plus the adversarial loss. `compile` has the transformers' blocks compiled by `torch.compile`.
     """
 
     steps: int = 2000
@@ -54,6 +54,7 @@ class TrainingConfig(Strict):
     log_every: int = 50
     checkpoint_every: int = 250
     seed: int = 0
+    compile: bool = later(False)
 
     def __post_init__(self) -> None:
         _require_schedule(self)
@@ -79,7 +80,7 @@ class GeneratorTraining(Strict):
     """How a generator is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
 
     `batch` counts the sequences of one step; `weight_decay` applies to the matrices of linear
-    layers alone.
+    layers alone; `compile` has the blocks compiled by `torch.compile`.
     """
 
     steps: int = 2000
@@ -93,6 +94,7 @@ class GeneratorTraining(Strict):
     log_every: int = 50
     checkpoint_every: int = 500
     seed: int = 0
+    compile: bool = later(False)
 
     def __post_init__(self) -> None:
         _require_schedule(self)

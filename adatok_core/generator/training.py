@@ -7,7 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from adatok_core.batches import batch_indices, step_generator
+from adatok_core.compiled import compile_blocks
 from adatok_core.config import GeneratorConfig, GeneratorTraining
+from adatok_core.config.checks import require_shares
 from adatok_core.generator.likelihood import (
     Likelihood,
     class_labels,
@@ -16,6 +18,7 @@ from adatok_core.generator.likelihood import (
 )
 from adatok_core.generator.model import Generator
 from adatok_core.generator.sequences import Vocabulary
+from adatok_core.ranks import Ranks, sum_over_ranks
 from adatok_core.trainer import AveragedTrainer
 
 
@@ -27,8 +30,8 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
     generator, the one to use.
 
     Raises:
-        ValueError: another layout of lengths in the vocabulary than in `config`, or images and
-            labels that are none of the vocabulary's.
+        ValueError: another layout of lengths in the vocabulary than in `config`, images and labels
+            that are none of the vocabulary's, or a batch that cannot be shared out to the ranks.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         if len(ids) != len(lengths):
             raise ValueError(f"lengths: {len(lengths)} of them for {len(ids)} images")
         vocabulary.require_images(ids, lengths)
+        require_shares(min(training.batch, len(ids)), ranks=Ranks.here().count)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = Generator(
@@ -58,17 +62,21 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
                 max_steps=vocabulary.max_steps,
             ).to(device)
         super().__init__(training, model=model, betas=(0.9, 0.95), device=device)
+        if training.compile:
+            compile_blocks(model.blocks)
         self.vocabulary, self.ids, self.lengths = vocabulary, ids, lengths
         self.labels = class_labels(model, labels, count=len(ids))
 
     def _draw(self) -> dict[str, Tensor]:
         """Tokens `[B, S]`, which of them are predicted, and with classes those of the images."""
         config, count = self.config, len(self.ids)
-        images = batch_indices(
-            self.step, count=count, batch=min(config.batch, count), seed=config.seed
-        )
-        tokens, predicted = self.vocabulary.sequences(self.ids[images], self.lengths[images])
+        batch = min(config.batch, count)
+        images = batch_indices(self.step, count=count, batch=batch, seed=config.seed)
         classes = self._classes(images)
+        if self.ranks.count > 1:
+            mine = self.ranks.places(batch)
+            images, classes = images[mine], None if classes is None else classes[mine]
+        tokens, predicted = self.vocabulary.sequences(self.ids[images], self.lengths[images])
         drawn = {"tokens": tokens, "predicted": predicted}
         drawn |= {} if classes is None else {"classes": classes}
         return {name: value.to(self.device) for name, value in drawn.items()}
@@ -79,6 +87,10 @@ class GeneratorTrainer(AveragedTrainer[Generator, GeneratorTraining]):
         with self._autocast():
             logits = next_token_logits(self.model, self.vocabulary, drawn.get("classes"), tokens)
         loss = F.cross_entropy(logits[predicted], tokens[predicted])
+        if self.ranks.count > 1:
+            # The mean is one of tokens, of which a rank may have more than another.
+            share = predicted.sum() / sum_over_ranks(predicted.sum())
+            loss = loss * share * self.ranks.count
         loss.backward()
         return {"loss": loss.detach()}
 

@@ -13,6 +13,7 @@ from adatok_core.quantizers.base import (
     split_digits,
     straight_through,
 )
+from adatok_core.ranks import mean_over_ranks
 
 # Keeps the slope of the entropy finite where a bit is certain.
 CERTAIN = 1e-6
@@ -39,7 +40,7 @@ class LFQ(Quantizer):
         commitment = (points - signs).square().mean()
         chances = torch.sigmoid(2 * points / settings.temperature)
         per_token = bits_entropy(chances).mean()
-        of_batch = bits_entropy(chances.mean((0, 1)))
+        of_batch = bits_entropy(mean_over_ranks(chances.mean((0, 1))))
         loss = settings.commitment * commitment + settings.entropy_weight * (
             per_token - settings.diversity * of_batch
         )

@@ -124,11 +124,12 @@ class HistoryRow(Row):
 
 
 class Resources(Part):
-    """The resources of a stage: CPU threads, a share of a GPU, the device."""
+    """The resources of a stage: CPU threads, a share of a GPU, the device, processes."""
 
     cpus: int
     gpus: float
     device: str
+    ranks: int = 1
 
 
 class StageCost(Part):

@@ -116,7 +116,7 @@ def verify(record: Record, store: Store, *, deep: bool = False) -> Verification:
 
 
 def _resources(recorded: Any) -> Resources:
-    return Resources(recorded.cpus, recorded.gpus, recorded.device)
+    return Resources(recorded.cpus, recorded.gpus, recorded.device, recorded.ranks)
 
 
 def _require_this_version(record: Record, store: Store) -> None:

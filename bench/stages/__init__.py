@@ -24,7 +24,8 @@ class Stage:
     """A stage: a pure function of its configuration and its inputs that leaves one artifact.
 
     Raise `version` when the same configuration means something else than before. `device`: whether
-    it computes on the suite's device, or always on the CPU. `run` fills the work folder of a
+    it computes on the suite's device, or always on the CPU; `ranks`: whether it can share its work
+    among several processes, with a GPU each. `run` fills the work folder of a
     `StageContext` and gives the result; `work` says how much work it is to do that, by default only
     that the same settings are the same work. Both may be `module:function`.
 
@@ -37,6 +38,7 @@ class Stage:
     version: int
     run: StageFunction | str
     device: bool = False
+    ranks: bool = False
     work: WorkFunction | str = same_settings
     inputs: tuple[str, ...] = ()
     settings: type[Any] | None = None

@@ -17,6 +17,8 @@ from bench.artifacts.networks import GENERATOR_WEIGHTS
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.stages.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
+from bench.stages.training.arithmetic import products
+from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import remove_states, save_tensors, steps_of
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
@@ -32,9 +34,21 @@ def run(context: StageContext) -> dict[str, Any]:
 
     Raises:
         DivergedError: the loss is not finite; names the step.
-        UserError: a batch takes more images than there are; a bank without ids, or of another
-            tokenizer.
+        UserError: a batch takes more images than there are, or cannot be shared out to the ranks; a
+            bank without ids, or of another tokenizer.
+        RankError: one of several ranks has died.
     """
+    where = "generation.training"
+    training = parse(GeneratorTraining, context.spec.config["training"], where=where)
+    return on_ranks(context, _train, where=where, batch=training.batch)
+
+
+def _train(context: StageContext) -> dict[str, Any]:
+    with products(context.spec.resources.device) as kind:
+        return {**_trained(context), **({} if kind == "fp32" else {"matrix_products": kind})}
+
+
+def _trained(context: StageContext) -> dict[str, Any]:
     keep_freed_memory()
     config, inputs = context.spec.config, context.inputs
     generator = parse(GeneratorConfig, config["generator"], where="generation.generator")
@@ -68,11 +82,14 @@ def run(context: StageContext) -> dict[str, Any]:
         device=context.spec.resources.device,
     )
     watched = _tensors(held_out.rows(np.arange(min(WATCHED, len(held_out.ids)))))
+    leads = trainer.ranks.rank == 0
     for step in steps_of(context, trainer):
-        if trainer.history and trainer.history[-1]["step"] == step:
+        if leads and trainer.history and trainer.history[-1]["step"] == step:
             row = trainer.history[-1]
             row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
             context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
+    if not leads:
+        return {}
     found = asdict(trainer.evaluate(*_tensors(held_out)))
     save_tensors(
         context.work / GENERATOR_WEIGHTS,

@@ -26,7 +26,14 @@ from bench.data.sources.workers import require_cpus
 from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
-from bench.store.checkpoints import load_tensors, remove_states, save_tensors, steps_of
+from bench.stages.training.arithmetic import products
+from bench.stages.training.launch import on_ranks
+from bench.store.checkpoints import (
+    load_tensors,
+    remove_states,
+    save_tensors,
+    steps_of,
+)
 from bench.store.stage import StageContext
 
 RESIDENT_BYTES = 2 * 2**30
@@ -35,13 +42,26 @@ RESIDENT_BYTES = 2 * 2**30
 def run(context: StageContext) -> dict[str, Any]:
     """Train, from the input `start` if there is one, to the last step; leaves the EMA weights.
 
-    The input `lengths` holds those that a policy chose for the images.
+    The input `lengths` holds those that a policy chose for the images. With several ranks the first
+    one writes.
 
     Raises:
         DivergedError: the loss is not finite; names the step.
-        UserError: a batch takes more images than there are, an image is not what it was, or there
-            are fewer CPUs than workers that load images.
+        UserError: a batch takes more images than there are, or cannot be shared out to the ranks;
+            an image is not what it was; there are fewer CPUs than workers that load images.
+        RankError: one of several ranks has died.
     """
+    training = parse(TrainingConfig, context.spec.config["training"], where="training")
+    batch, parts = training.batch, training.accumulate
+    return on_ranks(context, _train, where="training", batch=batch, parts=parts)
+
+
+def _train(context: StageContext) -> dict[str, Any]:
+    with products(context.spec.resources.device) as kind:
+        return {**_trained(context), **({} if kind == "fp32" else {"matrix_products": kind})}
+
+
+def _trained(context: StageContext) -> dict[str, Any]:
     pixels, config = read_pixels(context.inputs["images"]), context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
     if training.batch > len(pixels):
@@ -67,10 +87,13 @@ def run(context: StageContext) -> dict[str, Any]:
         chosen=chosen,
         feature_maps=feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
+    leads = trainer.ranks.rank == 0
     for step in steps_of(context, trainer):
-        if step % training.log_every == 0:
+        if leads and step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
+    if not leads:
+        return {}
     save_tensors(
         context.work / TOKENIZER_WEIGHTS,
         trainer.ema.state_dict(),

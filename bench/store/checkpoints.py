@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from adatok_core.ranks import Ranks
 from adatok_core.trainer import Trainer
 from adatok_core.training_state import TrainingState
 from bench.files import canonical_json, sync, written_aside
@@ -89,7 +90,8 @@ def _disk_error(error: SafetensorError) -> Exception:
 def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
     """Train to the end, from the last checkpoint on, yielding the finished steps after each one.
 
-    A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop.
+    A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop; of
+    several ranks the first leaves it.
 
     Raises:
         StageStopped: it was.
@@ -102,7 +104,8 @@ def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
         yield step
         stop = context.stopping.looked()
         if step < steps and (stop or step % every == 0):
-            save_state(context.work, trainer.state())
+            if Ranks.here().rank == 0:
+                save_state(context.work, trainer.state())
             if stop:
                 raise StageStopped
 

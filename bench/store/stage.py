@@ -27,11 +27,20 @@ from bench.store.store import DISK_ERRORS, Store, disk_error
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of one stage: CPU threads, a share of a GPU, and where it computes."""
+    """Resources of one stage: CPU threads, a share of a GPU, and where it computes.
+
+    On several `ranks` it is as many processes, which share the threads and have a GPU each.
+    """
 
     cpus: int = 1
     gpus: float = 0.0
     device: str = "cpu"
+    ranks: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; those of one process are as before there could be several."""
+        plain = asdict(self)
+        return plain if self.ranks > 1 else {k: v for k, v in plain.items() if k != "ranks"}
 
 
 @dataclass(frozen=True)
@@ -188,7 +197,7 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction, stopping: S
             "config": spec.config,
             "inputs": {name: list(of) for name, of in spec.inputs.items()},
             "runtime": spec.runtime,
-            "resources": asdict(spec.resources),
+            "resources": spec.resources.to_json(),
             "result": result,
             "attempts": attempts,
             "seconds": time.perf_counter() - began,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from adatok_core.config.checks import Strict
+from adatok_core.config.checks import Strict, require_shares
 from bench.config.loader import Loader
 from bench.config.settings import parse
 from bench.config.yaml_text import MOST_NESTED, read_yaml
@@ -25,16 +25,25 @@ LONGEST_SUITE_BYTES, LONGEST_QUESTION = 150, 5000
 
 @dataclass(frozen=True, kw_only=True)
 class StageResources(Strict):
-    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given."""
+    """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given.
+
+    A training may have several `ranks`, processes that share each batch: one for each of several
+    GPUs, or as many as asked for on the CPU, which share the threads.
+    """
 
     cpus: int = 1
     gpus: float | None = None
+    ranks: int | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1:
             raise ValueError("cpus: must be 1 or more")
         if self.gpus is not None and self.gpus <= 0:
             raise ValueError("gpus: must be positive")
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise ValueError(f"gpus: {self.gpus:g} must be whole above 1")
+        if self.ranks is not None and self.ranks < 1:
+            raise ValueError("ranks: must be 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +147,8 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         stage: _resources(stage, file, where=str(path))
         for stage in dict.fromkeys([*OURS, *extras, *file.resources])
     }
+    for cell in cells:
+        _refuse_unshared(path, cell, resources)
     return Suite(
         name=file.suite + taken.suffix,
         question=" ".join(file.question.split()),
@@ -188,8 +199,43 @@ def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
         if asked.gpus:
             reason = "device is cpu" if on_device else "this stage runs on the CPU"
             raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
-        return Resources(asked.cpus)
-    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device)
+        return Resources(asked.cpus, ranks=_ranks(stage, asked, "cpu", where=where))
+    ranks = _ranks(stage, asked, file.device, where=where)
+    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device, ranks)
+
+
+def _ranks(stage: str, asked: StageResources, device: str, *, where: str) -> int:
+    """Processes that a stage is computed by: what more than one is asked for has to be used."""
+    where, gpus = f"{where}: resources.{stage}", max(1, int(asked.gpus or 1))
+    ranks = asked.ranks or gpus
+    if ranks == gpus == 1:
+        return 1
+    if not STAGES[stage].ranks:
+        key = "gpus" if gpus > 1 else "ranks"
+        able = ", ".join(name for name in OURS if STAGES[name].ranks)
+        raise UserError(f"{where}.{key}: only {able} share their work; give at most 1")
+    if device == "cuda" and ranks != gpus:
+        raise UserError(
+            f"{where}.ranks: {ranks} on {gpus} GPU{'s' * (gpus > 1)}, but each has one of its own; "
+            "leave ranks out"
+        )
+    if device == "cpu" and ranks > asked.cpus:
+        raise UserError(f"{where}.ranks: {ranks} need as many cpus, not {asked.cpus}; raise cpus")
+    return ranks
+
+
+def _refuse_unshared(path: Path, cell: Cell, resources: dict[str, Resources]) -> None:
+    """Refuse batches that the ranks of a training cannot share."""
+    config = cell.config
+    asked = [("tokenizer", key, one.batch, one.accumulate) for key, one in config.trainings.items()]
+    if config.generation is not None:
+        batch = config.generation.training.batch
+        asked.append(("generator", "generation.training", batch, 1))
+    for stage, key, batch, parts in asked:
+        try:
+            require_shares(batch, parts=parts, ranks=resources[stage].ranks)
+        except ValueError as error:
+            raise UserError(f"{path}: '{cell.label}': {key}.{error}") from None
 
 
 def _loader(file: SuiteFile, cells: list[Cell], training: Resources, *, where: str) -> Loader:

@@ -116,10 +116,11 @@ def _row(name: str, artifacts: list[_Artifact], *, total: bool = False) -> Row:
 
 
 def _device(resources: Resources) -> str:
-    """`cpu, 1 thread`, `cuda, 4 threads, 0.5 GPU`."""
+    """`cpu, 1 thread`, `cuda, 4 threads, 0.5 GPU`, `cpu, 4 threads, 2 ranks`."""
     threads = f"{resources.cpus} thread{'s' if resources.cpus != 1 else ''}"
     share = f", {resources.gpus:g} GPU" if resources.gpus else ""
-    return f"{resources.device}, {threads}{share}"
+    ranks = f", {resources.ranks} ranks" if resources.ranks > 1 else ""
+    return f"{resources.device}, {threads}{share}{ranks}"
 
 
 REPORT = TableReport(title=TITLE, place=60, build=table)

@@ -160,5 +160,8 @@ def _measure(job: Job) -> Work:
         kind, amount, by = STAGES[job.stage].measure(job)
     except (KeyError, TypeError):  # An input was cleared away, or is of an older version.
         return Work("", None, "")
-    resources = [job.resources[name] for name in ("device", "cpus", "gpus")]
+    resources = [
+        *(job.resources[n] for n in ("device", "cpus", "gpus")),
+        job.resources.get("ranks", 1),
+    ]
     return Work(canonical_json([resources, kind]), amount, by)

@@ -14,4 +14,11 @@ def work(job: Job) -> Work:
     return Work(kind, amount, "steps x batch x network")
 
 
-STAGE = Stage(name="generator", version=1, device=True, run="bench.stages.generator:run", work=work)
+STAGE = Stage(
+    name="generator",
+    version=1,
+    device=True,
+    ranks=True,
+    run="bench.stages.generator:run",
+    work=work,
+)

@@ -27,4 +27,11 @@ def work(job: Job) -> Work:
     return Work(kind, training["steps"] * training["batch"] * passes, "steps x batch x network")
 
 
-STAGE = Stage(name="tokenizer", version=2, device=True, run="bench.stages.tokenizer:run", work=work)
+STAGE = Stage(
+    name="tokenizer",
+    version=2,
+    device=True,
+    ranks=True,
+    run="bench.stages.tokenizer:run",
+    work=work,
+)

@@ -64,7 +64,7 @@ def test_key_is_of_what_changes_the_result(changes):
 
 
 def test_key_is_not_of_paths_and_resources():
-    other = replace(SPEC, runtime={"path": "/there"}, resources=Resources(8, 1.0, "cuda"))
+    other = replace(SPEC, runtime={"path": "/there"}, resources=Resources(8, 2.0, "cuda", 2))
     assert other.key == SPEC.key
     assert SPEC.key == "21bdd453a050350e"
     assert SPEC.name == f"data-{SPEC.key}"
@@ -139,6 +139,8 @@ def test_the_artifact_describes_itself(store):
     assert about["inputs"] == {"images": ["data", "0" * 16]}
     assert about["runtime"] == SPEC.runtime
     assert about["resources"] == {"cpus": 1, "gpus": 0.0, "device": "cpu"}
+    shared = Resources(2, 0.0, "cpu", 2)
+    assert Resources(**shared.to_json()) == shared
     assert about["result"] == {"count": 3}
     assert about["seconds"] > 0
     assert about["peak_memory_bytes"] > 1 << 20

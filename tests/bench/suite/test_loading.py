@@ -215,6 +215,45 @@ def test_a_share_of_a_gpu_that_is_not_used_is_refused(refusal, small, device, st
     assert refusal(content).startswith(f"resources.{stage}.gpus: ")
 
 
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"),
+    [
+        ("cuda", {"gpus": 8, "cpus": 16}, Resources(16, 8, "cuda", 8)),
+        ("cuda", {"gpus": 2, "ranks": 2}, Resources(1, 2, "cuda", 2)),
+        ("cuda", {"gpus": 0.5, "ranks": 1}, Resources(1, 0.5, "cuda")),
+        ("cpu", {"cpus": 4, "ranks": 2}, Resources(4, 0.0, "cpu", 2)),
+    ],
+)
+def test_a_training_gets_a_rank_for_each_gpu_or_those_it_asks_for(
+    load, small, device, asked, expected
+):
+    suite = load({**small, "device": device, "resources": {"tokenizer": asked}})
+    assert suite.resources["tokenizer"] == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "stage", "asked", "problem"),
+    [
+        ("cuda", "bank", {"gpus": 2}, ".gpus: only generator, tokenizer share their work; give at"),
+        ("cpu", "policy", {"ranks": 2, "cpus": 2}, ".ranks: only generator, tokenizer share"),
+        ("cpu", "tokenizer", {"ranks": 2}, ".ranks: 2 need as many cpus, not 1; raise cpus"),
+        ("cuda", "tokenizer", {"ranks": 2}, ".ranks: 2 on 1 GPU, but each has one of its own; "),
+        ("cuda", "generator", {"gpus": 1.5}, ": gpus: 1.5 must be whole above 1"),
+        ("cpu", "tokenizer", {"ranks": 0}, ": ranks: must be 1 or more"),
+    ],
+)
+def test_ranks_and_gpus_that_would_lie_idle_are_refused(
+    refusal, small, device, stage, asked, problem
+):
+    content = {**small, "device": device, "resources": {stage: asked}}
+    assert refusal(content).startswith(f"resources.{stage}{problem}")
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(refusal, small):
+    content = {**small, "resources": {"tokenizer": {"cpus": 3, "ranks": 3}}}
+    assert "training.batch: 8 cannot be shared out to 3 ranks; make it" in refusal(content)
+
+
 def test_a_suite_without_cells_is_refused(refusal, small):
     assert refusal(with_arms(small)) == "arms: a suite needs at least one"
 

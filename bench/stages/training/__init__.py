@@ -1,0 +1,1 @@
+"""How stages train: on one process or on several ranks, and with which arithmetic."""
