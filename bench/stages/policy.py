@@ -51,6 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
             save_state(context.work, trainer.state())
         if step % config.log_every == 0:
             context.progress(step, config.steps, "steps")
+            context.curve(trainer.history)
     policy = trainer.trained_policy(_calibration(config, context.inputs))
     save_tensors(
         context.work / POLICY_WEIGHTS,

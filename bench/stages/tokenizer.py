@@ -75,6 +75,7 @@ def run(context: StageContext) -> dict[str, Any]:
         if step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
+            context.curve(trainer.history)
     save_tensors(
         context.work / TOKENIZER_WEIGHTS,
         trainer.ema.state_dict(),

@@ -67,6 +67,7 @@ def run(
     from bench.graph.folder_naming import by_content
     from bench.graph.suite_graph import build_graph
     from bench.run.executors import RayExecutor, SerialExecutor
+    from bench.run.mirroring import shown_live
     from bench.run.plateaus import plateau_line
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports
@@ -85,7 +86,8 @@ def run(
     graph = build_graph(suite, name_folder=by_content(there, remember=True, say=say))
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
-    result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
+    with shown_live(suite, graph, store, uri=uri, say=say):
+        result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
     refused: UserError | None = None
     reports: list[Report] = []
     try:

@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 
 from bench.store.store import Store
 from bench.tracker.connection import tracking_uri
+from bench.tracker.experiments import STAGES
 from bench.tracker.mirror import mirror
 
 LABELS = ("elastic", "policy: seed 0", "diverged: seed 0")
@@ -44,7 +45,17 @@ class View:
         self.cells = {run.data.tags["cell_key"]: run for run in runs if "cell_key" in run.data.tags}
         self.parents = [run for run in runs if "cell_key" not in run.data.tags]
         assert len(self.cells) + len(self.parents) == len(runs)
+        shared = self.client.get_experiment_by_name(STAGES)
+        found = self.client.search_runs([shared.experiment_id]) if shared else []
+        self.stages = {run.data.tags["stage_key"]: run for run in found}
+        assert len(self.stages) == len(found)
+        self.stage_states = Counter(run.info.status for run in found)
         self.states = Counter(run.info.status for run in runs)
+
+    def stage(self, record, training):
+        """The run of a training of a record, by the link that its cell has."""
+        run_id = self.cells[record.cell_key].data.tags[f"training/{training}"]
+        return self.client.get_run(run_id)
 
     def points(self, run, name):
         history = self.client.get_metric_history(run.info.run_id, name)
@@ -53,7 +64,7 @@ class View:
     def all_points(self):
         return {
             (key, name): self.points(run, name)
-            for key, run in self.cells.items()
+            for key, run in [*self.cells.items(), *self.stages.items()]
             for name in run.data.metrics
         }
 
