@@ -93,6 +93,8 @@ def in_one_line(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # MLflow and its back ends raise nearly anything.
-        lines = str(error).strip().splitlines()
+        # SQLAlchemy puts how it came to a statement before what is wrong with it.
+        told = str(error).strip().splitlines()
+        lines = [line for line in told if not line.startswith("(raised as a result of")]
         reason = lines[0] if lines else type(error).__name__
         raise TrackerError(shown_uri(f"MLflow at {uri} was not updated ({reason})")) from error

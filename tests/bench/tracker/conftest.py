@@ -1,5 +1,8 @@
 import shutil
+import socket
+import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from mlflow import MlflowClient
@@ -82,3 +85,34 @@ class View:
 def view(store):
     """`view()`, `view(suite)`: what a reader sees now."""
     return lambda *suite: View(store, *suite)
+
+
+class Silent:
+    """A server that takes requests and never answers."""
+
+    def __init__(self, server):
+        self.uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        self.asked = threading.Event()
+        self.kept = []
+
+    def serve(self, server):
+        with suppress(OSError):
+            while True:
+                self.kept.append(server.accept()[0])
+                self.asked.set()
+
+
+@pytest.fixture
+def silent():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = Silent(server)
+        thread = threading.Thread(target=one.serve, args=(server,))
+        thread.start()
+        yield one
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in one.kept:
+            connection.close()
+    for thread in threading.enumerate():
+        if thread.name == "MLflow":
+            thread.join(30)
