@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bench.store.store import Store
 from bench.tracker.connection import connected, in_one_line, tracking_uri
-from bench.tracker.database import set_aside_damaged
+from bench.tracker.database import set_aside_damaged, write_hastily
 from bench.tracker.moved import artifacts, follow, place
 from bench.tracker.patience import SECONDS_OF_ALL, OutOfPatience
 
@@ -39,6 +39,8 @@ def opened(
     """
     with in_one_line(uri), alone(store):
         set_aside_damaged(store)
+    if uri == tracking_uri(store):
+        write_hastily(store.root / "mlflow.db")
     with connected(uri, abandoned=abandoned) as client, alone(store):
         if uri == tracking_uri(store) and follow(store):
             say(f"MLflow: the store was moved; {uri} now names its artifacts under {store.root}")

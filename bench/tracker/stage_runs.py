@@ -18,7 +18,7 @@ from bench.tracker.moved import place
 from bench.tracker.parameters import LONGEST
 from bench.tracker.points import Point, curve_points, machine_points
 from bench.tracker.stages import StageRun, description
-from bench.tracker.writing import log_parameters, log_points
+from bench.tracker.writing import log_batches
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Raise it when the run of a stage shows more or other things.
 VERSION = 1
+MODEL = "model_id"
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,13 @@ class StageRuns:
     def add(self, key: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add to the curve of an open run the rows of later steps."""
         run = self._open[key]
-        new = [row for row in rows if row["step"] > run.step]
+        new = self._new(key, rows)
         if new:
-            log_points(self.client, run.run_id, [list(curve_points(row)) for row in new])
+            log_batches(self.client, run.run_id, rows=map(_points, new))
             run.step = new[-1]["step"]
+
+    def _new(self, key: str, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        return [row for row in rows if row["step"] > self._open[key].step]
 
     def give_up(self, key: str, *, status: str, error: str = "") -> None:
         """End an open run without a result: `FAILED` or `KILLED`."""
@@ -129,7 +133,7 @@ class StageRuns:
         if stage.key not in self._open and (whole or going):
             kept = (whole or going)[0]
             self._remove([run for run in whole[1:] if is_ours(run, self.store)])
-            return Link(kept.info.run_id, self.experiment, kept.data.tags.get("model_id"))
+            return Link(kept.info.run_id, self.experiment, kept.data.tags.get(MODEL))
         if not (curve or stage.began is not None):
             return None
         if stage.key not in self._open:
@@ -142,7 +146,7 @@ class StageRuns:
         if key in self._whole:
             return self._whole[key].model
         tags = (run.data.tags for run in self._known(key) if run.info.status == "FINISHED")
-        return next((one["model_id"] for one in tags if "model_id" in one), None)
+        return next((one[MODEL] for one in tags if MODEL in one), None)
 
     def _known(self, key: str) -> list[Run]:
         return self._runs.get(key, [])
@@ -151,8 +155,8 @@ class StageRuns:
         """Delete runs: half written or of an older computation, and points cannot be taken back."""
         for run in runs:
             self.client.delete_run(run.info.run_id)
-            if "model_id" in run.data.tags:
-                self.client.delete_logged_model(run.data.tags["model_id"])
+            if MODEL in run.data.tags:
+                self.client.delete_logged_model(run.data.tags[MODEL])
             self._runs[run.data.tags["stage_key"]].remove(run)
 
     def _create(self, stage: StageRun) -> None:
@@ -178,13 +182,15 @@ class StageRuns:
         if rows is None:
             rows = [{"step": row.step, **row.values} for row in curve]
         ended = round(1000 * stage.ended) if stage.ended is not None else None
-        self.add(stage.key, rows)
-        log_points(self.client, run_id, [list(_machine(stage))], timestamp=ended)
         settings = _settings(stage)
-        log_parameters(self.client, run_id, settings)
-        if stage.config:
-            self.client.log_dict(run_id, stage.config, "settings.yaml")
         model = make_model(self.client, self.experiment, run_id, stage, self.store, settings)
+        log_batches(
+            self.client,
+            run_id,
+            rows=[*map(_points, self._new(stage.key, rows)), [*machine_points(stage, "system/")]],
+            parameters=settings,
+            tags={"whole": digest, **({MODEL: model} if model is not None else {})},
+        )
         models = [self._model_of(key) for _, key in stage.inputs.values()]
         log_inputs(
             self.client,
@@ -193,16 +199,13 @@ class StageRuns:
             models=[model for model in models if model is not None],
             store=self.store,
         )
-        if model is not None:
-            self.client.set_tag(run_id, "model_id", model)
-        self.client.set_tag(run_id, "whole", digest)
         self.client.set_terminated(run_id, status="FINISHED", end_time=ended)
         del self._open[stage.key]
         return Link(run_id, self.experiment, model)
 
 
-def _machine(stage: StageRun) -> Iterable[Point]:
-    return machine_points(stage, "system/")
+def _points(row: Mapping[str, Any]) -> list[Point]:
+    return list(curve_points(row))
 
 
 def _settings(stage: StageRun) -> dict[str, str]:

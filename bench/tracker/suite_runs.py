@@ -25,7 +25,7 @@ from bench.tracker.parameters import repetition
 from bench.tracker.points import Point, points
 from bench.tracker.stage_runs import Link, StageRuns
 from bench.tracker.stages import StageRun, Stages, curves_of, shared, trainings_of
-from bench.tracker.writing import log_parameters, log_points
+from bench.tracker.writing import log_batches
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -122,7 +122,7 @@ class SuiteRuns:
         if self._progress != (done, total):
             second = max(0, round(time.time() - self._began / 1000))
             row = [Point(DONE, done, second), Point(OF, total, second)]
-            log_points(self.client, self.parent, [row])
+            log_batches(self.client, self.parent, rows=[row])
             self._progress = (done, total)
 
     def end(self, *, status: str) -> None:
@@ -155,7 +155,7 @@ class SuiteRuns:
         self._set(run, {**self._place(record.cell_key), **_link_tags(record, stages, links)})
         # What varies may be more since the suite has grown.
         new = {name: text for name, text in shown.items() if name not in run.data.params}
-        log_parameters(self.client, run.info.run_id, new)
+        log_batches(self.client, run.info.run_id, parameters=new)
 
     def tidy(self, keys: frozenset[str]) -> None:
         """Leave nothing running and no second parent of cells that an edited suite has lost.
@@ -212,7 +212,7 @@ class SuiteRuns:
         links: dict[str, Link],
         shown: dict[str, str],
     ) -> None:
-        """A run whose tag `record` says, at the end, that it is whole."""
+        """A run that is whole once it no longer runs; its tag `record` says of what."""
         began = _milliseconds([stage.began for stage in stages], min)
         ended = _milliseconds([stage.ended for stage in stages], max)
         run = self.client.create_run(
@@ -221,6 +221,7 @@ class SuiteRuns:
             tags={
                 **self._place(record.cell_key),
                 "store": place(self.store),
+                "record": digest,
                 **_tags(record),
                 **_link_tags(record, stages, links),
             },
@@ -228,9 +229,13 @@ class SuiteRuns:
         )
         run_id = run.info.run_id
         self._cells[record.cell_key] = [run]
-        log_parameters(self.client, run_id, shown)
-        when = ended or run.info.start_time
-        log_points(self.client, run_id, [list(points(record, stages))], timestamp=when)
+        log_batches(
+            self.client,
+            run_id,
+            rows=[list(points(record, stages))],
+            parameters=shown,
+            timestamp=ended or run.info.start_time,
+        )
         log_inputs(
             self.client,
             run_id,
@@ -240,7 +245,6 @@ class SuiteRuns:
         )
         addresses = {key: link.address for key, link in links.items()}
         log_artifacts(self.client, run_id, record, self.store, stages=stages, links=addresses)
-        self.client.set_tag(run_id, "record", digest)
         status = "FINISHED" if record.done else "FAILED"
         self.client.set_terminated(run_id, status=status, end_time=ended)
 
