@@ -75,8 +75,8 @@ def run(context: StageContext) -> dict[str, Any]:
         if trainer.history and trainer.history[-1]["step"] == step:
             row = trainer.history[-1]
             row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
-            context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
             context.curve(trainer.history)
+            context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
         if step % training.checkpoint_every == 0 and step < training.steps:
             save_state(context.work, trainer.state())
     found = asdict(trainer.evaluate(*_tensors(held_out)))

@@ -50,8 +50,8 @@ def run(context: StageContext) -> dict[str, Any]:
         if step % config.checkpoint_every == 0 and step < config.steps:
             save_state(context.work, trainer.state())
         if step % config.log_every == 0:
-            context.progress(step, config.steps, "steps")
             context.curve(trainer.history)
+            context.progress(step, config.steps, "steps")
     policy = trainer.trained_policy(_calibration(config, context.inputs))
     save_tensors(
         context.work / POLICY_WEIGHTS,

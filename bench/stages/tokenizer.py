@@ -74,8 +74,8 @@ def run(context: StageContext) -> dict[str, Any]:
             save_state(context.work, trainer.state())
         if step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
-            context.progress(step, training.steps, f"steps, loss {loss:.4f}")
             context.curve(trainer.history)
+            context.progress(step, training.steps, f"steps, loss {loss:.4f}")
     save_tensors(
         context.work / TOKENIZER_WEIGHTS,
         trainer.ema.state_dict(),
