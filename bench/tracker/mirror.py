@@ -39,10 +39,10 @@ def mirror(
     """
     suite = records[0].suite
     with opened(store, uri, say=say) as client:
-        stage_runs = StageRuns(client, experiment_of(client, STAGES, store, uri, say), store)
+        experiment, shared = (experiment_of(client, n, store, uri, say) for n in (suite, STAGES))
+        stage_runs = StageRuns(client, shared, store)
         stage_runs.look()
         versions = read_runs(store.root / "records" / suite)
-        experiment = experiment_of(client, suite, store, uri, say)
         runs = SuiteRuns(client, experiment, store, About.of(records), stage_runs, versions)
         runs.look()
         shown = varying([*records, *superseded])

@@ -67,8 +67,8 @@ class Round:
     ) -> Round:
         """Look at what the tracker has, and reopen the suite's run."""
         about = watched.about
-        shared, own = (
-            experiment_of(client, name, store, uri, say) for name in (STAGES, about.suite)
+        own, shared = (
+            experiment_of(client, name, store, uri, say) for name in (about.suite, STAGES)
         )
         stage_runs = StageRuns(client, shared, store, driver)
         stage_runs.look()

@@ -64,10 +64,10 @@ def run(
       adatok-bench run my_suite.yaml --limit 100
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
+    from bench.commands.support.live_mlflow import shown_live
     from bench.graph.folder_naming import by_content
     from bench.graph.suite_graph import build_graph
     from bench.run.executors import RayExecutor, SerialExecutor
-    from bench.run.mirroring import shown_live
     from bench.run.plateaus import plateau_line
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports
