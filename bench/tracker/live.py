@@ -6,10 +6,12 @@ queued, and nothing gets lost.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
 
+from bench.errors import UserError
 from bench.store.store import Store
 from bench.tracker.connection import shown_uri
 from bench.tracker.experiments import Say, opened
@@ -18,6 +20,8 @@ from bench.tracker.rounds import Round, Watched, is_at_work
 SECONDS_BETWEEN = 10.0
 # Between attempts at a tracker that fails, at most; until somebody is told of it; for the last.
 MOST_SECONDS_BETWEEN, SECONDS_UNTIL_TOLD, SECONDS_TO_END = 120.0, 300.0, 20.0
+# Of a run that was interrupted: whoever did it does not wait for long.
+SECONDS_TO_STOP = 5.0
 
 
 @dataclass
@@ -56,9 +60,9 @@ class Live:
         self._complete = complete
         self._ending.set()
         if self._thread is not None:
-            self._thread.join(SECONDS_TO_END)
+            self._thread.join(SECONDS_TO_END if complete else SECONDS_TO_STOP)
             self._abandoned.set()
-            self._thread.join(SECONDS_TO_END)
+            self._thread.join(SECONDS_TO_STOP)
 
     def _watch(self) -> None:
         pause, begun = SECONDS_BETWEEN, False
@@ -72,11 +76,13 @@ class Live:
 
     def _begun(self) -> bool:
         """Whether a stage of this run is at work, or was."""
-        return any(
-            is_at_work(self.store, spec, self.driver) or self.store.has(spec.stage, spec.key)
-            for spec in self.watched.specs()
-            if spec.name not in self._had
-        )
+        with contextlib.suppress(UserError, OSError):  # The run itself says what is wrong.
+            return any(
+                is_at_work(self.store, spec, self.driver) or self.store.has(spec.stage, spec.key)
+                for spec in self.watched.specs()
+                if spec.name not in self._had
+            )
+        return False
 
     def _carried(self, *, last: bool) -> bool:
         """Whether a round has worked; whoever waits for a tracker that fails is told, once."""

@@ -188,6 +188,9 @@ def test_what_a_dead_driver_left_running_is_killed_and_taken_over(
 
 
 def test_a_failed_training_says_why(suite, watching, soon, store):
+    """Also where it has failed like that before."""
+    store.record_failure(suite.spec.stage, suite.spec.key, "DivergedError: step 21")
+    time.sleep(0.02)
     watching()
     suite.begin()
     suite.writer.write(suite.curve[:1])
