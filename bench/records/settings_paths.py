@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError
@@ -24,9 +24,14 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def varying(records: Sequence[Record]) -> set[str]:
     """Paths of the settings that are not the same in all records that have them."""
+    return varying_settings([record.settings for record in records])
+
+
+def varying_settings(settings: Iterable[dict[str, Any]]) -> set[str]:
+    """The same of settings alone."""
     seen: dict[str, set[str]] = {}
-    for record in records:
-        for path, value in flatten(record.settings):
+    for one in settings:
+        for path, value in flatten(one):
             seen.setdefault(path, set()).add(canonical_json(value))
     return {path for path, values in seen.items() if len(values) > 1}
 

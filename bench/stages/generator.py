@@ -87,6 +87,7 @@ def _trained(context: StageContext) -> dict[str, Any]:
         if leads and trainer.history and trainer.history[-1]["step"] == step:
             row = trainer.history[-1]
             row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
+            context.curve(trainer.history)
             context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
     if not leads:
         return {}

@@ -45,6 +45,7 @@ def run(context: StageContext) -> dict[str, Any]:
     trainer = build_trainer(config, bank, features)
     for step in steps_of(context, trainer):
         if step % config.log_every == 0:
+            context.curve(trainer.history)
             context.progress(step, config.steps, "steps")
     policy = trainer.trained_policy(_calibration(config, context.inputs))
     save_tensors(

@@ -91,6 +91,7 @@ def _trained(context: StageContext) -> dict[str, Any]:
     for step in steps_of(context, trainer):
         if leads and step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
+            context.curve(trainer.history)
             context.progress(step, training.steps, f"steps, loss {loss:.4f}")
     if not leads:
         return {}

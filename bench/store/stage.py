@@ -7,7 +7,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from filelock import Timeout
 
 from bench.errors import UserError
 from bench.files import content_key, write_json
+from bench.store.curve import FILE as CURVE
+from bench.store.curve import CurveWriter
 from bench.store.integrity import DamagedError, verified
 from bench.store.machine import sampled
 from bench.store.progress import Teller
@@ -100,6 +102,14 @@ class StageContext:
         The note says of what: `images`, `steps, loss 0.01`.
         """
         self._teller.tell(done, total, note)
+
+    @functools.cached_property
+    def _curve(self) -> CurveWriter:
+        return CurveWriter(self.work)
+
+    def curve(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Show whoever watches the history of a training so far: all rows, each with its `step`."""
+        self._curve.write(history)
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,8 @@ def _compute(store: Store, spec: StageSpec, function: StageFunction, stopping: S
     began = time.perf_counter()
     with sampled() as samples:
         result = function(StageContext(spec, inputs, work, stopping))
-    (work / "progress.json").unlink(missing_ok=True)
+    for shown in ("progress.json", CURVE):
+        (work / shown).unlink(missing_ok=True)
     (work / "attempts.json").unlink()
     store.publish(
         spec.stage,

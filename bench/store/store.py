@@ -155,9 +155,10 @@ class Store:
             return None
 
     def record_failure(self, stage: str, key: str, error: str) -> None:
-        """Remember why a stage failed."""
+        """Remember why a stage failed, and when: the file is as old as the last failure."""
         note = {"stage": stage, "key": key, "error": error}
         write_json(self._failure(stage, key), sealed(note))
+        self._failure(stage, key).touch()
 
     def _failure(self, stage: str, key: str) -> Path:
         return self.root / "failed" / f"{stage}-{key}.json"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,15 +75,16 @@ def shown_uri(text: str) -> str:
 
 
 @contextmanager
-def connected(uri: str) -> Iterator[MlflowClient]:
-    """A client of the tracker at `uri`; raises as `in_one_line`."""
+def connected(uri: str, *, abandoned: threading.Event | None = None) -> Iterator[MlflowClient]:
+    """A client of the tracker at `uri`, until it is `abandoned`; raises as `in_one_line`."""
     with in_one_line(uri):
         os.environ.update(MLFLOW_ENVIRONMENT)
         from mlflow import MlflowClient
 
         # Its announcement of a new database is no news to whoever reads a run's progress.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        yield cast("MlflowClient", Patient(lambda: MlflowClient(tracking_uri=uri)))
+        make = functools.partial(MlflowClient, tracking_uri=uri)
+        yield cast("MlflowClient", Patient(make, abandoned=abandoned))
 
 
 @contextmanager
@@ -90,6 +93,8 @@ def in_one_line(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # MLflow and its back ends raise nearly anything.
-        lines = str(error).strip().splitlines()
+        # SQLAlchemy puts how it came to a statement before what is wrong with it.
+        told = str(error).strip().splitlines()
+        lines = [line for line in told if not line.startswith("(raised as a result of")]
         reason = lines[0] if lines else type(error).__name__
         raise TrackerError(shown_uri(f"MLflow at {uri} was not updated ({reason})")) from error

@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bench.store.store import Store
 
@@ -20,6 +21,31 @@ def is_whole(database: Path) -> bool:
             return found == ("ok",)
     except sqlite3.DatabaseError as error:
         return "locked" in str(error)  # Whoever writes it can read it.
+
+
+# Databases whose writes need not reach the disk at once.
+_HASTY: set[str] = set()
+
+
+def write_hastily(database: Path) -> None:
+    """Let this process leave it to the system when the database reaches the disk.
+
+    Waiting for the disk takes most of a mirror's time. What a killed process had written is there
+    all the same; after a power cut the view may be damaged, and is written anew.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    _HASTY.add(os.path.realpath(database))
+    if not event.contains(Engine, "connect", _connect):
+        event.listen(Engine, "connect", _connect)
+
+
+def _connect(connection: Any, record: Any) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        if path and os.path.realpath(path) in _HASTY:
+            connection.execute("PRAGMA synchronous = OFF")
 
 
 def set_aside_damaged(store: Store) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 # Of one call, and of all together what they take beyond that.
 SECONDS, SECONDS_OF_ALL = 5.0, 90.0
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class OutOfPatience(Exception):
@@ -23,8 +24,9 @@ class Patient:
     The time limits of requests do not do that: they begin anew with every byte that comes.
     """
 
-    def __init__(self, make: Callable[[], Any]):
-        self._left = SECONDS_OF_ALL
+    def __init__(self, make: Callable[[], Any], *, abandoned: threading.Event | None = None):
+        """Begin with what `make` gives; once `abandoned` is set, nothing is waited for any more."""
+        self._left, self._abandoned = SECONDS_OF_ALL, abandoned or threading.Event()
         self._of = self._call(make)
 
     def __getattr__(self, name: str) -> Any:
@@ -34,7 +36,7 @@ class Patient:
         """What the function gives or raises.
 
         Raises:
-            OutOfPatience: it takes too long.
+            OutOfPatience: it takes too long, or was abandoned.
         """
         ended = threading.Event()
         answer: list[Any] = []
@@ -51,9 +53,16 @@ class Patient:
 
         began = time.monotonic()
         threading.Thread(target=run, name="MLflow", daemon=True).start()
-        if not ended.wait(SECONDS + self._left):
+        if not self._waited(ended, began + SECONDS + self._left):
             raise OutOfPatience(f"no answer within {time.monotonic() - began:.0f} s")
         self._left -= max(0.0, time.monotonic() - began - SECONDS)
         if raised:
             raise raised[0]
         return answer[0]
+
+    def _waited(self, ended: threading.Event, until: float) -> bool:
+        """Whether it has ended by then."""
+        while not ended.wait(min(SECONDS_BETWEEN_LOOKS, max(0.0, until - time.monotonic()))):
+            if self._abandoned.is_set() or time.monotonic() >= until:
+                return ended.is_set()
+        return True

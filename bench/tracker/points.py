@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from bench.records.generation import Generation
 from bench.records.record import Record
 from bench.records.settings_paths import flatten
 from bench.records.speed import GenerationSpeed, SpeedRow, StepCost
-from bench.tracker.stages import StageRun
+from bench.tracker.stages import StageRun, labelled, shared, trainings_of
 
 # Samples of the machine by the name that their metric gets.
 SAMPLES = ("cpu_percent", "resident_memory_bytes", "gpu_memory_bytes", "gpu_percent")
@@ -29,29 +29,50 @@ class Point:
     step: int = 0
 
 
-def points(record: Record, stages: list[StageRun]) -> Iterator[Point]:
-    """All numbers of a record and of its stages that are finite, by names that MLflow takes."""
-    for point in _all_points(record, stages):
+def points(record: Record, stages: Sequence[StageRun]) -> Iterator[Point]:
+    """All numbers of a record and of the stages of it alone; those that are shared have their own.
+
+    Only finite ones, by names that MLflow takes.
+    """
+    return _clean(_all_points(record, stages))
+
+
+def curve_points(row: Mapping[str, Any]) -> Iterator[Point]:
+    """The values of a training at one step; `row` has its `step` beside them."""
+    values = {name: value for name, value in row.items() if name != "step"}
+    return _clean(_numbers(values, "training/", step=round(row["step"])))
+
+
+def machine_points(stage: StageRun, prefix: str) -> Iterator[Point]:
+    """What a stage took, and samples of the machine by second."""
+    return _clean(_machine(stage, prefix))
+
+
+def _clean(found: Iterable[Point]) -> Iterator[Point]:
+    for point in found:
         if math.isfinite(point.value):
             name = re.sub(r"[^\w\-./: ]", "_", point.name, flags=re.ASCII)
             yield replace(point, name=name)
 
 
-def _all_points(record: Record, stages: list[StageRun]) -> Iterator[Point]:
+def _all_points(record: Record, stages: Sequence[StageRun]) -> Iterator[Point]:
     yield from _numbers(record.metrics.root)
     for control, metrics in record.controls.items():
         yield from _numbers(metrics.root, f"control/{control}/")
     for row in record.curve:
         yield from _numbers(row.plain(), "by_budget/", step=row.budget)
+    elsewhere = trainings_of(record)
     for training, history in record.histories.items():
-        for logged in history:
+        for logged in history if training not in elsewhere else ():
             yield from _numbers(logged.values, f"training/{training}/", step=logged.step)
     if record.generation is not None:
         yield from _generation(record.generation)
     if record.generation_speed is not None:
         yield from _throughput(record.generation_speed)
-    for stage in stages:
-        yield from _machine(stage)
+    keys = shared(stages)
+    for label, stage in labelled(stages).items():
+        if stage.key not in keys:
+            yield from _machine(stage, f"system/{label}/")
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "", *, step: int = 0) -> Iterator[Point]:
@@ -93,13 +114,11 @@ def _guidance(row: SpeedRow | StepCost) -> list[str]:
     return [f"guidance_{row.guidance_scale:g}"] if row.guidance else []
 
 
-def _machine(stage: StageRun) -> Iterator[Point]:
-    yield from _numbers(
-        {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes},
-        f"system/{stage.label}/",
-    )
+def _machine(stage: StageRun, prefix: str) -> Iterator[Point]:
+    taken = {"seconds": stage.seconds, "peak_memory_bytes": stage.peak_memory_bytes}
+    yield from _numbers(taken, prefix)
     for name in SAMPLES:
         for second, value in zip(
             stage.samples.get("seconds", []), stage.samples.get(name, []), strict=False
         ):
-            yield from _numbers({name: value}, f"system/{stage.label}/", step=round(second))
+            yield from _numbers({name: value}, prefix, step=round(second))

@@ -64,6 +64,7 @@ def run(
       adatok-bench run my_suite.yaml --limit 100
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
+    from bench.commands.support.live_mlflow import shown_live
     from bench.graph.folder_naming import by_content
     from bench.graph.source_naming import sources_by_content
     from bench.graph.suite_graph import build_graph
@@ -91,7 +92,8 @@ def run(
     )
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
-    result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
+    with shown_live(suite, graph, store, uri=uri, say=say):
+        result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
     refused: UserError | None = None
     reports: list[Report] = []
     try:

@@ -11,6 +11,8 @@ from bench.errors import UserError
 from bench.stages import generator
 from bench.stages.token_sets import Lengths, read_token_set, vocabulary_of
 from bench.store.checkpoints import load_state, load_tensors
+from bench.store.curve import FILE as CURVE
+from bench.store.curve import CurveReader
 
 PATH = "generator"
 
@@ -56,6 +58,9 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(generation_run, c
     with pytest.raises(KeyboardInterrupt):
         generator.run(first)
     assert load_state(first.work).step == 15
+    rows = CurveReader(first.work).rows()
+    assert [row["step"] for row in rows] == [10, 20]
+    assert all("held_out_nats_per_token" in row for row in rows)
     assert not (first.work / "generator.safetensors").exists()
 
     again = context("adaptive", PATH, of=generation_run, config=config)
@@ -64,7 +69,7 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(generation_run, c
     weights = generation_run.artifact("adaptive", PATH) / "generator.safetensors"
     assert (again.work / "generator.safetensors").read_bytes() == weights.read_bytes()
     assert result == generation_run.store.description(PATH, spec.key)["result"]
-    assert [p.name for p in again.work.iterdir()] == ["generator.safetensors"]
+    assert {p.name for p in again.work.iterdir()} == {"generator.safetensors", CURVE}
 
 
 def test_a_trained_generator_comes_back_with_its_vocabulary(generation_run):

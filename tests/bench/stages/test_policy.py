@@ -12,6 +12,8 @@ from bench.config.settings import parse
 from bench.errors import UserError
 from bench.stages import policy
 from bench.store.checkpoints import load_state, load_tensors
+from bench.store.curve import FILE as CURVE
+from bench.store.curve import CurveReader
 
 CELL = "policy: seed 0"
 
@@ -139,11 +141,12 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(context, config):
     with pytest.raises(KeyboardInterrupt):
         policy.run(interrupted)
     assert load_state(interrupted.work).step == 15
+    assert [row["step"] for row in CurveReader(interrupted.work).rows()] == [10, 20]
     assert not (interrupted.work / "policy.safetensors").exists()
     resumed = context(CELL, "policy", config=config)
     assert policy.run(resumed) == result
     assert resumed.told == [20, 30]
-    assert [p.name for p in resumed.work.iterdir()] == ["policy.safetensors"]
+    assert {p.name for p in resumed.work.iterdir()} == {"policy.safetensors", CURVE}
     name = "policy.safetensors"
     assert (resumed.work / name).read_bytes() == (whole.work / name).read_bytes()
 

@@ -13,6 +13,8 @@ from bench.data.image_set import read_image_set
 from bench.errors import UserError
 from bench.stages import tokenizer
 from bench.store.checkpoints import CHECKPOINT, load_state, load_tensors
+from bench.store.curve import FILE as CURVE
+from bench.store.curve import CurveReader
 
 PATH = "bank/tokenizer"
 
@@ -64,7 +66,14 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(small_run, contex
     with pytest.raises(KeyboardInterrupt):
         tokenizer.run(interrupted)
     assert interrupted.told == [10, 20, 30]
-    assert load_state(interrupted.work).step == 30
+    shown = CurveReader(interrupted.work).rows()  # To whoever watched.
+    assert (
+        shown
+        == small_run.store.description("tokenizer", small_run.spec("elastic", PATH).key)["result"][
+            "history"
+        ][:3]
+    )
+    assert load_state(interrupted.work).step == 15  # That of step 30 is written after it is told.
     assert not (interrupted.work / "tokenizer.safetensors").exists()
 
     earlier = context("elastic", PATH, config=config, stop_at=20, work="earlier")
@@ -78,7 +87,7 @@ def test_an_interrupted_training_goes_on_to_the_identical_file(small_run, contex
     assert (resumed.work / "tokenizer.safetensors").read_bytes() == weights.read_bytes()
     described = small_run.store.description("tokenizer", small_run.spec("elastic", PATH).key)
     assert result == described["result"]
-    assert [p.name for p in resumed.work.iterdir()] == ["tokenizer.safetensors"]
+    assert {p.name for p in resumed.work.iterdir()} == {"tokenizer.safetensors", CURVE}
 
 
 @pytest.mark.parametrize("torn", [lambda content: content[:-50], lambda content: b""])
@@ -94,7 +103,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(small_run, context,
     assert resumed.told == [30, 40]  # from the checkpoint of step 20 on
     weights = small_run.artifact("elastic", PATH) / "tokenizer.safetensors"
     assert (resumed.work / "tokenizer.safetensors").read_bytes() == weights.read_bytes()
-    assert [p.name for p in resumed.work.iterdir()] == ["tokenizer.safetensors"]
+    assert {p.name for p in resumed.work.iterdir()} == {"tokenizer.safetensors", CURVE}
 
 
 def test_a_checkpoint_of_another_shape_is_not_taken(small_run, context):

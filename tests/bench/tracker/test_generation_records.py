@@ -4,14 +4,14 @@ from collections import Counter
 
 from bench.tracker.parameters import parameters
 from bench.tracker.points import points
-from bench.tracker.stages import stages_of
+from bench.tracker.stages import Stages
 
 
 def test_no_two_points_of_a_metric_are_at_one_step(generation_run):
     kinds = set()
     for record in generation_run.result.records:
         assert record.done, record.error
-        found = list(points(record, stages_of(record, generation_run.store)))
+        found = list(points(record, Stages(generation_run.store).of(record)))
         times = Counter((point.name, point.step) for point in found)
         assert [place for place, count in times.items() if count > 1] == []
         names = {point.name.split("/")[0] for point in found}

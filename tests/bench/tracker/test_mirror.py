@@ -66,7 +66,7 @@ def test_every_number_of_a_record_is_a_metric(records, mirrored):
     for stage in ("tokenizer", "policy"):
         history = record.histories[stage]
         for name in history[0].values:
-            points = view.points(run, f"training/{stage}/{name}")
+            points = view.points(view.stage(record, stage), f"training/{name}")
             assert [step for step, _ in points] == [row.step for row in history]
             values = [row.value(name) for row in history]
             assert [value for _, value in points] == pytest.approx(values)
@@ -78,8 +78,8 @@ def test_every_number_of_a_record_is_a_metric(records, mirrored):
 def test_the_record_and_its_settings_are_kept(records, mirrored, tmp_path):
     view = mirrored(records)
     run = view.cells[records[1].cell_key]
-    assert view.artifacts(run) == ["record.json", "settings.yaml"]
-    plain = records[1].plain()
+    assert view.artifacts(run) == ["record.json", "settings.yaml", "stages.json"]
+    plain = records[1].plain() | {"histories": {}}  # They are curves of the stages' runs.
     for name, expected in (("record.json", plain), ("settings.yaml", plain["settings"])):
         with open(view.artifact(run, name, tmp_path)) as file:
             assert yaml.safe_load(file) == expected
@@ -160,7 +160,7 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("moment", ["log_batch", "log_dict", "set_terminated"])
+@pytest.mark.parametrize("moment", ["log_batch", "log_artifacts", "set_terminated"])
 def test_a_half_written_run_is_replaced(records, mirrored, store, view, monkeypatch, moment):
     calls = []
     method = getattr(MlflowClient, moment)
@@ -175,15 +175,18 @@ def test_a_half_written_run_is_replaced(records, mirrored, store, view, monkeypa
         patch.setattr(MlflowClient, moment, dies)
         with pytest.raises(Killed):
             mirror(records, store, uri=tracking_uri(store))
-    assert view().states["RUNNING"] == 2  # the cell's and the parent's
+    left = view()  # The parent's, and that of the cell or of the training that it was at.
+    assert left.states["RUNNING"] + left.stage_states["RUNNING"] == 2
     seen = mirrored(records)
+    assert "RUNNING" not in seen.stage_states
     assert set(seen.cells) == {record.cell_key for record in records}
     assert "RUNNING" not in seen.states
     assert len(seen.parents) == 1
     for record in records[:2]:
         run = seen.cells[record.cell_key]
         assert seen.points(run, "mse") == [(0, pytest.approx(record.metrics.value("mse")))]
-        steps = [step for step, _ in seen.points(run, "training/tokenizer/pixel_loss")]
+        stage = seen.stage(record, "tokenizer")
+        steps = [step for step, _ in seen.points(stage, "training/pixel_loss")]
         assert steps == [10, 20, 30, 40]
 
 
@@ -194,7 +197,7 @@ def test_an_edited_suite_leaves_nothing_running_of_the_cells_it_lost(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "log_dict", dies)
+        patch.setattr(MlflowClient, "log_artifacts", dies)
         with pytest.raises(Killed):
             mirror(records, store, uri=tracking_uri(store))
     assert set(view().cells) == {records[0].cell_key}
@@ -263,8 +266,10 @@ def test_a_run_lasts_as_long_as_its_stages_did(small_run, records, template, tmp
     ]
     assert run.info.start_time == 1000 * min(times)
     assert run.info.end_time >= 1000 * (max(times) + record.stages[-1].seconds) - 1
-    assert run.data.metrics["system/tokenizer/resident_memory_bytes"] > 1 << 20
-    assert run.data.metrics["system/tokenizer/seconds"] == pytest.approx(
+    assert run.data.metrics["system/evaluation/resident_memory_bytes"] > 1 << 20
+    stage = view().stage(record, "tokenizer")
+    assert stage.data.metrics["system/resident_memory_bytes"] > 1 << 20
+    assert stage.data.metrics["system/seconds"] == pytest.approx(
         next(s.seconds for s in record.stages if s.stage == "tokenizer")
     )
 
@@ -282,7 +287,7 @@ def test_long_labels_and_many_metrics_are_logged(records, mirrored, vary_record)
     record = vary_record(records[0], label="x" * 600, histories={"tokenizer": rows})
     view = mirrored([record])
     run = view.cells[record.cell_key]
-    assert len(view.points(run, "training/tokenizer/pixel_loss")) == 2500
+    assert len(view.points(view.stage(record, "tokenizer"), "training/pixel_loss")) == 2500
     assert run.info.run_name == "x" * 250
 
 
@@ -294,7 +299,7 @@ def test_files_of_reports_belong_to_the_parent(records, mirrored, store, monkeyp
     log_artifacts = MlflowClient.log_artifacts
 
     def count(self, *arguments):
-        logged.append(arguments)
+        logged.extend([arguments] * (arguments[2:] == ("reports",)))
         log_artifacts(self, *arguments)
 
     monkeypatch.setattr(MlflowClient, "log_artifacts", count)
@@ -409,7 +414,7 @@ def test_artifacts_of_a_moved_store_open_again(records, mirrored, store, tmp_pat
         assert run.data.tags["store"].endswith(f":{moved.root}")
     run = view.cells[records[0].cell_key]
     with open(view.artifact(run, "record.json", tmp_path)) as file:
-        assert yaml.safe_load(file) == records[0].plain()
+        assert yaml.safe_load(file)["metrics"] == records[0].plain()["metrics"]
     mirror(records[:2], moved, uri=tracking_uri(moved), say=pytest.fail)
 
 
@@ -461,7 +466,7 @@ def test_a_server_that_drips_is_given_up(records, store, monkeypatch):
 
 
 def test_what_others_hold_is_waited_for_in_vain_and_said(records, store, monkeypatch):
-    monkeypatch.setattr("bench.tracker.mirror.SECONDS_OF_ALL", 0.1)
+    monkeypatch.setattr("bench.tracker.experiments.SECONDS_OF_ALL", 0.1)
     with store.locked("mlflow"):
         answers = []
 

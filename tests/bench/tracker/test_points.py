@@ -1,4 +1,4 @@
-from bench.tracker.points import Point, points
+from bench.tracker.points import Point, curve_points, machine_points, points
 from bench.tracker.stages import StageRun
 
 SPREAD = {"median": 9.0, "quartile_low": 8.0, "quartile_high": 10.0}
@@ -85,12 +85,20 @@ def test_the_speeds_in_a_reconstruction_are_metrics_already(made_record):
     assert list(points(made_record(throughput=throughput), [])) == []
 
 
-def test_a_stage_gives_what_it_took_and_its_samples(made_record):
+def test_a_stage_of_one_cell_gives_what_it_took_and_its_samples(made_record):
+    """Those that cells share have runs of their own, which say so once."""
     samples = {"seconds": [5.2, 9.9], "cpu_percent": [90.0, 110.0]}
-    stage = StageRun(label="bank.train", seconds=10.0, peak_memory_bytes=7, samples=samples)
-    assert list(points(made_record(), [stage])) == [
-        Point("system/bank.train/seconds", 10.0),
-        Point("system/bank.train/peak_memory_bytes", 7.0),
-        Point("system/bank.train/cpu_percent", 90.0, 5),
-        Point("system/bank.train/cpu_percent", 110.0, 10),
+    bank = StageRun("bank", "b", "bank.train", 10.0, 7, began=0.0, samples=samples)
+    last = StageRun("evaluation", "e", "evaluation", 5.0, None, inputs={"bank": ("bank", "b")})
+    assert list(points(made_record(), [bank, last])) == [Point("system/evaluation/seconds", 5.0)]
+    assert list(machine_points(bank, "system/")) == [
+        Point("system/seconds", 10.0),
+        Point("system/peak_memory_bytes", 7.0),
+        Point("system/cpu_percent", 90.0, 5),
+        Point("system/cpu_percent", 110.0, 10),
     ]
+
+
+def test_a_row_of_a_curve_is_at_its_step():
+    row = {"step": 20, "loss@1": 0.5, "skill": None, "error": float("inf")}
+    assert list(curve_points(row)) == [Point("training/loss_1", 0.5, 20)]

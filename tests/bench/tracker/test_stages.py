@@ -1,11 +1,11 @@
 from bench.store.store import Store
-from bench.tracker.stages import stages_of
+from bench.tracker.stages import Stages, labelled, shared, trainings_of
 
 
 def test_every_stage_of_a_cell_has_a_label_of_its_own(small_run):
     record = small_run.record("policy: seed 0")
-    stages = stages_of(record, small_run.store)
-    assert sorted(stage.label for stage in stages) == [
+    stages = Stages(small_run.store).of(record)
+    assert sorted(labelled(stages)) == [
         "bank.evaluation",
         "bank.policy",
         "data.train",
@@ -17,21 +17,29 @@ def test_every_stage_of_a_cell_has_a_label_of_its_own(small_run):
     ]
     assert [stage.seconds for stage in stages] == [s.seconds for s in record.stages]
     assert all(stage.began <= stage.ended for stage in stages)
+    (own,) = {stage.key for stage in stages} - shared(stages)
+    assert own == next(stage.key for stage in stages if stage.stage == "evaluation")
+    curves = trainings_of(record)
+    assert curves == {
+        stage.stage: stage.key for stage in stages if stage.stage in ("tokenizer", "policy")
+    }
+    tokenizer = next(stage for stage in stages if stage.stage == "tokenizer")
+    assert tokenizer.rows == len(record.histories["tokenizer"])
 
 
 def test_a_fine_tuning_and_a_calibration_are_told_apart(method_run):
     labels = {
-        stage.label
+        label
         for record in method_run.result.records
-        for stage in stages_of(record, method_run.store)
+        for label in labelled(Stages(method_run.store).of(record))
     }
     assert {"tokenizer", "tokenizer.finetuning", "bank.policy", "bank.policy.2"} <= labels
 
 
 def test_without_the_store_there_are_numbers_instead_and_no_times(small_run, tmp_path):
     record = small_run.record("policy: seed 0")
-    stages = stages_of(record, Store(tmp_path))
-    assert sorted(stage.label for stage in stages) == [
+    stages = Stages(Store(tmp_path)).of(record)
+    assert sorted(labelled(stages)) == [
         "bank",
         "bank.2",
         "data",

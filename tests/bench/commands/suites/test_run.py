@@ -1,6 +1,9 @@
 import json
 import shutil
+import sqlite3
 import sys
+import time
+from contextlib import closing
 
 import pytest
 
@@ -66,6 +69,39 @@ def test_what_runs_is_watched_on_stderr(run, template, monkeypatch):
     # Forty steps light no tokenizer.
     (line,) = [line for line in err.splitlines() if line.startswith("on a plateau: ")]
     assert "the tokenizer of elastic" in line
+
+
+def test_a_training_is_in_mlflow_while_it_runs(run, small_run, template, monkeypatch):
+    from bench.store import curve
+    from bench.tracker import live
+
+    monkeypatch.setattr(live, "SECONDS_BETWEEN", 0.05)
+    spec = small_run.spec("policy: seed 0", "policy")
+    shutil.rmtree(run.store / spec.stage / spec.key)
+    shutil.copy(template, run.store / "mlflow.db")
+    shown = []
+    write = curve.CurveWriter.write
+
+    def running():
+        with closing(sqlite3.connect(run.store / "mlflow.db")) as database:
+            query = "select name, status from runs join metrics using (run_uuid)"
+            return set(database.execute(query))
+
+    def waits(writer, history):
+        """Until MLflow has the curve so far, where it is that of the policy."""
+        write(writer, history)
+        until = time.monotonic() + 60
+        while spec.key in str(writer.work) and not shown and time.monotonic() < until:
+            shown.extend({(spec.name, "RUNNING"), ("small", "RUNNING")} & running())
+            time.sleep(0.05)
+
+    monkeypatch.setattr(curve.CurveWriter, "write", waits)
+    code, err = run()
+    assert (code, "warning" in err) == (1, False)
+    assert (spec.name, "RUNNING") in shown
+    assert "RUNNING" not in {status for _, status in running()}
+    # A folder of the driver's own is gone with it.
+    assert not list((run.store / "work").glob("driver-*"))
 
 
 def test_a_cluster_in_the_environment_is_not_joined_and_said(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 import shutil
 import sys
+from collections import Counter
 
 import pytest
 from mlflow import MlflowClient
@@ -33,7 +34,11 @@ def sync(stored, capsys, monkeypatch):
 def runs(uri):
     client = MlflowClient(tracking_uri=uri)
     experiments = [e.experiment_id for e in client.search_experiments() if e.name != "Default"]
-    return {run.info.run_id: run.data for run in client.search_runs(experiments)}
+    found = {run.info.run_id: run.data for run in client.search_runs(experiments)}
+    kinds = Counter(data.tags["kind"] for data in found.values())
+    # All but evaluations, of what has not diverged.
+    assert (kinds["suite"], kinds["stage"]) == (1, 10)
+    return found
 
 
 def test_rebuilds_all_suites_from_nothing_and_twice_changes_nothing(stored, sync, small_run):
@@ -41,7 +46,7 @@ def test_rebuilds_all_suites_from_nothing_and_twice_changes_nothing(stored, sync
     code, out, _ = sync()
     assert (code, out) == (0, f"small: 6 cells\nMLflow: {uri}\n")
     first = runs(uri)
-    assert len(first) == 7
+    assert len(first) == 6 + 1 + 10
     cells = {data.tags["cell_key"] for data in first.values() if "cell_key" in data.tags}
     assert cells == {record.cell_key for record in small_run.result.records}
     assert sync("small")[0] == 0
@@ -57,7 +62,7 @@ def test_a_suite_may_be_given_as_a_file_and_the_tracker_elsewhere(
     other = f"sqlite:///{tmp_path}/other.db"
     code, out, _ = sync(small_run.suite.path, "--tracking-uri", other)
     assert (code, out.splitlines()[-1]) == (0, f"MLflow: {other}")
-    assert len(runs(other)) == 7
+    assert len(runs(other)) == 6 + 1 + 10
     assert not (stored / "mlflow.db").exists()
 
 
