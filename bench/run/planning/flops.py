@@ -6,13 +6,17 @@ the batch and in every depth, so that the count of the whole follows from these 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.config.settings import parse
 from bench.stages.work import Job
+
+if TYPE_CHECKING:
+    from adatok_core.config import TokenizerConfig, TrainingConfig
 
 Measure = Callable[[tuple[int, ...], int], float]
 
@@ -29,27 +33,35 @@ def counted_flops(job: Job) -> float | None:
 
 def _tokenizer(job: Job) -> float | None:
     from adatok_core.config import LengthSampling, TokenizerConfig, TrainingConfig
-    from adatok_core.training import TokenizerTrainer
-    from bench.stages.tokenizer import feature_maps
 
     tokenizer = parse(TokenizerConfig, job.config["tokenizer"], where="tokenizer")
     asked = parse(TrainingConfig, job.config["training"], where="training")
-    size: int = job.inputs["images"].config["resolution"]
-    adversarial = asked.adversarial and replace(asked.adversarial, start_step=0)
+    drawn = LengthSampling(full_share=1)
+    if asked.lengths.decodes != "one":  # Whatever decides the lengths, so many are decoded.
+        drawn = replace(
+            asked.lengths, distribution="all", share=0.8, rest="candidates", weights="uniform"
+        )
+    alike = TrainingConfig(
+        steps=1,
+        warmup_steps=0,
+        batch=asked.batch,
+        lengths=drawn,
+        pixel_loss=asked.pixel_loss,
+        perceptual=asked.perceptual,
+        adversarial=asked.adversarial and replace(asked.adversarial, start_step=0),
+    )
+    return _of_step(tokenizer, alike, job.inputs["images"].config["resolution"]) * asked.steps
+
+
+@functools.cache  # Seeds, steps and rates change nothing.
+def _of_step(tokenizer: TokenizerConfig, training: TrainingConfig, size: int) -> float:
+    from adatok_core.training import TokenizerTrainer
+    from bench.stages.tokenizer import feature_maps
 
     def measure(depths: tuple[int, ...], batch: int) -> float:
-        shape = replace(tokenizer, encoder_depth=depths[0], decoder_depth=depths[1])
-        training = replace(
-            asked,
-            batch=batch,
-            accumulate=1,
-            precision="fp32",
-            lengths=LengthSampling(full_share=1),
-            adversarial=adversarial,
-        )
         trainer = TokenizerTrainer(
-            shape,
-            training,
+            replace(tokenizer, encoder_depth=depths[0], decoder_depth=depths[1]),
+            replace(training, batch=batch),
             image_size=size,
             count=2,
             load=_images(size),
@@ -57,8 +69,7 @@ def _tokenizer(job: Job) -> float | None:
         )
         return _counted(lambda: next(trainer.run()))
 
-    step = _whole(measure, (tokenizer.encoder_depth, tokenizer.decoder_depth), asked.batch)
-    return step * asked.steps
+    return _whole(measure, (tokenizer.encoder_depth, tokenizer.decoder_depth), training.batch)
 
 
 def _generator(job: Job) -> float | None:

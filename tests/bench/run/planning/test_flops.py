@@ -56,6 +56,15 @@ def test_adapters_of_every_budget_count(jobs):
     assert plain < adapted < 1.25 * plain
 
 
+def test_every_decoding_of_a_step_counts(jobs):
+    one, pairs, sandwich = (
+        flops.counted_flops(jobs(training={"lengths": lengths})["tokenizer"])
+        for lengths in ({"full_share": 1}, {"decodes": "pairs"}, {"decodes": "sandwich"})
+    )
+    assert pairs > 1.3 * one
+    assert sandwich - pairs == pytest.approx(pairs - one, rel=1e-9)
+
+
 def test_what_is_linear_is_linear(jobs):
     more = {"training": {"steps": 80, "batch": 16}}
     once, four = (flops.counted_flops(jobs(**of)["tokenizer"]) for of in ({}, more))
