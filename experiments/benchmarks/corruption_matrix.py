@@ -20,7 +20,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,18 @@ def comparable(value: Any) -> Any:
     return [comparable(one) for one in value] if isinstance(value, list) else value
 
 
+def differing(right: Any, found: Any, path: str = "") -> Iterator[str]:
+    """Paths of the values that are not equal, with both."""
+    if isinstance(right, dict) and isinstance(found, dict):
+        for name in sorted(right.keys() | found.keys()):
+            yield from differing(right.get(name), found.get(name), f"{path}/{name}")
+    elif isinstance(right, list) and isinstance(found, list) and len(right) == len(found):
+        for number, (one, other) in enumerate(zip(right, found, strict=True)):
+            yield from differing(one, other, f"{path}/{number}")
+    elif right != found:
+        yield f"{path} {str(right)[:40]} became {str(found)[:40]}"
+
+
 def records(store: Path) -> dict[str, Any]:
     """What can be compared of the records, by cell."""
     paths = sorted((store / "records").glob("*/*.json"))
@@ -104,8 +116,8 @@ def verdict(store: Path, suite: Path, right: dict[str, Any], shown: str) -> str:
         return "refused: " + err.splitlines()[-1].replace(str(store), "")
     if code != 1:  # One of the cells diverges.
         return f"wrong: run ends with {code}: {err[-200:]}"
-    if records(store) != right:
-        return "wrong: another record"
+    if (found := records(store)) != right:
+        return f"wrong: another record: {', '.join(differing(right, found))[:300]}"
     code, out, _ = called("check-store", "--store", str(store))
     return "healed" if code == 0 else f"wrong: {out[:300]}"
 
