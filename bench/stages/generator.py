@@ -83,10 +83,18 @@ def _trained(context: StageContext) -> dict[str, Any]:
     )
     watched = _tensors(held_out.rows(np.arange(min(WATCHED, len(held_out.ids)))))
     leads = trainer.ranks.rank == 0
-    for step in steps_of(context, trainer):
-        if leads and trainer.history and trainer.history[-1]["step"] == step:
+
+    def is_logged(step: int) -> bool:
+        return leads and bool(trainer.history) and trainer.history[-1]["step"] == step
+
+    def watch(step: int) -> None:
+        if is_logged(step):
+            nats = trainer.evaluate(*watched).nats_per_token
+            trainer.history[-1]["held_out_nats_per_token"] = nats
+
+    for step in steps_of(context, trainer, complete=watch):
+        if is_logged(step):
             row = trainer.history[-1]
-            row["held_out_nats_per_token"] = trainer.evaluate(*watched).nats_per_token
             context.curve(trainer.history)
             context.progress(step, training.steps, f"steps, loss {row['loss']:.3f}")
     if not leads:

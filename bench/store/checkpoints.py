@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,16 @@ def _disk_error(error: SafetensorError) -> Exception:
     return OSError(code := int(number[1]), os.strerror(code)) if number else error
 
 
-def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
+def steps_of(
+    context: StageContext,
+    trainer: Trainer[Any],
+    *,
+    complete: Callable[[int], None] = lambda step: None,
+) -> Iterator[int]:
     """Train to the end, from the last checkpoint on, yielding the finished steps after each one.
 
     A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop; of
-    several ranks the first leaves it.
+    several ranks the first leaves it. `complete` adds to the history what belongs into it as well.
 
     Raises:
         StageStopped: it was.
@@ -101,13 +106,14 @@ def steps_of(context: StageContext, trainer: Trainer[Any]) -> Iterator[int]:
         trainer.load_state(state)
     steps, every = trainer.config.steps, trainer.config.checkpoint_every
     for step in trainer.run():
-        yield step
+        complete(step)
         stop = context.stopping.looked()
         if step < steps and (stop or step % every == 0):
             if Ranks.here().rank == 0:
                 save_state(context.work, trainer.state())
             if stop:
                 raise StageStopped
+        yield step
 
 
 def save_state(work: Path, state: TrainingState) -> None:

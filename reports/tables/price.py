@@ -30,7 +30,7 @@ def table(records: list[Record]) -> Table:
     records = reconstructions(records)
     prices = suite_prices(records)
     if not prices.found:
-        none = "no elastic tokenizer and one trained for a single length have results of one seed"
+        none = "no elastic tokenizer and one of a single length have results of one seed"
         return Table(NAME, TITLE, notes=(f"Not made: {none}.", *prices.missing))
     budgets = sorted({row.budget for row in prices.found if row.budget is not None})
     rows = [_row(row) for budget in budgets for row in prices.found if row.budget == budget]

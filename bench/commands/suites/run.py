@@ -71,6 +71,7 @@ def run(
     from bench.run.cluster.executor import RayExecutor
     from bench.run.executors import SerialExecutor
     from bench.run.plateaus import plateau_line
+    from bench.run.recording import require_writable_records
     from bench.run.runner import run_suite
     from bench.run.views import show_in_mlflow, show_reports
     from bench.run.watch import watch_on_stderr
@@ -92,6 +93,7 @@ def run(
     )
     store = Store.open(store_path)
     runs = RayExecutor(store, address=ray_address) if executor == "ray" else SerialExecutor(store)
+    require_writable_records(store, suite)  # Before anything is written there.
     with shown_live(suite, graph, store, uri=uri, say=say):
         result = run_suite(suite, graph, store, runs, say=say, watch=watch_on_stderr(say))
     refused: UserError | None = None

@@ -44,8 +44,8 @@ def report(records: list[Record], folder: Path) -> Report:
     prices = suite_prices(records)
     if not prices.found:
         none = (
-            "Price: not drawn, no elastic tokenizer and no tokenizer that is trained for a single "
-            "length have results of one seed"
+            "Price: not drawn, no elastic tokenizer and no tokenizer of a single length have "
+            "results of one seed"
         )
         return Report(text=page([none, *prices.missing], failed))
     files = render(folder, "price", price_data(prices.found), draw)

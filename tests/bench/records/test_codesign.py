@@ -3,7 +3,7 @@ import pytest
 from bench.records.codesign import codesigned
 from bench.run.verification import verify
 from bench.stages.lengths import read_lengths
-from bench.tracker.stages import stages_of
+from bench.tracker.stages import Stages, labelled
 
 
 def by_name(record):
@@ -69,7 +69,7 @@ def test_each_training_has_a_history_of_its_own(codesign_run):
     assert [row.plain() for row in chosen.histories["policy"]] == described["history"]
     # A cell of a curve has no policy of its own.
     assert set(told.histories) == {"tokenizer", "codesign_1", "codesign_1_policy"}
-    labels = [stage.label for stage in stages_of(chosen, codesign_run.store)]
+    labels = labelled(Stages(codesign_run.store).of(chosen))
     assert [one for one in labels if one.startswith("tokenizer")] == [
         *("tokenizer", "tokenizer.codesign", "tokenizer.codesign.2"),
     ]

@@ -65,7 +65,7 @@ def test_a_killed_rank_ends_all_and_the_next_command_goes_on(small_run, shared):
     assert psutil.Process().children() == []
     assert [row["step"] for row in result["history"]][-1] == reached + 10
     assert len(result["rank_peak_memory_bytes"]) == 2
-    assert {path.suffix for path in stage.work.iterdir()} == {".safetensors", ".json"}
+    assert {path.suffix for path in stage.work.iterdir()} == {".safetensors", ".json", ".jsonl"}
     assert load_state(stage.work) is None
 
 

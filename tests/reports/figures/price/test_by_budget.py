@@ -67,7 +67,7 @@ def test_text_and_alternative_say_the_price_and_what_has_none(priced, fixed_leng
     assert set(csv[(csv["part"] == "net") & (csv["kind"] == "mean")]["n"]) == {2}
     none = make(elastic)
     assert none.files == []
-    assert none.text.startswith("Price: not drawn, no elastic tokenizer and no tokenizer that")
+    assert none.text.startswith("Price: not drawn, no elastic tokenizer and no tokenizer of a")
 
 
 def test_one_seed_is_drawn_without_an_interval(priced, fixed_lengths):
