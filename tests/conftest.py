@@ -1,5 +1,6 @@
 import copy
 import os
+import signal
 from dataclasses import dataclass
 
 # Before torch is imported: two threads on two busy cores spin more than they compute.
@@ -16,6 +17,9 @@ from bench.run.executors import SerialExecutor
 from bench.run.runner import RunResult, run_suite
 from bench.store.store import Store
 from bench.suite.loading import Suite, load_suite
+
+# What a shell runs in the background ignores Ctrl-C, which tests send to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = {
     "suite": "small",
