@@ -14,6 +14,7 @@ from bench.stages import generator, tokenizer
 from bench.stages.training.messages import RankError, context_of, task_of
 from bench.store.checkpoints import CHECKPOINT, load_state, load_tensors
 from bench.store.stage import Resources
+from bench.store.stopping import StageStopped
 
 PATH = "bank/tokenizer"
 TWO = Resources(cpus=2, ranks=2)
@@ -67,6 +68,22 @@ def test_a_killed_rank_ends_all_and_the_next_command_goes_on(small_run, shared):
     assert len(result["rank_peak_memory_bytes"]) == 2
     assert {path.suffix for path in stage.work.iterdir()} == {".safetensors", ".json", ".jsonl"}
     assert load_state(stage.work) is None
+
+
+def test_ranks_that_are_asked_to_stop_leave_a_checkpoint_between_two(shared):
+    stage = shared(steps=3000, checkpoint_every=1000)
+
+    def ask():
+        wait_for(lambda: (stage.work / "progress.json").exists())
+        stage.stopping.ask()
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    with pytest.raises(StageStopped):
+        tokenizer.run(stage)
+    asker.join()
+    assert psutil.Process().children() == []
+    assert load_state(stage.work).step % 1000
 
 
 def test_the_artifact_of_two_ranks_is_that_of_one(small_run, shared):
