@@ -26,6 +26,8 @@ SIDES = ("fixed", "elastic", "policy", "oracle")
 HALF_AGAIN = math.log2(1.5)  # Half as much training again, in doublings.
 FLAT = -0.01
 
+SPARE_TOKENS = 0.1
+
 
 def suite_prices(records: Sequence[Record]) -> Prices:
     """The prices of a suite's records; those without a result say why something is missing.
@@ -85,7 +87,9 @@ def price_lines(records: Sequence[Record]) -> list[str]:
         first = [row for row in found if row.arm == found[0].arm]
         return [_budgets_sentence(first)] if first else []
     first = at_means[0]
-    judged = [row for row in at_means if row.parts.net.n > 1] or at_means
+    # More tokens than the other side's would win by themselves.
+    equal = [row for row in at_means if row.tokens <= max(row.lengths) + SPARE_TOKENS] or [first]
+    judged = [row for row in equal if row.parts.net.n > 1] or equal
     best = min(judged, key=lambda row: row.parts.net.over.mean)
     lines = [mean_sentence(first)]
     if best is not first:
