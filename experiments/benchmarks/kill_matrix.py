@@ -142,7 +142,7 @@ def left_behind(store: Path, processes: list[psutil.Process]) -> Iterator[str]:
 def strange_lines(log: Path) -> Iterator[str]:
     """Lines of stderr and stdout that are not ours, or too long to be read at once."""
     for line in log.read_text("utf-8").splitlines():
-        if not re.match(r"(report|records|MLflow) ", line) and not OURS.match(line):
+        if not re.match(r"(report|records|MLflow|on a plateau:) ", line) and not OURS.match(line):
             yield line[:200]
 
 
