@@ -25,8 +25,7 @@ WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at th
 SIDES = ("fixed", "elastic", "policy", "oracle")
 HALF_AGAIN = math.log2(1.5)  # Half as much training again, in doublings.
 FLAT = -0.01
-
-SPARE_TOKENS = 0.1
+SPARE_TOKENS = 0.1  # Means that differ by less count as equal.
 
 
 def suite_prices(records: Sequence[Record]) -> Prices:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ray import cloudpickle, tune
-from ray.exceptions import RayTaskError
+from ray import tune
 from ray.tune.search import Searcher
 
 from bench.run.agenda import Agenda
@@ -21,6 +20,8 @@ from bench.run.room import Candidate, Room
 from bench.store.stage import Outcome
 from bench.store.stopping import GRACE_SECONDS, Stopping
 
+# Where Ray begins the traceback of what was raised in a worker, perhaps in colour.
+RAISED = re.compile(r"(\x1b\[\d+m)?ray::")
 # The driver waits for the trials that stop; `bench.run.cluster.trial` waits less.
 STOPPING_SECONDS = GRACE_SECONDS - 4
 SECONDS_BETWEEN_COUNTS = 5.0
@@ -104,18 +105,20 @@ class Flow:
         self._give_back(name)
         self.agenda.end(outcome)
 
-    def fail(self, name: str, error: Exception | None) -> None:
-        """A trial has ended without an outcome: it has an error, or its worker has died."""
+    def fail(self, name: str, error: str) -> None:
+        """A trial has ended without an outcome, with this `error` in Ray's words.
+
+        It has raised one, or its worker has died.
+        """
         note = self.notes.read(end_note(name))
         self.notes.remove(end_note(name))
         self._give_back(name)
         if self.ending:
             self.agenda.end(Outcome(name, "stopped"))
-        elif isinstance(error, RayTaskError):
-            lines = str(error).strip().splitlines()
-            self.agenda.end(Outcome(name, "failed", error=lines[-1] if lines else "failed"))
+        elif RAISED.match(error):
+            self.agenda.end(Outcome(name, "failed", error=error.strip().splitlines()[-1]))
         else:
-            self.agenda.lost(name, why_lost(str(error), note))
+            self.agenda.lost(name, why_lost(error, note))
 
     def _give_back(self, name: str) -> None:
         del self.taken[name]
@@ -181,13 +184,10 @@ class Listener(tune.Callback):
             self.flow.end(trial.config["name"], Outcome(**trial.last_result["outcome"]))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tune has just written its error down: pickled if it is one of Ray's, and as text."""
-        error: Exception | None = None
-        if trial.pickled_error_file and Path(trial.pickled_error_file).is_file():
-            error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-        elif trial.error_file and Path(trial.error_file).is_file():
-            error = RuntimeError(Path(trial.error_file).read_text("utf-8"))
-        self.flow.fail(trial.config["name"], error)
+        """Tune has just written its error down as text, behind a line with the time."""
+        written = trial.error_file and Path(trial.error_file).is_file()
+        text = Path(trial.error_file).read_text("utf-8") if written else ""
+        self.flow.fail(trial.config["name"], text.partition("\n")[2])
 
 
 def asked_of_ray(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from ray.exceptions import RayTaskError
 from ray.tune.search import Searcher
 
 from bench.errors import UserError
@@ -69,16 +68,15 @@ def test_as_many_are_suggested_as_there_is_room_for_and_then_no_more(flow):
 
 def test_an_error_is_the_stages_and_a_death_is_not(flow):
     first, second = flow.next(), flow.next()
-    error = RayTaskError("train", "Traceback\nValueError: no", ValueError("no"))
-    flow.fail(first["name"], error)
+    flow.fail(first["name"], "\x1b[36mray::A.train()\x1b[39m (pid=1)\n  ...\nValueError: no\n")
     (outcome,) = flow.agenda.outcomes
     assert (outcome.status, outcome.error) == ("failed", "ValueError: no")
-    flow.fail(second["name"], RuntimeError("The actor died unexpectedly"))
+    flow.fail(second["name"], "The actor died unexpectedly before finishing this task.\n")
     assert len(flow.agenda.outcomes) == 1
     names = {flow.next()["name"], flow.next()["name"]}
     assert second["name"] in names
     flow.notes.write(f"end/{second['name']}", "terminated")
-    flow.fail(second["name"], None)
+    flow.fail(second["name"], "")
     assert flow.agenda.outcomes[-1].error.startswith("its worker process was terminated, 2 times")
     assert f"end/{second['name']}" not in flow.notes
 
@@ -96,7 +94,7 @@ def test_a_signal_has_the_trials_stop_and_starts_no_more(flow, monkeypatch):
     now[0] = tune_run.STOPPING_SECONDS + 1
     with pytest.raises(OverError):
         flow.look()
-    flow.fail(second["name"], None)
+    flow.fail(second["name"], "")
     now[0] = 0.0
     assert flow.next() == Searcher.FINISHED
     assert flow.agenda.outcomes == []
