@@ -12,11 +12,10 @@ from torch import Tensor
 from adatok_core.config import GeneratorConfig, GeneratorTraining
 from adatok_core.generator.training import GeneratorTrainer
 from adatok_core.tokenizer import parameter_count
-from bench.artifacts.bank import Bank
 from bench.artifacts.networks import GENERATOR_WEIGHTS
 from bench.config.settings import parse
 from bench.errors import UserError
-from bench.stages.token_sets import Lengths, TokenSet, read_token_set, vocabulary_of
+from bench.stages.token_sets import Lengths, TokenSet, read_token_sets, vocabulary_of
 from bench.stages.training.arithmetic import products
 from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import remove_states, save_tensors, steps_of
@@ -54,14 +53,8 @@ def _trained(context: StageContext) -> dict[str, Any]:
     generator = parse(GeneratorConfig, config["generator"], where="generation.generator")
     training = parse(GeneratorTraining, config["training"], where="generation.training")
     lengths = Lengths.asked(config["budget"], inputs["tokenizer"], inputs.get("policy"))
-    learned, held_out = (
-        read_token_set(
-            Bank.read(inputs[name]),
-            lengths,
-            classes=config["classes"],
-            images=inputs.get(f"{name}_images"),
-        )
-        for name in ("training", "held_out")
+    learned, held_out = read_token_sets(
+        inputs, ("training", "held_out"), lengths, classes=config["classes"]
     )
     if training.batch > len(learned.ids):
         raise UserError(

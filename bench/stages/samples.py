@@ -14,7 +14,6 @@ import pandas as pd
 from adatok_core.config import Sampling
 from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.schedule import decode
-from bench.artifacts.bank import Bank
 from bench.artifacts.networks import TrainedGenerator, load_generator, load_tokenizer
 from bench.config.length_distributions import shares_of
 from bench.config.settings import parse
@@ -27,7 +26,7 @@ from bench.stages.token_sets import (
     Lengths,
     TokenSet,
     classes_in_proportion,
-    read_token_set,
+    read_token_sets,
     rows_like,
     rows_of_classes,
 )
@@ -51,14 +50,8 @@ def run(context: StageContext) -> dict[str, Any]:
     sampling = parse(Sampling, config["sampling"], where="generation.sampling")
     trained = load_generator(inputs["generator"], device=context.spec.resources.device)
     lengths = Lengths(trained.budget, inputs["tokenizer"], inputs.get("policy"))
-    data, learned = (
-        read_token_set(
-            Bank.read(inputs[name]),
-            lengths,
-            classes=trained.class_kind,
-            images=inputs.get(f"{name}_images"),
-        )
-        for name in ("bank", "training")
+    data, learned = read_token_sets(
+        inputs, ("bank", "training"), lengths, classes=trained.class_kind
     )
     wanted = rows_of_classes(data, config["labels"])
     data = data.rows(wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -105,6 +105,21 @@ def read_token_set(
         labels,
         dict(zip(labels.tolist(), map(str, named), strict=True)),
     )
+
+
+def read_token_sets(
+    inputs: Mapping[str, Path], names: Sequence[str], lengths: Lengths, *, classes: Classes
+) -> list[TokenSet]:
+    """Those of a stage's banks of these names, whose images are the inputs `NAME_images`, if any.
+
+    Raises as `read_token_set`.
+    """
+    return [
+        read_token_set(
+            Bank.read(inputs[name]), lengths, classes=classes, images=inputs.get(f"{name}_images")
+        )
+        for name in names
+    ]
 
 
 def vocabulary_of(

@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 
 from adatok_core.protocols import Tokenizer
-from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_generator, load_tokenizer
 from bench.judging.code_distance import Codes, code_histograms
-from bench.stages.token_sets import Lengths, TokenSet, read_token_set, rows_like, rows_of_classes
+from bench.stages.token_sets import Lengths, TokenSet, read_token_sets, rows_like, rows_of_classes
 from bench.store.stage import StageContext
 
 
@@ -29,14 +28,8 @@ def run(context: StageContext) -> dict[str, Any]:
     samples = TokenSet(ids, table["budget"].to_numpy(), labels, {})
     trained = load_generator(inputs["generator"])
     lengths = Lengths(trained.budget, inputs["tokenizer"], inputs.get("policy"))
-    data, learned = (
-        read_token_set(
-            Bank.read(inputs[name]),
-            lengths,
-            classes=trained.class_kind,
-            images=inputs.get(f"{name}_images"),
-        )
-        for name in ("bank", "training")
+    data, learned = read_token_sets(
+        inputs, ("bank", "training"), lengths, classes=trained.class_kind
     )
     data = data.rows(rows_of_classes(data, config["labels"]))
     like = rows_like(labels, learned, conditional=trained.conditional, seed=config["seed"])
