@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
+
+END_SECONDS = 5.0
 
 # Of this process, and not removed yet.
 _OWN: set[Path] = set()
@@ -42,11 +45,15 @@ def own_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def remove_left(parent: Path, prefix: str) -> None:
-    """Remove the folders of processes that are dead, as far as they are this user's."""
+    """Remove the folders of processes that are dead, as far as they are this user's.
+
+    Whatever those started and still writes there, as Ray's agents do for minutes, is ended first.
+    """
     for left in parent.glob(f"{prefix}*/"):
         with contextlib.suppress(OSError, Timeout):  # Of the living, or of somebody else.
             if left.stat().st_uid == os.getuid():
                 with FileLock(_lock(left), timeout=0):
+                    _end_writers(left)
                     _remove(left)
 
 
@@ -54,6 +61,25 @@ def remove_own() -> None:
     """Remove all that this process has: for whoever ends it without leaving blocks."""
     for folder in tuple(_OWN):
         _remove(folder)
+
+
+def _end_writers(folder: Path) -> None:
+    writers = [process for process in psutil.process_iter() if _writes_to(process, folder)]
+    for process in writers:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(writers, timeout=END_SECONDS)
+
+
+def _writes_to(process: psutil.Process, folder: Path) -> bool:
+    """Whether it has a file below the folder open, and not only to read it."""
+    try:
+        if process.pid == os.getpid() or process.uids().real != os.getuid():
+            return False
+        opened = [file.path for file in process.open_files() if file.mode != "r"]
+    except psutil.Error:  # Ended meanwhile, or hidden.
+        return False
+    return any(Path(path).is_relative_to(folder.resolve()) for path in opened)
 
 
 def _remove(folder: Path) -> None:

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from bench.run.own_folder import own_folder, remove_own
@@ -47,6 +48,22 @@ def test_those_of_the_dead_go_and_those_of_the_living_stay(tmp_path, holder):
         process.kill()
         process.wait()
     assert names(tmp_path) == ["other"]
+
+
+def test_what_the_dead_started_is_ended_if_it_still_writes_there(tmp_path):
+    left = tmp_path / "ray-417"
+    left.mkdir()
+    log = left / "agent.log"
+    with log.open("w") as written, log.open() as read:
+        writer = subprocess.Popen(["sleep", "60"], stdout=written)
+        reader = subprocess.Popen(["sleep", "60"], stdin=read)
+    with own_folder(tmp_path, "ray-"):
+        assert not psutil.pid_exists(writer.pid)
+        assert psutil.pid_exists(reader.pid)
+        assert not left.exists()
+    for process in (writer, reader):
+        process.kill()
+        process.wait()
 
 
 def test_whoever_ends_the_process_can_remove_all_it_has(tmp_path):
