@@ -76,6 +76,15 @@ def told(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
+def impossible_path(path: str | Path) -> str | None:
+    """The system's words if no file can be at the path: too long, or links in a circle."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return told(error) if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else None
+    return None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file by `written_aside`, and to the disk before it is renamed.
 

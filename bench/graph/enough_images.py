@@ -9,18 +9,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.graph.nodes import Node
-from bench.store.enough import require_bank, require_batch
+from bench.store.enough import require_bank, require_batch, require_training_batch
 from bench.store.store import Store
 
 
 def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
-    """Refuse banks and policies that ask for more training images than there are, where known.
+    """Refuse what asks for more training images than there are, where that is known.
 
     Raises:
         UserError: names the setting.
     """
     for node in nodes:
-        if node.stage == "bank" and node.config.get("images"):
+        if node.stage == "tokenizer":
+            count = _count(node.inputs["images"], store)
+            if count is not None:
+                require_training_batch(node.config["training"]["batch"], count)
+        elif node.stage == "bank" and node.config.get("images"):
             count = _count(node.inputs["images"], store)
             if count is not None:
                 require_bank(node.config["images"], count)

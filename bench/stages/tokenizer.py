@@ -23,7 +23,6 @@ from bench.data.image_set import read_pixels
 from bench.data.sources.lazy import LazyPixels, PixelArray
 from bench.data.sources.loading import TrainingImages, stream_of
 from bench.data.sources.workers import require_cpus
-from bench.errors import UserError
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
 from bench.stages.training.arithmetic import products
@@ -34,6 +33,7 @@ from bench.store.checkpoints import (
     save_tensors,
     steps_of,
 )
+from bench.store.enough import require_training_batch
 from bench.store.stage import StageContext
 
 RESIDENT_BYTES = 2 * 2**30
@@ -64,11 +64,7 @@ def _train(context: StageContext) -> dict[str, Any]:
 def _trained(context: StageContext) -> dict[str, Any]:
     pixels, config = read_pixels(context.inputs["images"]), context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
-    if training.batch > len(pixels):
-        raise UserError(
-            f"training.batch: {training.batch} exceeds the {len(pixels)} training images; lower it "
-            "or add images"
-        )
+    require_training_batch(training.batch, len(pixels))
     tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
     device = context.spec.resources.device
     start, lengths = context.inputs.get("start"), context.inputs.get("lengths")

@@ -5,6 +5,14 @@ from __future__ import annotations
 from bench.errors import UserError
 
 
+def require_training_batch(batch: int, count: int) -> None:
+    """Refuse a tokenizer's batch of more than the `count` training images."""
+    if batch > count:
+        raise UserError(
+            f"training.batch: {batch} exceeds the {count} training images; lower it or add images"
+        )
+
+
 def require_bank(images: int, count: int) -> None:
     """Refuse a policy's bank of more than the `count` training images."""
     if images > count:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from bench.errors import UserError
+from bench.files import impossible_path
 from bench.store.store import Store
 from bench.tracker.patience import Patient
 
@@ -58,6 +59,10 @@ def tracking_uri(store: Store, given: str | None = None) -> str:
             f"--tracking-uri {shown_uri(given)}: is no address of MLflow; give http://HOST:PORT, "
             f"or {SQLITE}/absolute/path.db"
         )
+    file = database_file(given)
+    reason = None if file is None else impossible_path(file)
+    if reason is not None:
+        raise UserError(f"--tracking-uri {given}: {reason}; give another path")
     return given
 
 

@@ -36,7 +36,7 @@ def _budgets(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 @click.command()
-@click.argument("tokenizer", shell_complete=complete_tokenizer)
+@click.argument("tokenizer", type=PATH, shell_complete=complete_tokenizer)
 @click.argument("folder", type=PATH)
 @click.option(
     "--budgets",

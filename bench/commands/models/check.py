@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("tokenizer", shell_complete=complete_tokenizer)
+@click.argument("tokenizer", type=PATH, shell_complete=complete_tokenizer)
 @argument_option
 @python_option
 @click.option("--arm", help="Arm of a suite file. Default: its only one.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.errors import UserError
+from bench.files import impossible_path
 
 if TYPE_CHECKING:
     from bench.suite.loading import Suite
@@ -31,12 +32,15 @@ class GivenPath(click.Path):
     """A path in UTF-8; `~` is the user's home folder."""
 
     def convert(self, value: Any, *context: Any) -> Any:
-        """Raises UserError where records and databases could not hold the path."""
+        """Raises UserError where records, databases or the file system could not hold the path."""
         text = os.path.expanduser(value)
         try:
             os.fspath(text).encode()
         except UnicodeEncodeError:
             raise UserError(f"{text}: is not UTF-8, as paths must be here; rename it") from None
+        reason = impossible_path(text)
+        if reason is not None:
+            raise UserError(f"{text}: {reason}; give another path")
         return super().convert(text, *context)
 
 

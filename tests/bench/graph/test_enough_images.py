@@ -47,6 +47,12 @@ def test_so_is_a_batch_of_more_images_than_its_bank_would_have(refusal, folder):
     assert stages == {"manifest", "data"}
 
 
+def test_so_is_a_batch_of_more_images_than_a_tokenizer_trains_on(refusal, folder):
+    message, stages = refusal(data=folder, **{"bank.policy_images": None, "training.batch": 31})
+    assert message.startswith("training.batch: 31 exceeds the 2")
+    assert stages == {"manifest", "data"}
+
+
 def test_where_the_settings_tell_the_number_nothing_is_computed(refusal):
     message, stages = refusal(**{"policy.batch": 41})
     assert message == (

@@ -55,6 +55,11 @@ def test_other_addresses_are_refused_without_their_password(given):
     assert "secret" not in str(error.value)
 
 
+def test_a_file_that_cannot_be_is_refused():
+    with pytest.raises(UserError, match="File name too long; give another path"):
+        tracking_uri(Store(Path("/s")), f"sqlite:////{'a' * 300}/x.db")
+
+
 def test_passwords_are_not_shown():
     assert shown_uri("at https://me:p@ss/w@host/x (no)") == "at https://***@host/x (no)"
     assert shown_uri("postgresql://h/d?user=me&password=x&b=1") == (

@@ -20,6 +20,16 @@ def test_the_plan_for_people_fits_a_terminal(plan, small_run):
     assert "like it" in answer.out
 
 
+@pytest.mark.parametrize("option", ["too long", "in a circle"])
+def test_a_store_that_cannot_be_is_refused(plan, tmp_path, option):
+    (tmp_path / "in a circle").symlink_to("in a circle")
+    store = tmp_path / {"too long": "a" * 300}.get(option, option)
+    answer = plan("--store", store)
+    assert answer.code == 2
+    assert answer.err.startswith(f"error: {store}: ")
+    assert answer.err.endswith("; give another path\n")
+
+
 def test_the_plan_for_machines(plan, small_run):
     found = json.loads(plan("--store", small_run.store.root, "--json").out)
     assert (found["suite"], found["cells"]) == ("small", 6)
