@@ -14,7 +14,7 @@ from bench.files import canonical_json
 from bench.records.groups import Group, group_by_seed, is_allocation, is_policy, is_reconstruction
 from bench.records.record import Record
 from bench.records.settings_paths import flatten, is_seed
-from bench.suite.labels import describe_sweep
+from bench.suite.labels import arm_and_sweep
 
 BUDGETS = "tokenizer.budgets"
 PARTS = ("tokenizer", "training", "codesign", "finetuning")
@@ -126,17 +126,11 @@ def fixed_arms(records: Iterable[Record], seed_of: Callable[[Record], Any]) -> l
     for record in filter(is_one_length, records):
         settings = {p: v for p, v in recipe(record).items() if not p.startswith(BUDGETS)}
         found.setdefault(canonical_json(settings), []).append(record)
-    return [FixedArm(members[0], _by_seed(members, seed_of)) for members in found.values()]
-
-
-def _by_seed(
-    records: Iterable[Record], seed_of: Callable[[Record], Any]
-) -> dict[Any, list[Record]]:
-    found: dict[Any, list[Record]] = {}
-    for record in records:
-        if record.done:
-            found.setdefault(seed_of(record), []).append(record)
-    return found
+    arms = [FixedArm(members[0], {}) for members in found.values()]
+    for arm, members in zip(arms, found.values(), strict=True):
+        for record in filter(lambda one: one.done, members):
+            arm.done.setdefault(seed_of(record), []).append(record)
+    return arms
 
 
 def recipe(record: Record) -> dict[str, Any]:
@@ -196,12 +190,10 @@ def _elastic_label(members: Sequence[Record]) -> str:
         return own[0]
     first = members[0]
     under = tuple(f"{name}." for name in ("data", *PARTS))
-    swept = describe_sweep(first.swept, under=under, seeds=False)
-    return f"{first.arm}: {swept}" if swept else first.arm
+    return arm_and_sweep(first.arm, first.swept, under=under)
 
 
 def fixed_label(record: Record) -> str:
     """The arm, and what it sweeps beside lengths and seeds."""
     others = {path: value for path, value in record.swept.items() if path != BUDGETS}
-    swept = describe_sweep(others, seeds=False)
-    return f"{record.arm}: {swept}" if swept else record.arm
+    return arm_and_sweep(record.arm, others)

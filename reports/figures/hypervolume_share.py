@@ -245,9 +245,8 @@ def _draw_axes(axes: Any, shown: pd.DataFrame) -> None:
         path = shown[(shown["kind"] == "trajectory") & (shown["scheme"] == scheme)]
         if len(path):
             name = f"{path['weighting'].iloc[0]}: trajectory, larger at its end"
-            axes.plot(
-                path["tokens"], path["mse"], **style, lw=0.7, ms=2, alpha=0.8, label=name, zorder=4
-            )
+            line = {**style, "lw": 0.7, "ms": 2, "alpha": 0.8, "label": name, "zorder": 4}
+            axes.plot(path["tokens"], path["mse"], **line)
             axes.plot(path["tokens"].iloc[-1:], path["mse"].iloc[-1:], **style, ms=6, zorder=5)
 
 

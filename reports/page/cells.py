@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +75,16 @@ def _about(part: Part, record: Record) -> dict[str, Any]:
 
 def _settings(record: Record) -> dict[str, Any]:
     """Values that the cell sweeps, without seeds; and its budgets or candidates."""
+
+    def given(value: Any) -> Any:
+        """A mapping without what it leaves open."""
+        is_mapping = isinstance(value, dict)
+        return {k: v for k, v in value.items() if v is not None} if is_mapping else value
+
     swept = {k: v for k, v in record.swept.items() if not k.endswith("seed")}
-    budgets = {
-        path: record.setting(path)
-        for path in ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
-    }
-    known = {path: value for path, value in budgets.items() if value is not None}
-    return {path: describe(_given(value)) for path, value in (known | swept).items()}
-
-
-def _given(value: Any) -> Any:
-    """A mapping without what it leaves open."""
-    if isinstance(value, dict):
-        return {key: item for key, item in value.items() if item is not None}
-    return value
+    paths = ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
+    known = {path: value for path in paths if (value := record.setting(path)) is not None}
+    return {path: describe(given(value)) for path, value in (known | swept).items()}
 
 
 def _stage(record: Record, entry: StageCost) -> list[str]:
@@ -122,7 +119,4 @@ def _first_seeds_first(parts: Sequence[Part]) -> Iterable[tuple[Part, Record]]:
 
 
 def _pictures(record: Record, store: Path) -> list[dict[str, str]]:
-    gallery = gallery_of(record, store)
-    return [
-        {"uri": sheet.uri, "alt": sheet.alt, "caption": sheet.caption} for sheet in sheets(gallery)
-    ]
+    return [asdict(sheet) for sheet in sheets(gallery_of(record, store))]

@@ -11,12 +11,12 @@ from bench.statistics.intervals import StudentInterval
 from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
 from reports.analysis.foreign_contests import foreign_contests
 from reports.analysis.groups import Record, protocol_line, reconstructions
-from reports.analysis.settling import differences, verdict_words
+from reports.analysis.price import verdict_words
+from reports.analysis.settling import differences
 from reports.analysis.systems import PRIMARY, System, measured_by, tied_with_best
-from reports.paper.shares import show_share
-from reports.paper.text import caption
+from reports.paper.text import caption, show_share
 from reports.tables.declared import TableReport
-from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
+from reports.tables.table import WORDS, Column, Row, Table, Value, measured, remark_column, words
 
 NAME, TITLE = "comparison", "Main comparison"
 SKILL = "allocation_skill"
@@ -53,8 +53,7 @@ def table(records: list[Record], *, store: Path | None = None) -> Table:
     for section in ("other numbers of tokens", "no result"):
         here = [one for one in others if bool(one.tokens) == (section != "no result")]
         rows += [_row(one, metrics, tied, against, section=section) for one in here]
-    remarks = any(row.values["remark"].text for row in rows)
-    return Table(NAME, TITLE, _columns(metrics, remarks=remarks), tuple(rows), _notes(records))
+    return Table(NAME, TITLE, _columns(metrics, rows), tuple(rows), _notes(records))
 
 
 def _metrics(found: Sequence[Contender]) -> list[str]:
@@ -67,20 +66,20 @@ def _prices_differ(systems: Sequence[System]) -> bool:
     """Whether a token costs more bits in one system than in another."""
     prices = set()
     for system in systems:
-        bits, tokens = system.interval("bits"), system.interval("mean_tokens")
+        bits, tokens = system.mean("bits"), system.mean("mean_tokens")
         if bits is not None and tokens is not None:
-            prices.add(round(bits.mean / tokens.mean, 6))
+            prices.add(round(bits / tokens, 6))
     return len(prices) > 1
 
 
-def _columns(metrics: Sequence[str], *, remarks: bool) -> tuple[Column, ...]:
+def _columns(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[Column, ...]:
     return (
         Column("tokenizer", "tokenizer", WORDS),
         Column("allocation", "allocation", WORDS),
         Column("seeds", "seeds", WORDS),
         Column("mean_tokens", "mean tokens"),
         *(Column(m, _title(m), compared=m not in NOT_RANKED) for m in metrics),
-        *([Column("remark", "remark", WORDS)] if remarks else []),
+        *remark_column(rows),
     )
 
 

@@ -7,8 +7,8 @@ from scipy import stats
 
 from bench.statistics.power import minimum_detectable_effect, seeds_needed
 from reports.analysis.contests import contests
-from reports.analysis.price import parts
-from reports.analysis.settling import control_rows, differences, seed_rows, verdict_words
+from reports.analysis.price import parts, verdict_words
+from reports.analysis.settling import control_rows, differences, seed_rows
 from reports.figures.settle import report, settle_data
 
 WHERE = {"policy.weighting.kind": "constraint"}
