@@ -2,48 +2,24 @@ import math
 from dataclasses import replace
 
 import pytest
+import tiny_training
 import torch
+from tiny_training import IMAGES, TOKENIZER, TRAINING, ended, run_to, weights
 from torch.nn import functional as F
 
 from adatok_core.batches import batch_indices, step_generator
-from adatok_core.config import (
-    FSQ,
-    VQ,
-    Adversarial,
-    Distillation,
-    LengthSampling,
-    LoRA,
-    TokenizerConfig,
-    TrainingConfig,
-)
+from adatok_core.config import FSQ, VQ, Adversarial, Distillation, LengthSampling
 from adatok_core.lengths import sample_lengths
 from adatok_core.losses import perceptual_distance
 from adatok_core.schedule import learning_rate
 from adatok_core.tokenizer import to_float
-from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
 
-COUNT = 24
-IMAGES = torch.randint(
-    256, (COUNT, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
-TOKENIZER = TokenizerConfig(
-    budgets=(1, 2, 4),
-    patch_size=4,
-    width=16,
-    encoder_depth=1,
-    decoder_depth=1,
-    attention_heads=2,
-    quantizer=FSQ(levels=(5, 3)),
-    lora=LoRA(rank=2),
-)
+COUNT = len(IMAGES)
 # A code is dead after one step without a draw: every step revives some.
 REVIVING = VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6)
 FULL = LengthSampling(full_share=1.0)
 CHOSEN = torch.arange(COUNT) % 3 + 1
-TRAINING = TrainingConfig(
-    steps=6, batch=8, learning_rate=1e-2, warmup_steps=2, ema_decay=0.9, log_every=2
-)
 
 
 def feature_maps(images):
@@ -54,42 +30,14 @@ def feature_maps(images):
 
 
 def trainer_of(
-    tokenizer=TOKENIZER,
-    *,
-    load=IMAGES.__getitem__,
-    stream=None,
-    maps=feature_maps,
-    chosen=None,
-    **options,
+    tokenizer=TOKENIZER, *, load=None, stream=None, maps=feature_maps, chosen=None, **options
 ):
-    return TokenizerTrainer(
-        tokenizer,
-        replace(TRAINING, **options),
-        image_size=8,
-        count=COUNT,
-        load=load,
-        stream=stream,
-        feature_maps=maps,
-        chosen=chosen,
-    )
+    given = {"load": load, "stream": stream, "feature_maps": maps, "chosen": chosen}
+    return tiny_training.trainer_of(tokenizer, replace(TRAINING, **options), **given)
 
 
 def trained(tokenizer=TOKENIZER, **options):
-    trainer = trainer_of(tokenizer, **options)
-    for _ in trainer.run():
-        pass
-    return trainer
-
-
-def run_to(trainer, step):
-    for done in trainer.run():
-        if done == step:
-            return trainer
-    raise AssertionError("the run ended before the step")
-
-
-def weights(trainer):
-    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    return ended(trainer_of(tokenizer, **options))
 
 
 def assert_same_state(a, b):
@@ -153,8 +101,7 @@ def test_a_state_is_a_snapshot_that_can_be_loaded_twice():
     first = trainer_of()
     first.load_state(saved)
     for each in (trainer, first):
-        for _ in each.run():
-            pass
+        ended(each)
     assert saved.step == 3
     assert [row["step"] for row in saved.history] == [2]
     assert all(torch.equal(tensor, copies[name]) for name, tensor in saved.tensors.items())
@@ -324,20 +271,16 @@ def test_passes_are_what_the_decoder_was_given_however_often_it_was_stopped(
     assert found.tokens == torch.cat(decoded).sum()
 
 
-def plainly_trained(*, load=IMAGES.__getitem__, **options):
+def plainly_trained(**options):
     """Trained by plain optimizers: Adam's first steps blow rounding up where gradients vanish."""
-    trainer = trainer_of(load=load, gradient_clip=1e9, **options)
+    trainer = trainer_of(gradient_clip=1e9, **options)
+    parts = {"optimizer": "model", "discriminator_optimizer": "discriminator"}
     trainer.optimizers = {
         name: torch.optim.SGD(trainer.modules[part].parameters(), lr=1e-2)
-        for name, part in (
-            ("optimizer", "model"),
-            ("discriminator_optimizer", "discriminator"),
-        )
+        for name, part in parts.items()
         if part in trainer.modules
     }
-    for _ in trainer.run():
-        pass
-    return trainer
+    return ended(trainer)
 
 
 def assert_same_but_for_rounding(one, other):

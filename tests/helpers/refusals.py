@@ -1,0 +1,15 @@
+"""Settings that are refused, and what is said of them, as a suite's author reads and writes it."""
+
+import re
+
+import yaml
+
+
+def refusals(text):
+    """Pairs `(settings, message)` of text: lines of YAML without braces, then an indented message.
+
+    A line after `#` is a heading.
+    """
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    cases = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n?)+)", "\n".join(lines), re.MULTILINE)
+    return [(yaml.safe_load(f"{{{given}}}"), " ".join(said.split())) for given, said in cases]
