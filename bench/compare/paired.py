@@ -9,12 +9,7 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from bench.statistics.bootstrap import BootstrapInterval
-from bench.statistics.intervals import (
-    PairedDifference,
-    StudentInterval,
-    holm,
-    paired_difference,
-)
+from bench.statistics.intervals import PairedDifference, StudentInterval, holm, paired_difference
 from bench.statistics.power import minimum_detectable_effect
 
 LEVEL = 0.05

@@ -10,13 +10,7 @@ import numpy as np
 
 from bench.statistics.pareto import hypervolume
 from bench.suite.labels import arm_and_sweep
-from reports.analysis.groups import (
-    Record,
-    group_by_seed,
-    is_elastic,
-    is_policy,
-    tokenizer_identity,
-)
+from reports.analysis.groups import Record, group_by_seed, is_elastic, is_policy, tokenizer_identity
 from reports.analysis.names import weighting_name
 
 # What may differ between policies that solve the same problem, and how long they take.

@@ -10,13 +10,7 @@ import pandas as pd
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import Allocated, allocations, claim_colours
-from reports.analysis.groups import (
-    Record,
-    by_seed,
-    done_records,
-    has_collapsed,
-    repetition_seed,
-)
+from reports.analysis.groups import Record, by_seed, done_records, has_collapsed, repetition_seed
 from reports.analysis.names import natural
 from reports.paper.drawing import COLLAPSED, drawn, legend_below, panel_grid
 from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch

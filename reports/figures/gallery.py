@@ -14,13 +14,7 @@ import pandas as pd
 
 from bench.artifacts.gallery import ORIGINAL, Gallery, gallery_of
 from bench.records.report_plugins import Figure, Report
-from reports.analysis.groups import (
-    Group,
-    Record,
-    is_allocation,
-    is_reconstruction,
-    with_results,
-)
+from reports.analysis.groups import Group, Record, is_allocation, is_reconstruction, with_results
 from reports.analysis.names import natural_groups
 from reports.paper.drawing import render, wrapped
 from reports.paper.sheet import Sheet, file_names

@@ -12,13 +12,7 @@ from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval
 from reports.analysis.comparisons import compare, comparison_rows, reference_arm
-from reports.analysis.groups import (
-    Group,
-    Record,
-    done_records,
-    group_by_seed,
-    is_allocation,
-)
+from reports.analysis.groups import Group, Record, done_records, group_by_seed, is_allocation
 from reports.analysis.measures import (
     budgets_of,
     mean_of,

@@ -36,10 +36,7 @@ REVIVING = {"dimension": 4, "usage_decay": 0.8, "revive_below": 0.5}
 CHOSEN = torch.arange(COUNT) % 3 + 1
 PAIRS = LengthSampling(decodes="pairs", distillation=Distillation(), weights="inverse_distortion")
 SANDWICH = LengthSampling(
-    decodes="sandwich",
-    drawn=2,
-    distillation=Distillation(of="features"),
-    self_alignment=0.5,
+    decodes="sandwich", drawn=2, distillation=Distillation(of="features"), self_alignment=0.5
 )
 POLICY = LengthSampling(distribution="policy", share=0.5, weights="policy")
 HALTING = {"encoding": "halting", "lora": LoRA(rank=0)}

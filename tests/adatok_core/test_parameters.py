@@ -68,11 +68,9 @@ def test_only_what_is_trainable_changes(start, trainable, tokenizer):
         part, _, key = name.partition(".")
         if part == "optimizer":
             continue
-        learns = {
-            "all": True,
-            "decoder": key.startswith("decoder."),
-            "heads": is_adapter(key),
-        }[trainable]
+        learns = {"all": True, "decoder": key.startswith("decoder."), "heads": is_adapter(key)}[
+            trainable
+        ]
         assert learns != torch.equal(tensors[name], initial[name]), name
     assert trainer.model.encoder.training == (trainable == "all")
     assert trainer.model.quantizer.training == (trainable == "all")
@@ -94,11 +92,7 @@ def test_a_frozen_decoder_s_heads_lower_the_loss(start):
 def test_fine_tuning_resumes_bit_for_bit(start, trainable, accumulate, adversarial):
     def fresh():
         return trainer_of(
-            HEADS,
-            start=start,
-            trainable=trainable,
-            accumulate=accumulate,
-            adversarial=adversarial,
+            HEADS, start=start, trainable=trainable, accumulate=accumulate, adversarial=adversarial
         )
 
     whole = ended(fresh()).state()

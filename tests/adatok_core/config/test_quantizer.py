@@ -28,10 +28,7 @@ OUT_OF_RANGE = [
 NONE = {"dimension": 1, "commitment": 0, "usage_decay": 0, "revive_below": 0}
 ON_THE_EDGE = [
     (FSQ, {"levels": (2,)}),
-    (
-        LFQ,
-        {"bits": 1, "commitment": 0, "entropy_weight": 0, "diversity": 0, "temperature": 1e-3},
-    ),
+    (LFQ, {"bits": 1, "commitment": 0, "entropy_weight": 0, "diversity": 0, "temperature": 1e-3}),
     (LFQ, {"bits": 48}),
     (VQ, {"codebook_size": 2, **NONE}),
     (ResidualVQ, {"entries": 2, "depth": 1, **NONE}),
