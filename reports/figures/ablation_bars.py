@@ -161,9 +161,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Differences to the reference arm",
-    alt="Differences of every arm to the reference arm, paired by seed, with intervals.",
-    place=40,
-    draw=report,
-)
+REPORT = Figure(title="Differences to the reference arm", place=40, draw=report)

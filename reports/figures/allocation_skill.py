@@ -234,9 +234,4 @@ def _legend(
     legend_below(figure, handles=[*lines, *marks], title=title)
 
 
-REPORT = Figure(
-    title="How well policies choose by image",
-    alt="Allocation skill of each policy, and its training.",
-    place=70,
-    draw=report,
-)
+REPORT = Figure(title="How well policies choose by image", place=70, draw=report)

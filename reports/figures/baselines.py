@@ -291,10 +291,4 @@ def _draw_gains(
     axes.set_xlabel(wrapped(label, 0.6 * panel_inches(axes)))
 
 
-REPORT = Figure(
-    title="Tokenizers and allocators",
-    alt="Distortion against mean tokens of all tokenizers, and what each allocator gains over the"
-    " mixture that ignores the image.",
-    place=30,
-    draw=report,
-)
+REPORT = Figure(title="Tokenizers and allocators", place=30, draw=report)

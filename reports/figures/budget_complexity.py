@@ -237,10 +237,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Budgets against complexity",
-    alt="Chosen budget against the known complexity of an image and its PNG size.",
-    place=90,
-    draw=report,
-    takes=("store",),
-)
+REPORT = Figure(title="Budgets against complexity", place=90, draw=report, takes=("store",))

@@ -126,9 +126,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Shares of the budgets chosen",
-    alt="Share of the images that got each budget, by allocation.",
-    place=80,
-    draw=report,
-)
+REPORT = Figure(title="Shares of the budgets chosen", place=80, draw=report)

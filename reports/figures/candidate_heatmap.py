@@ -159,9 +159,4 @@ def _draw_cells(
         spine.set_visible(False)
 
 
-REPORT = Figure(
-    title="Sensitivity to the candidate sets",
-    alt="What policies come to by their set of candidate budgets, with intervals.",
-    place=110,
-    draw=report,
-)
+REPORT = Figure(title="Sensitivity to the candidate sets", place=110, draw=report)

@@ -128,9 +128,4 @@ def _show(over: StudentInterval | None, unit: str = "") -> str:
     return f"{format_value(over.mean)}{unit} [{format_value(over.low)}, {format_value(over.high)}]"
 
 
-REPORT = Figure(
-    title="Curves in one number each",
-    alt="BD-rate, area and hypervolume of each tokenizer's curve against the reference arm.",
-    place=60,
-    draw=report,
-)
+REPORT = Figure(title="Curves in one number each", place=60, draw=report)

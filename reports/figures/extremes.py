@@ -120,7 +120,6 @@ def _below(cells: pd.DataFrame) -> str:
 
 REPORT = Figure(
     title="Images with the fewest and the most tokens",
-    alt="The images that an allocation gave the fewest tokens, and those that it gave the most.",
     place=160,
     draw=report,
     takes=("store",),

@@ -93,7 +93,7 @@ def gallery_data(system: str, gallery: Gallery) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
-    """A row per image of `gallery_data`, a column per budget; pixels are uint8 `[G, K, H, W, 3]`."""
+    """A row per image of `gallery_data`, a column per budget; pixels uint8 `[G, K, H, W, 3]`."""
     count, names = data["row"].nunique(), list(data["column"].unique())
     generated = ORIGINAL not in names
     side = min((width_inches() - LABEL_INCHES) / len(names), LARGEST_INCHES)
@@ -136,10 +136,5 @@ def _about(first: Any) -> str:
 
 
 REPORT = Figure(
-    title="Images by number of tokens",
-    alt="The same images decoded from more and more tokens.",
-    place=150,
-    draw=report,
-    takes=("store",),
-    photographs=True,
+    title="Images by number of tokens", place=150, draw=report, takes=("store",), photographs=True
 )

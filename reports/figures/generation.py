@@ -189,9 +189,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Generated images",
-    alt="Lengths of generated images beside the data's, and their distance by length.",
-    place=140,
-    draw=report,
-)
+REPORT = Figure(title="Generated images", place=140, draw=report)

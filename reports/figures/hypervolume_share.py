@@ -250,9 +250,4 @@ def _draw_axes(axes: Any, shown: pd.DataFrame) -> None:
             axes.plot(path["tokens"].iloc[-1:], path["mse"].iloc[-1:], **style, ms=6, zorder=5)
 
 
-REPORT = Figure(
-    title="Dynamic weightings against a sweep",
-    alt="Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
-    place=120,
-    draw=report,
-)
+REPORT = Figure(title="Dynamic weightings against a sweep", place=120, draw=report)

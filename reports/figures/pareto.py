@@ -226,10 +226,4 @@ def _draw_means(axes: Any, shown: pd.DataFrame, series: str, style: dict[str, An
         axes.plot(means["tokens"], means["value"], **mark, zorder=3)
 
 
-REPORT = Figure(
-    title="Quality against mean tokens",
-    alt="Quality against mean tokens per image, with the agnostic line and the oracle.",
-    place=10,
-    draw=report,
-    takes=("published",),
-)
+REPORT = Figure(title="Quality against mean tokens", place=10, draw=report, takes=("published",))

@@ -168,9 +168,4 @@ def _cost_row(group: Group) -> dict[str, Any]:
     }
 
 
-REPORT = Figure(
-    title="Quality by tokens kept",
-    alt="Quality of each tokenizer against the number of leading tokens kept.",
-    place=50,
-    draw=report,
-)
+REPORT = Figure(title="Quality by tokens kept", place=50, draw=report)

@@ -158,11 +158,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=[seed, mean], title=title)
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="Differences of the adaptive side and its controls to a tokenizer of its mean length, per "
-    "metric, with intervals.",
-    place=20,
-    draw=report,
-    takes=("store",),
-)
+REPORT = Figure(title=TITLE, place=20, draw=report, takes=("store",))

@@ -155,9 +155,4 @@ def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, st
     return change, "one training each: no interval over trainings"
 
 
-REPORT = Figure(
-    title="All systems in words",
-    alt="The table and the words that a run ends with.",
-    place=170,
-    draw=report,
-)
+REPORT = Figure(title="All systems in words", place=170, draw=report)

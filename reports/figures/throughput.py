@@ -132,9 +132,4 @@ def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
     axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")
 
 
-REPORT = Figure(
-    title="Throughput of generation",
-    alt="Images per second of adaptive and fixed lengths, by how batches are decoded.",
-    place=130,
-    draw=report,
-)
+REPORT = Figure(title="Throughput of generation", place=130, draw=report)

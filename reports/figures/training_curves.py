@@ -154,9 +154,4 @@ def _legend(
     legend_below(figure, handles=handles, title="thick: means over seeds" if several else None)
 
 
-REPORT = Figure(
-    title="Training",
-    alt="Entropy, weights and mean budget of policies over training, or losses of tokenizers.",
-    place=100,
-    draw=report,
-)
+REPORT = Figure(title="Training", place=100, draw=report)

@@ -35,13 +35,8 @@ def build_report(
 ) -> Built:
     """Write a report of all parts to `out`, all at once; the same records give the same bytes.
 
-    Args:
-        parts: of the suites, see `read_parts`.
-        out: a folder that does not exist, or holds an earlier report.
-        store: where the records' galleries lie.
-        published: results of others for the Pareto figure, a YAML.
-        width: of the figures, of a two-column paper.
-        say: progress.
+    `out` is a folder that does not exist, or holds an earlier report. Galleries lie in the `store`;
+    `published` are results of others for the Pareto figure, a YAML. `say` is told of progress.
 
     Raises:
         UserError: `out` holds something else, or `published` cannot be used.

@@ -135,9 +135,4 @@ def _alt(groups: list[Group]) -> str:
     return f"Entropy of the codes of {len(groups)} tokenizers at each position.{tail}"
 
 
-REPORT = Figure(
-    title="Use of codes along the tokens",
-    alt="Entropy of the codes, and share of the codebook used, at each position.",
-    place=75,
-    draw=report,
-)
+REPORT = Figure(title="Use of codes along the tokens", place=75, draw=report)

@@ -178,10 +178,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="Distortion of elastic tokenizers over that of tokenizers trained for one length, by "
-    "tokens, and its parts at the mean of a policy, with intervals.",
-    place=22,
-    draw=report,
-)
+REPORT = Figure(title=TITLE, place=22, draw=report)

@@ -225,10 +225,4 @@ def _change_row(course: Course, one: Change) -> dict[str, Any]:
     }
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="The price of being elastic, the policy's and the oracle's net difference over optimizer "
-    "steps, and the change that more training brings to each side, with intervals.",
-    place=23,
-    draw=report,
-)
+REPORT = Figure(title=TITLE, place=23, draw=report)
