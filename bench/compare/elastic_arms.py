@@ -155,14 +155,12 @@ def data_of(record: Record) -> str:
 def differences_in_recipe(one: Record, other: Record) -> int:
     """In how many settings two tokenizers differ beside lengths, cost and tuning."""
     ours, theirs = recipe(one), recipe(other)
+    alike = (*TUNED, *WATCHED, *COST)
     return sum(
-        ours.get(path) != theirs.get(path) for path in ours.keys() | theirs.keys() if _counts(path)
+        ours.get(path) != theirs.get(path)
+        for path in ours.keys() | theirs.keys()
+        if path != BUDGETS and ".lengths." not in path and path.rsplit(".", 1)[-1] not in alike
     )
-
-
-def _counts(path: str) -> bool:
-    lengths = path == BUDGETS or ".lengths." in path
-    return not lengths and path.rsplit(".", 1)[-1] not in (*TUNED, *WATCHED, *COST)
 
 
 def series_of(record: Record) -> str:

@@ -82,7 +82,10 @@ def draw(data: pd.DataFrame) -> Any:
         ratios = here[here["panel"] == RATIO]
         for guidance, pixels in sorted(set(zip(ratios["guidance"], ratios["pixels"], strict=True))):
             shown = ratios[(ratios["guidance"] == guidance) & (ratios["pixels"] == pixels)]
-            places.append((system, _setting(guidance, pixels), shown))
+            about = (
+                f"{'' if guidance else 'no '}guidance, with{'' if pixels else 'out'} pixel decoding"
+            )
+            places.append((system, about, shown))
         cost = here[here["panel"] == COST]
         if len(cost):
             places.append((system, "cost", cost))
@@ -97,11 +100,6 @@ def draw(data: pd.DataFrame) -> Any:
     bars = ["bars: quartiles over rounds"] if data["low"].notna().any() else []
     legend_below(figure, title="; ".join([*sorted(about), *bars]))
     return figure
-
-
-def _setting(guidance: bool, pixels: bool) -> str:
-    with_or_without = "with" if pixels else "without"
-    return f"{'guidance' if guidance else 'no guidance'}, {with_or_without} pixel decoding"
 
 
 def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:

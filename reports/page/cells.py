@@ -40,7 +40,7 @@ def page_cells(parts: Sequence[Part], store: Path) -> dict[str, dict[str, Any]]:
             about["pictures_note"] = f"{LEFT_OUT}: {record.gallery} in the store"
             continue
         try:
-            about["pictures"] = _pictures(record, store)
+            about["pictures"] = [asdict(one) for one in sheets(gallery_of(record, store))]
         except DamagedError:
             raise
         except UserError:  # Records travel without their store; all else is in them.
@@ -94,13 +94,12 @@ def _stage(record: Record, entry: StageCost) -> list[str]:
 
 
 def _metrics(record: Record) -> list[list[str]]:
-    names = [name for name in LISTED if METRICS[name].judged and name in record.metrics]
-    return [[METRICS[name].title, _with_unit(name, record.metrics.value(name))] for name in names]
-
-
-def _with_unit(name: str, value: Any) -> str:
-    unit = METRICS[name].unit
-    return f"{format_value(value)} {unit}" if unit and unit != "share" else format_value(value)
+    found = []
+    for name in (name for name in LISTED if METRICS[name].judged and name in record.metrics):
+        unit, value = METRICS[name].unit, format_value(record.metrics.value(name))
+        shown = f"{value} {unit}" if unit and unit != "share" else value
+        found.append([METRICS[name].title, shown])
+    return found
 
 
 def _pairs(values: dict[str, Any]) -> list[list[str]]:
@@ -116,7 +115,3 @@ def _first_seeds_first(parts: Sequence[Part]) -> Iterable[tuple[Part, Record]]:
             (others if record.group in seen else firsts).append((part, record))
             seen.add(record.group)
     return [*firsts, *others]
-
-
-def _pictures(record: Record, store: Path) -> list[dict[str, str]]:
-    return [asdict(sheet) for sheet in sheets(gallery_of(record, store))]

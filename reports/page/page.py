@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.records.parts import Provenance
 from reports.analysis.suites import Part
 from reports.page.cells import cell_id, page_cells
 from reports.page.drawing import Drawn
@@ -115,16 +114,14 @@ def _chapter(chapter: Chapter, place: int, store: Path) -> dict[str, Any]:
 def _facts(part: Part) -> list[tuple[str, str]]:
     """Names and values of the strip under a suite's name."""
     counts = Counter(record.status for record in part.records)
-    commits = dict.fromkeys(_commit(record.provenance) for record in part.done)
+    made = [record.provenance for record in part.done]
+    commits = dict.fromkeys(
+        (one.git_commit or "not known")[:12] + " (dirty)" * bool(one.git_dirty) for one in made
+    )
     facts = [("cells", ", ".join(f"{count} {status}" for status, count in counts.items()))]
     if part.done:
         facts += [("protocol", part.protocol_hash or "none"), ("commit", ", ".join(commits))]
     return facts
-
-
-def _commit(made: Provenance) -> str:
-    commit = (made.git_commit or "not known")[:12]
-    return f"{commit} (dirty)" if made.git_dirty else commit
 
 
 def _plot_points(part: Part, found: Sequence[Point]) -> list[dict[str, Any]]:
