@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
+from torch.nn import functional as F
 
 from adatok_core.config import FSQ, LoRA, TokenizerConfig, TrainingConfig
 from adatok_core.training import TokenizerTrainer
@@ -58,3 +60,56 @@ def ended(trainer):
 
 def weights(trainer):
     return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def feature_maps(images):
+    """Two maps of a network with fixed weights."""
+    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
+    first = F.conv2d(images, weight).relu()
+    return [first, F.avg_pool2d(first, 2)]
+
+
+def varied(
+    tokenizer=TOKENIZER, *, load=None, stream=None, maps=feature_maps, chosen=None, **options
+):
+    """The trainer with other options of its training."""
+    given = {"load": load, "stream": stream, "feature_maps": maps, "chosen": chosen}
+    return trainer_of(tokenizer, replace(TRAINING, **options), **given)
+
+
+def trained(tokenizer=TOKENIZER, **options):
+    return ended(varied(tokenizer, **options))
+
+
+def assert_same_state(a, b):
+    assert (a.step, a.history) == (b.step, b.history)
+    assert a.tensors.keys() == b.tensors.keys()
+    for name, tensor in a.tensors.items():
+        assert torch.equal(tensor, b.tensors[name]), name
+
+
+def differs(a, b):
+    """Whether two trainers ended with different weights, by more than rounding."""
+    pairs = zip(weights(a).values(), weights(b).values(), strict=True)
+    return max((x - y).abs().max().item() for x, y in pairs) > 1e-5
+
+
+def plainly_trained(**options):
+    """Trained by plain optimizers: Adam's first steps blow rounding up where gradients vanish."""
+    trainer = varied(gradient_clip=1e9, **options)
+    parts = {"optimizer": "model", "discriminator_optimizer": "discriminator"}
+    trainer.optimizers = {
+        name: torch.optim.SGD(trainer.modules[part].parameters(), lr=1e-2)
+        for name, part in parts.items()
+        if part in trainer.modules
+    }
+    return ended(trainer)
+
+
+def assert_same_but_for_rounding(one, other):
+    for (name, a), b in zip(
+        one.state().tensors.items(), other.state().tensors.values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0, msg=name)
+    for a, b in zip(one.history, other.history, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
