@@ -1,4 +1,3 @@
-import copy
 import os
 import signal
 from dataclasses import dataclass
@@ -7,6 +6,7 @@ from dataclasses import dataclass
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import small_suites
 import yaml
 
 from bench.commands import cli
@@ -21,60 +21,11 @@ from bench.suite.loading import Suite, load_suite
 # What a shell runs in the background ignores Ctrl-C, which tests send to what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-SMALL = {
-    "suite": "small",
-    "question": "Does letting the image choose\n  beat not letting it?",
-    "base": {
-        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 48, "validation": 24},
-        "tokenizer": {
-            "budgets": [1, 2, 4],
-            "width": 16,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "attention_heads": 2,
-            "quantizer": {"kind": "fsq", "levels": [5, 5]},
-            "lora": {"rank": 2, "alpha": 1.0},
-        },
-        "training": {
-            "steps": 40,
-            "batch": 8,
-            "learning_rate": 1.0e-2,
-            "warmup_steps": 5,
-            "log_every": 10,
-            "checkpoint_every": 10,
-        },
-        "bank": {"extractor_resolution": 32, "policy_images": 40, "batch": 8, "shard": 16},
-    },
-    "arms": [
-        {"name": "elastic"},
-        {
-            "name": "policy",
-            "set": {
-                "policy": {"candidates": [1, 2, 4], "steps": 30, "batch": 16, "log_every": 10},
-                "policy.weighting": {"kind": "constraint", "mean_budget": 2},
-            },
-            "sweep": {"policy.seed": [0, 1]},
-        },
-        {
-            "name": "diverged",
-            "set": {"training.learning_rate": 1.0e30},
-            "sweep": {"evaluation.seed": [0, 1]},
-        },
-        {
-            "name": "fixed_at_mean",
-            "set": {
-                "tokenizer.lora.rank": 0,
-                "tokenizer.budgets": {"mean_budget_of": "policy"},
-            },
-        },
-    ],
-}
-
 
 @pytest.fixture
 def small():
     """The content of a suite that computes within seconds; one of its tokenizers diverges."""
-    return copy.deepcopy(SMALL)
+    return small_suites.suite(small_suites.SMALL)
 
 
 @pytest.fixture
@@ -153,4 +104,4 @@ def _command(*arguments):
 
 @pytest.fixture(scope="session")
 def small_run(finish):
-    return finish(SMALL)
+    return finish(small_suites.suite(small_suites.SMALL))

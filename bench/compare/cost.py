@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from bench.records.record import Record
 
@@ -74,18 +74,15 @@ def cost_of(record: Record) -> Cost:
         one for key, one in record.config.trainings.items() for _ in range(rounds.get(key, 1))
     ]
     images = [one.steps * one.batch for one in trainings]
-    stages = [stage for stage in record.stages if stage.stage == "tokenizer"][-len(images) :]
-    told = [getattr(stage, "decoder_passes", None) for stage in stages]
+    told = [stage.decoder_passes for stage in record.stages if stage.stage == "tokenizer"]
     if len(told) < len(images):
         told = [None] * len(images)
-    passes = [each if one is None else one for one, each in zip(told, images, strict=True)]
-    return Cost(sum(one.steps for one in trainings), sum(images), sum(passes))
+    pairs = zip(told[-len(images) :], images, strict=True)
+    passes = sum(each if one is None else one for one, each in pairs)
+    return Cost(sum(one.steps for one in trainings), sum(images), passes)
 
 
 def cost_ratio(ours: Cost, theirs: Cost) -> CostRatio:
     """Our cost over theirs."""
-    return CostRatio(
-        ours.steps / theirs.steps,
-        ours.images / theirs.images,
-        ours.decoder_passes / theirs.decoder_passes,
-    )
+    pairs = zip(astuple(ours), astuple(theirs), strict=True)
+    return CostRatio(*(one / other for one, other in pairs))

@@ -16,7 +16,7 @@ from bench.metrics.declared import COMPARED, declared_metric
 from bench.records.groups import Group
 from bench.records.protocol import require_one_protocol
 
-TOKENS_TOLERANCE = 0.01
+TOLERANCE = 0.01
 
 
 class NoMatch(UserError):
@@ -55,17 +55,12 @@ class Comparison:
 
 
 def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> Comparison:
-    """Every group of B against its match in A.
+    """Every group of B against its match in A, by default in the metrics of `COMPARED`.
 
     Groups match by their label; without the arm's name where each side is of one arm; and in any
     case where each side is one group. Curves are compared at the budgets that both have.
     Elastic tokenizers against tokenizers of one length have a price, and need no other match.
-
-    Args:
-        a: the side to start from.
-        b: the side that may be better or worse.
-        metrics: what to compare; by default those of `COMPARED` that both have.
-        seed: of the bootstrap over images, which stands in where there is one seed.
+    `seed` is of the bootstrap over images, which stands in where there is one seed.
 
     Raises:
         UserError: an unknown metric, no match, no budget or metric in common, or two protocols.
@@ -74,13 +69,12 @@ def compare(a: Side, b: Side, *, metrics: Sequence[str] = (), seed: int = 0) -> 
         if not declared_metric(metric, where="--metric").judged:
             raise UserError(f"--metric {metric}: neither more nor less of it is better; drop it")
     price = price_block(a, b) if METRIC in (metrics or (METRIC,)) else None
-    if price is not None and price.rows:
-        try:
-            rows, notes = _compared(a, b, metrics, seed)
-        except NoMatch:
-            rows, notes = [], _unfinished(a, b)
-    else:
+    try:
         rows, notes = _compared(a, b, metrics, seed)
+    except NoMatch:
+        if price is None or not price.rows:
+            raise
+        rows, notes = [], _unfinished(a, b)
     adjusted = corrected([row.difference for row in rows])
     rows = [replace(row, difference=one) for row, one in zip(rows, adjusted, strict=True)]
     return Comparison(tuple(rows), tuple(notes), price)
@@ -96,8 +90,7 @@ def _compared(a: Side, b: Side, metrics: Sequence[str], seed: int) -> tuple[list
         places = _places(ours, theirs)
         if not places:
             left_out.append(f"{theirs.label}: no budget in common with {ours.label}")
-        notes += _tokens_note(ours, theirs) if places == [None] else []
-        notes += _bits_note(ours, theirs)
+        notes += _notes(ours, theirs, allocations=places == [None])
         for place in places:
             for metric in metrics or COMPARED:
                 one = Measured(ours, theirs, metric, place, (a.store, b.store))
@@ -161,30 +154,22 @@ def _places(ours: Group, theirs: Group) -> list[int | None]:
     return sorted(set.intersection(*budgets[0], *budgets[1]), key=lambda budget: budget or 0)
 
 
-def _tokens_note(ours: Group, theirs: Group) -> list[str]:
-    """Says where two allocations do not spend the same."""
-    first, second = (
-        fmean(record.metrics.number("mean_tokens") for record in group.records)
-        for group in (ours, theirs)
-    )
-    if abs(second / first - 1) <= TOKENS_TOLERANCE:
-        return []
-    return [f"{theirs.label}: not at equal mean tokens: A spends {first:.2f}, B {second:.2f}"]
+def _notes(ours: Group, theirs: Group, *, allocations: bool) -> list[str]:
+    """Where two allocations do not spend the same, and where equal tokens are not equal bits."""
+    notes = []
+    spent = _means("mean_tokens", ours, theirs) if allocations else None
+    if spent:
+        notes.append(f"not at equal mean tokens: A spends {spent[0]:.2f}, B {spent[1]:.2f}")
+    if bits := _means("bits_per_token", ours, theirs):
+        token = f"a token of A has {bits[0]:.4g} bits, one of B {bits[1]:.4g}"
+        notes.append(f"equal tokens are not equal bits: {token}")
+    return [f"{theirs.label}: {note}" for note in notes]
 
 
-def _bits_note(ours: Group, theirs: Group) -> list[str]:
-    """Says where equal tokens are not equal bits, since the codebooks differ."""
-    prices = [
-        {record.metrics.value("bits_per_token") for record in group.records}
-        for group in (ours, theirs)
-    ]
-    if None in set.union(*prices) or prices[0] == prices[1]:
-        return []
-    a, b = (
-        fmean(record.metrics.number("bits_per_token") for record in group.records)
-        for group in (ours, theirs)
-    )
-    if abs(b / a - 1) <= TOKENS_TOLERANCE:
-        return []
-    token = f"a token of A has {a:.4g} bits, one of B {b:.4g}"
-    return [f"{theirs.label}: equal tokens are not equal bits: {token}"]
+def _means(metric: str, ours: Group, theirs: Group) -> tuple[float, float] | None:
+    """Means of both; None where they are alike within 1 %, or a cell does not know it."""
+    values = [[r.metrics.value(metric) for r in group.records] for group in (ours, theirs)]
+    a, b = ([value for value in side if value is not None] for side in values)
+    if [len(a), len(b)] != [*map(len, values)] or abs(fmean(b) / fmean(a) - 1) <= TOLERANCE:
+        return None
+    return fmean(a), fmean(b)

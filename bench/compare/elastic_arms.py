@@ -14,7 +14,7 @@ from bench.files import canonical_json
 from bench.records.groups import Group, group_by_seed, is_allocation, is_policy, is_reconstruction
 from bench.records.record import Record
 from bench.records.settings_paths import flatten, is_seed
-from bench.suite.labels import describe_sweep
+from bench.suite.labels import arm_and_sweep
 
 BUDGETS = "tokenizer.budgets"
 PARTS = ("tokenizer", "training", "codesign", "finetuning")
@@ -126,17 +126,11 @@ def fixed_arms(records: Iterable[Record], seed_of: Callable[[Record], Any]) -> l
     for record in filter(is_one_length, records):
         settings = {p: v for p, v in recipe(record).items() if not p.startswith(BUDGETS)}
         found.setdefault(canonical_json(settings), []).append(record)
-    return [FixedArm(members[0], _by_seed(members, seed_of)) for members in found.values()]
-
-
-def _by_seed(
-    records: Iterable[Record], seed_of: Callable[[Record], Any]
-) -> dict[Any, list[Record]]:
-    found: dict[Any, list[Record]] = {}
-    for record in records:
-        if record.done:
-            found.setdefault(seed_of(record), []).append(record)
-    return found
+    arms = [FixedArm(members[0], {}) for members in found.values()]
+    for arm, members in zip(arms, found.values(), strict=True):
+        for record in filter(lambda one: one.done, members):
+            arm.done.setdefault(seed_of(record), []).append(record)
+    return arms
 
 
 def recipe(record: Record) -> dict[str, Any]:
@@ -161,14 +155,12 @@ def data_of(record: Record) -> str:
 def differences_in_recipe(one: Record, other: Record) -> int:
     """In how many settings two tokenizers differ beside lengths, cost and tuning."""
     ours, theirs = recipe(one), recipe(other)
+    alike = (*TUNED, *WATCHED, *COST)
     return sum(
-        ours.get(path) != theirs.get(path) for path in ours.keys() | theirs.keys() if _counts(path)
+        ours.get(path) != theirs.get(path)
+        for path in ours.keys() | theirs.keys()
+        if path != BUDGETS and ".lengths." not in path and path.rsplit(".", 1)[-1] not in alike
     )
-
-
-def _counts(path: str) -> bool:
-    lengths = path == BUDGETS or ".lengths." in path
-    return not lengths and path.rsplit(".", 1)[-1] not in (*TUNED, *WATCHED, *COST)
 
 
 def series_of(record: Record) -> str:
@@ -196,12 +188,10 @@ def _elastic_label(members: Sequence[Record]) -> str:
         return own[0]
     first = members[0]
     under = tuple(f"{name}." for name in ("data", *PARTS))
-    swept = describe_sweep(first.swept, under=under, seeds=False)
-    return f"{first.arm}: {swept}" if swept else first.arm
+    return arm_and_sweep(first.arm, first.swept, under=under)
 
 
 def fixed_label(record: Record) -> str:
     """The arm, and what it sweeps beside lengths and seeds."""
     others = {path: value for path, value in record.swept.items() if path != BUDGETS}
-    swept = describe_sweep(others, seeds=False)
-    return f"{record.arm}: {swept}" if swept else record.arm
+    return arm_and_sweep(record.arm, others)

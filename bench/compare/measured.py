@@ -47,9 +47,8 @@ class Measured:
         for group in (self.a, self.b):
             if all(self.value(record) is None for record in group.records):
                 return "not measured on both sides"
-        if self.metric.startswith("allocation_skill") and _candidates(self.a) != _candidates(
-            self.b
-        ):
+        skill, others = self.metric.startswith("allocation_skill"), _candidates(self.b)
+        if skill and _candidates(self.a) != others:
             return "skill is relative to the oracle of the candidates, and they differ"
         return None
 

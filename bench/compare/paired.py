@@ -6,15 +6,10 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.statistics.bootstrap import BootstrapInterval
-from bench.statistics.intervals import (
-    PairedDifference,
-    StudentInterval,
-    holm,
-    paired_difference,
-)
+from bench.statistics.intervals import PairedDifference, StudentInterval, holm, paired_difference
 from bench.statistics.power import minimum_detectable_effect
 
 LEVEL = 0.05
@@ -111,6 +106,9 @@ class Difference:
         return minimum_detectable_effect(self.interval.sd, self.interval.n)
 
 
+Some = TypeVar("Some", bound=Difference)
+
+
 def _negative(one: Either) -> Either:
     return replace(one, mean=-one.mean, low=-one.high, high=-one.low)
 
@@ -128,13 +126,10 @@ def difference(
     higher_is_better: bool = False,
     whole: float | None = None,
 ) -> Difference:
-    """The difference of two values by seed, its `p` not corrected.
+    """The difference of two finite values by seed, its `p` not corrected.
 
-    Args:
-        ours: finite values by seed.
-        theirs: likewise; seeds that only one of the two has are left out.
-        higher_is_better: says what the verdict calls better.
-        whole: of which shares are taken; by default the mean of `theirs` over the common seeds.
+    Seeds that only one of the two has are left out. Shares are of `whole`, by default the mean of
+    `theirs` over the common seeds.
     """
     found = Difference(ours, theirs, higher_is_better=higher_is_better)
     if not found.seeds:
@@ -146,7 +141,7 @@ def difference(
     return replace(found, interval=paired, p=paired.p, whole=whole, reason=reason)
 
 
-def corrected(differences: Sequence[Difference]) -> list[Difference]:
+def corrected(differences: Sequence[Some]) -> list[Some]:
     """A family of differences with Holm's `p`; those without a `p` are no members of it."""
     adjusted = holm([one.p for one in differences])
     return [replace(one, p=p) for one, p in zip(differences, adjusted, strict=True)]

@@ -23,68 +23,47 @@ The parts of one net are over the seeds that have them all.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from bench.compare.paired import LEVEL
-from bench.statistics.intervals import PairedDifference, StudentInterval, holm, paired_difference
+from bench.compare.paired import Difference, difference
+from bench.statistics.intervals import StudentInterval
 
 METRIC = "mse"
 PARTS = ("price", "gain", "net", "possible", "oracle")
+ONE_SEED = "one seed: no interval"
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """Our distortion over theirs, minus 1, paired by seed: 0.16 is 16 % more.
+class Ratio(Difference):
+    """Our distortion over theirs, minus 1, paired by seed: a difference of logarithms.
 
-    `logs` are logarithms of the ratio by seed, `over` their mean and interval; None without a seed
-    that both have. `p` is that of no difference, uncorrected until `corrected_ratios`.
+    `ours` are logarithms of the ratio, `theirs` zeros; shares are of ratios: 0.16 is 16 % more.
     """
-
-    logs: Mapping[Any, float] = field(default_factory=dict)
-    over: PairedDifference | None = None
-    p: float = math.nan
 
     @property
     def share(self) -> StudentInterval | None:
         """The ratio minus 1 with its interval, NaN bounds with one seed; None without a seed."""
-        one = self.over
+        one = self.interval
         if one is None:
             return None
-        return StudentInterval(
-            math.expm1(one.mean), math.expm1(one.low), math.expm1(one.high), one.n
-        )
+        mean, low, high = map(math.expm1, (one.mean, one.low, one.high))
+        return StudentInterval(mean, low, high, one.n)
 
     @property
     def shares(self) -> dict[Any, float]:
         """The ratio minus 1 of each seed."""
-        return {seed: math.expm1(value) for seed, value in self.logs.items()}
+        return {seed: math.expm1(value) for seed, value in self.ours.items()}
 
     @property
     def n(self) -> int:
         """Number of seeds that both have."""
-        return len(self.logs)
-
-    @property
-    def direction(self) -> int:
-        """1 where more distortion is shown at 5 %, -1 where less is, else 0."""
-        if self.over is None or not self.p <= LEVEL:
-            return 0
-        return int(math.copysign(1, self.over.mean))
-
-    @property
-    def verdict(self) -> str:
-        """`worse`, `better`, `no difference shown`, or the reason for none of them."""
-        if self.over is None:
-            return "no seed in common"
-        if self.n == 1:
-            return "one seed: no interval"
-        return {1: "worse", -1: "better", 0: "no difference shown"}[self.direction]
+        return len(self.ours)
 
     def powered(self, exponent: float) -> Ratio:
         """The ratio to this power: of a change per doubling, that of a part of a doubling."""
-        return from_logs({seed: exponent * value for seed, value in self.logs.items()})
+        return from_logs({seed: exponent * value for seed, value in self.ours.items()})
 
 
 @dataclass(frozen=True)
@@ -106,10 +85,9 @@ def ratio(ours: Mapping[Any, float], theirs: Mapping[Any, float]) -> Ratio:
 
 def from_logs(logs: Mapping[Any, float]) -> Ratio:
     """The ratio of these logarithms by seed."""
-    if not logs:
-        return Ratio()
-    over = paired_difference(logs, dict.fromkeys(logs, 0.0))
-    return Ratio(logs, over, over.p)
+    found = difference(logs, dict.fromkeys(logs, 0.0), whole=1.0)
+    reason = {0: "no seed in common", 1: ONE_SEED}.get(len(logs), "")
+    return Ratio(found.ours, found.theirs, found.interval, found.p, reason=reason)
 
 
 def parts(
@@ -128,9 +106,3 @@ def parts(
         price=ratio(a, f), gain=ratio(p, a), net=ratio(p, f), possible=ratio(o, a),
         oracle=ratio(o, f),
     )  # fmt: skip
-
-
-def corrected_ratios(ratios: Sequence[Ratio]) -> list[Ratio]:
-    """A family of ratios with Holm's `p`; those without a `p` are no members of it."""
-    adjusted = holm([one.p for one in ratios])
-    return [replace(one, p=p) for one, p in zip(ratios, adjusted, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.compare.elastic_arms import is_elastic_tokenizer, is_one_length
@@ -127,12 +127,7 @@ def _json_row(row: Price) -> dict[str, Any]:
         "tokens": row.tokens,
         "lengths": list(row.lengths),
         "against": row.against,
-        "cost": {
-            "words": row.cost.words,
-            "steps": row.cost.steps,
-            "images": row.cost.images,
-            "decoder_passes": row.cost.decoder_passes,
-        },
+        "cost": {"words": row.cost.words, **asdict(row.cost)},
         "elastic_is": row.whole.verdict,
         **{name: _json_ratio(one) for name, one in row.ratios.items()},
         "remarks": list(row.remarks),

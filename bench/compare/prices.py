@@ -28,7 +28,8 @@ from bench.compare.elastic_arms import (
     length_of,
     seeds_of,
 )
-from bench.compare.price import METRIC, PARTS, Parts, Ratio, corrected_ratios, parts, ratio
+from bench.compare.paired import corrected
+from bench.compare.price import METRIC, PARTS, Parts, Ratio, parts, ratio
 from bench.records.groups import Group, has_collapsed
 from bench.records.record import Record
 
@@ -140,11 +141,9 @@ def prices(records: Sequence[Record]) -> Prices:
 
 def _corrected(rows: Sequence[Price]) -> list[Price]:
     means = [row.parts for row in rows if row.parts is not None]
-    columns = {
-        name: iter(corrected_ratios([getattr(one, name) for one in means])) for name in PARTS[1:]
-    }
+    columns = {name: iter(corrected([getattr(one, name) for one in means])) for name in PARTS[1:]}
     made = []
-    for row, price in zip(rows, corrected_ratios([row.price for row in rows]), strict=True):
+    for row, price in zip(rows, corrected([row.price for row in rows]), strict=True):
         if row.parts is None:
             made.append(replace(row, price=price))
         else:

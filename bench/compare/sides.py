@@ -35,10 +35,8 @@ class Side:
 def read_side(text: str, store: Path) -> Side:
     """The side that `text` names.
 
-    Args:
-        text: a suite, by name or file; or a folder of records; or `SUITE:NAME` with the name of an
-            arm or the label of a group.
-        store: where suites have their records.
+    A suite, by name or file; a folder of records; or `SUITE:NAME` with the name of an arm or the
+    label of a group. Suites have their records in the `store`.
 
     Raises:
         UserError: no such suite, folder, arm or group; no records, or none with a result; a record

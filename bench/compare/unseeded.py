@@ -60,16 +60,11 @@ def to_unseeded(
     higher_is_better: bool,
     seed: int = 0,
 ) -> Difference:
-    """Our values by seed minus one value that has no seed.
+    """Our finite values by seed minus one value that has no seed.
 
-    Args:
-        ours: finite values by seed.
-        theirs: the other side's value, the same for all of them.
-        images: the difference of each image, `[n]`; None where that is not known, as of a Fréchet
-            distance. They are moved to the mean of the values.
-        path: of the seed, for words.
-        higher_is_better: says what the verdict calls better.
-        seed: of the bootstrap.
+    `images` are the differences of each image, `[n]`, moved to the mean of the values; None where
+    they are not known, as of a Fréchet distance. `path` is the seed's, for words; `seed` is of the
+    bootstrap.
     """
     found = difference(ours, dict.fromkeys(ours, theirs), higher_is_better=higher_is_better)
     if found.interval is None:

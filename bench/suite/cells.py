@@ -10,7 +10,7 @@ from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
 from bench.config.settings import plain
 from bench.files import content_key
-from bench.suite.labels import describe_sweep
+from bench.suite.labels import arm_and_sweep
 
 # Settings that a cell may be without leave no trace in one that is: its key stays what it was.
 OPTIONAL = (
@@ -67,12 +67,9 @@ class Cell:
     @property
     def label(self) -> str:
         """The arm and the swept values, for people."""
-        return self._named(describe_sweep(self.swept))
+        return arm_and_sweep(self.arm, self.swept, seeds=True)
 
     @property
     def group(self) -> str:
         """The label without seeds: cells that share it are repetitions of one experiment."""
-        return self._named(describe_sweep(self.swept, seeds=False))
-
-    def _named(self, sweep: str) -> str:
-        return f"{self.arm}: {sweep}" if sweep else self.arm
+        return arm_and_sweep(self.arm, self.swept)

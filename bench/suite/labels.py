@@ -34,3 +34,11 @@ def describe_sweep(
         name = ".".join(path.split(".")[1:][-2:])
         parts.append(describe(value) if isinstance(value, Mapping) else f"{name} {describe(value)}")
     return ", ".join(parts)
+
+
+def arm_and_sweep(
+    arm: str, swept: Mapping[str, Any], *, under: tuple[str, ...] = (), seeds: bool = False
+) -> str:
+    """`heads: lora.rank 8`: an arm with what it sweeps, see `describe_sweep`."""
+    words = describe_sweep(swept, under=under, seeds=seeds)
+    return f"{arm}: {words}" if words else arm

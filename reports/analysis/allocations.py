@@ -50,12 +50,12 @@ def allocations(records: Iterable[Record]) -> list[Allocated]:
     for group in group_by_seed([record for record in records if is_allocation(record)]):
         family = families.get(repr(tokenizer_identity(group.records[0])), "")
         found.append(Allocated(family, system_label(group.records[0], family), group))
-    return sorted(found, key=_order)
 
+    def order(one: Allocated) -> tuple[Any, ...]:
+        policies = is_policy(one.group.records[0])
+        return natural(one.tokenizer), not policies, natural(one.system)
 
-def _order(one: Allocated) -> tuple[Any, ...]:
-    policies = is_policy(one.group.records[0])
-    return natural(one.tokenizer), not policies, natural(one.system)
+    return sorted(found, key=order)
 
 
 def claim_colours(systems: Iterable[str]) -> None:

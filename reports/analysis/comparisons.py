@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from bench.compare.paired import Difference, corrected, difference
-from reports.analysis.groups import Group, Record, repetition_seed
-from reports.paper.shares import show_p
-from reports.paper.text import show_interval
+from bench.metrics.declared import METRICS
+from reports.analysis.groups import Group, Record, is_allocation, repetition_seed
+from reports.analysis.measures import budgets_of, skill
+from reports.paper.text import show_interval, show_p
 
 NO_COUNTERPART = "no counterpart"
 SHOWN = ("better", "worse", "no difference shown")
-Measure = Callable[[Group, Group], Callable[[Record], float | None]]
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,20 @@ def reference_arm(records: list[Record]) -> str | None:
     return records[0].reference_arm if records else None
 
 
-def compare(
-    groups: list[Group], arm: str, measure: Measure, *, higher_is_better: bool = True
-) -> list[Comparison]:
-    """Every group of the other arms against its counterpart in the reference arm.
+def compare(groups: list[Group], arm: str, metric: str) -> list[Comparison]:
+    """Every group of the other arms against its counterpart in the reference arm, in one metric.
 
-    Args:
-        groups: all groups.
-        arm: name of the reference arm.
-        measure: of a group and its counterpart, what is compared of a record.
-        higher_is_better: says what the verdicts call better.
+    Of allocations it is the metric, of tokenizers its mean over the budgets that both have.
     """
+    better = bool(METRICS[metric].higher_is_better)
     references = [group for group in groups if group.records[0].arm == arm]
     found = []
     for group in groups:
         if group.records[0].arm != arm:
             reference, one = counterpart(group, references), Difference(reason=NO_COUNTERPART)
             if reference is not None:
-                sides = _sides(group, reference, measure)
-                one = difference(*sides, higher_is_better=higher_is_better)
+                sides = _sides(group, reference, metric)
+                one = difference(*sides, higher_is_better=better)
             found.append(Comparison(group, reference, one))
     adjusted = corrected([one.difference for one in found])
     return [replace(one, difference=p) for one, p in zip(found, adjusted, strict=True)]
@@ -74,23 +69,29 @@ def counterpart(group: Group, references: list[Group]) -> Group | None:
     return None
 
 
-def _sides(
-    group: Group, reference: Group, measure: Measure
-) -> tuple[Mapping[Any, float], Mapping[Any, float]]:
+def _sides(group: Group, reference: Group, metric: str) -> list[dict[Any, float]]:
     """Values of both by seed; empty where a record of it has no value."""
     path = repetition_seed([*group.records, *reference.records])
-    value = measure(group, reference)
-    return group.by_seed(value, path=path) or {}, reference.by_seed(value, path=path) or {}
+    common = budgets_of(group).keys() & budgets_of(reference).keys()
+
+    def value(record: Record) -> float | None:
+        if is_allocation(group.records[0]):
+            own = metric == "allocation_skill"
+            return skill(record) if own else record.metrics.value(metric)
+        values = [row.value(metric) for row in record.curve if row.budget in common]
+        return fmean(values) if values and None not in values else None
+
+    return [each.by_seed(value, path=path) or {} for each in (group, reference)]
 
 
-def comparison_rows(comparisons: list[Comparison], *, digits: int = 2) -> list[dict[str, Any]]:
+def comparison_rows(comparisons: list[Comparison]) -> list[dict[str, Any]]:
     """Rows of a table."""
     return [
         {
             "system": one.label,
             "against": one.against,
             "seeds": len(one.difference.seeds),
-            "difference": show_interval(one.difference.interval, digits=digits),
+            "difference": show_interval(one.difference.interval),
             "p (Holm)": show_p(one.difference.p),
             "verdict": one.difference.verdict,
         }

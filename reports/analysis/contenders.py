@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.compare.unseeded import is_unseeded
 from bench.records.groups import repetition_name
-from reports.analysis.entries import asked_tokens
+from reports.analysis.entries import NEAR, asked_tokens, seed_path
 from reports.analysis.groups import (
     Group,
     Record,
@@ -17,18 +16,11 @@ from reports.analysis.groups import (
     is_allocation,
     is_elastic,
     is_oracle,
-    is_trained_here,
-    repetition_seed,
     with_results,
 )
-from reports.analysis.names import (
-    FIXED_BUDGET,
-    system_names,
-)
+from reports.analysis.names import FIXED_BUDGET, system_names
 from reports.analysis.systems import System, curve_system, system_of
 from reports.paper.drawing import UNTRAINED
-
-NEAR, TRAINING = 0.1, "training.seed"
 
 
 @dataclass(frozen=True)
@@ -54,31 +46,29 @@ class Contender:
 
     @property
     def seeds(self) -> str:
-        """`5 training seeds`, or `2 of 3 training seeds` where one has no result.
-
-        `none` where nothing was trained.
-        """
+        """`5 training seeds`, or `2 of 3 training seeds`; `none` where nothing was trained."""
         if not self.path:
             return "none"
         name, done = repetition_name(self.path), len(self.system.metrics)
         name = name.removesuffix("s") if self.planned == 1 else name
-        return (
-            f"{self.planned} {name}" if done == self.planned else f"{done} of {self.planned} {name}"
-        )
+        return f"{done} of {self.planned} {name}".removeprefix(f"{self.planned} of ")
 
     @property
     def tokens(self) -> float | None:
         """Mean tokens over its seeds; None without a result."""
-        over = self.system.interval("mean_tokens")
-        return None if over is None else over.mean
+        return self.system.mean("mean_tokens")
 
 
 def contenders(records: Sequence[Record]) -> list[Contender]:
     """All of a suite's, tokenizer by tokenizer, fixed budgets before allocations."""
     groups = group_by_seed(list(records))
-    names, paths = system_names(groups), _paths(groups)
+    names = system_names(groups)
+    trainings = {r.setting("training.seed") for group in groups for r in group.records} - {None}
+    paths = [seed_path(group, by_training=len(trainings) > 1) for group in groups]
     found = [
-        one for group in groups for one in _of_group(group, *names[group.label], paths[group.label])
+        one
+        for group, path in zip(groups, paths, strict=True)
+        for one in _of_group(group, *names[group.label], path)
     ]
     order = list(dict.fromkeys(tokenizer for tokenizer, _ in names.values()))
     return sorted(found, key=lambda one: order.index(one.tokenizer))
@@ -98,22 +88,6 @@ def nearest(contender: Contender, numbers: Sequence[float]) -> float | None:
         return None
     best = min(numbers, key=lambda number: abs(tokens / number - 1))
     return best if abs(tokens / best - 1) <= NEAR else None
-
-
-def _paths(groups: Sequence[Group]) -> dict[str, str]:
-    """The seed that tells a group's repetitions apart; the training's wherever that varies.
-
-    It is empty where nothing was trained.
-    """
-    trainings = {r.setting("training.seed") for group in groups for r in group.records} - {None}
-
-    def path(group: Group) -> str:
-        if all(map(is_unseeded, group.records)):
-            return ""
-        trained = is_trained_here(group.records[0])
-        return TRAINING if trained and len(trainings) > 1 else repetition_seed(group.records)
-
-    return {group.label: path(group) for group in groups}
 
 
 def _of_group(group: Group, name: str, words: str, path: str) -> list[Contender]:

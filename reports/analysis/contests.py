@@ -22,6 +22,7 @@ from reports.analysis.groups import (
     has_collapsed,
     is_allocation,
     is_elastic,
+    on_tokenizers_of,
     reconstructions,
     repetition_seed,
     tokenizer_identity,
@@ -170,9 +171,7 @@ def _contest(group: Group, records: list[Record]) -> Contest | None:
     if not sources:
         return None
     fixed = with_results(group.records)
-    tokenizers = [tokenizer_identity(record) for record in sources]
-    on_them = [r for r in done if is_allocation(r) and tokenizer_identity(r) in tokenizers]
-    others = [record for record in on_them if record not in sources]
+    others = [record for record in on_tokenizers_of(sources, done) if record not in sources]
     return Contest(
         label=f"{reference.mean_budget_of} against {group.label}",
         path=path,

@@ -52,11 +52,9 @@ class Row:
 
 
 def summary_rows(groups: list[Group], arm: str) -> list[Row]:
-    """All summaries of all groups; none where the reference arm has no result.
+    """All summaries of all groups of elastic tokenizers; none where the reference arm has none.
 
-    Args:
-        groups: of elastic tokenizers.
-        arm: the reference arm, whose groups are shown without a difference.
+    The reference arm's own are shown without a difference.
     """
     references = [group for group in groups if group.records[0].arm == arm]
     if not references:

@@ -50,8 +50,8 @@ class Entry:
 
     def is_near(self, tokens: float | None) -> bool:
         """Whether its mean tokens are within 10 % of a number."""
-        over = self.system.interval("mean_tokens")
-        return tokens is not None and over is not None and abs(over.mean / tokens - 1) <= NEAR
+        ours = self.system.mean("mean_tokens")
+        return tokens is not None and ours is not None and abs(ours / tokens - 1) <= NEAR
 
 
 def entries(records: list[Record]) -> list[Entry]:
@@ -67,7 +67,7 @@ def entries(records: list[Record]) -> list[Entry]:
 
 def _entry(group: Group, tokenizer: str, allocator: str) -> Entry:
     record = group.records[0]
-    done, path = with_results(group.records), _path(group)
+    done, path = with_results(group.records), seed_path(group)
     errors = [r.error or r.status for r in group.records if not r.done]
     return Entry(
         tokenizer=tokenizer,
@@ -91,10 +91,15 @@ def _keyed(system: System, path: str) -> System:
     )
 
 
-def _path(group: Group) -> str:
+def seed_path(group: Group, *, by_training: bool = True) -> str:
+    """The seed that tells a group's repetitions apart: by default the training's, where one was.
+
+    It is empty where nothing was trained.
+    """
     if all(map(is_unseeded, group.records)):
         return ""
-    return PATH if is_trained_here(group.records[0]) else repetition_seed(group.records)
+    trained = by_training and is_trained_here(group.records[0])
+    return PATH if trained else repetition_seed(group.records)
 
 
 def asked_tokens(records: list[Record]) -> float | None:

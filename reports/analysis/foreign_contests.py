@@ -21,6 +21,7 @@ from reports.analysis.groups import (
     is_fixed_length,
     is_oracle,
     is_policy,
+    on_tokenizers_of,
     reconstructions,
     repetition_seed,
     tokenizer_identity,
@@ -49,9 +50,9 @@ def too_far(records: Sequence[Record]) -> list[str]:
     """In words: allocations that are not set against a fixed length, since they miss it."""
     return [
         f"{one.label}: left out, since the adaptive side came to "
-        f"{tokens.mean:.2f} tokens, not to within {100 * NEAR:g} % of those asked for"
+        f"{tokens:.2f} tokens, not to within {100 * NEAR:g} % of those asked for"
         for one in _contests(records, None)
-        if (tokens := one.adaptive.interval("mean_tokens")) is not None
+        if (tokens := one.adaptive.mean("mean_tokens")) is not None
         and not _is_near(one.adaptive, one.lengths.values())
     ]
 
@@ -87,14 +88,10 @@ def _contest(
 ) -> Contest:
     path, sources = repetition_seed(group.records), with_results(group.records)
     seeds = tuple(dict.fromkeys(record.setting(path) for record in sources))
-    tokenizers = [tokenizer_identity(record) for record in sources]
     others = [
         record
-        for record in done
-        if is_allocation(record)
-        and record not in sources
-        and tokenizer_identity(record) in tokenizers
-        and asked_of(record) == asked_of(sources[0])
+        for record in on_tokenizers_of(sources, done)
+        if record not in sources and asked_of(record) == asked_of(sources[0])
     ]
     one = fixed.records[0]
     tokenizer = tokenizer_names(done)[sources[0].cell_key]
@@ -115,5 +112,5 @@ def _contest(
 
 
 def _is_near(adaptive: System, lengths: Iterable[int]) -> bool:
-    tokens = adaptive.interval("mean_tokens")
-    return tokens is not None and all(abs(tokens.mean / n - 1) <= NEAR for n in lengths)
+    tokens = adaptive.mean("mean_tokens")
+    return tokens is not None and all(abs(tokens / n - 1) <= NEAR for n in lengths)

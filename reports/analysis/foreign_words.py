@@ -9,8 +9,7 @@ from bench.compare.unseeded import is_unseeded
 from bench.statistics.bootstrap import BootstrapInterval
 from reports.analysis.contests import Contest
 from reports.analysis.systems import System
-from reports.paper.shares import show_p, show_share
-from reports.paper.text import caption, show_interval, show_percent
+from reports.paper.text import caption, show_interval, show_p, show_percent, show_share
 
 EQUAL_BITS = 0.01
 
@@ -26,9 +25,8 @@ def over_words(contest: Contest) -> str:
 
 def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: int) -> str:
     """The verdict on distortion, with what its interval is over and what it does not cover."""
-    tokens = contest.adaptive.interval("mean_tokens")
-    length = next(iter(contest.lengths.values()))
-    spent = "" if tokens is None else f" ({tokens.mean:.2f} and {length})"
+    tokens, length = contest.adaptive.mean("mean_tokens"), next(iter(contest.lengths.values()))
+    spent = "" if tokens is None else f" ({tokens:.2f} and {length})"
     name = contest.repetitions
     seeds = f"{len(primary.seeds)} {name.removesuffix('s') if len(primary.seeds) == 1 else name}"
     seeds = "" if contest.is_seedless else f", {seeds}"
@@ -49,7 +47,7 @@ def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: in
 
 def bits_line(contest: Contest) -> str:
     """Whether equal tokens are equal bits."""
-    ours, theirs = (_mean(side, "bits") for side in (contest.adaptive, contest.fixed))
+    ours, theirs = (side.mean("bits") for side in (contest.adaptive, contest.fixed))
     if ours is None or theirs is None:
         return "Bits: not known of both sides."
     if abs(ours / theirs - 1) <= EQUAL_BITS:
@@ -68,8 +66,8 @@ def spending_rows(contest: Contest) -> list[dict[str, Any]]:
         row = {
             "side": f"{name}: {side.label}",
             "tokens": show_interval(side.interval("mean_tokens")),
-            "bits per token": _mean(side, "bits_per_token"),
-            "bits per image": _mean(side, "bits"),
+            "bits per token": side.mean("bits_per_token"),
+            "bits per image": side.mean("bits"),
         }
         rows.append(without_seed(row) if is_seedless(contest, side) else row)
     return rows
@@ -86,8 +84,3 @@ def without_seed(row: dict[str, Any]) -> dict[str, Any]:
     """The row without words on its one seed."""
     texts = {k: v.removesuffix(" (one seed)") for k, v in row.items() if isinstance(v, str)}
     return {**row, **({"seeds": None} if "seeds" in row else {}), **texts}
-
-
-def _mean(side: System, metric: str) -> float | None:
-    over = side.interval(metric)
-    return None if over is None else over.mean

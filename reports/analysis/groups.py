@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.config.allocators import OracleConfig
 from bench.records.groups import (
@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 
+Value = TypeVar("Value")
+
+
 def with_results(records: Iterable[Record]) -> list[Record]:
     """Records of cells that are done."""
     return [record for record in records if record.done]
@@ -49,6 +52,14 @@ def done_records(records: Iterable[Record]) -> list[Record]:
     done = with_results(reconstructions(records))
     require_one_protocol([record.protocol for record in done])
     return done
+
+
+def by_seed(pairs: Iterable[tuple[Record, Value]], *, path: str) -> dict[Any, list[Value]]:
+    """Values of records put together by the records' seed at `path`."""
+    found: dict[Any, list[Value]] = {}
+    for record, value in pairs:
+        found.setdefault(record.setting(path), []).append(value)
+    return found
 
 
 def is_elastic(record: Record) -> bool:
@@ -75,6 +86,12 @@ def tokenizer_identity(record: Record) -> Any:
     """Settings that two records of the same trained tokenizer have in common."""
     parts = ("data", "tokenizer", "training", "finetuning")
     return [*map(record.setting, parts), _codesign(record)]
+
+
+def on_tokenizers_of(some: Sequence[Record], records: Iterable[Record]) -> list[Record]:
+    """The records of allocations on the tokenizers that `some` are of."""
+    tokenizers = [tokenizer_identity(record) for record in some]
+    return [r for r in records if is_allocation(r) and tokenizer_identity(r) in tokenizers]
 
 
 def _codesign(record: Record) -> Any:

@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from bench.metrics.declared import without_stand_ins
-from reports.analysis.comparisons import Measure
+from bench.statistics.intervals import StudentInterval
 from reports.analysis.groups import (
     Group,
     Record,
+    by_seed,
     has_collapsed,
-    is_allocation,
     is_trained_here,
     repetition_seed,
 )
@@ -23,6 +23,28 @@ def skill(record: Record, metric: str = "allocation_skill") -> float | None:
     if metric not in record.metrics:
         return None
     return 0.0 if has_collapsed(record) else record.metrics.value(metric)
+
+
+def mean_of(group: Group, value: Callable[[Record], float | None]) -> float | None:
+    """The mean over repetitions; None where a record lacks the value."""
+    over = group.interval_of(value)
+    return None if over is None else over.mean
+
+
+def largest(
+    groups: Iterable[Group], value: Callable[[Record], float | None]
+) -> tuple[StudentInterval, str] | None:
+    """The largest mean, with its interval, and the label of its group; None where none has one."""
+    found = [(over, one.label) for one in groups if (over := one.interval_of(value)) is not None]
+    return max(found, key=lambda pair: pair[0].mean, default=None)
+
+
+def control_skill(group: Group) -> float | None:
+    """Mean skill of the same budgets on other images; None where it is not defined."""
+    shuffled = [r.controls["shuffled"] for r in group.records if "shuffled" in r.controls]
+    values = [one.value("allocation_skill") for one in shuffled]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def target_error(record: Record) -> float | None:
@@ -49,42 +71,17 @@ def budgets_of(group: Group) -> dict[int, bool]:
 
 def values_at(group: Group, metric: str, budget: int) -> dict[Any, float]:
     """A metric at one budget by training seed; cells that lack it are left out."""
-    path = repetition_seed(group.records)
-    values: dict[Any, list[float]] = {}
-    for record in group.records:
-        for row in record.curve:
-            if row.budget == budget and (value := row.value(metric)) is not None:
-                values.setdefault(record.setting(path), []).append(value)
-    return {seed: fmean(each) for seed, each in values.items()}
+    rows = ((record, row) for record in group.records for row in record.curve)
+    known = (
+        (record, value)
+        for record, row in rows
+        if row.budget == budget and (value := row.value(metric)) is not None
+    )
+    found = by_seed(known, path=repetition_seed(group.records))
+    return {seed: fmean(each) for seed, each in found.items()}
 
 
 def measured_by_all(groups: Iterable[Group], names: Iterable[str]) -> list[str]:
     """Metrics that every row of every curve has, without stand-ins for another one."""
     rows = [row for group in groups for record in group.records for row in record.curve]
     return without_stand_ins(name for name in names if all(name in row.values for row in rows))
-
-
-def measure_of(metric: str) -> Measure:
-    """A measure to compare by: an allocation's metric, a tokenizer's mean of it over budgets."""
-
-    def measure(group: Group, reference: Group) -> Callable[[Record], float | None]:
-        if is_allocation(group.records[0]):
-            return skill if metric == "allocation_skill" else lambda r: r.metrics.value(metric)
-        return mean_over_budgets(metric)(group, reference)
-
-    return measure
-
-
-def mean_over_budgets(metric: str) -> Measure:
-    """A measure to compare by: a metric averaged over the budgets that both groups have."""
-
-    def measure(group: Group, reference: Group) -> Any:
-        common = budgets_of(group).keys() & budgets_of(reference).keys()
-
-        def value(record: Record) -> float | None:
-            values = [row.value(metric) for row in record.curve if row.budget in common]
-            return fmean(values) if values and None not in values else None
-
-        return value
-
-    return measure

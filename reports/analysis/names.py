@@ -14,6 +14,7 @@ from bench.suite.labels import describe, describe_sweep
 from reports.analysis.groups import (
     Group,
     fits_policy,
+    group_by_seed,
     is_allocation,
     is_elastic,
     is_policy,
@@ -154,6 +155,11 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     return [
         (0, float(part), "") if index % 2 else (1, 0.0, part) for index, part in enumerate(parts)
     ]
+
+
+def natural_groups(records: Sequence[Record]) -> list[Group]:
+    """Repetitions put together, in the natural order of their labels."""
+    return sorted(group_by_seed(records), key=lambda group: natural(group.label))
 
 
 def _swept(record: Record, parts: tuple[str, ...], *, seeds: bool) -> str:

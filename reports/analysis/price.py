@@ -8,19 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from bench.compare import paired, price
 from bench.compare.elastic_arms import BUDGETS, COST, series_of
+from bench.compare.paired import Difference
 from bench.compare.price import PARTS, Parts, Ratio, ratio
 from bench.compare.price import parts as parts_of
 from bench.compare.prices import Price, Prices, prices
 from bench.files import canonical_json
 from bench.records.settings_paths import flatten, is_seed
-from bench.suite.labels import describe_sweep
+from bench.suite.labels import arm_and_sweep
 from reports.analysis.contests import Contest
 from reports.analysis.groups import Record, done_records, reconstructions
 from reports.analysis.systems import PRIMARY
-from reports.paper.shares import show_share
+from reports.paper.marks import SINGLE, ends
+from reports.paper.text import show_share
 
+ONE_SEED = (paired.ONE_SEED, price.ONE_SEED)
 WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
 SIDES = ("fixed", "elastic", "policy", "oracle")
 HALF_AGAIN = math.log2(1.5)  # Half as much training again, in doublings.
@@ -51,7 +56,7 @@ def parts(contest: Contest, metric: str = PRIMARY) -> Parts:
 def decomposition(contest: Contest) -> list[str]:
     """The same in words; nothing where the controls or the fixed-length tokenizers are missing."""
     of = parts(contest)
-    if any(getattr(of, name).over is None for name in PARTS):
+    if any(getattr(of, name).interval is None for name in PARTS):
         return []
     shown = {name: show_share(getattr(of, name).share, alone=contest.alone) for name in PARTS}
     return [
@@ -81,7 +86,9 @@ def price_lines(records: Sequence[Record]) -> list[str]:
     Empty where no elastic tokenizer meets one that is trained for a single length.
     """
     found = suite_prices(records).found
-    at_means = [row for row in found if row.parts is not None and row.parts.net.over is not None]
+    at_means = [
+        row for row in found if row.parts is not None and row.parts.net.interval is not None
+    ]
     if not at_means:
         first = [row for row in found if row.arm == found[0].arm]
         return [_budgets_sentence(first)] if first else []
@@ -89,7 +96,7 @@ def price_lines(records: Sequence[Record]) -> list[str]:
     # More tokens than the other side's would win by themselves.
     equal = [row for row in at_means if row.tokens <= max(row.lengths) + SPARE_TOKENS] or [first]
     judged = [row for row in equal if row.parts.net.n > 1] or equal
-    best = min(judged, key=lambda row: row.parts.net.over.mean)
+    best = min(judged, key=lambda row: row.parts.net.interval.mean)
     lines = [mean_sentence(first)]
     if best is not first:
         lines.append(f"The least of {len(judged)}: {mean_sentence(best)}")
@@ -102,7 +109,7 @@ def mean_sentence(row: Price) -> str:
     shown = {name: show_share(getattr(of, name).share) for name in PARTS}
     possible = (
         f"; the oracle's choice {shown['oracle']}: {verdict_words(of.oracle)}"
-        if of.oracle.over is not None
+        if of.oracle.interval is not None
         else ""
     )
     return (
@@ -123,11 +130,21 @@ def _budgets_sentence(rows: Sequence[Price]) -> str:
     )
 
 
-def verdict_words(one: Ratio) -> str:
+def verdict_words(one: Difference) -> str:
     """`adaptive better`, `fixed better` or `not distinguishable at this n`, or why neither."""
-    if one.over is None:
+    if one.interval is None:
         return "no value of both"
-    return "one seed: no verdict" if one.n == 1 else WORDS[one.direction]
+    if one.interval.n == 1:
+        return f"{'one seed' if one.reason in ONE_SEED else 'no interval'}: no verdict"
+    return WORDS[one.direction]
+
+
+def percents(one: Ratio) -> list[tuple[Any, ...]]:
+    """Rows of a figure's data, in %: of each seed where there are several, and their mean."""
+    if one.share is None:
+        return []
+    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares.items()]
+    return [*(seeds if one.n > 1 else []), ("mean", None, *ends(one.share, times=100))]
 
 
 def lengths(row: Price) -> str:
@@ -187,7 +204,7 @@ class Course:
                 if side == "fixed" and one.lengths != other.lengths:
                     continue
                 whole = ratio(other.sides.get(side, {}), one.sides.get(side, {}))
-                if whole.over is not None:
+                if whole.interval is not None:
                     doublings = math.log2(other.steps / one.steps)
                     change = whole.powered(1 / doublings)
                     found.append(Change(side, one.steps, other.steps, change))
@@ -225,5 +242,4 @@ def _label(row: Price) -> str:
         for path, value in row.record.swept.items()
         if path != BUDGETS and path.rsplit(".", 1)[-1] not in COST
     }
-    words = describe_sweep(swept, seeds=False)
-    return f"{row.record.arm}: {words}" if words else row.record.arm
+    return arm_and_sweep(row.record.arm, swept)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.compare.paired import ONE_SEED, Difference, corrected
+from bench.compare.paired import Difference, corrected
 from bench.metrics.declared import METRICS
 from bench.records.tables import as_text
 from bench.statistics.bootstrap import BootstrapInterval
@@ -21,10 +21,9 @@ from reports.analysis.foreign_words import (
     verdict_line,
     without_seed,
 )
-from reports.analysis.price import WORDS, decomposition
+from reports.analysis.price import decomposition, verdict_words
 from reports.analysis.systems import PRIMARY, System, shown_distances
-from reports.paper.shares import show_p, show_share, show_significant
-from reports.paper.text import show_interval, show_percent
+from reports.paper.text import show_interval, show_p, show_percent, show_share, show_significant
 
 POWER = 0.8
 Differences = dict[str, Difference]  # By metric.
@@ -76,15 +75,6 @@ def differences(contest: Contest) -> tuple[Differences, Differences]:
 
 def _by_metric(metrics: list[str], family: list[Difference]) -> Differences:
     return dict(zip(metrics, corrected(family), strict=True))
-
-
-def verdict_words(one: Difference) -> str:
-    """`adaptive better`, `fixed better` or `not distinguishable at this n`, or why neither."""
-    if one.interval is None:
-        return "no value of both"
-    if one.interval.n == 1:
-        return f"{'one seed' if one.reason == ONE_SEED else 'no interval'}: no verdict"
-    return WORDS[one.direction]
 
 
 def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[str]:

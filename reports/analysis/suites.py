@@ -45,12 +45,10 @@ class Part:
 
 
 def read_parts(names: Sequence[str], store: Path) -> list[Part]:
-    """The parts of all suites, those of one protocol side by side.
+    """The parts of all suites, named or given as YAML files; those of one protocol side by side.
 
-    Args:
-        names: suites, by name or YAML file: the cells of its last run, or those of the file, in
-            the file's order. Other records are left out, and the notes say so.
-        store: where suites have their records.
+    They are the cells of a suite's last run, or those of the file, in the file's order. Other
+    records are left out, and the notes say so.
 
     Raises:
         UserError: a suite is named twice or has no records, or one of them cannot be read.

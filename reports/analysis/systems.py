@@ -12,7 +12,7 @@ from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
 from bench.records.parts import Metrics
 from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.groups import Record, has_collapsed, is_allocation
+from reports.analysis.groups import Record, by_seed, has_collapsed, is_allocation
 
 PRIMARY = "mse"
 DISTANCES = tuple(name for name in QUALITIES if not METRICS[name].higher_is_better)
@@ -45,36 +45,35 @@ class System:
         values = self.values(name)
         return student_interval(list(values.values())) if values else None
 
+    def mean(self, name: str) -> float | None:
+        """Mean over seeds; None where no seed has a value."""
+        over = self.interval(name)
+        return None if over is None else over.mean
+
 
 def system_of(label: str, records: Iterable[Record], *, path: str) -> System:
     """The system of these cells, by the seed at `path`; a collapsed allocation has skill 0."""
-    metrics: dict[Any, list[Metrics]] = {}
+
+    def metrics(record: Record) -> Metrics:
+        collapsed = is_allocation(record) and has_collapsed(record)
+        root = record.metrics.root
+        return Metrics({**root, "allocation_skill": 0.0}) if collapsed else record.metrics
+
     records = tuple(records)
-    for record in records:
-        values = record.metrics
-        if is_allocation(record) and has_collapsed(record):
-            values = Metrics({**values.root, "allocation_skill": 0.0})
-        metrics.setdefault(record.setting(path), []).append(values)
-    return System(label, metrics, records, path)
+    found = by_seed(((record, metrics(record)) for record in records), path=path)
+    return System(label, found, records, path)
 
 
 def curve_system(label: str, records: Iterable[Record], budget: int, *, path: str) -> System:
     """The system of one fixed budget of these tokenizers; cells without it are left out."""
-    metrics: dict[Any, list[Metrics]] = {}
-    for record in records:
-        for row in record.curve:
-            if row.budget == budget:
-                metrics.setdefault(record.setting(path), []).append(Metrics(row.values))
-    return System(label, metrics)
+    rows = ((r, Metrics(row.values)) for r in records for row in r.curve if row.budget == budget)
+    return System(label, by_seed(rows, path=path))
 
 
 def control_of(label: str, name: str, records: Iterable[Record], *, path: str) -> System:
     """The system of one control of these allocations; cells without it are left out."""
-    metrics: dict[Any, list[Metrics]] = {}
-    for record in records:
-        if name in record.controls:
-            metrics.setdefault(record.setting(path), []).append(record.controls[name])
-    return System(label, metrics)
+    found = ((record, record.controls[name]) for record in records if name in record.controls)
+    return System(label, by_seed(found, path=path))
 
 
 def measured_by(systems: Sequence[System], names: Iterable[str]) -> list[str]:
@@ -116,7 +115,7 @@ def tied_with_best(family: Sequence[System], metric: str) -> list[System]:
     if len(known) < 2:
         return []
     sign = -1 if METRICS[metric].higher_is_better else 1
-    best = min(known, key=lambda system: sign * system.interval(metric).mean)
+    best = min(known, key=lambda system: sign * system.mean(metric))
     others = [system for system in known if system is not best]
     differences = paired.corrected([difference(other, best, metric) for other in others])
     tested = [

@@ -9,14 +9,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from bench.statistics.pareto import hypervolume
-from bench.suite.labels import describe_sweep
-from reports.analysis.groups import (
-    Record,
-    group_by_seed,
-    is_elastic,
-    is_policy,
-    tokenizer_identity,
-)
+from bench.suite.labels import arm_and_sweep
+from reports.analysis.groups import Record, group_by_seed, is_elastic, is_policy, tokenizer_identity
 from reports.analysis.names import weighting_name
 
 # What may differ between policies that solve the same problem, and how long they take.
@@ -98,9 +92,8 @@ def _problem(members: list[Record], records: list[Record]) -> Problem:
     arms = ", ".join(dict.fromkeys(record.arm for record in members))
     free = tuple(f"policy.{key}" for key in FREE)
     swept = {k: v for k, v in members[0].swept.items() if not k.startswith(free)}
-    named = describe_sweep(swept, seeds=False)
     left_out = tuple(s for s in every if s not in complete)
-    return Problem(f"{arms}: {named}" if named else arms, runs, scales, complete, left_out)
+    return Problem(arm_and_sweep(arms, swept), runs, scales, complete, left_out)
 
 
 def _kind(record: Record) -> str:

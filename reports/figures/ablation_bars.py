@@ -13,19 +13,12 @@ from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.comparisons import Comparison, compare, reference_arm
-from reports.analysis.groups import (
-    Record,
-    done_records,
-    group_by_seed,
-    is_allocation,
-    is_policy,
-)
-from reports.analysis.measures import measure_of
-from reports.analysis.names import natural
-from reports.paper.drawing import LETTER_INCHES, legend_below, new_figure, render, wrapped
-from reports.paper.marks import draw_intervals, row_axis, sample, swatch
+from reports.analysis.groups import Record, done_records, is_allocation, is_policy
+from reports.analysis.names import natural_groups
+from reports.paper.drawing import LETTER_INCHES, drawn, legend_below, new_figure, wrapped
+from reports.paper.marks import SINGLE, draw_intervals, ends, row_axis, sample, swatch
 from reports.paper.style import COLUMN_INCHES, INK, PALETTE, QUIET, width_inches
-from reports.paper.text import caption, page, unfinished
+from reports.paper.text import caption, unfinished
 
 TOKENIZERS, POLICIES = "tokenizers", "policies"
 TOKENS = "mean_tokens"
@@ -42,18 +35,18 @@ COLUMNS = [
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `ablation_bars.png`, `.pdf` and `.csv`."""
-    done, notes = done_records(records), unfinished(records)
     arm = reference_arm(records)
-    if arm is None:
-        why = "Ablation: not drawn, the suite names no reference_arm to set the others against"
-        return Report(text=page(why, notes))
-    data = ablation_data(done, arm)
-    if data.empty:
-        why = f"Ablation: not drawn, no arm has results of the same seeds as reference arm '{arm}'"
-        return Report(text=page(why, notes))
-    files = render(folder, "ablation_bars", data, draw)
-    title = f"Differences to arm '{arm}'"
-    return Report(files, page(notes), title, _alt(data, arm))
+    data = ablation_data(done_records(records), arm)
+    why = (
+        f"no arm has results of the same seeds as reference arm '{arm}'"
+        if arm
+        else "the suite names no reference_arm to set the others against"
+    )
+    return drawn(
+        folder, "ablation_bars", data, draw, notes=unfinished(records),
+        none=f"Ablation: not drawn, {why}", title=f"Differences to arm '{arm}'",
+        alt=lambda: _alt(data, arm),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame, arm: str) -> str:
@@ -70,8 +63,8 @@ def _alt(data: pd.DataFrame, arm: str) -> str:
     )
 
 
-def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
-    """A row per drawn point; see `COLUMNS`.
+def ablation_data(records: list[Record], arm: str | None) -> pd.DataFrame:
+    """A row per drawn point; see `COLUMNS`. Empty without a reference arm.
 
     Differences are in the metric's own direction; of tokenizers they are means over the budgets
     that both have. `kind` is `seed` or `mean`, whose interval is the paired Student's and whose p
@@ -81,10 +74,8 @@ def ablation_data(records: list[Record], arm: str) -> pd.DataFrame:
     policies = [record for record in records if is_policy(record)]
     tokenizers = [record for record in records if not is_allocation(record)]
     for of, members in ((TOKENIZERS, tokenizers), (POLICIES, policies)):
-        groups = sorted(group_by_seed(members), key=lambda group: natural(group.label))
-        for metric in METRICS_OF[of]:
-            better = bool(METRICS[metric].higher_is_better)
-            for one in compare(groups, arm, measure_of(metric), higher_is_better=better):
+        for metric in METRICS_OF[of] if arm else ():
+            for one in compare(natural_groups(members), arm, metric):
                 rows += _rows(of, metric, one)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -93,13 +84,12 @@ def _rows(of: str, metric: str, one: Comparison) -> list[tuple[Any, ...]]:
     found, over = one.difference, one.difference.interval
     if over is None:
         return []
-    point, nothing = (of, metric, one.label, one.against), (math.nan, math.nan, 1, math.nan, "")
-    rows = [("seed", seed, value, *nothing) for seed, value in found.by_seed.items()]
+    rows = [("seed", s, value, *SINGLE, math.nan, "") for s, value in found.by_seed.items()]
     verdict = found.verdict
     if metric == TOKENS:
         verdict = {"better": "fewer", "worse": "more"}.get(verdict, verdict)
-    rows.append(("mean", None, over.mean, over.low, over.high, over.n, found.p, verdict))
-    return [(*point, *row) for row in rows]
+    rows.append(("mean", None, *ends(over), found.p, verdict))
+    return [(of, metric, one.label, one.against, *row) for row in rows]
 
 
 def draw(data: pd.DataFrame) -> Any:
@@ -171,9 +161,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Differences to the reference arm",
-    alt="Differences of every arm to the reference arm, paired by seed, with intervals.",
-    place=40,
-    draw=report,
-)
+REPORT = Figure(title="Differences to the reference arm", place=40, draw=report)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -13,7 +11,7 @@ import pandas as pd
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, StudentInterval
-from bench.suite.labels import describe_sweep
+from bench.suite.labels import arm_and_sweep
 from reports.analysis.comparisons import compare, comparison_rows, count_verdicts, reference_arm
 from reports.analysis.groups import (
     Group,
@@ -24,8 +22,8 @@ from reports.analysis.groups import (
     is_policy,
     repetition_seed,
 )
-from reports.analysis.measures import skill, target_error
-from reports.analysis.names import allocation_label, natural, weighting_name
+from reports.analysis.measures import control_skill, largest, mean_of, skill, target_error
+from reports.analysis.names import allocation_label, natural_groups, weighting_name
 from reports.paper.drawing import COLLAPSED, legend_below, new_figure, panel_inches, render, wrapped
 from reports.paper.marks import SINGLE, draw_mean, ends, sample
 from reports.paper.style import INK, MARKERS, PALETTE, QUIET, color_of
@@ -44,21 +42,18 @@ COURSES = {
     "weight_efficiency": "weight of efficiency",
     "mean_budget": "mean budget (tokens)",
 }
-COLUMNS = [
-    *("panel", "system", "series", "weighting", "kind", "seed", "x", "y", "low", "high", "n"),
-]
+COLUMNS = ["panel", "system", "series", "weighting", "kind", "seed", "x", "y", "low", "high", "n"]
 SHAPES = (*MARKERS, "s", ">", "p", "h")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `allocation_skill.png`, `.pdf` and `.csv`; tables as text."""
-    groups = group_by_seed([record for record in done_records(records) if is_policy(record)])
-    failed = unfinished(records)
+    policies, failed = [*filter(is_policy, done_records(records))], unfinished(records)
+    groups = group_by_seed(policies)
     if not groups:
         return Report(text=page("Allocation skill: no policy has a result yet", failed))
-    drawn = sorted(groups, key=lambda group: natural(group.label))
-    files = render(folder, "allocation_skill", skill_data(drawn), draw)
+    files = render(folder, "allocation_skill", skill_data(natural_groups(policies)), draw)
     blocks = [f"{NOTE}\n{as_text([_row(group) for group in groups])}"]
     arm = reference_arm(records)
     sets = {r.config.policy.candidates for group in groups for r in group.records}
@@ -70,15 +65,14 @@ def report(records: list[Record], folder: Path) -> Report:
 
 
 def _alt(groups: list[Group]) -> str:
-    known = [(group.interval_of(skill), group.label) for group in groups]
-    known = [(over, label) for over, label in known if over is not None]
     about = (
         f"Allocation skill of {len(groups)} policies against mean tokens, where 0 ignores the "
         "image and 1 is the oracle, and their entropy, weight and mean budget over training."
     )
-    if not known:
+    best = largest(groups, skill)
+    if best is None:
         return about
-    over, label = max(known, key=lambda pair: pair[0].mean)
+    over, label = best
     collapsed = sum(has_collapsed(record) for group in groups for record in group.records)
     return (
         f"{about} The largest is {show_interval(over, over=True)}: {label}. {collapsed} of "
@@ -87,7 +81,7 @@ def _alt(groups: list[Group]) -> str:
 
 
 def _against(groups: list[Group], arm: str) -> str:
-    comparisons = compare(groups, arm, lambda group, reference: skill)
+    comparisons = compare(groups, arm, "allocation_skill")
     about = (
         f"Against arm '{arm}' at the values it sweeps: skill, paired by seed "
         f"[{caption(PairedDifference)}]; verdicts at 5 % on p corrected by Holm over all rows"
@@ -98,12 +92,8 @@ def _against(groups: list[Group], arm: str) -> str:
 
 
 def _row(group: Group) -> dict[str, Any]:
-    def mean(value: Callable[[Record], float | None]) -> float | None:
-        over = group.interval_of(value)
-        return None if over is None else over.mean
-
     def metric(name: str) -> float | None:
-        return mean(lambda record: record.metrics.value(name))
+        return mean_of(group, lambda record: record.metrics.value(name))
 
     entropy, collapsed = metric("policy_entropy"), sum(map(has_collapsed, group.records))
     return {
@@ -111,24 +101,17 @@ def _row(group: Group) -> dict[str, Any]:
         "seeds": group.repetitions,
         "tokens": round(metric("mean_tokens"), 2),
         "mse": metric("mse"),
-        "off target": show_percent(mean(target_error), sign=True),
+        "off target": show_percent(mean_of(group, target_error), sign=True),
         "skill": show_interval(group.interval_of(skill)),
         "skill (perceptual)": show_interval(
             group.interval_of(lambda record: skill(record, "allocation_skill_perceptual"))
         ),
-        "shuffled": _shuffled(group),
+        "shuffled": "-" if (shuffled := control_skill(group)) is None else f"{shuffled:.2f}",
         "entropy": None if entropy is None else f"{entropy:.2f}",
         "collapsed": f"{collapsed}/{len(group.records)}",
         "parameters": show_percent(metric("policy_parameter_share"), digits=2),
         "time": show_percent(metric("policy_time_share"), digits=2),
     }
-
-
-def _shuffled(group: Group) -> str:
-    """Mean skill of the same budgets on other images, where it is defined."""
-    skills = [r.controls["shuffled"].value("allocation_skill") for r in group.records]
-    known = [value for value in skills if value is not None]
-    return f"{fmean(known):.2f}" if known else "-"
 
 
 def skill_data(groups: list[Group]) -> pd.DataFrame:
@@ -154,8 +137,7 @@ def series_name(group: Group) -> str:
     """The group without its weighting: arm and the other swept values."""
     record = group.records[0]
     others = {k: v for k, v in record.swept.items() if not k.startswith("policy.weighting")}
-    named = describe_sweep(others, seeds=False)
-    return f"{record.arm}: {named}" if named else record.arm
+    return arm_and_sweep(record.arm, others)
 
 
 def _skills(group: Group) -> list[tuple[Any, ...]]:
@@ -252,9 +234,4 @@ def _legend(
     legend_below(figure, handles=[*lines, *marks], title=title)
 
 
-REPORT = Figure(
-    title="How well policies choose by image",
-    alt="Allocation skill of each policy, and its training.",
-    place=70,
-    draw=report,
-)
+REPORT = Figure(title="How well policies choose by image", place=70, draw=report)

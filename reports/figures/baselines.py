@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,9 @@ from reports.paper.drawing import (
     wrapped,
     write_csv,
 )
-from reports.paper.marks import SINGLE, draw_mean, ends, row_axis
-from reports.paper.shares import show_significant
+from reports.paper.marks import SINGLE, beside, draw_mean, ends, row_axis
 from reports.paper.style import INK, QUIET, look_of
-from reports.paper.text import page, show_half, show_interval, unfinished
+from reports.paper.text import page, show_half, show_interval, show_significant, unfinished
 
 OF_ITS_TOKENIZER, OF_ALL = "*", "+"
 COLUMNS = ["panel", "tokenizer", "allocator", "kind", "seed", "x", "y", "low", "high", "n"]
@@ -64,7 +63,7 @@ def _alt(found: list[Entry]) -> str:
     known = [entry for entry in found if entry.system.values(PRIMARY)]
     if not known:
         return about
-    best = min(known, key=lambda entry: entry.system.interval(PRIMARY).mean)
+    best = min(known, key=lambda entry: entry.system.mean(PRIMARY))
     over = best.system.interval(PRIMARY)
     return (
         f"{about} The lowest {METRICS[PRIMARY].title} of {len(known)} systems is "
@@ -83,7 +82,8 @@ def _metrics(found: Sequence[Entry]) -> list[str]:
 
 
 def _table(found: list[Entry], tokens: float | None) -> list[str]:
-    names = dict.fromkeys(repetition_name(entry.path) for entry in found if entry.path)
+    names = [*dict.fromkeys(repetition_name(entry.path) for entry in found if entry.path)]
+    one = names[0].removesuffix("s") if len(names) == 1 else "seed"
     seeds = " or ".join(names) or "nothing: no cell has a seed"
     about = f"Means over {seeds} ± half of their 95 % Student t interval; lower is better"
     lines = [about, as_text(table_rows(found, tokens))]
@@ -92,16 +92,10 @@ def _table(found: list[Entry], tokens: float | None) -> list[str]:
             f"within {100 * NEAR:g} % of {tokens:g} mean tokens, without the oracle: "
             f"{OF_ITS_TOKENIZER} the best allocation of its tokenizer or tied with it; "
             f"{OF_ALL} of the tokenizers' best ones, the best or tied with it",
-            f"tied: the difference to the best, paired by {_one(names)}, is not significant at 5 % "
+            f"tied: the difference to the best, paired by {one}, is not significant at 5 % "
             "with p corrected by Holm; few seeds tie much",
         ]
     return lines
-
-
-def _one(names: Iterable[str]) -> str:
-    """`training seed` where all are, else `seed`."""
-    names = list(names)
-    return names[0].removesuffix("s") if len(names) == 1 else "seed"
 
 
 def table_rows(found: Sequence[Entry], tokens: float | None) -> list[dict[str, Any]]:
@@ -119,7 +113,7 @@ def _marks(family: list[Entry], metric: str) -> dict[int, str]:
         of_it = [e.system for e in family if e.tokenizer == name and e.system.values(metric)]
         if not of_it:
             continue
-        leaders.append(min(of_it, key=lambda system: system.interval(metric).mean))
+        leaders.append(min(of_it, key=lambda system: system.mean(metric)))
         for system in tied_with_best(of_it, metric):
             marks[id(system)] = OF_ITS_TOKENIZER
     for system in tied_with_best(leaders, metric):
@@ -129,11 +123,6 @@ def _marks(family: list[Entry], metric: str) -> dict[int, str]:
 
 def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> dict[str, Any]:
     system = entry.system
-
-    def mean(name: str) -> float | None:
-        over = system.interval(name)
-        return None if over is None else over.mean
-
     row: dict[str, Any] = {
         "tokenizer": entry.tokenizer,
         "allocator": entry.allocator,
@@ -147,19 +136,15 @@ def _row(entry: Entry, metrics: list[str], marks: dict[str, dict[int, str]]) -> 
         row[METRICS[metric].title] = f"{_half(over)} {mark}".rstrip()
     return row | {
         "skill": show_half(system.interval("allocation_skill")),
-        "encoder passes": mean("encoder_passes"),
-        "decoder passes": mean("decoder_passes"),
+        "encoder passes": system.mean("encoder_passes"),
+        "decoder passes": system.mean("decoder_passes"),
         "bits": show_half(system.interval("bits"), digits=1),
     }
 
 
 def _half(over: Any) -> str:
-    if over is None:
-        return "-"
-    if over.n == 1:
-        return show_significant(over).split(" ")[0]
-    digits = len(show_significant(over).split(" ")[0].partition(".")[2])
-    return show_half(over, digits=digits)
+    """With the decimals of four significant digits."""
+    return show_half(over, digits=len(show_significant(over).split(" ")[0].partition(".")[2]))
 
 
 def _rankings(found: list[Entry], tokens: float | None) -> list[str]:
@@ -219,18 +204,13 @@ def baselines_data(found: Sequence[Entry], records: Sequence[Record]) -> pd.Data
             continue
         kind = "length" if entry.allocator == ONE_LENGTH else "allocation"
         at = (entry.tokenizer, entry.allocator)
-        point = (tokens.mean, error.mean, *nothing, error.n)
-        rows.append((QUALITY, *at, kind, None, *point))
+        rows.append((QUALITY, *at, kind, None, tokens.mean, error.mean, *nothing, error.n))
         gain = difference(entry.system, entry.agnostic, PRIMARY)
-        over = gain.share
-        if over is None:
-            continue
-        mean, *bounds = ends(over, times=100)
-        rows.append((GAIN, *at, "mean", None, mean, math.nan, *bounds))
-        rows += [
-            (GAIN, *at, "seed", seed, 100 * share, math.nan, *SINGLE)
-            for seed, share in gain.shares.items()
-        ]
+        if gain.share is not None:
+            mean, *bounds = ends(gain.share, times=100)
+            rows.append((GAIN, *at, "mean", None, mean, math.nan, *bounds))
+            for seed, share in gain.shares.items():
+                rows.append((GAIN, *at, "seed", seed, 100 * share, math.nan, *SINGLE))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -296,7 +276,7 @@ def _draw_gains(
     names = [name for name in styles if (shown["tokenizer"] == name).any()]
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
     for row in shown.itertuples():
-        aside = (names.index(row.tokenizer) + 0.5) / len(names) - 0.5
+        aside = beside(names.index(row.tokenizer), len(names))
         y = allocators.index(row.allocator) + 0.7 * aside
         style = styles[row.tokenizer]
         if row.kind == "seed":
@@ -311,10 +291,4 @@ def _draw_gains(
     axes.set_xlabel(wrapped(label, 0.6 * panel_inches(axes)))
 
 
-REPORT = Figure(
-    title="Tokenizers and allocators",
-    alt="Distortion against mean tokens of all tokenizers, and what each allocator gains over the"
-    " mixture that ignores the image.",
-    place=30,
-    draw=report,
-)
+REPORT = Figure(title="Tokenizers and allocators", place=30, draw=report)

@@ -17,12 +17,12 @@ from bench.statistics.correlation import SpearmanInterval, spearman_interval
 from bench.statistics.intervals import StudentInterval, student_interval
 from bench.store.integrity import has_travelled, verified_file
 from reports.analysis.allocations import Allocated, allocations, claim_colours
-from reports.analysis.groups import Record, done_records, repetition_seed
+from reports.analysis.groups import Record, by_seed, done_records, repetition_seed
 from reports.analysis.names import natural
-from reports.paper.drawing import legend_below, panel_grid, render
-from reports.paper.marks import draw_intervals, sample
+from reports.paper.drawing import drawn, legend_below, panel_grid
+from reports.paper.marks import SINGLE, beside, draw_intervals, ends, sample, samples
 from reports.paper.style import INK, PAGE_INCHES, look_of, width_inches
-from reports.paper.text import caption, page, show_interval, unfinished
+from reports.paper.text import caption, show_interval, unfinished
 
 COLUMNS = [
     *("panel", "tokenizer", "system", "kind", "against", "seed"),
@@ -33,24 +33,20 @@ RESAMPLES = 2000
 Values = dict[Any, list[pd.DataFrame]]
 MEASURES = {"complexity": "objects in the scene", "png_bytes": "PNG size (bytes)"}
 CORRELATION = "correlation"
-ROW_INCHES = 2.1
 FILLS = {"complexity": None, "png_bytes": "white"}  # of correlation markers; None: the colour
 
 
 def report(records: list[Record], folder: Path, *, store: Path) -> Report:
     """Draw `budget_complexity.png`, `.pdf` and `.csv` from the records' tables of images."""
-    found = allocations(done_records(records))
-    data = complexity_data(found, store)
-    notes = unfinished(records)
-    if data.empty:
-        why = (
-            "Budget against complexity: not drawn, no allocation's table of images is in the store "
-            "and has a known complexity or PNG sizes"
-        )
-        return Report(text=page(why, notes))
-    files = render(folder, "budget_complexity", data, draw)
-    text = page(notes)
-    return Report(files, text, "Chosen budget against the complexity of images", _alt(data))
+    data = complexity_data(allocations(done_records(records)), store)
+    none = (
+        "Budget against complexity: not drawn, no allocation's table of images is in the store "
+        "and has a known complexity or PNG sizes"
+    )
+    return drawn(
+        folder, "budget_complexity", data, draw, notes=unfinished(records), none=none,
+        title="Chosen budget against the complexity of images", alt=lambda: _alt(data),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -80,12 +76,11 @@ def complexity_data(found: list[Allocated], store: Path) -> pd.DataFrame:
     for one in found:
         seeds = _tables(one, store)
         for measure in MEASURES:
-            known = {
-                seed: [table.dropna(subset=measure) for table in each if measure in table]
-                for seed, each in seeds.items()
-            }
-            known = {seed: [t for t in each if len(t)] for seed, each in known.items()}
-            known = {seed: each for seed, each in known.items() if each}
+            known: Values = {}
+            for seed, tables in seeds.items():
+                cut = (table.dropna(subset=measure) for table in tables if measure in table)
+                if each := [table for table in cut if len(table)]:
+                    known[seed] = each
             if known:
                 names = one.tokenizer, one.system
                 rows += [(measure, *names, *row) for row in _mean_rows(known, measure)]
@@ -95,13 +90,9 @@ def complexity_data(found: list[Allocated], store: Path) -> pd.DataFrame:
 
 def _tables(one: Allocated, store: Path) -> Values:
     """Budget and measures by image, of each record of a seed whose table is in the store."""
-    path = repetition_seed(one.group.records)
-    tables: Values = {}
-    for record in one.group.records:
-        table = _table(record, store)
-        if table is not None:
-            tables.setdefault(record.setting(path), []).append(table)
-    return tables
+    found = ((record, _table(record, store)) for record in one.group.records)
+    known = ((record, table) for record, table in found if table is not None)
+    return by_seed(known, path=repetition_seed(one.group.records))
 
 
 def _table(record: Record, store: Path) -> pd.DataFrame | None:
@@ -133,7 +124,7 @@ def _mean_rows(seeds: Values, measure: str) -> Iterable[tuple[Any, ...]]:
         if len(seeds) == 1:
             budgets = first.loc[_level(first[measure], edges) == level, "budget"]
             interval = _over_images(budgets.to_numpy(dtype=np.float64))
-        yield ("mean", measure, None, places[level], *_ends(interval))
+        yield ("mean", measure, None, places[level], *ends(interval), interval.over)
 
 
 def _edges(values: pd.Series) -> np.ndarray | None:
@@ -154,22 +145,20 @@ def _over_images(budgets: np.ndarray) -> BootstrapInterval:
 
 
 def _correlation_rows(seeds: Values, measure: str) -> Iterable[tuple[Any, ...]]:
-    nothing = (math.nan, math.nan, 1, "")
-    by_seed = {
+    values = {
         seed: float(np.mean([_spearman(table, measure) for table in tables]))
         for seed, tables in seeds.items()
     }
-    if len(by_seed) > 1:
-        for seed, rho in by_seed.items():
-            yield ("seed", measure, seed, math.nan, rho, *nothing)
-    known = [rho for rho in by_seed.values() if not math.isnan(rho)]
-    if len(known) < len(by_seed):
-        yield ("mean", measure, None, math.nan, math.nan, *nothing)
-    elif len(known) > 1:
-        yield ("mean", measure, None, math.nan, *_ends(student_interval(known)))
-    else:
-        count = len(next(iter(seeds.values()))[0])
-        yield ("mean", measure, None, math.nan, *_ends(spearman_interval(known[0], count)))
+    if len(values) > 1:
+        for seed, rho in values.items():
+            yield ("seed", measure, seed, math.nan, rho, *SINGLE, "")
+    known = [rho for rho in values.values() if not math.isnan(rho)]
+    if len(known) < len(values):
+        yield ("mean", measure, None, math.nan, math.nan, *SINGLE, "")
+        return
+    count = len(next(iter(seeds.values()))[0])
+    over = student_interval(known) if len(known) > 1 else spearman_interval(known[0], count)
+    yield ("mean", measure, None, math.nan, *ends(over), over.over)
 
 
 def _spearman(table: pd.DataFrame, measure: str) -> float:
@@ -181,10 +170,6 @@ def _spearman(table: pd.DataFrame, measure: str) -> float:
     return float(stats.spearmanr(table["budget"], table[measure]).statistic)
 
 
-def _ends(interval: Any) -> tuple[float, float, float, int, str]:
-    return interval.mean, interval.low, interval.high, interval.n, interval.over
-
-
 def draw(data: pd.DataFrame) -> Any:
     """The figure: per tokenizer a panel for each measure, then one of the correlations."""
     claim_colours(data["system"])
@@ -194,8 +179,8 @@ def draw(data: pd.DataFrame) -> Any:
     inches = 2.2 if len(panels) == 3 else 3.2
     if width_inches() < PAGE_INCHES:  # tokenizers side by side
         places, inches = [(tokenizer, panel) for panel in panels for tokenizer in tokenizers], 1.6
-    figure, drawn = panel_grid(len(places), row_inches=ROW_INCHES, inches=inches)
-    for axes, (tokenizer, panel) in zip(drawn, places, strict=True):
+    figure, grid = panel_grid(len(places), row_inches=2.1, inches=inches)
+    for axes, (tokenizer, panel) in zip(grid, places, strict=True):
         shown = data[(data["tokenizer"] == tokenizer) & (data["panel"] == panel)]
         (_draw_correlations if panel == CORRELATION else _draw_means)(axes, shown)
         if len(tokenizers) > 1:
@@ -221,8 +206,7 @@ def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
     measures = list(shown["against"].unique())
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
     for row in shown.itertuples():
-        aside = (measures.index(row.against) + 0.5) / len(measures) - 0.5
-        y = systems.index(row.system) + 0.5 * aside
+        y = systems.index(row.system) + 0.5 * beside(measures.index(row.against), len(measures))
         style = look_of(row.system)
         if row.kind == "seed":
             axes.plot(row.y, y, ".", color=style["color"], ms=2.5, mew=0, zorder=4)
@@ -237,10 +221,7 @@ def _draw_correlations(axes: Any, shown: pd.DataFrame) -> None:
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    handles = [
-        sample(system, **look_of(system), ms=4, lw=0.9)
-        for system in sorted(data["system"].unique(), key=natural)
-    ]
+    handles = samples(sorted(data["system"].unique(), key=natural), lw=0.9)
     words = {"complexity": "correlation with objects", "png_bytes": "correlation with PNG size"}
     rho = data[data["panel"] == CORRELATION]
     for measure in MEASURES:
@@ -256,10 +237,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Budgets against complexity",
-    alt="Chosen budget against the known complexity of an image and its PNG size.",
-    place=90,
-    draw=report,
-    takes=("store",),
-)
+REPORT = Figure(title="Budgets against complexity", place=90, draw=report, takes=("store",))

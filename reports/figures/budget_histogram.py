@@ -10,16 +10,15 @@ import pandas as pd
 from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.allocations import Allocated, allocations, claim_colours
-from reports.analysis.groups import Record, done_records, has_collapsed, repetition_seed
+from reports.analysis.groups import Record, by_seed, done_records, has_collapsed, repetition_seed
 from reports.analysis.names import natural
-from reports.paper.drawing import COLLAPSED, legend_below, panel_grid, render
+from reports.paper.drawing import COLLAPSED, drawn, legend_below, panel_grid
 from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
 from reports.paper.style import INK, color_of
-from reports.paper.text import caption, page, unfinished
+from reports.paper.text import caption, unfinished
 
 COLUMNS = ["tokenizer", "system", "kind", "seed", "budget", "share", "low", "high", "n", "mark"]
 SHARE = "share/tokens_"
-ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -31,13 +30,11 @@ def report(records: list[Record], folder: Path) -> Report:
         for one in found
         if not _shares(one.group.records[0])
     ]
-    notes = [*left_out, *unfinished(records)]
-    if data.empty:
-        why = "Chosen budgets: not drawn, no allocation with shares of budgets has a result yet"
-        return Report(text=page(why, notes))
-    files = render(folder, "budget_histogram", data, draw)
-    text = page(notes)
-    return Report(files, text, "Shares of the budgets chosen", _alt(data))
+    return drawn(
+        folder, "budget_histogram", data, draw, notes=[*left_out, *unfinished(records)],
+        none="Chosen budgets: not drawn, no allocation with shares of budgets has a result yet",
+        title="Shares of the budgets chosen", alt=lambda: _alt(data),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -64,31 +61,27 @@ def histogram_data(found: list[Allocated]) -> pd.DataFrame:
         path = repetition_seed(one.group.records)
         names = one.tokenizer, one.system
         for budget in _shares(one.group.records[0]):
-            by_seed: dict[Any, list[float]] = {}
-            for record in one.group.records:
-                share = _shares(record).get(budget)
-                if share is None:
-                    continue
-                seed = record.setting(path)
-                by_seed.setdefault(seed, []).append(share)
+            shares = [(record, _shares(record).get(budget)) for record in one.group.records]
+            known = [(record, share) for record, share in shares if share is not None]
+            for record, share in known:
                 mark = COLLAPSED if has_collapsed(record) else ""
+                seed = record.setting(path)
                 rows.append((*names, "seed", seed, budget, share, *SINGLE, mark))
-            over = student_interval([sum(each) / len(each) for each in by_seed.values()])
-            rows.append((*names, "mean", None, budget, *ends(over), ""))
+            means = [sum(each) / len(each) for each in by_seed(known, path=path).values()]
+            rows.append((*names, "mean", None, budget, *ends(student_interval(means)), ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _shares(record: Record) -> dict[int, float]:
     names = [name for name in record.metrics if name.startswith(SHARE)]
-    found = {int(name.removeprefix(SHARE)): record.metrics.value(name) for name in names}
-    return dict(sorted(found.items()))
+    return dict(sorted((int(n.removeprefix(SHARE)), record.metrics.value(n)) for n in names))
 
 
 def draw(data: pd.DataFrame) -> Any:
     """The figure: a panel per tokenizer, and at each budget a bar per allocation."""
     budgets, tokenizers = sorted(data["budget"].unique()), list(data["tokenizer"].unique())
     claim_colours(data["system"])
-    figure, panels = panel_grid(len(tokenizers), row_inches=ROW_INCHES, inches=3.0)
+    figure, panels = panel_grid(len(tokenizers), row_inches=1.9, inches=3.0)
     for axes, tokenizer in zip(panels, tokenizers, strict=True):
         shown = data[data["tokenizer"] == tokenizer]
         systems = list(shown["system"].unique())
@@ -133,9 +126,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Shares of the budgets chosen",
-    alt="Share of the images that got each budget, by allocation.",
-    place=80,
-    draw=report,
-)
+REPORT = Figure(title="Shares of the budgets chosen", place=80, draw=report)

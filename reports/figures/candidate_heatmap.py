@@ -15,21 +15,18 @@ from reports.analysis.allocations import Allocated, allocations
 from reports.analysis.groups import Record, done_records, is_policy
 from reports.analysis.measures import skill
 from reports.analysis.names import natural, weighting_name
-from reports.paper.drawing import LETTER_INCHES, new_figure, render, wrapped
+from reports.paper.drawing import LETTER_INCHES, drawn, new_figure, wrapped
+from reports.paper.marks import ends
 from reports.paper.style import width_inches
-from reports.paper.text import caption, page, show_interval, unfinished
+from reports.paper.text import caption, show_interval, unfinished
 
 PANELS = {
     "mse": METRICS["mse"].caption,
     "mean_tokens": "mean tokens per image",
     "allocation_skill": "allocation skill on its own candidates, higher is better",
 }
-DIGITS = {"mse": 2, "mean_tokens": 2, "allocation_skill": 2}
 SCALES = {"mse": 1000.0}
-COLUMNS = [
-    *("metric", "candidates", "condition", "value", "low", "high", "n", "collapsed"),
-    "records",
-]
+COLUMNS = ["metric", "candidates", "condition", "value", "low", "high", "n", "collapsed", "records"]
 CELL_INCHES = 0.68
 NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
 
@@ -37,18 +34,18 @@ NOTE = f"in cells: mean [{caption(StudentInterval)}]; x: a policy has collapsed"
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `candidate_heatmap.png`, `.pdf` and `.csv`."""
     found = [one for one in allocations(done_records(records)) if is_policy(one.group.records[0])]
-    notes = unfinished(records)
     data = heatmap_data(found)
-    if data["candidates"].nunique() < 2:
-        count = data["candidates"].nunique()
-        why = (
-            "Candidate sets: not drawn, policies with results choose from "
-            f"{'one set' if count else 'no set'} of candidate budgets, and it takes two"
-        )
-        return Report(text=page(why, notes))
-    files = render(folder, "candidate_heatmap", data, draw)
-    title = "Sensitivity to the candidate budgets"
-    return Report(files, page(notes), title, _alt(data))
+    count = data["candidates"].nunique()
+    sets = "one set" if count else "no set"
+    none = (
+        f"Candidate sets: not drawn, policies with results choose from {sets} of candidate "
+        "budgets, and it takes two"
+    )
+    return drawn(
+        folder, "candidate_heatmap", data if count > 1 else data[:0], draw, none=none,
+        notes=unfinished(records), title="Sensitivity to the candidate budgets",
+        alt=lambda: _alt(data),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -75,10 +72,8 @@ def heatmap_data(found: list[Allocated]) -> pd.DataFrame:
             is_skill = metric == "allocation_skill"
             over = one.group.interval_of(skill) if is_skill else one.group.interval(metric)
             if over is not None:
-                rows.append(
-                    (metric, _candidates(one), condition, over.mean, over.low, over.high, over.n,
-                     one.collapsed, len(one.group.records))
-                )  # fmt: skip
+                about = one.collapsed, len(one.group.records)
+                rows.append((metric, _candidates(one), condition, *ends(over), *about))
     data = pd.DataFrame(rows, columns=COLUMNS)
     order = data["candidates"].map({name: i for i, name in enumerate(_sorted(data, "candidates"))})
     return data.iloc[order.argsort(kind="stable")].reset_index(drop=True)
@@ -89,15 +84,19 @@ def _candidates(one: Allocated) -> str:
 
 
 def _conditions(found: list[Allocated]) -> list[str]:
+    """The shortest names by which no two policies share a cell."""
     several = len({one.tokenizer for one in found}) > 1
-    names = [[one.tokenizer] * several + [weighting_name(one.group.records[0])] for one in found]
-    cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
-    if len(set(cells)) < len(cells):
-        names = [[*name, one.group.records[0].arm] for one, name in zip(found, names, strict=True)]
-        cells = [(_candidates(one), tuple(name)) for one, name in zip(found, names, strict=True)]
-    if len(set(cells)) < len(cells):
-        names = [[one.group.label] for one in found]
-    return [": ".join(name) for name in names]
+    firsts = [one.group.records[0] for one in found]
+    names = [
+        [one.tokenizer] * several + [weighting_name(first)]
+        for one, first in zip(found, firsts, strict=True)
+    ]
+    with_arms = [[*name, first.arm] for name, first in zip(names, firsts, strict=True)]
+    for each in (names, with_arms):
+        cells = {(_candidates(one), *name) for one, name in zip(found, each, strict=True)}
+        if len(cells) == len(found):
+            return [": ".join(name) for name in each]
+    return [one.group.label for one in found]
 
 
 def _sorted(data: pd.DataFrame, column: str) -> list[str]:
@@ -140,13 +139,13 @@ def _draw_cells(
     from matplotlib import colormaps
 
     table = shown.pivot(index="condition", columns="candidates", values="value")
-    table = table.reindex(index=rows, columns=columns) * SCALES.get(metric, 1.0)
+    scale = SCALES.get(metric, 1.0)
+    table = table.reindex(index=rows, columns=columns) * scale
     axes.imshow(table.to_numpy(), cmap="cividis", aspect="auto")
     low, high = table.min().min(), table.max().max()
     for row in shown.itertuples():
-        scale = SCALES.get(metric, 1.0)
         over = StudentInterval(row.value * scale, row.low * scale, row.high * scale, row.n)
-        text = show_interval(over, digits=DIGITS[metric]).replace(" ", "\n", 1)
+        text = show_interval(over).replace(" ", "\n", 1)
         share = (over.mean - low) / (high - low) if high > low else 0.0
         red, green, blue, _ = colormaps["cividis"](share)
         dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
@@ -160,9 +159,4 @@ def _draw_cells(
         spine.set_visible(False)
 
 
-REPORT = Figure(
-    title="Sensitivity to the candidate sets",
-    alt="What policies come to by their set of candidate budgets, with intervals.",
-    place=110,
-    draw=report,
-)
+REPORT = Figure(title="Sensitivity to the candidate sets", place=110, draw=report)

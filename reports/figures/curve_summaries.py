@@ -14,11 +14,11 @@ from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import PairedDifference, StudentInterval, holm, student_interval
 from bench.statistics.power import minimum_detectable_effect
-from reports.analysis.comparisons import reference_arm, show_p
+from reports.analysis.comparisons import reference_arm
 from reports.analysis.curve_rows import Row, summary_rows
 from reports.analysis.groups import Record, done_records, group_by_seed, is_elastic
 from reports.paper.drawing import write_csv
-from reports.paper.text import caption, page, unfinished
+from reports.paper.text import caption, page, show_p, unfinished
 
 COLUMNS = ["group", "against", "metric", "summary", "rate", "kind", "seed", "value", "low", "high",
            "n", "over", "p", "detectable", "points", "overlap", "reference_rate",
@@ -34,12 +34,13 @@ ABOUT = (
     "detectable: the difference that so many seeds find with a chance of 80 %; p by Holm over all "
     "rows shown"
 )
+SAME = ("group", "against", "metric", "summary", "rate", "points", "overlap", "remark")
 SAME_PRICE = "Bits: as tokens, since a token costs the same in all of these; they are in the CSV"
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Write `curve_summaries.csv`; a table per metric as text."""
-    groups = group_by_seed([record for record in done_records(records) if is_elastic(record)])
+    groups = group_by_seed([*filter(is_elastic, done_records(records))])
     failed, arm = unfinished(records), reference_arm(records)
     if arm is None:
         return Report(text=page("Curve summaries: the suite names no reference_arm", failed))
@@ -57,17 +58,9 @@ def summary_data(rows: list[Row]) -> pd.DataFrame:
     """
     lines = []
     for row in rows:
-        same = {
-            "group": row.group,
-            "against": row.against,
-            "metric": row.metric,
-            "summary": row.summary,
-            "rate": row.rate,
-            "points": row.points,
-            "overlap": row.overlap,
+        same = {name: getattr(row, name) for name in SAME} | {
             "reference_rate": row.reference and row.reference.rate,
             "reference_quality": row.reference and row.reference.quality,
-            "remark": row.remark,
         }
         lines += [
             {**same, "kind": "seed", "seed": seed, "value": value}
@@ -135,9 +128,4 @@ def _show(over: StudentInterval | None, unit: str = "") -> str:
     return f"{format_value(over.mean)}{unit} [{format_value(over.low)}, {format_value(over.high)}]"
 
 
-REPORT = Figure(
-    title="Curves in one number each",
-    alt="BD-rate, area and hypervolume of each tokenizer's curve against the reference arm.",
-    place=60,
-    draw=report,
-)
+REPORT = Figure(title="Curves in one number each", place=60, draw=report)

@@ -13,9 +13,7 @@ from bench.records.report_plugins import Figure, Report
 from reports.analysis.allocations import Allocated, allocations
 from reports.analysis.groups import Record, has_collapsed, is_policy, reconstructions
 from reports.analysis.names import natural
-from reports.figures.gallery import COLUMNS, LABEL_INCHES, LARGEST_INCHES, gallery_data
-from reports.paper.drawing import render
-from reports.paper.names import file_names
+from reports.figures.gallery import COLUMNS, LABEL_INCHES, LARGEST_INCHES, gallery_data, render_each
 from reports.paper.sheet import Sheet
 from reports.paper.style import width_inches
 from reports.paper.text import page, unfinished
@@ -35,17 +33,13 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
         why = "Extremes: not drawn, no allocation's evaluation in the store has a gallery"
         return Report(text=page(why, notes))
     labels = [f"{tokenizer}-{system}" if tokenizer else system for tokenizer, system, _ in found]
-    files: list[Path] = []
-    alt = []
-    for name, (tokenizer, system, gallery) in zip(
-        file_names("extremes", labels), found, strict=True
-    ):
+    shown = []
+    for tokenizer, system, gallery in found:
         label = f"{system} on {tokenizer}" if tokenizer else system
-        data = gallery_data(label, gallery)
-        files += render(folder, name, data, lambda d, g=gallery: draw(d, g.pixels))
-        alt.append(_alt(label, data))
-    title = "Images with the fewest and the most tokens"
-    return Report(files, page(notes), title, " ".join(alt))
+        shown.append((label, gallery, gallery_data(label, gallery)))
+    files = render_each(folder, "extremes", labels, shown, draw)
+    alt = " ".join(_alt(label, data) for label, _, data in shown)
+    return Report(files, page(notes), "Images with the fewest and the most tokens", alt)
 
 
 def _found(records: list[Record], store: Path) -> list[tuple[str, str, Gallery]]:
@@ -90,11 +84,9 @@ def _alt(label: str, data: pd.DataFrame) -> str:
 
 
 def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
-    """The figure: a block of the fewest, one of the most; each original above what came back.
+    """A block of the fewest, one of the most; each original above what came back.
 
-    Args:
-        data: by `gallery_data`.
-        pixels: the pictures, uint8 `[G, 2, H, W, 3]`.
+    Data are by `gallery_data`, pixels uint8 `[G, 2, H, W, 3]`.
     """
     groups = [group for group in (FEWEST, MOST) if (data.group == group).any()]
     most = max(data[data.group == group]["row"].nunique() for group in groups)
@@ -128,7 +120,6 @@ def _below(cells: pd.DataFrame) -> str:
 
 REPORT = Figure(
     title="Images with the fewest and the most tokens",
-    alt="The images that an allocation gave the fewest tokens, and those that it gave the most.",
     place=160,
     draw=report,
     takes=("store",),

@@ -5,7 +5,7 @@ Generators' galleries, which have no originals, are drawn as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,10 @@ import pandas as pd
 
 from bench.artifacts.gallery import ORIGINAL, Gallery, gallery_of
 from bench.records.report_plugins import Figure, Report
-from reports.analysis.groups import Group, Record, group_by_seed, is_allocation, is_reconstruction
-from reports.analysis.names import natural
+from reports.analysis.groups import Group, Record, is_allocation, is_reconstruction, with_results
+from reports.analysis.names import natural_groups
 from reports.paper.drawing import render, wrapped
-from reports.paper.names import file_names
-from reports.paper.sheet import Sheet
+from reports.paper.sheet import Sheet, file_names
 from reports.paper.style import width_inches
 from reports.paper.text import page, unfinished
 
@@ -31,27 +30,32 @@ def report(records: list[Record], folder: Path, *, store: Path) -> Report:
 
     Of seeds the first one that has a gallery.
     """
-    shown = [record for record in records if record.done and not _extremes(record)]
-    groups = sorted(group_by_seed(shown), key=lambda group: natural(group.label))
-    found = list(_galleries(groups, store))
+    # Allocations show the images with the fewest and the most tokens: `figures.extremes`.
+    done = [r for r in with_results(records) if not (is_reconstruction(r) and is_allocation(r))]
+    found = list(_galleries(natural_groups(done), store))
     notes = unfinished(records)
     if not found:
         why = "Gallery: not drawn, no tokenizer's evaluation in the store has a gallery"
         return Report(text=page(why, notes))
+    labels = [label for label, _ in found]
+    shown = [(label, gallery, gallery_data(label, gallery)) for label, gallery in found]
+    files = render_each(folder, "gallery", labels, shown, draw)
+    alt = " ".join(_alt(*one) for one in shown)
+    return Report(files, page(notes), "Images by number of tokens", alt)
+
+
+def render_each(
+    folder: Path,
+    stem: str,
+    labels: Sequence[str],
+    shown: Sequence[tuple[str, Gallery, pd.DataFrame]],
+    draw: Callable[[pd.DataFrame, np.ndarray], Any],
+) -> list[Path]:
+    """Files of a figure per gallery, called by these labels."""
     files: list[Path] = []
-    names = file_names("gallery", [label for label, _ in found])
-    parts = []
-    for name, (label, gallery) in zip(names, found, strict=True):
-        data = gallery_data(label, gallery)
+    for name, (_, gallery, data) in zip(file_names(stem, labels), shown, strict=True):
         files += render(folder, name, data, lambda d, g=gallery: draw(d, g.pixels))
-        parts.append(_alt(label, gallery, data))
-    text = page(notes)
-    return Report(files, text, "Images by number of tokens", " ".join(parts))
-
-
-def _extremes(record: Record) -> bool:
-    """Allocations show the images with the fewest and the most tokens: `figures.extremes`."""
-    return is_reconstruction(record) and is_allocation(record)
+    return files
 
 
 def _galleries(groups: list[Group], store: Path) -> Iterator[tuple[str, Gallery]]:
@@ -89,12 +93,7 @@ def gallery_data(system: str, gallery: Gallery) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame, pixels: np.ndarray) -> Any:
-    """The figure: a row per image, a column per budget, PSNR beneath.
-
-    Args:
-        data: by `gallery_data`.
-        pixels: the pictures, uint8 `[G, K, H, W, 3]`.
-    """
+    """A row per image of `gallery_data`, a column per budget; pixels uint8 `[G, K, H, W, 3]`."""
     count, names = data["row"].nunique(), list(data["column"].unique())
     generated = ORIGINAL not in names
     side = min((width_inches() - LABEL_INCHES) / len(names), LARGEST_INCHES)
@@ -137,10 +136,5 @@ def _about(first: Any) -> str:
 
 
 REPORT = Figure(
-    title="Images by number of tokens",
-    alt="The same images decoded from more and more tokens.",
-    place=150,
-    draw=report,
-    takes=("store",),
-    photographs=True,
+    title="Images by number of tokens", place=150, draw=report, takes=("store",), photographs=True
 )

@@ -10,42 +10,38 @@ import pandas as pd
 from bench.metrics.declared import METRICS, without_stand_ins
 from bench.records.protocol import require_one_protocol
 from bench.records.report_plugins import Figure, Report
-from bench.statistics.intervals import StudentInterval, student_interval
+from bench.statistics.intervals import StudentInterval
 from reports.analysis.allocations import claim_colours
-from reports.analysis.groups import Group, Record, group_by_seed
-from reports.analysis.names import natural
-from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
-from reports.paper.marks import SINGLE, draw_intervals, ends, sample, swatch
+from reports.analysis.groups import Group, Record
+from reports.analysis.names import natural_groups
+from reports.paper.drawing import budget_axis, drawn, legend_below, panel_grid, wrapped
+from reports.paper.marks import draw_intervals, sample, samples, spread, swatch
 from reports.paper.style import INK, QUIET, color_of, look_of
-from reports.paper.text import caption, page, unfinished
+from reports.paper.text import caption, unfinished
 
 DISTANCES = ("gfid", "gfd_lite0")
 LENGTHS, QUALITY, CODES = "lengths", "quality", "codes"
 DATA, GENERATED, RECONSTRUCTIONS = "data", "generated", "reconstructions"
-COLUMNS = [
-    *("panel", "system", "kind", "of", "metric", "repetition"),
-    *("tokens", "value", "low", "high", "n"),
-]
+COLUMNS = ["panel", "system", "kind", "of", "metric", "repetition", "tokens", "value", "low",
+           "high", "n"]  # fmt: skip
 X_LABELS = {QUALITY: "tokens, longer images cut there", CODES: "position of the token"}
-ROW_INCHES = 1.9
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `generation.png`, `.pdf` and `.csv` from records of the kind `generation`."""
     found = [record for record in records if record.done and record.kind == "generation"]
     require_one_protocol([record.protocol for record in found])
-    data, notes = generation_data(found), unfinished(records)
-    if data.empty:
-        why = "Generation: not drawn, no generation cell has a result yet"
-        return Report(text=page(why, notes))
-    files = render(folder, "generation", data, draw)
-    title = "Lengths drawn by generators, and quality by length"
-    return Report(files, page(notes), title, _alt(data, found))
+    data = generation_data(found)
+    return drawn(
+        folder, "generation", data, draw, notes=unfinished(records),
+        none="Generation: not drawn, no generation cell has a result yet",
+        title="Lengths drawn by generators, and quality by length", alt=lambda: _alt(data, found),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame, records: list[Record]) -> str:
     parts = []
-    for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
+    for group in natural_groups(records):
         known = without_stand_ins(m for m in DISTANCES if group.interval(m) is not None)
         parts += [
             f"{group.label}: {METRICS[metric].title} {group.interval(metric).mean:.4g}"
@@ -62,14 +58,13 @@ def generation_data(records: list[Record]) -> pd.DataFrame:
     """A row per drawn point; see `COLUMNS`.
 
     In the panel `lengths`, value is the share of the images `of` the data or generated, for
-    generators that tell lengths apart; in
-    `quality`, the distance of all images, the longer ones cut at so many tokens, and that of
-    reconstructions of real images cut alike where it is known; in `codes`, the distance of the
-    codes at the position `tokens`, likewise. `kind` is `seed`, or `mean` with its
-    Student interval over seeds.
+    generators that tell lengths apart; in `quality`, the distance of all images, the longer ones
+    cut at so many tokens, and that of reconstructions of real images cut alike where it is known;
+    in `codes`, the distance of the codes at the position `tokens`, likewise. `kind` is `seed`, or
+    `mean` with its interval.
     """
     rows: list[tuple[Any, ...]] = []
-    for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
+    for group in natural_groups(records):
         for of in (DATA, GENERATED) if _draws_lengths(group) else ():
             shares = [
                 (index, int(tokens), share)
@@ -113,23 +108,14 @@ def _distance(group: Group) -> str | None:
 
 
 def _rows(
-    names: tuple[str, str],
-    of: str,
-    metric: str,
-    group: Group,
-    points: list[tuple[int, int, float]],
+    names: tuple[str, str], of: str, metric: str, group: Group, points: list[tuple[int, int, float]]
 ) -> list[tuple[Any, ...]]:
     """A row per record and length where there are several records, and one per length: the mean."""
     rows: list[tuple[Any, ...]] = []
     for tokens in sorted({tokens for _, tokens, _ in points}):
         values = {index: value for index, at, value in points if at == tokens}
-        if len(group.records) > 1:
-            rows += [
-                (*names, "seed", of, metric, index, tokens, value, *SINGLE)
-                for index, value in values.items()
-            ]
-        over = student_interval(list(values.values()))
-        rows.append((*names, "mean", of, metric, None, tokens, *ends(over)))
+        for kind, seed, *row in spread(values, several=len(group.records) > 1):
+            rows.append((*names, kind, of, metric, seed, tokens, *row))
     return rows
 
 
@@ -141,7 +127,7 @@ def draw(data: pd.DataFrame) -> Any:
     metrics = list(data.loc[data["panel"] == QUALITY, "metric"].unique())
     places = [*((LENGTHS, system) for system in systems), *((QUALITY, each) for each in metrics)]
     places += [(CODES, "chd")] * bool((data["panel"] == CODES).any())
-    figure, panels = panel_grid(len(places), row_inches=ROW_INCHES, inches=2.2)
+    figure, panels = panel_grid(len(places), row_inches=1.9, inches=2.2)
     inches = figure.get_figwidth() / panels[0].get_gridspec().ncols - 0.5
     for axes, (what, name) in zip(panels, places, strict=True):
         if what == LENGTHS:
@@ -164,12 +150,11 @@ def _draw_lengths(axes: Any, shown: pd.DataFrame) -> None:
         (GENERATED, 0.2, {"color": color, "alpha": 0.6}),
     ):
         here = shown[shown["of"] == of]
+        here = here.assign(x=[tokens.index(each) + aside for each in here["tokens"]])
         means, seeds = here[here["kind"] == "mean"], here[here["kind"] == "seed"]
-        places = [tokens.index(each) + aside for each in means["tokens"]]
-        axes.bar(places, means["value"], width=0.38, **style, zorder=1)
-        draw_intervals(axes, places, means["value"], means, color=INK, zorder=3)
-        places = [tokens.index(each) + aside for each in seeds["tokens"]]
-        axes.plot(places, seeds["value"], ".", color=style["color"], ms=3, zorder=4)
+        axes.bar(means["x"], means["value"], width=0.38, **style, zorder=1)
+        draw_intervals(axes, means["x"], means["value"], means, color=INK, zorder=3)
+        axes.plot(seeds["x"], seeds["value"], ".", color=style["color"], ms=3, zorder=4)
     few = tokens if len(tokens) <= 10 else tokens[:: -(-len(tokens) // 8)]
     axes.set_xticks([tokens.index(each) for each in few], [f"{each:g}" for each in few])
     axes.grid(visible=False, axis="x")
@@ -195,9 +180,7 @@ def _draw_quality(axes: Any, shown: pd.DataFrame) -> None:
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
     handles = [swatch("lengths of the data", color=QUIET, alpha=0.6)]
-    handles += [
-        sample(system, **look_of(system), ms=4, lw=0.9) for system in data["system"].unique()
-    ]
+    handles += samples(data["system"].unique(), lw=0.9)
     if (data["of"] == RECONSTRUCTIONS).any():
         style = {"color": INK, "marker": "o", "mfc": "white", "ms": 4, "ls": ":", "lw": 0.9}
         handles.append(sample("reconstructions of real images", **style))
@@ -206,9 +189,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title="Generated images",
-    alt="Lengths of generated images beside the data's, and their distance by length.",
-    place=140,
-    draw=report,
-)
+REPORT = Figure(title="Generated images", place=140, draw=report)

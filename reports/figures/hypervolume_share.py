@@ -245,15 +245,9 @@ def _draw_axes(axes: Any, shown: pd.DataFrame) -> None:
         path = shown[(shown["kind"] == "trajectory") & (shown["scheme"] == scheme)]
         if len(path):
             name = f"{path['weighting'].iloc[0]}: trajectory, larger at its end"
-            axes.plot(
-                path["tokens"], path["mse"], **style, lw=0.7, ms=2, alpha=0.8, label=name, zorder=4
-            )
+            line = {**style, "lw": 0.7, "ms": 2, "alpha": 0.8, "label": name, "zorder": 4}
+            axes.plot(path["tokens"], path["mse"], **line)
             axes.plot(path["tokens"].iloc[-1:], path["mse"].iloc[-1:], **style, ms=6, zorder=5)
 
 
-REPORT = Figure(
-    title="Dynamic weightings against a sweep",
-    alt="Hypervolume that dynamic weightings reach, as a share of the sweep's over fixed weights.",
-    place=120,
-    draw=report,
-)
+REPORT = Figure(title="Dynamic weightings against a sweep", place=120, draw=report)

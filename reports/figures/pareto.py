@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,17 +14,18 @@ from bench.records.report_plugins import Figure, Report
 from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import (
     Record,
+    by_seed,
     done_records,
     group_by_seed,
     has_collapsed,
-    is_allocation,
     is_elastic,
     is_fixed_length,
     is_policy,
     is_trained_here,
+    on_tokenizers_of,
     repetition_seed,
-    tokenizer_identity,
 )
+from reports.analysis.measures import largest
 from reports.analysis.names import control_words, system_label, tokenizer_family
 from reports.analysis.published import read_published
 from reports.figures.published import published_report
@@ -38,7 +39,7 @@ from reports.paper.drawing import (
     render,
     wrapped,
 )
-from reports.paper.marks import SINGLE, draw_intervals
+from reports.paper.marks import SINGLE, draw_intervals, ends
 from reports.paper.style import INK, QUIET, color_of, look_of
 from reports.paper.text import caption, show_interval
 
@@ -60,9 +61,9 @@ def report(records: list[Record], folder: Path, *, published: Path | None = None
     figure of their own metric, `pareto_published`.
     """
     done = done_records(records)
-    beside = Report() if published is None else published_report(
-        read_published(published), done, folder
-    )  # fmt: skip
+    beside = Report()
+    if published is not None:
+        beside = published_report(read_published(published), done, folder)
     data = pareto_data(done)
     if data.empty:
         text = "Pareto figure: not drawn, no elastic tokenizer has a result yet"
@@ -75,11 +76,10 @@ def report(records: list[Record], folder: Path, *, published: Path | None = None
 def _alt(records: list[Record]) -> str:
     groups = group_by_seed(list(filter(is_policy, records)))
     about = "Distortion and distance of images against the mean tokens they were given."
-    known = [(group.interval("allocation_skill"), group.label) for group in groups]
-    known = [(skill, label) for skill, label in known if skill is not None]
-    if not known:
+    best = largest(groups, lambda record: record.metrics.value("allocation_skill"))
+    if best is None:
         return f"{about} No policy has a skill."
-    skill, label = max(known, key=lambda pair: pair[0].mean)
+    skill, label = best
     return (
         f"{about} Of {len(groups)} policies the largest skill, where 0 ignores the image and 1 "
         f"is the oracle, is {show_interval(skill, over=True)}: {label}."
@@ -100,14 +100,11 @@ def pareto_data(records: list[Record]) -> pd.DataFrame:
         own = [record for record in elastics if tokenizer_family(record) == facet]
         for elastic in own:
             rows += _curve_rows(facet, elastic, metrics)
-        identities = [tokenizer_identity(elastic) for elastic in own]
-        beside = [r for r in records if is_allocation(r) and tokenizer_identity(r) in identities]
         series: dict[tuple[str, str], list[Record]] = {}
-        for record in beside:
+        for record in on_tokenizers_of(own, records):
             kind = "policy" if is_policy(record) else "allocator"
             series.setdefault((system_label(record, facet), kind), []).append(record)
-        lengths = list(filter(is_fixed_length, records))
-        for group in group_by_seed(lengths):
+        for group in group_by_seed(list(filter(is_fixed_length, records))):
             name = ONE_LENGTH if is_trained_here(group.records[0]) else group.label
             rows += _group_rows((facet, name, LENGTH), group.records, metrics)
         for (name, kind), members in series.items():
@@ -129,29 +126,23 @@ def _curve_rows(facet: str, elastic: Record, metrics: list[str]) -> Iterable[tup
 
 
 def _group_rows(
-    point: tuple[str, str, str], members: Iterable[Record], metrics: list[str]
+    point: tuple[str, str, str], members: Sequence[Record], metrics: list[str]
 ) -> Iterable[tuple[Any, ...]]:
     """A row per record and metric, and per metric the mean over seeds where there are several."""
-    members = list(members)
-    if not members:
-        return
     facet, series, kind = point
     path = repetition_seed(members)
     for metric in metrics:
-        found: dict[Any, list[tuple[float, float]]] = {}
-        for record in members:
-            seed, tokens = record.setting(path), record.metrics.value("mean_tokens")
-            value = record.metrics.value(metric)
-            if value is None:
-                continue
+        values = ((r, (r.metrics.value("mean_tokens"), r.metrics.value(metric))) for r in members)
+        known = [(record, pair) for record, pair in values if pair[1] is not None]
+        for record, (tokens, value) in known:
             mark = COLLAPSED if kind in ALLOCATIONS and has_collapsed(record) else ""
-            found.setdefault(seed, []).append((tokens, value))
-            yield (facet, series, kind, seed, tokens, metric, value, mark, *SINGLE)
+            yield (*point, record.setting(path), tokens, metric, value, mark, *SINGLE)
+        found = by_seed(known, path=path)
         if len(found) > 1:
             means = [tuple(map(fmean, zip(*each, strict=True))) for each in found.values()]
             x, over = map(student_interval, zip(*means, strict=True))
-            yield (facet, series, MEAN, None, x.mean, metric, over.mean, "", over.low, over.high,
-                   over.n)  # fmt: skip
+            mean, *bounds = ends(over)
+            yield (facet, series, MEAN, None, x.mean, metric, mean, "", *bounds)
 
 
 def draw(data: pd.DataFrame) -> Any:
@@ -235,10 +226,4 @@ def _draw_means(axes: Any, shown: pd.DataFrame, series: str, style: dict[str, An
         axes.plot(means["tokens"], means["value"], **mark, zorder=3)
 
 
-REPORT = Figure(
-    title="Quality against mean tokens",
-    alt="Quality against mean tokens per image, with the agnostic line and the oracle.",
-    place=10,
-    draw=report,
-    takes=("published",),
-)
+REPORT = Figure(title="Quality against mean tokens", place=10, draw=report, takes=("published",))

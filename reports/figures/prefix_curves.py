@@ -12,16 +12,10 @@ from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference, student_interval
 from reports.analysis.comparisons import compare, comparison_rows, reference_arm
-from reports.analysis.groups import (
-    Group,
-    Record,
-    done_records,
-    group_by_seed,
-    is_allocation,
-)
+from reports.analysis.groups import Group, Record, done_records, group_by_seed, is_allocation
 from reports.analysis.measures import (
     budgets_of,
-    mean_over_budgets,
+    mean_of,
     measured_by_all,
     training_seconds,
     values_at,
@@ -45,20 +39,18 @@ COLUMNS = ["group", "metric", "budget", "trained", "kind", "seed", "value", "low
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `prefix_curves.png`, `.pdf` and `.csv`; tables as text."""
-    groups = group_by_seed(
-        [record for record in done_records(records) if record.curve and not is_allocation(record)]
-    )
-    failed = unfinished(records)
+    done, failed = done_records(records), unfinished(records)
+    groups = group_by_seed([one for one in done if one.curve and not is_allocation(one)])
     if not groups:
         none = "Prefix curves: not drawn, no cell of a tokenizer without an allocator has a result"
         return Report(text=page(none, failed))
-    if not measured_by_all(groups, PANELS):
+    blocks, data = tables(groups, reference_arm(records)), curve_data(groups)
+    if data.empty:
         none = "Prefix curves: not drawn, no metric of theirs is measured in all tokenizers"
-        return Report(text=page(none, *tables(groups, reference_arm(records)), failed))
-    data = curve_data(groups)
+        return Report(text=page(none, *blocks, failed))
     files = render(folder, "prefix_curves", data, draw)
-    text = page(*tables(groups, reference_arm(records)), failed)
-    return Report(files, text, "Quality by the number of leading tokens kept", _alt(data))
+    title = "Quality by the number of leading tokens kept"
+    return Report(files, page(*blocks, failed), title, _alt(data))
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -139,7 +131,7 @@ def tables(groups: list[Group], arm: str | None) -> list[str]:
         blocks.append(f"* {UNTRAINED}")
     blocks.append(f"Codebook and cost\n{as_text([_cost_row(group) for group in groups])}")
     if arm is not None:
-        rows = comparison_rows(compare(groups, arm, mean_over_budgets("psnr")))
+        rows = comparison_rows(compare(groups, arm, "psnr"))
         blocks.append(
             f"Against arm '{arm}': PSNR in dB averaged over the budgets that both have, paired by "
             f"training seed [{caption(PairedDifference)}]; "
@@ -154,10 +146,7 @@ def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
     trained, means = budgets_of(group), []
     for budget in budgets:
         row[str(budget)] = None
-        if budget in trained:
-            seeds = list(values_at(group, "psnr", budget).values())
-            if not seeds:
-                continue
+        if seeds := list(values_at(group, "psnr", budget).values()):
             over = student_interval(seeds)
             means.append(over.mean)
             row[str(budget)] = show_half(over) + ("" if trained[budget] else "*")
@@ -166,25 +155,17 @@ def _quality_row(group: Group, budgets: list[int]) -> dict[str, Any]:
 
 
 def _cost_row(group: Group) -> dict[str, Any]:
-    def mean(value: Any) -> float | None:
-        over = group.interval_of(value)
-        return None if over is None else over.mean
+    def mean(value: Any, digits: int | None = None) -> float | None:
+        found = mean_of(group, value)
+        return None if found is None else round(found, digits)
 
-    usage = mean(lambda record: record.metrics.value("codebook_usage"))
-    parameters = mean(lambda record: record.tokenizer_parameters)
-    seconds = mean(training_seconds)
     return {
         "system": group.label,
-        "codebook usage": None if usage is None else round(usage, 3),
-        "bits per token": mean(lambda record: record.metrics.value("bits_per_token")),
-        "parameters": None if parameters is None else round(parameters),
-        "training (s)": None if seconds is None else round(seconds),
+        "codebook usage": mean(lambda record: record.metrics.value("codebook_usage"), 3),
+        "bits per token": mean_of(group, lambda record: record.metrics.value("bits_per_token")),
+        "parameters": mean(lambda record: record.tokenizer_parameters),
+        "training (s)": mean(training_seconds),
     }
 
 
-REPORT = Figure(
-    title="Quality by tokens kept",
-    alt="Quality of each tokenizer against the number of leading tokens kept.",
-    place=50,
-    draw=report,
-)
+REPORT = Figure(title="Quality by tokens kept", place=50, draw=report)

@@ -20,23 +20,15 @@ from bench.statistics.bootstrap import BootstrapInterval
 from reports.analysis.contests import Contest
 from reports.analysis.foreign_contests import all_contests, too_far
 from reports.analysis.groups import Record, done_records, protocol_line
-from reports.analysis.settling import (
-    contest_blocks,
-    controls_data,
-    differences,
-    verdict,
-)
+from reports.analysis.settling import contest_blocks, controls_data, differences, verdict
 from reports.analysis.systems import System, shown_distances
 from reports.paper.drawing import legend_below, new_figure, render, wrapped, write_csv
 from reports.paper.marks import SINGLE, draw_mean, ends, row_axis, sample
 from reports.paper.style import INK, PAGE_INCHES, PALETTE, QUIET, width_inches
 from reports.paper.text import caption, page, unfinished
 
-COLUMNS = [
-    *("contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n"),
-    "over",
-]
-ROW_INCHES = 0.24
+COLUMNS = ["contest", "metric", "system", "side", "kind", "seed", "percent", "low", "high", "n",
+           "over"]  # fmt: skip
 IMAGES = BootstrapInterval.over
 TITLE = "Adaptive against fixed lengths"
 AS_RUN, EQUAL = "as run", "tokens made equal"
@@ -61,12 +53,8 @@ def report(records: list[Record], folder: Path, *, store: Path | None = None) ->
     files.append(write_csv(folder, "settle_controls", controls_data(found)))
     path = folder / "settle.txt"
     write_text(path, text)
-    return Report([*files, path], text, TITLE, _alt(found))
-
-
-def _alt(found: list[Contest]) -> str:
-    lines = [(contest.label, verdict(contest, *differences(contest))[0]) for contest in found]
-    return " ".join(f"{label}: {line}" for label, line in lines)
+    words = [f"{one.label}: {verdict(one, *differences(one))[0]}" for one in found]
+    return Report([*files, path], text, TITLE, " ".join(words))
 
 
 def settle_data(found: list[Contest]) -> pd.DataFrame:
@@ -97,12 +85,11 @@ def _drawn(contest: Contest, metric: str) -> list[tuple[str, System]]:
 
 
 def _points(one: Difference, repetitions: str) -> list[tuple[Any, ...]]:
-    share = one.share
+    share, second = one.share, one.share_over_seeds
     if one.interval is None or share is None:
         return []
     seeds = [("seed", s, 100 * value, *SINGLE, repetitions) for s, value in one.shares.items()]
     over = one.interval.over if one.interval.over == IMAGES else repetitions
-    second = one.share_over_seeds
     if second is not None and second.half > share.half:
         share, over = second, repetitions
     return [*seeds, ("mean", None, *ends(share, times=100), over)]
@@ -116,7 +103,7 @@ def draw(data: pd.DataFrame) -> Any:
     chunks = [metrics[first : first + across] for first in range(0, len(metrics), across)]
     rows = [(label, chunk) for label in labels for chunk in chunks]
     lines = data.groupby("contest")["system"].nunique()
-    heights = [ROW_INCHES * lines[label] + 0.75 for label, _ in rows]
+    heights = [0.24 * lines[label] + 0.75 for label, _ in rows]
     figure = new_figure(sum(heights) + 0.1)
     grid = figure.subplots(len(rows), across, squeeze=False, sharey="row", height_ratios=heights)
     for (label, chunk), row in zip(rows, grid, strict=True):
@@ -171,11 +158,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=[seed, mean], title=title)
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="Differences of the adaptive side and its controls to a tokenizer of its mean length, per "
-    "metric, with intervals.",
-    place=20,
-    draw=report,
-    takes=("store",),
-)
+REPORT = Figure(title=TITLE, place=20, draw=report, takes=("store",))

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from bench.files import write_text
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
 from bench.statistics.intervals import student_interval
@@ -22,12 +23,14 @@ from reports.analysis.groups import (
     protocol_line,
     repetition_seed,
 )
+from reports.analysis.measures import control_skill
 from reports.analysis.names import FIXED_BUDGET, ONE_LENGTH, tokenizer_label
 from reports.paper.drawing import UNTRAINED
 from reports.paper.text import show_interval, unfinished
 
 NOTE = f"* {UNTRAINED}"
 TRAINING_SEED = "training.seed"
+METRICS = ("psnr", "mse", "rfid", "fd_lite0")
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -40,17 +43,14 @@ def report(records: list[Record], folder: Path) -> Report:
         lines += [_protocol_line(done), "", as_text(rows), *([NOTE] if marked else [])]
         lines += ["", *verdict(done)]
     lines += unfinished(records)
-    text = "\n".join(lines) + "\n"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "summary.txt"
-    path.write_text(text, encoding="utf-8")
+    text, path = "\n".join(lines) + "\n", folder / "summary.txt"
+    write_text(path, text)
     return Report([path], text)
 
 
 def _protocol_line(records: list[Record]) -> str:
-    policies = [record for record in records if is_policy(record)]
-    groups = group_by_seed(policies or [record for record in records if is_allocation(record)])
-    trainings = any(repetition_seed(group.records) == "training.seed" for group in groups)
+    groups = group_by_seed([*filter(is_policy, records)] or [*filter(is_allocation, records)])
+    trainings = any(repetition_seed(group.records) == TRAINING_SEED for group in groups)
     seeds = "training seeds, policies averaged within each" if trainings else "policy seeds"
     return (
         f"{protocol_line(records)}; skill: 0 ignores the image, 1 is the oracle; "
@@ -68,41 +68,27 @@ def summary_rows(records: list[Record]) -> list[dict[str, Any]]:
             rows.append(_row(label, point.values, seeds=None))
     for record in filter(is_fixed_length, records):
         words = "trained for one length" if is_trained_here(record) else ONE_LENGTH
-        label = f"{record.arm}: {words}"
-        rows.append(_row(label, record.metrics.root, seeds=None))
-    for group in group_by_seed([record for record in records if is_allocation(record)]):
-        metrics = {
-            name: interval.mean
-            for name in ("mean_tokens", "psnr", "mse", "fd_lite0", "rfid")
-            if (interval := group.interval(name)) is not None
-        }
-        skill = group.interval("allocation_skill")
-        row = _row(group.label, metrics, seeds=group.repetitions)
-        row["skill"] = show_interval(skill)
-        row["shuffled"] = _control(group, "shuffled")
-        row["collapsed"] = "yes" if group.collapsed else "no"
-        rows.append(row)
+        rows.append(_row(f"{record.arm}: {words}", record.metrics.root, seeds=None))
+    for group in group_by_seed([*filter(is_allocation, records)]):
+        intervals = {name: group.interval(name) for name in ("mean_tokens", *METRICS)}
+        metrics = {name: over.mean for name, over in intervals.items() if over is not None}
+        shuffled = control_skill(group)
+        rows.append(_row(group.label, metrics, seeds=group.repetitions) | {
+            "skill": show_interval(group.interval("allocation_skill")),
+            "shuffled": "-" if shuffled is None else format_value(round(shuffled, 2)),
+            "collapsed": "yes" if group.collapsed else "no",
+        })  # fmt: skip
     return rows
 
 
 def _row(label: str, metrics: dict[str, Any], *, seeds: int | None) -> dict[str, Any]:
     row = {"system": label, "seeds": seeds, "tokens": round(metrics["mean_tokens"], 2)}
-    for name in ("psnr", "mse", "rfid", "fd_lite0"):
-        if name in metrics:
-            row[name] = metrics[name]
-    return row
-
-
-def _control(group: Group, name: str) -> str:
-    controls = [record.controls[name] for record in group.records if name in record.controls]
-    skills = [control.value("allocation_skill") for control in controls]
-    known = [skill for skill in skills if skill is not None]
-    return format_value(round(sum(known) / len(known), 2)) if known else "-"
+    return row | {name: metrics[name] for name in METRICS if name in metrics}
 
 
 def verdict(records: list[Record]) -> list[str]:
     """Answer of the numbers to letting the image choose, and what they leave open."""
-    groups = group_by_seed([record for record in records if is_policy(record)])
+    groups = group_by_seed([*filter(is_policy, records)])
     skills = [(group, group.interval("allocation_skill")) for group in groups]
     known = [(group, skill) for group, skill in skills if skill is not None and skill.n > 1]
     lines = []
@@ -125,7 +111,7 @@ def verdict(records: list[Record]) -> list[str]:
             "No skill, since a seed spends its tokens where ignoring the image loses nothing: "
             f"{'; '.join(unknown)}."
         )
-    for fixed in group_by_seed([record for record in records if is_fixed_length(record)]):
+    for fixed in group_by_seed([*filter(is_fixed_length, records)]):
         lines += _against_fixed_length(fixed, groups)
     return lines
 
@@ -169,9 +155,4 @@ def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, st
     return change, "one training each: no interval over trainings"
 
 
-REPORT = Figure(
-    title="All systems in words",
-    alt="The table and the words that a run ends with.",
-    place=170,
-    draw=report,
-)
+REPORT = Figure(title="All systems in words", place=170, draw=report)

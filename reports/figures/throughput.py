@@ -11,10 +11,10 @@ import pandas as pd
 from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import Record
 from reports.analysis.names import natural
-from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
+from reports.paper.drawing import budget_axis, drawn, legend_below, panel_grid, wrapped
 from reports.paper.marks import draw_intervals
 from reports.paper.style import INK, QUIET, look
-from reports.paper.text import page, unfinished
+from reports.paper.text import unfinished
 
 MODES = ("ideal", "padded", "bucketed", "refilled")
 IDEAL = {"color": QUIET, "ls": "--", "marker": "_", "ms": 12}  # a line that one point shows too
@@ -23,19 +23,17 @@ COLUMNS = [
     *("panel", "system", "weights", "device", "mode", "batch", "guidance", "pixels"),
     *("x", "y", "low", "high"),
 ]
-ROW_INCHES = 2.1
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `throughput.png`, `.pdf` and `.csv` from records of the kind `throughput`."""
     found = [record for record in records if record.done and record.kind == "throughput"]
-    data, notes = throughput_data(found), unfinished(records)
-    if data.empty:
-        why = "Throughput: not drawn, no throughput cell has a result yet"
-        return Report(text=page(why, notes))
-    files = render(folder, "throughput", data, draw)
-    title = "Speed of generation, adaptive over fixed lengths"
-    return Report(files, page(notes), title, _alt(data))
+    data = throughput_data(found)
+    return drawn(
+        folder, "throughput", data, draw, notes=unfinished(records),
+        none="Throughput: not drawn, no throughput cell has a result yet",
+        title="Speed of generation, adaptive over fixed lengths", alt=lambda: _alt(data),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -84,29 +82,24 @@ def draw(data: pd.DataFrame) -> Any:
         ratios = here[here["panel"] == RATIO]
         for guidance, pixels in sorted(set(zip(ratios["guidance"], ratios["pixels"], strict=True))):
             shown = ratios[(ratios["guidance"] == guidance) & (ratios["pixels"] == pixels)]
-            places.append((system, _setting(guidance, pixels), shown))
+            about = (
+                f"{'' if guidance else 'no '}guidance, with{'' if pixels else 'out'} pixel decoding"
+            )
+            places.append((system, about, shown))
         cost = here[here["panel"] == COST]
         if len(cost):
             places.append((system, "cost", cost))
-    figure, panels = panel_grid(len(places), row_inches=ROW_INCHES, inches=2.2)
+    figure, panels = panel_grid(len(places), row_inches=2.1, inches=2.2)
     inches = figure.get_figwidth() / panels[0].get_gridspec().ncols - 0.5
     several = data["system"].nunique() > 1
     for axes, (system, what, shown) in zip(panels, places, strict=True):
         (_draw_cost if what == "cost" else _draw_ratios)(axes, shown)
         title = [system] * several + [what if what != "cost" else "cost by position"]
         axes.set_title("\n".join(wrapped(line, inches) for line in title), fontsize=7)
-    about = {
-        f"{weights} weights on {device}"
-        for weights, device in zip(data["weights"], data["device"], strict=True)
-    }
+    about = set(data["weights"] + " weights on " + data["device"])
     bars = ["bars: quartiles over rounds"] if data["low"].notna().any() else []
     legend_below(figure, title="; ".join([*sorted(about), *bars]))
     return figure
-
-
-def _setting(guidance: bool, pixels: bool) -> str:
-    with_or_without = "with" if pixels else "without"
-    return f"{'guidance' if guidance else 'no guidance'}, {with_or_without} pixel decoding"
 
 
 def _draw_ratios(axes: Any, shown: pd.DataFrame) -> None:
@@ -137,9 +130,4 @@ def _draw_cost(axes: Any, shown: pd.DataFrame) -> None:
     axes.set(xlabel="position in the sequence", ylabel="milliseconds of a step")
 
 
-REPORT = Figure(
-    title="Throughput of generation",
-    alt="Images per second of adaptive and fixed lengths, by how batches are decoded.",
-    place=130,
-    draw=report,
-)
+REPORT = Figure(title="Throughput of generation", place=130, draw=report)

@@ -12,36 +12,31 @@ from reports.analysis.groups import (
     Group,
     Record,
     done_records,
-    group_by_seed,
     is_allocation,
     is_policy,
     repetition_seed,
 )
-from reports.analysis.names import allocation_label, natural, weighting_name
+from reports.analysis.names import allocation_label, natural_groups, weighting_name
 from reports.figures.allocation_skill import COURSES, looks, series_name, shape_of
-from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
+from reports.paper.drawing import drawn, legend_below, panel_grid, panel_inches, wrapped
 from reports.paper.marks import sample
 from reports.paper.style import INK, QUIET, color_of
-from reports.paper.text import page, unfinished
+from reports.paper.text import unfinished
 
 POLICY = COURSES | {"kl_to_reference": "KL to the reference policy (nats)"}
 TOKENIZER = {"pixel_loss": "pixel loss", "quantizer_loss": "quantizer loss"}
-COLUMNS = [
-    *("training", "panel", "system", "series", "weighting", "kind", "seed"),
-    *("step", "value", "n"),
-]
-ROW_INCHES = 1.9
+COLUMNS = ["training", "panel", "system", "series", "weighting", "kind", "seed", "step", "value",
+           "n"]  # fmt: skip
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `training_curves.png`, `.pdf` and `.csv`: of policies, else of tokenizers."""
-    done, notes = done_records(records), unfinished(records)
-    data = curves_data(done)
-    if data.empty:
-        why = "Training curves: not drawn, no training with a history has a result yet"
-        return Report(text=page(why, notes))
-    files = render(folder, "training_curves", data, draw)
-    return Report(files, page(notes), "Course of training", _alt(data))
+    data = curves_data(done_records(records))
+    return drawn(
+        folder, "training_curves", data, draw, notes=unfinished(records),
+        none="Training curves: not drawn, no training with a history has a result yet",
+        title="Course of training", alt=lambda: _alt(data),
+    )  # fmt: skip
 
 
 def _alt(data: pd.DataFrame) -> str:
@@ -63,12 +58,10 @@ def curves_data(records: list[Record]) -> pd.DataFrame:
     `kind` is `seed`, a repetition by itself, or `mean`, over `n` of them. Tokenizers only where
     there is no policy. A quantity that is 0 in all of them is left out.
     """
-    policies = [record for record in records if is_policy(record)]
-    if policies:
+    if policies := [*filter(is_policy, records)]:
         rows = _rows("policy", policies, POLICY)
     else:
-        tokenizers = [record for record in records if not is_allocation(record)]
-        rows = _rows("tokenizer", tokenizers, TOKENIZER)
+        rows = _rows("tokenizer", [r for r in records if not is_allocation(r)], TOKENIZER)
     data = pd.DataFrame(rows, columns=COLUMNS)
     idle = data.groupby("panel")["value"].transform(lambda values: (values == 0).all())
     return data[~idle.astype(bool)].reset_index(drop=True)
@@ -76,7 +69,7 @@ def curves_data(records: list[Record]) -> pd.DataFrame:
 
 def _rows(training: str, records: list[Record], panels: dict[str, str]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
-    for group in sorted(group_by_seed(records), key=lambda group: natural(group.label)):
+    for group in natural_groups(records):
         for panel in panels:
             rows += [
                 (training, panel, *_names(group), *row) for row in _course(group, training, panel)
@@ -104,13 +97,12 @@ def _course(group: Group, training: str, panel: str) -> list[tuple[Any, ...]]:
         seed: {step: sum(each) / len(each) for step, each in course.items()}
         for seed, course in courses.items()
     }
-    rows: list[tuple[Any, ...]] = []
-    if len(means) > 1:
-        rows += [
-            ("seed", seed, step, value, 1)
-            for seed, course in means.items()
-            for step, value in course.items()
-        ]
+    rows: list[tuple[Any, ...]] = [
+        ("seed", seed, step, value, 1)
+        for seed, course in means.items()
+        for step, value in course.items()
+        if len(means) > 1
+    ]
     for step in sorted({step for course in means.values() for step in course}):
         values = [course[step] for course in means.values() if step in course]
         rows.append(("mean", None, step, sum(values) / len(values), len(values)))
@@ -126,8 +118,8 @@ def draw(data: pd.DataFrame) -> Any:
     else:
         colours = {name: color_of(name) for name in data["series"].unique()}
         numbers = {"": 0}
-    figure, drawn = panel_grid(len(panels), row_inches=ROW_INCHES, inches=2.2)
-    for axes, panel in zip(drawn, panels, strict=True):
+    figure, grid = panel_grid(len(panels), row_inches=1.9, inches=2.2)
+    for axes, panel in zip(grid, panels, strict=True):
         here = data[data["panel"] == panel]
         for (series, weighting), shown in here.groupby(["series", "weighting"], sort=False):
             color = colours.get(series) or colours[weighting]
@@ -162,9 +154,4 @@ def _legend(
     legend_below(figure, handles=handles, title="thick: means over seeds" if several else None)
 
 
-REPORT = Figure(
-    title="Training",
-    alt="Entropy, weights and mean budget of policies over training, or losses of tokenizers.",
-    place=100,
-    draw=report,
-)
+REPORT = Figure(title="Training", place=100, draw=report)

@@ -9,14 +9,11 @@ from pathlib import Path
 from bench.files import write_text
 from bench.records.report_plugins import Figure, declared
 from reports.analysis.suites import Part
-from reports.page.drawing import Drawn, draw
-from reports.page.output import FIGURES as FIGURE_FOLDER
-from reports.page.output import PAGE, new_report
-from reports.page.output import TABLES as TABLE_FOLDER
+from reports.page.drawing import draw
+from reports.page.output import FIGURES, PAGE, TABLES, new_report
 from reports.page.page import Chapter, page_text
 from reports.paper.style import Size, paper_style
 from reports.tables.declared import TableReport, write_table
-from reports.tables.table import Table
 
 
 @dataclass(frozen=True)
@@ -38,13 +35,8 @@ def build_report(
 ) -> Built:
     """Write a report of all parts to `out`, all at once; the same records give the same bytes.
 
-    Args:
-        parts: of the suites, see `read_parts`.
-        out: a folder that does not exist, or holds an earlier report.
-        store: where the records' galleries lie.
-        published: results of others for the Pareto figure, a YAML.
-        width: of the figures, of a two-column paper.
-        say: progress.
+    `out` is a folder that does not exist, or holds an earlier report. Galleries lie in the `store`;
+    `published` are results of others for the Pareto figure, a YAML. `say` is told of progress.
 
     Raises:
         UserError: `out` holds something else, or `published` cannot be used.
@@ -53,22 +45,15 @@ def build_report(
     with new_report(out) as folder, paper_style(width):
         for part in parts:
             say(f"{part.name}: {len(part.records)} cells")
-            figures = _figures(part, folder / FIGURE_FOLDER / part.name, store, published)
-            tables = _tables(part, folder / TABLE_FOLDER / part.name, store)
+            records, there = list(part.records), folder / FIGURES / part.name
+            figures = [
+                draw(one, records, there, store=store, published=published)
+                for one in declared(Figure).values()
+            ]
+            tables = [one.table(records, store=store) for one in declared(TableReport).values()]
+            for table in tables:
+                write_table(table, folder / TABLES / part.name)
             chapters.append(Chapter(part, tuple(figures), tuple(tables)))
             broken += [f"{part.name}: {one.report.text.strip()}" for one in figures if one.failed]
         write_text(folder / PAGE, page_text(chapters, store))
     return Built(out / PAGE, tuple(broken))
-
-
-def _figures(part: Part, folder: Path, store: Path, published: Path | None) -> list[Drawn]:
-    records = list(part.records)
-    figures = declared(Figure).values()
-    return [draw(one, records, folder, store=store, published=published) for one in figures]
-
-
-def _tables(part: Part, folder: Path, store: Path) -> list[Table]:
-    tables = [one.table(list(part.records), store=store) for one in declared(TableReport).values()]
-    for table in tables:
-        write_table(table, folder)
-    return tables

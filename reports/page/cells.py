@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def page_cells(parts: Sequence[Part], store: Path) -> dict[str, dict[str, Any]]:
             about["pictures_note"] = f"{LEFT_OUT}: {record.gallery} in the store"
             continue
         try:
-            about["pictures"] = _pictures(record, store)
+            about["pictures"] = [asdict(one) for one in sheets(gallery_of(record, store))]
         except DamagedError:
             raise
         except UserError:  # Records travel without their store; all else is in them.
@@ -74,20 +75,16 @@ def _about(part: Part, record: Record) -> dict[str, Any]:
 
 def _settings(record: Record) -> dict[str, Any]:
     """Values that the cell sweeps, without seeds; and its budgets or candidates."""
+
+    def given(value: Any) -> Any:
+        """A mapping without what it leaves open."""
+        is_mapping = isinstance(value, dict)
+        return {k: v for k, v in value.items() if v is not None} if is_mapping else value
+
     swept = {k: v for k, v in record.swept.items() if not k.endswith("seed")}
-    budgets = {
-        path: record.setting(path)
-        for path in ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
-    }
-    known = {path: value for path, value in budgets.items() if value is not None}
-    return {path: describe(_given(value)) for path, value in (known | swept).items()}
-
-
-def _given(value: Any) -> Any:
-    """A mapping without what it leaves open."""
-    if isinstance(value, dict):
-        return {key: item for key, item in value.items() if item is not None}
-    return value
+    paths = ("tokenizer.budgets", "policy.candidates", "policy.weighting", "allocator")
+    known = {path: value for path in paths if (value := record.setting(path)) is not None}
+    return {path: describe(given(value)) for path, value in (known | swept).items()}
 
 
 def _stage(record: Record, entry: StageCost) -> list[str]:
@@ -97,13 +94,12 @@ def _stage(record: Record, entry: StageCost) -> list[str]:
 
 
 def _metrics(record: Record) -> list[list[str]]:
-    names = [name for name in LISTED if METRICS[name].judged and name in record.metrics]
-    return [[METRICS[name].title, _with_unit(name, record.metrics.value(name))] for name in names]
-
-
-def _with_unit(name: str, value: Any) -> str:
-    unit = METRICS[name].unit
-    return f"{format_value(value)} {unit}" if unit and unit != "share" else format_value(value)
+    found = []
+    for name in (name for name in LISTED if METRICS[name].judged and name in record.metrics):
+        unit, value = METRICS[name].unit, format_value(record.metrics.value(name))
+        shown = f"{value} {unit}" if unit and unit != "share" else value
+        found.append([METRICS[name].title, shown])
+    return found
 
 
 def _pairs(values: dict[str, Any]) -> list[list[str]]:
@@ -119,10 +115,3 @@ def _first_seeds_first(parts: Sequence[Part]) -> Iterable[tuple[Part, Record]]:
             (others if record.group in seen else firsts).append((part, record))
             seen.add(record.group)
     return [*firsts, *others]
-
-
-def _pictures(record: Record, store: Path) -> list[dict[str, str]]:
-    gallery = gallery_of(record, store)
-    return [
-        {"uri": sheet.uri, "alt": sheet.alt, "caption": sheet.caption} for sheet in sheets(gallery)
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.records.parts import Provenance
 from reports.analysis.suites import Part
 from reports.page.cells import cell_id, page_cells
 from reports.page.drawing import Drawn
 from reports.page.output import SIGN
 from reports.page.pictures import figure_uri, photograph_uri
-from reports.page.plot import HEIGHT, LEFT, SHAPES, WIDTH, Plot, make_plot
+from reports.page.plot import HEIGHT, LEFT, SHAPES, WIDTH, make_plot
 from reports.page.points import Point, lines, points, shown_metrics
 from reports.page.verdicts import verdict_lines
 from reports.paper.style import PALETTE
@@ -40,25 +40,21 @@ def page_text(chapters: Sequence[Chapter], store: Path) -> str:
     """The page's HTML. Deterministic: the same chapters give the same text."""
     parts = [chapter.part for chapter in chapters]
     shown = [_chapter(chapter, place, store) for place, chapter in enumerate(chapters)]
-    style, script = _style(), (HERE / "page.js").read_text("utf-8")
-    data = {
-        "cells": page_cells(parts, store),
-        "plots": [each["plot_points"] for each in shown],
-    }
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            sign=SIGN,
-            policy=_security_policy(style, script),
-            style=style,
-            script=script,
-            data=data,
-            chapters=shown,
-            protocols=list(dict.fromkeys(part.protocol_hash for part in parts)),
-            shapes=SHAPES,
-            frame={"width": WIDTH, "height": HEIGHT, "left": LEFT},
-        )
+    colors = "\n".join(f".c{i} {{ --series: {color}; }}" for i, color in enumerate(PALETTE))
+    style = f"{(HERE / 'page.css').read_text('utf-8')}\n{colors}\n"
+    script = (HERE / "page.js").read_text("utf-8")
+    plots = [each["plot_points"] for each in shown]
+    template = _environment().get_template("page.html")
+    return template.render(
+        sign=SIGN,
+        policy=_security_policy(style, script),
+        style=style,
+        script=script,
+        data={"cells": page_cells(parts, store), "plots": plots},
+        chapters=shown,
+        protocols=list(dict.fromkeys(part.protocol_hash for part in parts)),
+        shapes=SHAPES,
+        frame={"width": WIDTH, "height": HEIGHT, "left": LEFT},
     )
 
 
@@ -75,22 +71,14 @@ def _environment() -> Environment:
     return environment
 
 
-def _style() -> str:
-    colors = "\n".join(f".c{i} {{ --series: {color}; }}" for i, color in enumerate(PALETTE))
-    return f"{(HERE / 'page.css').read_text('utf-8')}\n{colors}\n"
-
-
 def _security_policy(style: str, script: str) -> str:
     """Nothing from outside, and no style or script but the page's own two."""
-    own = [f"'sha256-{_digest(text)}'" for text in (style, script)]
+    digests = [hashlib.sha256(text.encode()).digest() for text in (style, script)]
+    own = [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
     return (
         f"default-src 'none'; img-src data:; style-src {own[0]}; script-src {own[1]}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _chapter(chapter: Chapter, place: int, store: Path) -> dict[str, Any]:
@@ -107,7 +95,7 @@ def _chapter(chapter: Chapter, place: int, store: Path) -> dict[str, Any]:
         "facts": _facts(part),
         "cells": " ".join(cell_id(part, r.cell_key) for r in part.records),
         "plot": plot if plot.panels else None,
-        "plot_points": _plot_points(part, found, plot),
+        "plot_points": _plot_points(part, found),
         "broken": [one.report.text for one in chapter.figures if one.failed],
         "figures": [_figure(one, part) for one in drawn],
         "texts": [one for one in chapter.figures if not one.pictures and one.report.files],
@@ -125,22 +113,18 @@ def _chapter(chapter: Chapter, place: int, store: Path) -> dict[str, Any]:
 
 def _facts(part: Part) -> list[tuple[str, str]]:
     """Names and values of the strip under a suite's name."""
-    counts: dict[str, int] = {}
-    for record in part.records:
-        counts[record.status] = counts.get(record.status, 0) + 1
-    commits = dict.fromkeys(_commit(record.provenance) for record in part.done)
+    counts = Counter(record.status for record in part.records)
+    made = [record.provenance for record in part.done]
+    commits = dict.fromkeys(
+        (one.git_commit or "not known")[:12] + " (dirty)" * bool(one.git_dirty) for one in made
+    )
     facts = [("cells", ", ".join(f"{count} {status}" for status, count in counts.items()))]
     if part.done:
         facts += [("protocol", part.protocol_hash or "none"), ("commit", ", ".join(commits))]
     return facts
 
 
-def _commit(made: Provenance) -> str:
-    commit = (made.git_commit or "not known")[:12]
-    return f"{commit} (dirty)" if made.git_dirty else commit
-
-
-def _plot_points(part: Part, found: Sequence[Point], plot: Plot) -> list[dict[str, Any]]:
+def _plot_points(part: Part, found: Sequence[Point]) -> list[dict[str, Any]]:
     return [
         {
             "cell": cell_id(part, point.cell),

@@ -24,8 +24,7 @@ from reports.analysis.groups import (
 from reports.analysis.names import control_words, tokenizer_names
 from reports.analysis.systems import PRIMARY
 from reports.paper.drawing import COLLAPSED, UNTRAINED
-from reports.paper.shares import show_significant
-from reports.paper.text import caption
+from reports.paper.text import caption, show_significant
 
 SHOWN = (PRIMARY, *(name for name in QUALITIES if name != PRIMARY))
 FIXED, LENGTH, FOREIGN, POLICY, ALLOCATOR = (

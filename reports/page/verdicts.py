@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,16 +24,17 @@ def verdict_lines(records: Sequence[Record], store: Path | None = None) -> list[
     """
     done = with_results(records)
     if not done:
-        return [f"No cell of this suite has a result: {_counts(records)}."]
+        counts = Counter(record.status for record in records)
+        words = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return [f"No cell of this suite has a result: {words}."]
     images = reconstructions(records)
     prices = price_lines(images) if images else []
     if images and (lines := _settled(images, store)):
         return [*lines, *prices]
     if lines := generation_verdict(done):
         return lines
-    for decide in (_summarised, _ablated) if images else ():
-        if lines := decide(images):
-            return [*lines, *prices]
+    if images and (lines := summary_verdict(done_records(images)) or _ablated(images)):
+        return [*lines, *prices]
     if prices:
         return prices
     if lines := [line for record in done if (line := _timed(record))]:
@@ -54,10 +56,6 @@ def _settled(records: list[Record], store: Path | None) -> list[str]:
         said = verdict(contest, *differences(contest))
         lines += [" ".join([*head, said[0]]), *said[1:]]
     return lines
-
-
-def _summarised(records: list[Record]) -> list[str]:
-    return summary_verdict(done_records(records))
 
 
 def _ablated(records: list[Record]) -> list[str]:
@@ -104,8 +102,3 @@ def _timed(record: Record) -> str | None:
         f"{speed.lengths.mean:g} make {row.ratio:.2f} times the images per second of the fixed "
         f"length {speed.lengths.fixed}."
     )
-
-
-def _counts(records: Sequence[Record]) -> str:
-    statuses = [record.status for record in records]
-    return ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.files import written_aside
+from bench.records.report_plugins import Report
 from reports.paper.style import paper_style, shown_text, width_inches
+from reports.paper.text import page
 
 COLLAPSED, UNTRAINED = "collapsed", "length never trained"
 # Of a legend: mean letter and line at its size, and the sample with the gaps around it.
@@ -26,11 +28,15 @@ def render(
     Each file is written aside, then renamed into place. The same data gives the same files. What
     `draw` gets are texts that can be drawn; the CSV file has them as they are.
     """
+
+    def shown(value: Any) -> Any:
+        return shown_text(value) if isinstance(value, str) else value
+
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")]
     with paper_style():
         texts = data.select_dtypes(["object", "string", "category"]).columns
-        figure = draw(data.assign(**{name: data[name].map(_shown) for name in texts}))
+        figure = draw(data.assign(**{name: data[name].map(shown) for name in texts}))
         # No dates and no versions in the files.
         for path, told in zip(files, ("Software", "CreationDate"), strict=False):
             with written_aside(path) as aside:
@@ -39,8 +45,14 @@ def render(
     return files
 
 
-def _shown(value: Any) -> Any:
-    return shown_text(value) if isinstance(value, str) else value
+def drawn(
+    folder: Path, name: str, data: pd.DataFrame, draw: Callable[[pd.DataFrame], Any], *,
+    notes: Iterable[str], none: str, title: str, alt: Callable[[], str],
+) -> Report:  # fmt: skip
+    """The rendered figure and its notes; words on why there is `none` where there are no data."""
+    if data.empty:
+        return Report(text=page(none, [*notes]))
+    return Report(render(folder, name, data, draw), page([*notes]), title, alt())
 
 
 def write_csv(folder: Path, name: str, data: pd.DataFrame) -> Path:
@@ -65,15 +77,12 @@ def panels_across(count: int, *, inches: float = 1.7) -> int:
     return -(-count // -(-count // most))
 
 
-def panel_grid(count: int, *, row_inches: float, inches: float = 1.7, **shared: Any) -> Any:
-    """A figure with `count` panels in rows as long as its width allows, and those panels.
-
-    `shared` goes to `Figure.subplots`; places without a panel are empty.
-    """
+def panel_grid(count: int, *, row_inches: float, inches: float = 1.7) -> Any:
+    """A figure with `count` panels in rows as long as its width allows, and those panels."""
     across = panels_across(count, inches=inches)
     rows = -(-count // across)
     figure = new_figure(row_inches * rows)
-    panels = list(figure.subplots(rows, across, squeeze=False, **shared).flat)
+    panels = list(figure.subplots(rows, across, squeeze=False).flat)
     for axes in panels[count:]:
         axes.remove()
     return figure, panels[:count]
@@ -107,20 +116,11 @@ def budget_axis(axes: Any, budgets: Iterable[float]) -> None:
 
 
 def legend_below(
-    figure: Any,
-    *,
-    handles: Iterable[Any] | None = None,
-    title: str | None = None,
+    figure: Any, *, handles: Iterable[Any] | None = None, title: str | None = None
 ) -> None:
-    """One legend for all axes, under them; each label once, in the order it was drawn.
+    """One legend of `handles`, or of all that has a label, once each; the figure grows by it.
 
-    The figure grows by the legend's height. There are as many columns as have room, and long labels
-    are wrapped.
-
-    Args:
-        figure: of the style's width.
-        handles: what to name; by default all that has a label.
-        title: a line above.
+    There are as many columns as have room; long labels, and those of the title, are wrapped.
     """
     named: dict[str, Any] = {}
     if handles is None:
@@ -130,29 +130,21 @@ def legend_below(
     else:
         named = {handle.get_label(): handle for handle in handles}
     width = figure.get_figwidth()
-    longest = max((min(len(label), _letters(width)) for label in named), default=0)
+    most = max(8, int((width - HANDLE_INCHES) / LETTER_INCHES))
+    longest = max((min(len(label), most) for label in named), default=0)
     ncols = max(1, min(4, int(width / (HANDLE_INCHES + LETTER_INCHES * longest))))
     labels = [wrapped(label, width / ncols - HANDLE_INCHES) for label in named]
     if title is not None:
         title = "\n".join(wrapped(line, width - 0.1) for line in title.splitlines())
-    height = legend_inches(labels, ncols=ncols, title=title)
+    lines = [label.count("\n") + 1 for label in labels]
+    rows = -(-len(lines) // ncols)
+    columns = [sum(lines[first : first + rows]) for first in range(0, len(lines), rows)]
+    above = 0 if title is None else title.count("\n") + 1
+    height = LINE_INCHES * (max(columns, default=0) + above) + 0.1
     figure.set_figheight(figure.get_figheight() + height)
     figure.legend(named.values(), labels, loc="outside lower center", ncols=ncols, title=title)
-
-
-def _letters(inches: float) -> int:
-    return max(8, int((inches - HANDLE_INCHES) / LETTER_INCHES))
 
 
 def wrapped(text: str, inches: float) -> str:
     """Text in lines of at most so many inches at the legend's size."""
     return textwrap.fill(text, max(8, int(inches / LETTER_INCHES)), break_long_words=False)
-
-
-def legend_inches(labels: Sequence[str], *, ncols: int, title: str | None = None) -> float:
-    """Height that a legend of these labels takes."""
-    lines = [label.count("\n") + 1 for label in labels]
-    rows = -(-len(lines) // ncols)
-    columns = [sum(lines[first : first + rows]) for first in range(0, len(lines), rows)]
-    above = 0 if title is None else title.count("\n") + 1
-    return LINE_INCHES * (max(columns, default=0) + above) + 0.1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.statistics.intervals import Interval
+from bench.statistics.intervals import Interval, student_interval
+from reports.paper.style import look_of
 
 SINGLE = (math.nan, math.nan, 1)  # bounds and number of a value by itself
 
@@ -19,28 +20,24 @@ def ends(over: Interval, *, times: float = 1) -> tuple[float, float, float, int]
     return times * over.mean, times * over.low, times * over.high, over.n
 
 
-def draw_intervals(
-    axes: Any,
-    x: Any,
-    y: Any,
-    means: pd.DataFrame,
-    *,
-    color: str,
-    width: float = 0.7,
-    across: bool = False,
-    **style: Any,
-) -> None:
-    """Draw the bounds of means as lines; means without bounds have none.
+def spread(values: Mapping[Any, float], *, several: bool) -> list[tuple[Any, ...]]:
+    """Kind, seed, value, bounds and number: of each seed if there are `several`, then the mean."""
+    rows = [("seed", seed, value, *SINGLE) for seed, value in values.items() if several]
+    return [*rows, ("mean", None, *ends(student_interval(list(values.values()))))]
 
-    Args:
-        axes: to draw into.
-        x: places of the means, one per row.
-        y: the same.
-        means: with the columns `low` and `high`.
-        color: of the lines.
-        width: of the lines, in points.
-        across: the means are on the x axis, not on the y axis.
-        style: more for `errorbar`.
+
+def beside(place: int, count: int) -> float:
+    """Where the marks of series number `place` stand, of `count` side by side in -0.5 to 0.5."""
+    return (place + 0.5) / count - 0.5
+
+
+def draw_intervals(
+    axes: Any, x: Any, y: Any, means: pd.DataFrame, *, color: str, width: float = 0.7,
+    across: bool = False, **style: Any,
+) -> None:  # fmt: skip
+    """Draw `low` to `high` of means at (x, y) as lines; `across`: the means are on the x axis.
+
+    A mean without bounds has no line.
     """
     known = means["low"].notna().to_numpy()
     if not known.any():
@@ -54,15 +51,9 @@ def draw_intervals(
 def draw_mean(
     axes: Any, x: float, y: float, mean: Any, *, across: bool = False, **style: Any
 ) -> None:
-    """Draw a mean as a marker, with its interval where it is of several.
+    """Draw a mean at (x, y) as a marker, with its interval (`low`, `high`) where `n` is above 1.
 
-    Args:
-        axes: to draw into.
-        x: its place.
-        y: the same.
-        mean: with the attributes `low`, `high` and `n`.
-        across: the mean is on the x axis, not on the y axis.
-        style: for `errorbar`.
+    `across`: the mean is on the x axis. `style` is for `errorbar`.
     """
     value, error = (x, "xerr") if across else (y, "yerr")
     bounds = [[value - mean.low], [mean.high - value]] if mean.n > 1 else None
@@ -82,6 +73,11 @@ def sample(label: str, **style: Any) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D([], [], label=label, **style)
+
+
+def samples(systems: Iterable[str], **style: Any) -> list[Any]:
+    """A line for a legend for each system, in its look."""
+    return [sample(system, **look_of(system), ms=4, **style) for system in systems]
 
 
 def swatch(label: str, *, color: str, alpha: float) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,3 +46,17 @@ class Sheet:
     ) -> None:
         """Text at (x, y)."""
         self.axes.text(x, y, text, ha=ha, va=va, fontsize=size, linespacing=1.1)
+
+
+def file_names(stem: str, labels: Sequence[str]) -> list[str]:
+    """`gallery-elastic-lora.rank-8` for each label; equal names are told apart by a number."""
+    names: list[str] = []
+    for label in labels:
+        words = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-._")[:80]
+        name = f"{stem}-{words}" if words else stem
+        count = 2
+        while name in names:
+            name = f"{stem}-{words}-{count}" if words else f"{stem}-{count}"
+            count += 1
+        names.append(name)
+    return names

@@ -74,10 +74,8 @@ _current: ContextVar[_Style | None] = ContextVar("style", default=None)
 def paper_style(size: Size | None = None) -> Iterator[None]:
     """Draw inside this context; nothing is shown on a screen.
 
-    A context inside another one goes on with its width and colours, unless it names a size.
-
-    Args:
-        size: `column` (3.4 in) or `page` (7.0 in, the default) of a two-column paper.
+    `size` is `column` (3.4 in) or `page` (7.0 in, the default) of a two-column paper. A context
+    inside another one goes on with its width and colours, unless it names a size.
 
     Raises:
         ValueError: there is no such size.

@@ -1,12 +1,13 @@
-"""Numbers, intervals and unfinished cells in words."""
+"""Numbers, intervals, shares, p-values and unfinished cells in words."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 
+from bench.compare.price_block import percent
 from bench.records.record import Record
-from bench.statistics.intervals import Interval
+from bench.statistics.intervals import Interval, StudentInterval
 
 
 def show_interval(interval: Interval | None, *, digits: int = 2, over: bool = False) -> str:
@@ -35,6 +36,27 @@ def show_half(interval: Interval | None, *, digits: int = 2) -> str:
 def show_percent(share: float | None, *, digits: int = 1, sign: bool = False) -> str:
     """`1.4 %` of the share 0.014."""
     return "-" if share is None else f"{100 * share:{'+' if sign else ''}.{digits}f} %"
+
+
+def show_significant(interval: Interval | None, *, digits: int = 4) -> str:
+    """`0.01234 [0.01210, 0.01258]`: so many significant digits of the mean, and its decimals."""
+    if interval is None:
+        return "-"
+    before = math.floor(math.log10(abs(interval.mean))) + 1 if interval.mean else 1
+    return show_interval(interval, digits=max(digits - before, 0))
+
+
+def show_share(interval: StudentInterval | None, *, alone: str = "one seed") -> str:
+    """`-1.4 % [-2.0, -0.8]` of an interval of shares; `-1.4 % (one seed)` where there is one."""
+    note = "" if interval is None or interval.n > 1 else f" ({alone})"
+    return percent(interval) + note
+
+
+def show_p(p: float) -> str:
+    """`0.012`, `< 0.001`, or a dash where there is none."""
+    if math.isnan(p):
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def unfinished(records: Iterable[Record]) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bench.compare.paired import Difference
 from bench.metrics.declared import METRICS, QUALITIES, without_stand_ins
@@ -18,11 +18,19 @@ from reports.analysis.groups import (
     reconstructions,
     with_results,
 )
-from reports.analysis.measures import measure_of
-from reports.paper.shares import show_significant
-from reports.paper.text import caption
+from reports.paper.text import caption, show_significant
 from reports.tables.declared import TableReport
-from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, words
+from reports.tables.table import (
+    NOT_MEASURED,
+    WORDS,
+    Column,
+    Row,
+    Table,
+    Value,
+    compared,
+    remark_column,
+    words,
+)
 
 NAME, TITLE = "ablations", "Ablations"
 MEASURES = (*QUALITIES, "mean_tokens", "allocation_skill")
@@ -46,11 +54,7 @@ def table(records: list[Record]) -> Table:
         *(Column("system", "system", WORDS), Column("against", "against", WORDS)),
         Column("seeds", "seeds"),
         *(Column(name, f"Δ {METRICS[name].title}") for name in metrics),
-        *(
-            [Column("remark", "remark", WORDS)]
-            if any(r.values["remark"].text for r in rows)
-            else []
-        ),
+        *remark_column(rows),
     )
     return Table(NAME, TITLE, columns, tuple(rows), _notes(arm, records))
 
@@ -67,10 +71,7 @@ def _rows(
     """Curves against curves, or allocations against allocations; p by metric, over all of them."""
     same = [group for group in groups if is_allocation(group.records[0]) == allocates]
     names = metrics if allocates else [name for name in metrics if name in QUALITIES]
-    by_metric = [
-        compare(same, arm, measure_of(m), higher_is_better=bool(METRICS[m].higher_is_better))
-        for m in names
-    ]
+    by_metric = [compare(same, arm, metric) for metric in names]
     return [_row(dict(zip(names, each, strict=True))) for each in zip(*by_metric, strict=True)]
 
 
@@ -98,13 +99,8 @@ def _value(name: str, one: Difference) -> Value:
     if one.interval is None:
         return Value(NOT_MEASURED)
     text = show_significant(one.interval, digits=3).removesuffix(" (one seed)")
-    return Value(
-        text if text.startswith("-") else f"+{text}",
-        one.interval.mean,
-        one.interval,
-        verdict=one.verdict if one.direction and name != "mean_tokens" else "",
-        more={"p_holm": "" if math.isnan(one.p) else one.p},
-    )
+    value = compared(text if text.startswith("-") else f"+{text}", one.interval, one)
+    return replace(value, verdict="") if name == "mean_tokens" else value
 
 
 def _unfinished(records: Sequence[Record], shown: set[str], arm: str) -> list[Row]:

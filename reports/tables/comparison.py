@@ -11,12 +11,12 @@ from bench.statistics.intervals import StudentInterval
 from reports.analysis.contenders import NEAR, Contender, contenders, near_tokens, nearest
 from reports.analysis.foreign_contests import foreign_contests
 from reports.analysis.groups import Record, protocol_line, reconstructions
-from reports.analysis.settling import differences, verdict_words
+from reports.analysis.price import verdict_words
+from reports.analysis.settling import differences
 from reports.analysis.systems import PRIMARY, System, measured_by, tied_with_best
-from reports.paper.shares import show_share
-from reports.paper.text import caption
+from reports.paper.text import caption, show_share
 from reports.tables.declared import TableReport
-from reports.tables.table import WORDS, Column, Row, Table, Value, measured, words
+from reports.tables.table import WORDS, Column, Row, Table, Value, measured, remark_column, words
 
 NAME, TITLE = "comparison", "Main comparison"
 SKILL = "allocation_skill"
@@ -33,7 +33,9 @@ def table(records: list[Record], *, store: Path | None = None) -> Table:
     found = contenders(records)
     if not any(one.system.metrics for one in found):
         return Table(NAME, TITLE, notes=("Not made: no cell that reconstructs has a result.",))
-    metrics = _metrics(found)
+    systems = [one.system for one in found]
+    others = [SKILL, "bits"] if _prices_differ(systems) else [SKILL]
+    metrics = measured_by(systems, [*QUALITIES, *others])
     numbers, against = near_tokens(found, records), _against_foreign(records, store)
     families = {number: [c for c in found if nearest(c, numbers) == number] for number in numbers}
     tied = {
@@ -53,34 +55,27 @@ def table(records: list[Record], *, store: Path | None = None) -> Table:
     for section in ("other numbers of tokens", "no result"):
         here = [one for one in others if bool(one.tokens) == (section != "no result")]
         rows += [_row(one, metrics, tied, against, section=section) for one in here]
-    remarks = any(row.values["remark"].text for row in rows)
-    return Table(NAME, TITLE, _columns(metrics, remarks=remarks), tuple(rows), _notes(records))
-
-
-def _metrics(found: Sequence[Contender]) -> list[str]:
-    systems = [one.system for one in found]
-    others = [SKILL, "bits"] if _prices_differ(systems) else [SKILL]
-    return measured_by(systems, [*QUALITIES, *others])
+    return Table(NAME, TITLE, _columns(metrics, rows), tuple(rows), _notes(records))
 
 
 def _prices_differ(systems: Sequence[System]) -> bool:
     """Whether a token costs more bits in one system than in another."""
     prices = set()
     for system in systems:
-        bits, tokens = system.interval("bits"), system.interval("mean_tokens")
+        bits, tokens = system.mean("bits"), system.mean("mean_tokens")
         if bits is not None and tokens is not None:
-            prices.add(round(bits.mean / tokens.mean, 6))
+            prices.add(round(bits / tokens, 6))
     return len(prices) > 1
 
 
-def _columns(metrics: Sequence[str], *, remarks: bool) -> tuple[Column, ...]:
+def _columns(metrics: Sequence[str], rows: Sequence[Row]) -> tuple[Column, ...]:
     return (
         Column("tokenizer", "tokenizer", WORDS),
         Column("allocation", "allocation", WORDS),
         Column("seeds", "seeds", WORDS),
         Column("mean_tokens", "mean tokens"),
         *(Column(m, _title(m), compared=m not in NOT_RANKED) for m in metrics),
-        *([Column("remark", "remark", WORDS)] if remarks else []),
+        *remark_column(rows),
     )
 
 
@@ -114,30 +109,25 @@ def _row(
     section: str,
 ) -> Row:
     verdicts = dict.fromkeys(words for key in one.cells for words in against.get(key, ()))
+    lost = "failed" if one.status == "done" else one.status
+    error = f"{lost}: {one.error}" if one.error else ""
+    # Where every image is given the same, no skill is defined.
+    same = one.system.values("min_tokens") == one.system.values("max_tokens")
     values = {
         "tokenizer": words(one.tokenizer),
         "allocation": words(one.allocation),
         "seeds": words(one.seeds),
-        "remark": words("; ".join(filter(None, [one.remark, *verdicts, _error(one)]))),
+        "remark": words("; ".join(filter(None, [one.remark, *verdicts, error]))),
     }
     if one.system.metrics:
         done = len(one.system.metrics)
         for name in ("mean_tokens", *metrics):
             is_tied, over = (name, id(one.system)) in tied, one.system.interval(name)
-            if over is not None or not (name == SKILL and _without_choice(one)):
+            if over is not None or not (name == SKILL and same):
                 values[name] = measured(over, planned=done, tied=is_tied)
     else:
         values["mean_tokens"] = Value(one.status)
     return Row(values, one.cells, section, one.status)
-
-
-def _without_choice(one: Contender) -> bool:
-    """Whether it spends the same on every image, so that no skill is defined."""
-    return one.system.values("min_tokens") == one.system.values("max_tokens")
-
-
-def _error(one: Contender) -> str:
-    return f"{one.status if one.status != 'done' else 'failed'}: {one.error}" if one.error else ""
 
 
 def _notes(records: list[Record]) -> tuple[str, ...]:

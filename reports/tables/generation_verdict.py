@@ -29,28 +29,25 @@ def generation_verdict(records: Sequence[Record]) -> list[str]:
 
 
 def _sentence(adaptive: Group, fixed: Group) -> str | None:
-    metric = next(iter(without_stand_ins(m for m in DISTANCES if _both(m, adaptive, fixed))), None)
+    sides = (adaptive, fixed)
+    both = (m for m in DISTANCES if None not in [group.interval(m) for group in sides])
+    metric = next(iter(without_stand_ins(both)), None)
     if metric is None:
         return None
     path = repetition_seed([*adaptive.records, *fixed.records])
-    sides = [
-        group.by_seed(lambda record: record.metrics.value(metric), path=path)
-        for group in (adaptive, fixed)
+    found = [
+        group.by_seed(lambda record: record.metrics.value(metric), path=path) for group in sides
     ]
-    if not all(sides) or not sides[0].keys() & sides[1].keys():
+    if not all(found) or not found[0].keys() & found[1].keys():
         return None
-    over = paired_difference(*sides)
-    values = " against ".join(f"{sum(side.values()) / len(side):.4g}" for side in sides)
-    tokens = [group.interval("mean_tokens_data").mean for group in (adaptive, fixed)]
+    over = paired_difference(*found)
+    values = " against ".join(f"{sum(side.values()) / len(side):.4g}" for side in found)
+    tokens = [group.interval("mean_tokens_data").mean for group in sides]
     alike = "equal" if _training(adaptive) == _training(fixed) else "another"
     return (
         f"{adaptive.label} (mean {tokens[0]:.3g} tokens) against {fixed.label} ({tokens[1]:.3g}), "
         f"{alike} generator training: {METRICS[metric].title} {values}, {_words(over)}."
     )
-
-
-def _both(metric: str, *groups: Group) -> bool:
-    return all(group.interval(metric) is not None for group in groups)
 
 
 def _training(group: Group) -> Any:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from bench.compare.price import Ratio
+from bench.compare.price_block import percent
 from bench.compare.prices import Price
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.groups import Record, protocol_line, reconstructions
 from reports.analysis.price import lengths, suite_prices
-from reports.paper.shares import show_share
-from reports.paper.text import caption
+from reports.paper.text import caption, unfinished
 from reports.tables.declared import TableReport
-from reports.tables.table import NOT_MEASURED, WORDS, Column, Row, Table, Value, number, words
+from reports.tables.table import (
+    NOT_MEASURED,
+    WORDS,
+    Column,
+    Row,
+    Table,
+    Value,
+    compared,
+    number,
+    remark_column,
+    words,
+)
 
 NAME, TITLE = "price", "Price of being elastic"
 RATIOS = {
@@ -40,14 +50,13 @@ def table(records: list[Record]) -> Table:
 
 def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     ratios = [name for name in RATIOS if any(name in row.values for row in rows)]
-    remarks = any(row.values["remark"].text for row in rows)
     return (
         Column("elastic", "elastic tokenizer", WORDS),
         *(Column("steps", "steps"), Column("mean_tokens", "mean tokens")),
         *(Column("against", "trained for one length", WORDS), Column("length", "length")),
         *(Column("cost", "cost", WORDS), Column("seeds", "seeds", WORDS)),
         *(Column(name, f"{RATIOS[name]} (%)") for name in ratios),
-        *([Column("remark", "remark", WORDS)] if remarks else []),
+        *remark_column(rows),
     )
 
 
@@ -71,19 +80,10 @@ def _value(one: Ratio) -> Value:
     share = one.share
     if share is None:
         return Value(NOT_MEASURED)
-    text = show_share(share).removesuffix(" (one seed)").replace(" %", "")
-    return Value(
-        text,
-        share.mean,
-        share,
-        verdict=one.verdict if one.direction else "",
-        more={"p_holm": "" if math.isnan(one.p) else one.p},
-    )
+    return compared(percent(share).replace(" %", ""), share, one)
 
 
 def _notes(records: list[Record], missing: Sequence[str]) -> tuple[str, ...]:
-    lost = [f"{one.status}: {one.label}: {one.error or 'not run'}" for one in records
-            if not one.done]  # fmt: skip
     return (
         protocol_line(records),
         "distortion (MSE) of the elastic tokenizer over that of one trained for exactly this "
@@ -97,7 +97,7 @@ def _notes(records: list[Record], missing: Sequence[str]) -> tuple[str, ...]:
         "better, worse: less or more distortion is shown at 5 %, p corrected by Holm over the "
         "column; no word: no difference shown",
         *missing,
-        *lost,
+        *unfinished(records),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.compare.paired import Difference
 from bench.records.tables import format_value
 from bench.statistics.intervals import StudentInterval
-from reports.paper.shares import show_significant
+from reports.paper.text import show_significant
 
 ABSENT, NOT_MEASURED = "-", "not measured"
 NUMBER, WORDS = "number", "words"
@@ -78,6 +79,12 @@ class Table:
         return row.values.get(column.name, Value(ABSENT))
 
 
+def remark_column(rows: Iterable[Row]) -> list[Column]:
+    """A column `remark`, if any row has one."""
+    known = any(row.values["remark"].text for row in rows)
+    return [Column("remark", "remark", WORDS)] if known else []
+
+
 def words(text: str) -> Value:
     """A value that is no number."""
     return Value(text)
@@ -100,3 +107,9 @@ def measured(over: StudentInterval | None, *, planned: int, tied: bool = False) 
     if over.n != planned:
         text += f" (n = {over.n})"
     return Value(text, over.mean, over, tied=tied)
+
+
+def compared(text: str, over: StudentInterval, one: Difference) -> Value:
+    """A difference as this text: with its interval, its p in the CSV, its verdict where shown."""
+    p = {"p_holm": "" if math.isnan(one.p) else one.p}
+    return Value(text, over.mean, over, verdict=one.verdict if one.direction else "", more=p)

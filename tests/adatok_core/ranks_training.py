@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
+from tiny_training import IMAGES, TOKENIZER, trainer_of
 from torch.nn import functional as F
 
 from adatok_core.config import (
-    FSQ,
     LFQ,
     VQ,
     Adversarial,
@@ -24,37 +24,19 @@ from adatok_core.config import (
     LengthSampling,
     LoRA,
     ResidualVQ,
-    TokenizerConfig,
     TrainingConfig,
 )
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.training import GeneratorTrainer
-from adatok_core.training import TokenizerTrainer
 
-COUNT, STOP = 24, 7
-IMAGES = torch.randint(
-    256, (COUNT, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
-TOKENIZER = TokenizerConfig(
-    budgets=(1, 2, 4),
-    patch_size=4,
-    width=16,
-    encoder_depth=1,
-    decoder_depth=1,
-    attention_heads=2,
-    quantizer=FSQ(levels=(5, 3)),
-    lora=LoRA(rank=2),
-)
+COUNT, STOP = len(IMAGES), 7
 TRAINING = TrainingConfig(steps=20, batch=8, warmup_steps=2, ema_decay=0.9, log_every=5)
 # A code is dead after four steps without a draw.
 REVIVING = {"dimension": 4, "usage_decay": 0.8, "revive_below": 0.5}
 CHOSEN = torch.arange(COUNT) % 3 + 1
 PAIRS = LengthSampling(decodes="pairs", distillation=Distillation(), weights="inverse_distortion")
 SANDWICH = LengthSampling(
-    decodes="sandwich",
-    drawn=2,
-    distillation=Distillation(of="features"),
-    self_alignment=0.5,
+    decodes="sandwich", drawn=2, distillation=Distillation(of="features"), self_alignment=0.5
 )
 POLICY = LengthSampling(distribution="policy", share=0.5, weights="policy")
 HALTING = {"encoding": "halting", "lora": LoRA(rank=0)}
@@ -91,7 +73,7 @@ def feature_maps(images):
     return [F.conv2d(images, weight).relu()]
 
 
-def trainer_of(case):
+def trainer_for(case):
     """A trainer of the named case."""
     if case == "generator":
         generator = torch.Generator().manual_seed(5)
@@ -105,12 +87,9 @@ def trainer_of(case):
         )
     tokenizer, training = CASES[case]
     training = replace(TRAINING, **training)
-    return TokenizerTrainer(
+    return trainer_of(
         replace(TOKENIZER, **tokenizer),
         training,
-        image_size=8,
-        count=COUNT,
-        load=IMAGES.__getitem__,
         feature_maps=feature_maps,
         chosen=CHOSEN if training.lengths.needs_chosen else None,
     )
@@ -125,7 +104,7 @@ def main(rank, count, folder):
         )
     tensors, histories, stopped = {}, {}, None
     for case in (*CASES, "generator", "resumed"):
-        trainer = trainer_of("vq" if case == "resumed" else case)
+        trainer = trainer_for("vq" if case == "resumed" else case)
         if case == "resumed":
             trainer.load_state(stopped)
         for step in trainer.run():

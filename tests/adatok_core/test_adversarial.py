@@ -1,47 +1,24 @@
 from dataclasses import replace
 
 import pytest
+import tiny_training
 import torch
+from tiny_training import run_to
 
 from adatok_core.adversarial import Adversary, Discriminator
-from adatok_core.config import FSQ, Adversarial, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.config import Adversarial, TrainingConfig
 from adatok_core.losses import discriminator_hinge
-from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
 
-COUNT = 16
-IMAGES = torch.randint(
-    256, (COUNT, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
-TOKENIZER = TokenizerConfig(
-    budgets=(1, 4),
-    patch_size=8,
-    width=16,
-    encoder_depth=1,
-    decoder_depth=1,
-    attention_heads=2,
-    quantizer=FSQ(levels=(5, 3)),
-    lora=LoRA(rank=2),
-)
 ADVERSARIAL = Adversarial(weight=0.5, width=4)
 TRAINING = TrainingConfig(steps=4, batch=8, warmup_steps=1, log_every=1)
+IMAGES = tiny_training.random_images(16, 16)
+TOKENIZER = replace(tiny_training.TOKENIZER, budgets=(1, 4), patch_size=8)
 
 
 def trainer_of(adversarial=ADVERSARIAL, **options):
-    return TokenizerTrainer(
-        TOKENIZER,
-        replace(TRAINING, adversarial=adversarial, **options),
-        image_size=16,
-        count=COUNT,
-        load=IMAGES.__getitem__,
-    )
-
-
-def run_to(trainer, step):
-    for done in trainer.run():
-        if done == step:
-            return trainer
-    raise AssertionError("the run ended before the step")
+    training = replace(TRAINING, adversarial=adversarial, **options)
+    return tiny_training.trainer_of(TOKENIZER, training, images=IMAGES)
 
 
 def snapshot(module):

@@ -30,12 +30,7 @@ TOKENIZER = TokenizerConfig(
 )
 # Every decoder has another number of images in each step.
 SEPARATE = replace(TOKENIZER, decoders="per_budget", lora=LoRA(rank=0))
-TRAINING = TrainingConfig(
-    steps=12,
-    batch=4,
-    warmup_steps=1,
-    log_every=1,
-)
+TRAINING = TrainingConfig(steps=12, batch=4, warmup_steps=1, log_every=1)
 
 
 # Dynamo looks at gradients that are not there.

@@ -1,16 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
+from tiny_training import PLAIN, ended, random_images, trainer_of
 
 from adatok_core import training
-from adatok_core.config import FSQ, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.config import TrainingConfig
 from adatok_core.encoders.halting import target_bins
 from adatok_core.halting import HaltingTokenizer
-from adatok_core.training import TokenizerTrainer
 
 KEPT = torch.tensor([1, 2, 3, 4, 6, 7])
-IMAGES = torch.randint(
-    256, (8, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
+IMAGES = random_images(8, 16)
 
 
 @pytest.fixture
@@ -94,27 +94,10 @@ def test_it_learns_to_halt_where_the_target_is_met(model, images):
         assert model.own_allocation(images, 0.01 + 0.04 * (7 - tokens))[1].tolist() == [tokens] * 6
 
 
-def trained(steps=1, **options):
-    trainer = TokenizerTrainer(
-        TokenizerConfig(
-            encoding="halting",
-            budgets=(2, 4),
-            patch_size=4,
-            width=16,
-            encoder_depth=1,
-            decoder_depth=1,
-            attention_heads=2,
-            quantizer=FSQ(levels=(5, 3)),
-            lora=LoRA(rank=0),
-        ),
-        TrainingConfig(steps=steps, batch=8, warmup_steps=0, log_every=1, **options),
-        image_size=16,
-        count=8,
-        load=IMAGES.__getitem__,
-    )
-    for _ in trainer.run():
-        pass
-    return trainer
+def trained(steps=1):
+    tokenizer = replace(PLAIN, encoding="halting", budgets=(2, 4))
+    config = TrainingConfig(steps=steps, batch=8, warmup_steps=0, log_every=1)
+    return ended(trainer_of(tokenizer, config, images=IMAGES))
 
 
 def test_both_reconstructions_count_alike(monkeypatch):

@@ -1,16 +1,15 @@
 """What a training on a GPU reads back, shown on a CPU that is told it were one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from tiny_training import TOKENIZER, TRAINING, trainer_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adatok_core.config import FSQ, LengthSampling, TokenizerConfig, TrainingConfig
-from adatok_core.training import TokenizerTrainer
+from adatok_core.config import LengthSampling
 from adatok_core.training_state import DivergedError
 
-IMAGES = torch.randint(
-    0, 256, (32, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
 LOG_EVERY = 4
 
 
@@ -26,24 +25,9 @@ class Reads(TorchDispatchMode):
 
 @pytest.fixture
 def trainer():
-    tokenizer = TokenizerConfig(
-        budgets=(1, 2, 4),
-        patch_size=4,
-        width=16,
-        encoder_depth=1,
-        decoder_depth=1,
-        attention_heads=2,
-        quantizer=FSQ(levels=(8, 5)),
-    )
-    training = TrainingConfig(
-        steps=20,
-        batch=8,
-        warmup_steps=2,
-        log_every=LOG_EVERY,
-        lengths=LengthSampling(full_share=0.25),
-    )
-    trainer = TokenizerTrainer(
-        tokenizer, training, image_size=8, count=len(IMAGES), load=IMAGES.__getitem__
+    lengths = LengthSampling(full_share=0.25)
+    trainer = trainer_of(
+        TOKENIZER, replace(TRAINING, log_every=LOG_EVERY, steps=20, lengths=lengths)
     )
     trainer._on_gpu = True
     return trainer

@@ -5,12 +5,7 @@ from hypothesis import strategies as st
 
 from adatok_core.budgets import heads_of
 from adatok_core.config import LengthSampling
-from adatok_core.lengths import (
-    expected_shares,
-    sample_lengths,
-    step_lengths,
-    trained_lengths,
-)
+from adatok_core.lengths import expected_shares, sample_lengths, step_lengths, trained_lengths
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=50)
 budget_sets = st.sets(st.integers(1, 40), min_size=1, max_size=6).map(lambda b: tuple(sorted(b)))

@@ -1,49 +1,26 @@
 from dataclasses import replace
 
 import pytest
+import tiny_training
 import torch
+from tiny_training import ended, random_images, weights
 
-from adatok_core.config import FSQ, VQ, Adversarial, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.config import FSQ, VQ, Adversarial, LoRA, TrainingConfig
 from adatok_core.lora import is_adapter
 from adatok_core.schedule import learning_rate
-from adatok_core.training import TokenizerTrainer
 
-COUNT = 16
-IMAGES = torch.randint(
-    256, (COUNT, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
-PLAIN = TokenizerConfig(
-    budgets=(1, 4),
-    patch_size=4,
-    width=16,
-    encoder_depth=1,
-    decoder_depth=1,
-    attention_heads=2,
-    quantizer=VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6),
-    lora=LoRA(rank=0),
-)
+IMAGES = random_images(16, 8)
+QUANTIZER = VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6)
+PLAIN = replace(tiny_training.PLAIN, budgets=(1, 4), quantizer=QUANTIZER)
 HEADS = replace(PLAIN, lora=LoRA(rank=2))
 TRAINING = TrainingConfig(
     steps=4, batch=8, warmup_steps=1, log_every=1, learning_rate=1e-2, weight_decay=0.1, seed=3
 )
 
 
-def trainer_of(tokenizer, *, start=None, trainable="all", load=IMAGES.__getitem__, **options):
-    return TokenizerTrainer(
-        tokenizer,
-        replace(TRAINING, **options),
-        image_size=8,
-        count=COUNT,
-        load=load,
-        start=start,
-        trainable=trainable,
-    )
-
-
-def ended(trainer):
-    for _ in trainer.run():
-        pass
-    return trainer
+def trainer_of(tokenizer, *, start=None, trainable="all", load=None, **options):
+    given = {"images": IMAGES, "load": load, "start": start, "trainable": trainable}
+    return tiny_training.trainer_of(tokenizer, replace(TRAINING, **options), **given)
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +68,9 @@ def test_only_what_is_trainable_changes(start, trainable, tokenizer):
         part, _, key = name.partition(".")
         if part == "optimizer":
             continue
-        learns = {
-            "all": True,
-            "decoder": key.startswith("decoder."),
-            "heads": is_adapter(key),
-        }[trainable]
+        learns = {"all": True, "decoder": key.startswith("decoder."), "heads": is_adapter(key)}[
+            trainable
+        ]
         assert learns != torch.equal(tensors[name], initial[name]), name
     assert trainer.model.encoder.training == (trainable == "all")
     assert trainer.model.quantizer.training == (trainable == "all")
@@ -117,11 +92,7 @@ def test_a_frozen_decoder_s_heads_lower_the_loss(start):
 def test_fine_tuning_resumes_bit_for_bit(start, trainable, accumulate, adversarial):
     def fresh():
         return trainer_of(
-            HEADS,
-            start=start,
-            trainable=trainable,
-            accumulate=accumulate,
-            adversarial=adversarial,
+            HEADS, start=start, trainable=trainable, accumulate=accumulate, adversarial=adversarial
         )
 
     whole = ended(fresh()).state()
@@ -164,21 +135,17 @@ def test_parts_are_frozen_only_when_they_were_trained(trainable):
         trainer_of(HEADS, trainable=trainable)
 
 
-def weights_of(trainer):
-    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
-
-
 def after_one_step(tokenizer, **options):
     trainer = trainer_of(tokenizer, **options)
     next(trainer.run())
-    return weights_of(trainer)
+    return weights(trainer)
 
 
 @pytest.mark.parametrize("quantizer", [FSQ(levels=(5, 3)), PLAIN.quantizer], ids=["fsq", "vq"])
 def test_weight_decay_shrinks_linear_maps_alone(quantizer):
     # Of the parameters, those of linear maps are called so: weights but for the norms', adapters.
     tokenizer = replace(HEADS, quantizer=quantizer, tail="null_vectors")
-    start = weights_of(trainer_of(tokenizer))
+    start = weights(trainer_of(tokenizer))
     plain = after_one_step(tokenizer, weight_decay=0.0)
     decayed = after_one_step(tokenizer, weight_decay=0.5)
     rate = learning_rate(0, TRAINING)

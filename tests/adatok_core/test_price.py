@@ -36,9 +36,7 @@ def test_no_image_spends_more_at_a_higher_price(seed, prices):
 
 
 @given(
-    seed=st.integers(0, 10_000),
-    target=st.floats(2, 16),
-    scale=st.sampled_from([1e-3, 1.0, 1e3]),
+    seed=st.integers(0, 10_000), target=st.floats(2, 16), scale=st.sampled_from([1e-3, 1.0, 1e3])
 )
 def test_the_mean_budget_comes_within_one_image_s_step_of_its_target(seed, target, scale):
     scores = scores_of(seed, scale=scale)

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import tiny_training
 import torch
 from safetensors.torch import load_file
 
@@ -22,6 +23,7 @@ def trained(tmp_path_factory):
     names = [(0, 1), (0, 2), (1, 2)]
     # Two ranks of one machine need no address of it.
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(tiny_training.__file__).parent)
     with ExitStack() as started:
         processes = []
         for rank, count in names:

@@ -3,106 +3,32 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn import functional as F
-
-from adatok_core.batches import batch_indices, step_generator
-from adatok_core.config import (
-    FSQ,
-    VQ,
-    Adversarial,
-    Distillation,
-    LengthSampling,
-    LoRA,
-    TokenizerConfig,
-    TrainingConfig,
+from tiny_training import (
+    IMAGES,
+    TOKENIZER,
+    assert_same_but_for_rounding,
+    assert_same_state,
+    differs,
+    ended,
+    feature_maps,
+    plainly_trained,
+    run_to,
+    trained,
+    weights,
 )
-from adatok_core.lengths import sample_lengths
+from tiny_training import varied as trainer_of
+
+from adatok_core.batches import batch_indices
+from adatok_core.config import FSQ, VQ, Adversarial, LengthSampling
 from adatok_core.losses import perceptual_distance
 from adatok_core.schedule import learning_rate
 from adatok_core.tokenizer import to_float
-from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import DivergedError
 
-COUNT = 24
-IMAGES = torch.randint(
-    256, (COUNT, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
-TOKENIZER = TokenizerConfig(
-    budgets=(1, 2, 4),
-    patch_size=4,
-    width=16,
-    encoder_depth=1,
-    decoder_depth=1,
-    attention_heads=2,
-    quantizer=FSQ(levels=(5, 3)),
-    lora=LoRA(rank=2),
-)
+COUNT = len(IMAGES)
 # A code is dead after one step without a draw: every step revives some.
 REVIVING = VQ(codebook_size=32, dimension=4, usage_decay=0.5, revive_below=0.6)
 FULL = LengthSampling(full_share=1.0)
-CHOSEN = torch.arange(COUNT) % 3 + 1
-TRAINING = TrainingConfig(
-    steps=6, batch=8, learning_rate=1e-2, warmup_steps=2, ema_decay=0.9, log_every=2
-)
-
-
-def feature_maps(images):
-    """Two maps of a network with fixed weights."""
-    weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
-    first = F.conv2d(images, weight).relu()
-    return [first, F.avg_pool2d(first, 2)]
-
-
-def trainer_of(
-    tokenizer=TOKENIZER,
-    *,
-    load=IMAGES.__getitem__,
-    stream=None,
-    maps=feature_maps,
-    chosen=None,
-    **options,
-):
-    return TokenizerTrainer(
-        tokenizer,
-        replace(TRAINING, **options),
-        image_size=8,
-        count=COUNT,
-        load=load,
-        stream=stream,
-        feature_maps=maps,
-        chosen=chosen,
-    )
-
-
-def trained(tokenizer=TOKENIZER, **options):
-    trainer = trainer_of(tokenizer, **options)
-    for _ in trainer.run():
-        pass
-    return trainer
-
-
-def run_to(trainer, step):
-    for done in trainer.run():
-        if done == step:
-            return trainer
-    raise AssertionError("the run ended before the step")
-
-
-def weights(trainer):
-    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
-
-
-def assert_same_state(a, b):
-    assert (a.step, a.history) == (b.step, b.history)
-    assert a.tensors.keys() == b.tensors.keys()
-    for name, tensor in a.tensors.items():
-        assert torch.equal(tensor, b.tensors[name]), name
-
-
-def differs(a, b):
-    """Whether two trainers ended with different weights, by more than rounding."""
-    pairs = zip(weights(a).values(), weights(b).values(), strict=True)
-    return max((x - y).abs().max().item() for x, y in pairs) > 1e-5
 
 
 def test_training_lowers_the_loss():
@@ -153,8 +79,7 @@ def test_a_state_is_a_snapshot_that_can_be_loaded_twice():
     first = trainer_of()
     first.load_state(saved)
     for each in (trainer, first):
-        for _ in each.run():
-            pass
+        ended(each)
     assert saved.step == 3
     assert [row["step"] for row in saved.history] == [2]
     assert all(torch.equal(tensor, copies[name]) for name, tensor in saved.tensors.items())
@@ -252,103 +177,6 @@ def test_the_seed_decides_weights_batches_and_nothing_else():
         assert not torch.allclose(first[name], other[name], atol=1e-2)
 
 
-PAIRS = LengthSampling(decodes="pairs")
-POLICY = LengthSampling(distribution="policy")
-DISTILLED = {of: replace(PAIRS, distillation=Distillation(of=of)) for of in ("images", "features")}
-# Lengths, and those that they would be were the option in question ignored.
-LENGTHS = {
-    "policy": (POLICY, LengthSampling()),
-    "share": (replace(POLICY, share=0.4), POLICY),
-    "rest": (replace(POLICY, rest="all"), POLICY),
-    "pairs": (PAIRS, LengthSampling()),
-    "sandwich": (LengthSampling(decodes="sandwich"), PAIRS),
-    "drawn": (LengthSampling(decodes="sandwich", drawn=2), LengthSampling(decodes="sandwich")),
-    "images": (DISTILLED["images"], PAIRS),
-    "features": (DISTILLED["features"], PAIRS),
-    "weight": (replace(PAIRS, distillation=Distillation(weight=5.0)), DISTILLED["images"]),
-    "self_alignment": (replace(PAIRS, self_alignment=0.5), PAIRS),
-    "inverse": (replace(PAIRS, weights="inverse_distortion"), PAIRS),
-    "policy_weights": (LengthSampling(weights="policy"), LengthSampling()),
-}
-
-
-def chosen_for(lengths):
-    return CHOSEN if lengths.needs_chosen else None
-
-
-@pytest.mark.parametrize(("lengths", "without"), LENGTHS.values(), ids=LENGTHS)
-def test_every_option_of_lengths_trains_resumes_to_the_bit_and_accumulates(lengths, without):
-    options = {"lengths": lengths, "chosen": chosen_for(lengths), "perceptual": 0.5}
-    ignored = {"lengths": without, "chosen": chosen_for(without), "perceptual": 0.5}
-    whole = trained(**options)
-    assert differs(whole, trained(**ignored))
-    resumed = trainer_of(**options)
-    resumed.load_state(run_to(trainer_of(**options), 3).state())
-    assert [*resumed.run()] == [4, 5, 6]
-    assert_same_state(resumed.state(), whole.state())
-    assert_same_but_for_rounding(*(plainly_trained(accumulate=n, **options) for n in (1, 4)))
-
-
-def test_a_step_s_loss_is_the_mean_over_its_decodings():
-    trainer = trainer_of(lengths=replace(PAIRS, self_alignment=1.0), log_every=1)
-    generator = step_generator(0, 0)
-    with torch.no_grad():
-        images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
-        kept = sample_lengths((1, 2, 4), 8, config=PAIRS, generator=generator)
-        errors = [(trainer.model(images, k).images - images).square() for k in (kept * 0 + 4, kept)]
-        trainer.first_layer.seen.clear()
-    (row,) = run_to(trainer, 1).history
-    assert row["pixel_loss"] == pytest.approx(torch.stack(errors).mean().item(), rel=1e-5)
-    assert 0 < row["alignment_loss"] < 0.5
-
-
-@pytest.mark.parametrize(
-    ("tokenizer", "lengths", "passes"),
-    [
-        (TOKENIZER, POLICY, 1),
-        (TOKENIZER, LengthSampling(decodes="sandwich", drawn=2), 4),
-        (replace(TOKENIZER, encoding="halting"), LengthSampling(distribution="all"), 2),
-    ],
-)
-def test_passes_are_what_the_decoder_was_given_however_often_it_was_stopped(
-    tokenizer, lengths, passes
-):
-    decoded, state = [], trainer_of(tokenizer).state()
-    for stop in (3, 6):
-        trainer = trainer_of(tokenizer, lengths=lengths, chosen=chosen_for(lengths))
-        trainer.load_state(state)
-        trainer.model.decoder.register_forward_hook(lambda _, given, __: decoded.append(given[1]))
-        state = run_to(trainer, stop).state()
-    found = trainer.passes()
-    assert found.images == sum(map(len, decoded)) == 6 * 8 * passes
-    assert found.tokens == torch.cat(decoded).sum()
-
-
-def plainly_trained(*, load=IMAGES.__getitem__, **options):
-    """Trained by plain optimizers: Adam's first steps blow rounding up where gradients vanish."""
-    trainer = trainer_of(load=load, gradient_clip=1e9, **options)
-    trainer.optimizers = {
-        name: torch.optim.SGD(trainer.modules[part].parameters(), lr=1e-2)
-        for name, part in (
-            ("optimizer", "model"),
-            ("discriminator_optimizer", "discriminator"),
-        )
-        if part in trainer.modules
-    }
-    for _ in trainer.run():
-        pass
-    return trainer
-
-
-def assert_same_but_for_rounding(one, other):
-    for (name, a), b in zip(
-        one.state().tensors.items(), other.state().tensors.values(), strict=True
-    ):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=0, msg=name)
-    for a, b in zip(one.history, other.history, strict=True):
-        assert a == pytest.approx(b, rel=1e-4)
-
-
 def test_accumulated_micro_batches_equal_one_batch():
     sizes = []
 
@@ -403,70 +231,6 @@ def test_without_a_perceptual_weight_no_feature_maps_are_needed():
     assert "perceptual_loss" not in trained(maps=None).history[0]
     with pytest.raises(ValueError, match="feature_maps"):
         trainer_of(perceptual=0.5, maps=None)
-
-
-@pytest.mark.parametrize(
-    "lengths",
-    [
-        LengthSampling(),
-        LengthSampling(distribution="policy"),
-        LengthSampling(distribution="all"),
-        LengthSampling(distribution="powers_of_two"),
-        LengthSampling(per="batch"),
-        LengthSampling(full_share=0.125),
-    ],
-)
-@pytest.mark.parametrize("accumulate", [1, 4])
-def test_lengths_are_drawn_once_per_step_for_the_whole_batch(lengths, accumulate, monkeypatch):
-    chosen = CHOSEN if lengths.distribution == "policy" else None
-    trainer = trainer_of(lengths=lengths, accumulate=accumulate, batch=16, chosen=chosen)
-    forward, seen = trainer.model.forward, []
-
-    def spy(images, kept, generator):
-        seen.append(kept)
-        return forward(images, kept, generator)
-
-    monkeypatch.setattr(trainer.model, "forward", spy)
-    for step in range(2):
-        seen.clear()
-        run_to(trainer, step + 1)
-        assert len(seen) == accumulate
-        generator = step_generator(0, step)
-        of_batch = CHOSEN[batch_indices(step, count=COUNT, batch=16, seed=0)]
-        expected = sample_lengths(
-            (1, 2, 4), 16, config=lengths, generator=generator, chosen=of_batch
-        )
-        assert torch.equal(torch.cat(seen), expected)
-
-
-@pytest.mark.parametrize(
-    ("distribution", "chosen", "problem"),
-    [
-        ("policy", None, r"lengths\.distribution: policy needs the lengths"),
-        ("all", CHOSEN, r"chosen: .* lengths\.distribution is all; set it to policy"),
-        ("policy", CHOSEN[1:], r"chosen: must be int64 \[24\].*, not int64 \[23\]"),
-        ("policy", CHOSEN.int(), r"chosen: must be int64 \[24\].*, not int32 \[24\]"),
-        ("policy", CHOSEN - 1, r"chosen: lengths must lie in 1\.\.4, not in 0\.\.2"),
-        ("policy", CHOSEN + 2, r"chosen: lengths must lie in 1\.\.4, not in 3\.\.5"),
-    ],
-)
-def test_chosen_lengths_that_do_not_fit_are_refused(distribution, chosen, problem):
-    with pytest.raises(ValueError, match=problem):
-        trainer_of(lengths=LengthSampling(distribution=distribution), chosen=chosen)
-
-
-def test_lengths_that_the_tokenizer_cannot_be_trained_at_are_refused():
-    with pytest.raises(ValueError, match=r"^lengths\.decodes: pairs of the only length 4"):
-        trainer_of(replace(TOKENIZER, budgets=(4,)), lengths=PAIRS)
-    with pytest.raises(ValueError, match=r"^lengths\.weights: policy needs the lengths"):
-        trainer_of(lengths=LengthSampling(weights="policy"))
-
-
-@pytest.mark.parametrize(("share", "trained_heads"), [(1.0, [2]), (0.0, [0, 1, 2])])
-def test_lengths_decide_which_heads_are_trained(share, trained_heads):
-    trainer = trained(lengths=LengthSampling(full_share=share))
-    moved = trainer.model.decoder.pixels.up.detach().abs().sum((1, 2)) > 0
-    assert moved.nonzero().flatten().tolist() == trained_heads
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (4, [4, 6]), (99, [6])])

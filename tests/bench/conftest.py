@@ -1,4 +1,3 @@
-import copy
 import hashlib
 import json
 from dataclasses import asdict
@@ -6,6 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from mlflow import MlflowClient
+from small_suites import CODESIGN, GENERATION, METHOD, suite
 
 from bench.config.cell import CellConfig
 from bench.data.datasets import FluentScenes
@@ -17,102 +17,6 @@ from bench.metrics.weight_files import WeightFile
 from bench.records.protocol import Protocol
 from bench.records.record import SCHEMA_VERSION, parse_record
 from bench.suite.cells import Cell
-
-TRAINING = {
-    "steps": 40,
-    "batch": 8,
-    "learning_rate": 1.0e-2,
-    "warmup_steps": 5,
-    "log_every": 10,
-    "checkpoint_every": 10,
-}
-METHOD = {
-    "suite": "method",
-    "question": "Does the harness do what the switches of the method say?",
-    "reference_arm": "plain",
-    "base": {
-        "data": {
-            "kind": "fluent_scenes",
-            "resolution": 32,
-            "train": 48,
-            "validation": 24,
-            "calibration": 16,
-        },
-        "tokenizer": {
-            "budgets": [1, 2, 4],
-            "width": 16,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "attention_heads": 2,
-            "quantizer": {"kind": "residual_vq", "entries": 4, "depth": 2, "dimension": 6},
-            "lora": {"rank": 0},
-        },
-        "training": TRAINING,
-        "bank": {"extractor_resolution": 32, "batch": 8, "shard": 16},
-    },
-    "arms": [
-        {"name": "plain"},
-        {
-            "name": "heads",
-            "set": {
-                "finetuning.trainable": "heads",
-                "finetuning.lora": {"rank": 2, "alpha": 1.0},
-                "finetuning.training": {**TRAINING, "steps": 20},
-            },
-        },
-        {
-            "name": "policy",
-            "set": {
-                "bank.budgets": [1, 2, 3, 4],
-                "bank.policy_perceptual": True,
-                "policy": {"candidates": [1, 3, 4], "steps": 30, "batch": 16, "log_every": 10},
-                "policy.reward.perceptual_share": 0.5,
-                "policy.weighting": {"kind": "constraint", "mean_budget": 3},
-            },
-            "sweep": {"policy.input": ["quantized", "pixels"]},
-        },
-    ],
-}
-
-AGAIN = {**TRAINING, "steps": 20, "lengths": {"distribution": "policy"}}
-POLICY = {
-    **{"candidates": [1, 2, 4], "steps": 30, "batch": 16, "log_every": 10},
-    "weighting": {"kind": "constraint", "mean_budget": 2},
-}
-CODESIGN = {
-    "suite": "codesign",
-    "question": "Does training at the policy's lengths pay?",
-    "base": {
-        **METHOD["base"],
-        "tokenizer": {**METHOD["base"]["tokenizer"], "quantizer": {"kind": "fsq", "levels": [5]}},
-        "training": {**TRAINING, "steps": 20},
-        "bank": {**METHOD["base"]["bank"], "policy_images": 40},
-    },
-    "arms": [
-        {
-            "name": "chosen",
-            "set": {"policy": POLICY, "codesign": {"rounds": 2, "training": AGAIN}},
-        },
-        {
-            "name": "told",
-            "set": {
-                "tokenizer.encoding": "told",
-                "codesign": {
-                    "start": "scratch",
-                    "training": {**AGAIN, "lengths": {"distribution": "policy", "share": 1.0}},
-                    "policy": {**POLICY, "candidates": [1, 4], "input": "quantized"},
-                },
-            },
-        },
-        {
-            "name": "fixed",
-            "set": {
-                "tokenizer.budgets": {"mean_budget_of": "chosen"},
-                "codesign": {"training": {**TRAINING, "steps": 20}},
-            },
-        },
-    ],
-}
 
 MADE = {
     "schema_version": SCHEMA_VERSION,
@@ -225,7 +129,7 @@ def lpips_files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def method_run(finish):
     """Heads on a frozen tokenizer; policies on codes and pixels; a length never trained, 3."""
-    return finish(METHOD)
+    return finish(suite(METHOD))
 
 
 @pytest.fixture(scope="session")
@@ -234,7 +138,7 @@ def codesign_run(finish):
 
     By way of the command line.
     """
-    return finish(CODESIGN, command_line=True)
+    return finish(suite(CODESIGN), command_line=True)
 
 
 @pytest.fixture
@@ -260,91 +164,15 @@ def template(tmp_path_factory):
     return path
 
 
-POLICY = {
-    "candidates": [1, 2, 4],
-    "steps": 30,
-    "batch": 16,
-    "weighting": {"kind": "constraint", "mean_budget": 2},
-}
-SHAPE = {"width": 16, "depth": 1, "attention_heads": 2}
-GENERATION = {
-    "suite": "generation",
-    "question": "What do the samples of a generator come to?",
-    "base": {
-        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 160, "validation": 24},
-        "tokenizer": {
-            "budgets": [1, 2, 4],
-            "width": 16,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "attention_heads": 2,
-            "quantizer": {"kind": "fsq", "levels": [5, 5]},
-            "lora": {"rank": 2, "alpha": 1.0},
-        },
-        "training": TRAINING,
-        "bank": {"extractor_resolution": 32, "policy_images": 120, "batch": 40, "shard": 80},
-        "generation": {
-            "generator": SHAPE,
-            "training": {**TRAINING, "steps": 30},
-            "images": 20,
-            "batch": 8,
-        },
-    },
-    "arms": [
-        {"name": "fixed", "set": {"generation.budget": 2, "generation.labels": [0, 2]}},
-        {
-            "name": "adaptive",
-            "set": {
-                "policy": POLICY,
-                "generation.generator": {**SHAPE, "lengths": "end_token"},
-                "generation.classes": "objects",
-                "generation.sampling": {"guidance": 1.5},
-            },
-        },
-        {
-            "name": "policy speed",
-            "set": {
-                "policy": POLICY,
-                "generation": None,
-                "throughput": {
-                    "generator": SHAPE,
-                    "lengths": {"kind": "policy"},
-                    "classes": 5,
-                    "images": 12,
-                    "batches": [2, 4],
-                    "guidance": [1.0, 2.0],
-                    "repeats": 2,
-                },
-            },
-        },
-        {
-            "name": "trained speed",
-            "set": {
-                "policy": POLICY,
-                "generation.generator": {**SHAPE, "lengths": "end_token"},
-                "generation.classes": "objects",
-                "throughput": {
-                    "lengths": {"kind": "model"},
-                    "images": 12,
-                    "batches": [4],
-                    "modes": ["padded", "refilled"],
-                    "pixels": False,
-                    "repeats": 1,
-                },
-            },
-        },
-    ],
-}
-
-
 @pytest.fixture
 def generation():
     """The content of the suite of `generation_run`."""
-    return copy.deepcopy(GENERATION)
+    return suite(GENERATION)
 
 
 @pytest.fixture(scope="session")
 def generation_run(finish):
     """Samples at a fixed budget and with an end token; the speed of trained weights."""
-    arms = [arm for arm in GENERATION["arms"] if arm["name"] != "policy speed"]
-    return finish({**GENERATION, "arms": arms})
+    content = suite(GENERATION)
+    arms = [arm for arm in content["arms"] if arm["name"] != "policy speed"]
+    return finish({**content, "arms": arms})

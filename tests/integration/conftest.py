@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -7,56 +6,37 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_suites import suite
 
 from bench.commands import cli
 
-TINY = {
-    "suite": "tiny",
-    "question": "Does letting the image choose beat not letting it?",
-    "reports": ["summary", "pareto"],
-    "base": {
-        "data": {"kind": "fluent_scenes", "resolution": 32, "train": 192, "validation": 64},
-        "tokenizer": {
-            "budgets": [2, 4, 8],
-            "width": 32,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "lora": {"rank": 2, "alpha": 1.0},
-        },
-        "training": {
-            "steps": 60,
-            "batch": 8,
-            "learning_rate": 3.0e-3,
-            "warmup_steps": 5,
-            "log_every": 10,
-            "checkpoint_every": 10,
-        },
-        "bank": {"extractor_resolution": 32, "shard": 48},
-    },
-    "arms": [
-        {"name": "elastic", "set": {}},
-        {
-            "name": "policy",
-            "set": {"policy": {"candidates": [2, 4, 8], "steps": 40, "batch": 64}},
-            "sweep": {
-                "policy.weighting": [{"kind": "constraint", "mean_budget": 4}],
-                "policy.seed": [0, 1],
-            },
-        },
-        {
-            "name": "fixed_at_mean",
-            "set": {
-                "tokenizer.budgets": {"mean_budget_of": "policy"},
-                "tokenizer.lora.rank": 0,
-            },
-        },
-    ],
-}
+TINY = """
+suite: tiny
+question: Does letting the image choose beat not letting it?
+reports: [summary, pareto]
+base:
+  data: {kind: fluent_scenes, resolution: 32, train: 192, validation: 64}
+  tokenizer:
+    {budgets: [2, 4, 8], width: 32, encoder_depth: 1, decoder_depth: 1, lora: {rank: 2, alpha: 1.0}}
+  training: {<<: *training, steps: 60, learning_rate: 3.0e-3}
+  bank: {extractor_resolution: 32, shard: 48}
+arms:
+  - name: elastic
+    set: {}
+  - name: policy
+    set:
+      policy: {candidates: [2, 4, 8], steps: 40, batch: 64}
+    sweep:
+      policy.weighting: [{kind: constraint, mean_budget: 4}]
+      policy.seed: [0, 1]
+  - name: fixed_at_mean
+    set: {tokenizer.budgets: {mean_budget_of: policy}, tokenizer.lora.rank: 0}
+"""
 
 
 @pytest.fixture
 def tiny():
-    return json.loads(json.dumps(TINY))
+    return suite(TINY)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refusals
 
 from bench.records.record import SCHEMA_VERSION
 from bench.suite.loading import load_suite
@@ -15,7 +16,7 @@ from bench.suite.loading import load_suite
 def set_path(suite, path, value):
     *parents, last = path
     for name in parents:
-        suite = suite[name]
+        suite = suite[int(name) if name.isdigit() else name]
     suite[last] = value
 
 
@@ -28,116 +29,96 @@ def one_line_error(answer):
     return lines[0]
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "expected"),
-    [
-        (("base", "tokenizer", "lora", "rnak"), 4, ["tokenizer.lora.rnak", "'rank'"]),
-        (("base", "tokeniser"), {}, ["tokeniser", "'tokenizer'"]),
-        (("quesion",), "?", ["quesion", "'question'"]),
-        (("base", "training", "steps"), "many", ["training.steps", "integer", "'many'"]),
-        (("base", "training", "learning_rate"), "1e-3", ["training.learning_rate", "1.0e-3"]),
-        (("base", "tokenizer", "budgets"), [4, 2, 8], ["tokenizer", "budgets", "increase"]),
-        (("base", "tokenizer", "budgets"), [0, 2], ["budgets", "1 or more"]),
-        (("base", "tokenizer", "patch_size"), 5, ["patch_size", "divide", "32"]),
-        (
-            ("arms", 1, "set", "policy", "candidates"),
-            [2, 4, 16],
-            ["policy.candidates", "[16]", "[2, 4, 8]"],
-        ),
-        (
-            ("arms", 1, "sweep", "policy.weighting"),
-            [{"kind": "constraint", "mean_budget": 100}],
-            ["mean_budget", "100", "2..8"],
-        ),
-        (
-            ("arms", 1, "sweep", "policy.weighting"),
-            [{"mean_budget": 4}],
-            ["policy.weighting.kind", "missing"],
-        ),
-        (("arms", 2, "set", "tokenizer.budgets"), {"mean_budget_of": "polcy"}, ["'policy'"]),
-        (("base", "data"), {"kind": "image_folder", "path": "/no/such"}, ["/no/such", "data.path"]),
-        (("base", "bank", "inception_weights"), "/no/w.pth", ["/no/w.pth", "inception_weights"]),
-        (
-            ("base", "bank", "extractors"),
-            ["lpips"],
-            ["bank.weights.vgg16", "missing", "vgg16-397923af.pth", "https://download.pytorch.org"],
-        ),
-        (("base", "bank", "weights"), {"dinov2": "/no/w.pth"}, ["bank.extractors", "'dinov2'"]),
-        (("reports",), ["paretto"], ["paretto", "'pareto'"]),
-        (("reference_arm",), "polcy", ["reference_arm", "'policy'"]),
-        (("base", "tokenizer", "lora", "rank"), 33, ["tokenizer", "lora.rank", "33", "width 32"]),
-        (("base", "tokenizer", "decoders"), "per_budget", ["tokenizer", "lora.rank", "to 0"]),
-        (("base", "bank", "budgets"), [2, 4, 9], ["bank.budgets", "1..8"]),
-        (("base", "bank", "budgets"), [4, 2], ["bank", "budgets", "increase"]),
-        (
-            ("base", "bank", "budgets"),
-            [2, 4],
-            ["policy.candidates", "[8]", "[2, 4]"],
-        ),
-        (
-            ("arms", 2, "set", "bank.budgets"),
-            [2, 4],
-            ["arm 'fixed_at_mean'", "bank.budgets", "null"],
-        ),
-        (
-            ("base", "finetuning"),
-            {"lora": {"rank": 2}},
-            ["finetuning.lora", "tokenizer.lora.rank"],
-        ),
-        (
-            ("arms", 0, "set"),
-            {"tokenizer.lora.rank": 0, "finetuning": {"trainable": "heads"}},
-            ["arm 'elastic'", "finetuning.trainable", "finetuning.lora"],
-        ),
-        (
-            ("base", "data", "resolution"),
-            24,
-            ["training.perceptual", "32 px"],
-        ),
-        (
-            ("arms", 1, "sweep", "policy.weighting"),
-            [{"kind": "hypervolume"}],
-            ["policy.weighting.reference", "missing"],
-        ),
-        (
-            ("arms", 1, "set", "policy.objective"),
-            {"kind": "supervised"},
-            ["weighting.kind", "gradient", "supervised"],
-        ),
-        (
-            ("arms", 1, "set", "policy.reward"),
-            {"perceptual_share": 1.0},
-            ["policy.reward.perceptual_share", "bank.policy_perceptual"],
-        ),
-        (("arms", 1, "set", "policy.prefix"), 2, ["policy", "prefix", "quantized"]),
-        (
-            ("arms", 1, "set"),
-            {"policy": {"candidates": [2, 8], "input": "quantized", "prefix": 9}},
-            ["policy.prefix", "9", "8 tokens"],
-        ),
-        (
-            ("arms", 1, "set", "codesign"),
-            {"training": {"lengths": {"distribution": "policy", "share": 1.5}}},
-            ["codesign.training.lengths", "share", "[0, 1]"],
-        ),
-        (("base", "training", "lengths"), {"distribution": "policy"}, ["codesign.training"]),
-        (("resources",), {"tokeniser": {"cpus": 1}}, ["resources", "tokenizer"]),
-    ],
-)
+WRONG = """
+base/tokenizer/lora/rnak: 4
+    tokenizer.lora.rnak ... 'rank'
+base/tokeniser: {}
+    tokeniser ... 'tokenizer'
+quesion: '?'
+    quesion ... 'question'
+base/training/steps: many
+    training.steps ... integer ... 'many'
+base/training/learning_rate: 1e-3
+    training.learning_rate ... 1.0e-3
+base/tokenizer/budgets: [4, 2, 8]
+    tokenizer ... budgets ... increase
+base/tokenizer/budgets: [0, 2]
+    budgets ... 1 or more
+base/tokenizer/patch_size: 5
+    patch_size ... divide ... 32
+arms/1/set/policy/candidates: [2, 4, 16]
+    policy.candidates ... [16] ... [2, 4, 8]
+arms/1/sweep/policy.weighting: [{kind: constraint, mean_budget: 100}]
+    mean_budget ... 100 ... 2..8
+arms/1/sweep/policy.weighting: [{mean_budget: 4}]
+    policy.weighting.kind ... missing
+arms/2/set/tokenizer.budgets: {mean_budget_of: polcy}
+    'policy'
+base/data: {kind: image_folder, path: /no/such}
+    /no/such ... data.path
+base/bank/inception_weights: /no/w.pth
+    /no/w.pth ... inception_weights
+base/bank/extractors: [lpips]
+    bank.weights.vgg16 ... missing ... vgg16-397923af.pth ... https://download.pytorch.org
+base/bank/weights: {dinov2: /no/w.pth}
+    bank.extractors ... 'dinov2'
+reports: [paretto]
+    paretto ... 'pareto'
+reference_arm: polcy
+    reference_arm ... 'policy'
+base/tokenizer/lora/rank: 33
+    tokenizer ... lora.rank ... 33 ... width 32
+base/tokenizer/decoders: per_budget
+    tokenizer ... lora.rank ... to 0
+base/bank/budgets: [2, 4, 9]
+    bank.budgets ... 1..8
+base/bank/budgets: [4, 2]
+    bank ... budgets ... increase
+base/bank/budgets: [2, 4]
+    policy.candidates ... [8] ... [2, 4]
+arms/2/set/bank.budgets: [2, 4]
+    arm 'fixed_at_mean' ... bank.budgets ... null
+base/finetuning: {lora: {rank: 2}}
+    finetuning.lora ... tokenizer.lora.rank
+arms/0/set: {tokenizer.lora.rank: 0, finetuning: {trainable: heads}}
+    arm 'elastic' ... finetuning.trainable ... finetuning.lora
+base/data/resolution: 24
+    training.perceptual ... 32 px
+arms/1/sweep/policy.weighting: [{kind: hypervolume}]
+    policy.weighting.reference ... missing
+arms/1/set/policy.objective: {kind: supervised}
+    weighting.kind ... gradient ... supervised
+arms/1/set/policy.reward: {perceptual_share: 1.0}
+    policy.reward.perceptual_share ... bank.policy_perceptual
+arms/1/set/policy.prefix: 2
+    policy ... prefix ... quantized
+arms/1/set: {policy: {candidates: [2, 8], input: quantized, prefix: 9}}
+    policy.prefix ... 9 ... 8 tokens
+arms/1/set/codesign: {training: {lengths: {distribution: policy, share: 1.5}}}
+    codesign.training.lengths ... share ... [0, 1]
+base/training/lengths: {distribution: policy}
+    codesign.training
+resources: {tokeniser: {cpus: 1}}
+    resources ... tokenizer
+"""
+
+
+@pytest.mark.parametrize(("changes", "expected"), refusals(WRONG))
 def test_a_wrong_suite_is_one_line(
-    tiny, write_suite, adatok, tmp_path, monkeypatch, path, value, expected
+    tiny, write_suite, adatok, tmp_path, monkeypatch, changes, expected
 ):
     monkeypatch.chdir(tmp_path)
     if "gradient" in expected:
         tiny["arms"][1]["sweep"]["policy.weighting"] = [{"kind": "gradient"}]
     if "training.perceptual" in expected:
         tiny["base"]["training"]["perceptual"] = 0.1
-    set_path(tiny, path, value)
+    for path, value in changes.items():
+        set_path(tiny, path.split("/"), value)
     suite = write_suite(tiny)
     for command in ("validate", "run", "plan"):
         line = one_line_error(adatok(command, suite))
         assert str(suite) in line
-        for part in expected:
+        for part in expected.split(" ... "):
             assert part in line
     assert not (tmp_path / "store").exists()  # nothing was computed
 

@@ -3,69 +3,52 @@ import json
 import pytest
 import yaml
 from mlflow import MlflowClient
+from small_suites import suite
 
 from bench.store import checkpoints
 
-TRAINING = {
-    "steps": 40,
-    "batch": 8,
-    "learning_rate": 1.0e-2,
-    "warmup_steps": 5,
-    "log_every": 10,
-    "checkpoint_every": 10,
-}
-SHAPE = {"width": 16, "depth": 1, "attention_heads": 2}
-BASE = {
-    "data": {"kind": "fluent_scenes", "resolution": 32, "train": 120, "validation": 40},
-    "tokenizer": {
-        "budgets": [1, 2, 4],
-        "width": 16,
-        "encoder_depth": 1,
-        "decoder_depth": 1,
-        "attention_heads": 2,
-        "quantizer": {"kind": "fsq", "levels": [5, 5]},
-        "lora": {"rank": 2, "alpha": 1.0},
-    },
-    "training": TRAINING,
-    "bank": {"extractor_resolution": 32, "batch": 40, "shard": 80},
-}
-SAMPLES = {
-    "suite": "samples",
-    "question": "What do samples come to?",
-    "base": {
-        **BASE,
-        "generation": {"generator": SHAPE, "training": TRAINING, "images": 24, "batch": 8},
-    },
-    "arms": [
-        {
-            "name": "adaptive",
-            "set": {
-                "policy": {"candidates": [1, 2, 4], "steps": 30, "batch": 16},
-                "policy.weighting": {"kind": "constraint", "mean_budget": 2},
-                "generation.generator.lengths": "length_token",
-            },
-        },
-    ],
-}
-SPEED = {
-    "suite": "speed",
-    "question": "What do shorter sequences buy?",
-    "base": BASE,
-    "arms": [
-        {
-            "name": "random",
-            "set": {
-                "throughput": {
-                    "generator": SHAPE,
-                    "lengths": {"kind": "tilted", "candidates": [1, 2, 4], "mean": 2},
-                    "images": 8,
-                    "batches": [4],
-                    "repeats": 1,
-                }
-            },
-        },
-    ],
-}
+BASE = """
+base:
+  data: {kind: fluent_scenes, resolution: 32, train: 120, validation: 40}
+  tokenizer:
+    {<<: *tokenizer, quantizer: {kind: fsq, levels: [5, 5]}, lora: {rank: 2, alpha: 1.0}}
+  training: *training
+  bank: {extractor_resolution: 32, batch: 40, shard: 80}
+"""
+SAMPLES = suite(
+    BASE
+    + """
+  generation:
+    generator: {width: 16, depth: 1, attention_heads: 2}
+    training: *training
+    images: 24
+    batch: 8
+suite: samples
+question: What do samples come to?
+arms:
+  - name: adaptive
+    set:
+      policy: {candidates: [1, 2, 4], steps: 30, batch: 16}
+      policy.weighting: {kind: constraint, mean_budget: 2}
+      generation.generator.lengths: length_token
+"""
+)
+SPEED = suite(
+    BASE
+    + """
+suite: speed
+question: What do shorter sequences buy?
+arms:
+  - name: random
+    set:
+      throughput:
+        generator: {width: 16, depth: 1, attention_heads: 2}
+        lengths: {kind: tilted, candidates: [1, 2, 4], mean: 2}
+        images: 8
+        batches: [4]
+        repeats: 1
+"""
+)
 
 
 def records_of(store, suite):

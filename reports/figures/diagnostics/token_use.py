@@ -11,11 +11,11 @@ import pandas as pd
 from bench.metrics.declared import METRICS
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
-from bench.statistics.intervals import StudentInterval, student_interval
-from reports.analysis.groups import Group, Record, done_records, group_by_seed, is_allocation
-from reports.analysis.names import natural
+from bench.statistics.intervals import StudentInterval
+from reports.analysis.groups import Group, Record, done_records, is_allocation
+from reports.analysis.names import natural_groups
 from reports.paper.drawing import budget_axis, legend_below, panel_grid, render, wrapped
-from reports.paper.marks import SINGLE, ends, sample
+from reports.paper.marks import sample, samples, spread
 from reports.paper.style import QUIET, look_of
 from reports.paper.text import caption, page, show_interval, unfinished
 
@@ -23,25 +23,17 @@ COLUMNS = ["panel", "system", "kind", "repetition", "position", "value", "low", 
            "most_bits", "images"]  # fmt: skip
 ENTROPY, USAGE = "entropy", "usage"
 PANELS = {ENTROPY: "entropy of the codes (bits)", USAGE: "share of the codebook used"}
-ROW_INCHES = 1.9
-LABEL_INCHES = 1.2  # Of the height of a row.
+ROW_INCHES, LABEL_INCHES = 1.9, 1.2
 
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw `token_use.png`, `.pdf` and `.csv` of tokenizers with known ids; a table as text."""
-    found = [
-        record
-        for record in done_records(records)
-        if record.codebook is not None and not is_allocation(record)
-    ]
-    notes = unfinished(records)
-    if not found:
-        return Report(
-            text=page("Use of codes: not drawn, no tokenizer with ids has a result", notes)
-        )
-    groups = sorted(group_by_seed(found), key=lambda group: natural(group.label))
-    data = use_data(groups)
-    files = render(folder, "token_use", data, draw)
+    done, notes = done_records(records), unfinished(records)
+    groups = natural_groups([one for one in done if one.codebook and not is_allocation(one)])
+    if not groups:
+        none = "Use of codes: not drawn, no tokenizer with ids has a result"
+        return Report(text=page(none, notes))
+    files = render(folder, "token_use", use_data(groups), draw)
     return Report(files, page(_table(groups), notes), "Use of codes along the tokens", _alt(groups))
 
 
@@ -60,23 +52,14 @@ def use_data(groups: list[Group]) -> pd.DataFrame:
             courses = [_by_position(record, panel) for record in group.records]
             for position in range(max(map(len, courses))):
                 values = {i: one[position] for i, one in enumerate(courses) if position < len(one)}
-                place = (panel, group.label)
-                if len(courses) > 1:
-                    rows += [
-                        (*place, "seed", index, position + 1, value, *SINGLE, *about)
-                        for index, value in values.items()
-                    ]
-                over = student_interval(list(values.values()))
-                rows.append((*place, "mean", None, position + 1, *ends(over), *about))
+                for kind, seed, *row in spread(values, several=len(courses) > 1):
+                    rows.append((panel, group.label, kind, seed, position + 1, *row, *about))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _by_position(record: Record, panel: str) -> tuple[float, ...]:
     codebook = record.codebook
-    found: tuple[float, ...] = (
-        codebook.entropy_bits_by_position if panel == ENTROPY else codebook.usage_by_position
-    )
-    return found
+    return codebook.entropy_bits_by_position if panel == ENTROPY else codebook.usage_by_position
 
 
 def draw(data: pd.DataFrame) -> Any:
@@ -93,9 +76,7 @@ def draw(data: pd.DataFrame) -> Any:
     top = _draw_most(drawn[0], data)
     for axes in drawn:
         axes.set_ylim(bottom=0)
-    handles = [
-        sample(system, **look_of(system), ms=4, lw=0.9) for system in data["system"].unique()
-    ]
+    handles = samples(data["system"].unique(), lw=0.9)
     if top:
         handles.append(sample(top, color=QUIET, ls=":", lw=0.8))
     several = (data["n"] > 1).any()
@@ -130,20 +111,16 @@ def _draw_most(axes: Any, data: pd.DataFrame) -> str | None:
 def _table(groups: list[Group]) -> str:
     lines = []
     for group in groups:
-        codebook = [record.codebook for record in group.records]
-        first = codebook[0].effective_codes_by_position
-        lines.append(
-            {
-                "tokenizer": group.label,
-                "seeds": group.repetitions,
-                "entropy, last over first quarter": show_interval(
-                    group.interval("tail_entropy_ratio")
-                ),
-                "effective codes, first": format_value(first[0]),
-                "last": format_value(first[-1]),
-                "codebook used": show_interval(group.interval("codebook_usage")),
-            }
-        )
+        effective = group.records[0].codebook.effective_codes_by_position
+        ratio, usage = map(group.interval, ("tail_entropy_ratio", "codebook_usage"))
+        lines.append({
+            "tokenizer": group.label,
+            "seeds": group.repetitions,
+            "entropy, last over first quarter": show_interval(ratio),
+            "effective codes, first": format_value(effective[0]),
+            "last": format_value(effective[-1]),
+            "codebook used": show_interval(usage),
+        })  # fmt: skip
     return f"Use of codes, by position (plug-in entropy; codes of the first seed)\n{as_text(lines)}"
 
 
@@ -158,9 +135,4 @@ def _alt(groups: list[Group]) -> str:
     return f"Entropy of the codes of {len(groups)} tokenizers at each position.{tail}"
 
 
-REPORT = Figure(
-    title="Use of codes along the tokens",
-    alt="Entropy of the codes, and share of the codebook used, at each position.",
-    place=75,
-    draw=report,
-)
+REPORT = Figure(title="Use of codes along the tokens", place=75, draw=report)

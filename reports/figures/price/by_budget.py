@@ -16,16 +16,14 @@ from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.groups import Record, protocol_line
-from reports.analysis.price import price_lines, suite_prices
+from reports.analysis.price import percents, price_lines, suite_prices
 from reports.paper.drawing import budget_axis, legend_below, new_figure, render, wrapped
-from reports.paper.marks import SINGLE, draw_mean, ends, row_axis, sample
+from reports.paper.marks import beside, draw_mean, row_axis, sample, samples
 from reports.paper.style import INK, PAGE_INCHES, QUIET, look_of, width_inches
 from reports.paper.text import caption, page, unfinished
 
-COLUMNS = [
-    *("system", "cost", "equal", "budget", "tokens", "length", "against", "part"),
-    *("kind", "seed", "percent", "low", "high", "n", "verdict"),
-]
+COLUMNS = ["system", "cost", "equal", "budget", "tokens", "length", "against", "part", "kind",
+           "seed", "percent", "low", "high", "n", "verdict"]  # fmt: skip
 TITLE = "Price of being elastic"
 NAMES = {
     "price": "being elastic",
@@ -68,11 +66,8 @@ def price_data(found: Sequence[Price]) -> pd.DataFrame:
         name = names[row.arm, row.allocation]
         point = (name, row.cost.words, equal, row.budget, row.tokens, lengths, row.against)
         for part, one in row.ratios.items():
-            if one.share is None:
-                continue
-            seeds = [("seed", s, 100 * value, *SINGLE, "") for s, value in one.shares.items()]
-            mean = ("mean", None, *ends(one.share, times=100), one.verdict)
-            rows += [(*point, part, *each) for each in ([*seeds, mean] if one.n > 1 else [mean])]
+            for kind, *each in percents(one):
+                rows.append((*point, part, kind, *each, one.verdict if kind == "mean" else ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -87,15 +82,15 @@ def _names(found: Sequence[Price]) -> dict[tuple[str, str], str]:
 def draw(data: pd.DataFrame) -> Any:
     """The figure: prices by tokens, and the parts at the mean; beside each other on a page."""
     at_budgets, at_means = data[data["budget"].notna()], data[data["budget"].isna()]
-    shown = [(at_budgets, _draw_budgets, 1.9), (at_means, _draw_parts, _parts_inches(at_means))]
-    shown = [one for one in shown if len(one[0])]
-    heights = [height for *_, height in shown]
+    shown = [(at_budgets, _draw_budgets)] * (len(at_budgets) > 0)
+    shown += [(at_means, _draw_parts)] * (len(at_means) > 0)
+    heights = [1.9 if part is at_budgets else _parts_inches(part) for part, _ in shown]
     wide = width_inches() >= PAGE_INCHES
     figure = new_figure(max(heights) if wide else sum(heights))
     grid = {"width_ratios": [1.0, 1.15][: len(shown)]} if wide else {"height_ratios": heights}
     shape = (1, len(shown)) if wide else (len(shown), 1)
     panels = figure.subplots(*shape, squeeze=False, **grid).flat
-    for (part, draw_panel, _), axes in zip(shown, panels, strict=True):
+    for (part, draw_panel), axes in zip(shown, panels, strict=True):
         draw_panel(axes, part)
     _legend(figure, data)
     return figure
@@ -106,9 +101,10 @@ def _series(data: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _style(system: str, equal: str) -> dict[str, Any]:
-    """Colour and marker of the arm; hollow where its partner is not of equal steps."""
-    look = look_of(system)
-    return {**look, "mfc": look["color"] if equal == STEPS else "white", "ms": 4, "mew": 0.9}
+    """For `draw_mean`, in the arm's look; hollow where its partner is not of equal steps."""
+    color, marker = look_of(system).values()
+    fill = color if equal == STEPS else "white"
+    return {"color": color, "fmt": marker, "mfc": fill, "ms": 4, "mew": 0.9}
 
 
 def _draw_budgets(axes: Any, data: pd.DataFrame) -> None:
@@ -116,17 +112,17 @@ def _draw_budgets(axes: Any, data: pd.DataFrame) -> None:
     axes.axhline(0, color=INK, lw=0.8, zorder=1)
     for place, (system, equal) in enumerate(series):
         here = data[(data["system"] == system) & (data["equal"] == equal)]
-        style, shift = _style(system, equal), _shift(place, len(series))
+        # Beside each other on a log axis.
+        style, shift = _style(system, equal), 2 ** (OCTAVES * beside(place, len(series)))
         means = here[here["kind"] == "mean"].sort_values("budget")
         line = {"color": style["color"], "lw": 0.8, "alpha": 0.6}
         axes.plot(means["budget"] * shift, means["percent"], **line, zorder=2)
         seeds = here[here["kind"] == "seed"]
         dot = {"color": style["color"], "ms": 3, "mew": 0, "alpha": 0.6, "ls": ""}
-        beside = shift * 2 ** (-0.25 * OCTAVES / len(series))
-        axes.plot(seeds["budget"] * beside, seeds["percent"], marker=".", **dot, zorder=3)
+        left = shift * 2 ** (-0.25 * OCTAVES / len(series))
+        axes.plot(seeds["budget"] * left, seeds["percent"], marker=".", **dot, zorder=3)
         for mean in means.itertuples():
-            bar = {**style, "fmt": style["marker"], "capsize": 2, "elinewidth": 0.9}
-            bar.pop("marker")
+            bar = {**style, "capsize": 2, "elinewidth": 0.9}
             draw_mean(axes, mean.budget * shift, mean.percent, mean, **bar, zorder=4)
     budgets = sorted(data["budget"].unique())
     budget_axis(axes, budgets)
@@ -135,17 +131,9 @@ def _draw_budgets(axes: Any, data: pd.DataFrame) -> None:
     axes.set_ylabel("price of being elastic (%)")
 
 
-def _shift(place: int, count: int) -> float:
-    """A factor that sets the arms at one budget beside each other on a log axis."""
-    return float(2 ** (OCTAVES * ((place + 0.5) / count - 0.5)))
-
-
-def _line_inches(data: pd.DataFrame) -> float:
-    return max(0.24, 0.11 * len(_series(data)) + 0.08)
-
-
 def _parts_inches(data: pd.DataFrame) -> float:
-    return max(1.4, 0.6 + data["part"].nunique() * _line_inches(data)) if len(data) else 0.0
+    row = max(0.24, 0.11 * len(_series(data)) + 0.08)
+    return max(1.4, 0.6 + data["part"].nunique() * row)
 
 
 def _draw_parts(axes: Any, data: pd.DataFrame) -> None:
@@ -155,15 +143,14 @@ def _draw_parts(axes: Any, data: pd.DataFrame) -> None:
     for place, (system, equal) in enumerate(series):
         here = data[(data["system"] == system) & (data["equal"] == equal)]
         style = _style(system, equal)
-        off = 0.8 * ((place + 0.5) / len(series) - 0.5)
+        off = 0.8 * beside(place, len(series))
         for row in here.itertuples():
             y = parts.index(row.part) + off
             if row.kind == "seed":
                 dot = {"color": style["color"], "ms": 3, "mew": 0, "alpha": 0.6}
                 axes.plot(row.percent, y + 0.3 / len(series), ".", **dot, zorder=3)
             else:
-                bar = {**style, "fmt": style["marker"], "capsize": 1.5, "elinewidth": 0.9}
-                bar.pop("marker")
+                bar = {**style, "capsize": 1.5, "elinewidth": 0.9}
                 draw_mean(axes, row.percent, y, row, across=True, **bar, zorder=4)
     row_axis(axes, [wrapped(NAMES[part], 1.0) for part in parts])
     for edge in range(1, len(parts)):
@@ -173,10 +160,7 @@ def _draw_parts(axes: Any, data: pd.DataFrame) -> None:
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    handles = []
-    for system in dict.fromkeys(data["system"]):
-        look = look_of(system)
-        handles.append(sample(system, **look, ms=4, lw=0.8))
+    handles = samples(dict.fromkeys(data["system"]), lw=0.8)
     several = (data["n"] > 1).any()
     if several:
         handles.append(sample("one training seed", color=QUIET, marker=".", ms=4, ls=""))
@@ -194,10 +178,4 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
     legend_below(figure, handles=handles, title=title)
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="Distortion of elastic tokenizers over that of tokenizers trained for one length, by "
-    "tokens, and its parts at the mean of a policy, with intervals.",
-    place=22,
-    draw=report,
-)
+REPORT = Figure(title=TITLE, place=22, draw=report)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.compare.price import Ratio
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.groups import Record, protocol_line
-from reports.analysis.price import FLAT, Change, Course, courses, suite_prices
+from reports.analysis.price import FLAT, Change, Course, courses, percents, suite_prices
 from reports.paper.drawing import (
     budget_axis,
     legend_below,
@@ -22,15 +21,12 @@ from reports.paper.drawing import (
     render,
     wrapped,
 )
-from reports.paper.marks import SINGLE, draw_mean, ends, sample
-from reports.paper.shares import show_share
+from reports.paper.marks import beside, draw_mean, sample
 from reports.paper.style import INK, MARKERS, PAGE_INCHES, PALETTE, QUIET, width_inches
-from reports.paper.text import caption, page, unfinished
+from reports.paper.text import caption, page, show_share, unfinished
 
-COLUMNS = [
-    *("course", "panel", "line", "steps", "to_steps", "kind", "seed", "percent", "low", "high"),
-    *("n", "tokens", "lengths"),
-]
+COLUMNS = ["course", "panel", "line", "steps", "to_steps", "kind", "seed", "percent", "low",
+           "high", "n", "tokens", "lengths"]  # fmt: skip
 TITLE = "Price of being elastic over training"
 MEAN, BUDGETS, CHANGES, FIXED = "mean", "budgets", "changes", "fixed changes"
 JOINED, APART = 0.16, 0.6  # Octaves over which the points at one number of steps are spread.
@@ -82,13 +78,12 @@ def _sentence(course: Course) -> str:
     ends = [f"{show_share(row.price.share)} at {row.steps:,} steps" for row in (first, last)]
     words = f"{course.label}, {last.place}: price {ends[0]}, {ends[1]}"
     if last.parts is not None:
-        words += f"; net there {show_share(last.parts.net.share)}"
-        words += f", the oracle's {show_share(last.parts.oracle.share)}"
-    changes = [one for one in course.changes() if (one.side, one.end) == ("fixed", last.steps)]
-    if changes:
-        share = show_share(changes[0].from_half_again.share)
-        words += f"; the fixed length's last gain from half as much again: {share}, "
-        words += changes[0].words
+        net, oracle = show_share(last.parts.net.share), show_share(last.parts.oracle.share)
+        words += f"; net there {net}, the oracle's {oracle}"
+    for one in course.changes():
+        if (one.side, one.end) == ("fixed", last.steps):
+            share = show_share(one.from_half_again.share)
+            words += f"; the fixed length's last gain from half as much again: {share}, {one.words}"
     return f"{words}."
 
 
@@ -102,22 +97,15 @@ def course_data(found: Sequence[Course]) -> pd.DataFrame:
             lines = LINES if at_mean else {"price": f"{course.budget} tokens"}
             for part, line in lines.items():
                 point = (course.label, MEAN if at_mean else BUDGETS, line, row.steps, None)
-                rows += [(*point, *each, *about) for each in _points(row.ratios[part])]
+                rows += [(*point, *each, *about) for each in percents(row.ratios[part])]
         for change in course.changes():
             if at_mean or change.side == "fixed":
                 line = SIDES[change.side] if at_mean else f"{course.budget} tokens"
                 panel = CHANGES if at_mean else FIXED
                 point = (course.label, panel, line, change.start, change.end)
-                points = _points(change.from_half_again)
+                points = percents(change.from_half_again)
                 rows += [(*point, *each, None, None) for each in points]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _points(one: Ratio) -> list[tuple[Any, ...]]:
-    if one.share is None:
-        return []
-    seeds = [("seed", seed, 100 * value, *SINGLE) for seed, value in one.shares.items()]
-    return [*(seeds if one.n > 1 else []), ("mean", None, *ends(one.share, times=100))]
 
 
 def draw(data: pd.DataFrame) -> Any:
@@ -139,14 +127,12 @@ def draw(data: pd.DataFrame) -> Any:
 
 def _looks(data: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Colour and marker of each line; budgets take those that no side has."""
-    lines = list(dict.fromkeys(data["line"]))
-    budgets = [line for line in lines if line not in LOOKS]
-    free = PALETTE[len(LINES) :]
-    looks = {
-        line: {"color": free[i % len(free)], "marker": MARKERS[(i + 3) % len(MARKERS)]}
-        for i, line in enumerate(budgets)
-    }
-    return {line: LOOKS.get(line) or looks[line] for line in lines}
+    free, looks = PALETTE[len(LINES) :], {}
+    for line in dict.fromkeys(data["line"]):
+        i = len(looks.keys() - LOOKS.keys())
+        own = {"color": free[i % len(free)], "marker": MARKERS[(i + 3) % len(MARKERS)]}
+        looks[line] = LOOKS.get(line, own)
+    return looks
 
 
 def _draw_panel(axes: Any, data: pd.DataFrame, panel: str, looks: dict[str, Any]) -> None:
@@ -157,7 +143,7 @@ def _draw_panel(axes: Any, data: pd.DataFrame, panel: str, looks: dict[str, Any]
     lines = list(dict.fromkeys(data["line"]))
     for place, line in enumerate(lines):
         # Beside each other on a log axis, so that no interval hides another.
-        shift = 2 ** ((APART if changes else JOINED) * ((place + 0.5) / len(lines) - 0.5))
+        shift = 2 ** ((APART if changes else JOINED) * beside(place, len(lines)))
         _draw_line(axes, data[data["line"] == line], looks[line], shift, joined=not changes)
     steps = sorted({*data["steps"], *data["to_steps"].dropna()})
     budget_axis(axes, steps)
@@ -217,14 +203,13 @@ def tables(found: Sequence[Course]) -> list[str]:
 
 def _price_row(course: Course, place: int) -> dict[str, Any]:
     row = course.rows[place]
-    ratios = {name: show_share(row.ratios[name].share) for name in LINES if name in row.ratios}
     return {
         "elastic": course.label,
-        "place": f"{row.place.removeprefix('at ')}",
+        "place": row.place.removeprefix("at "),
         "steps": row.steps,
         "cost": row.cost.words,
         "seeds": row.price.n,
-        **{name: ratios.get(name, "-") for name in LINES},
+        **{n: show_share(row.ratios[n].share) if n in row.ratios else "-" for n in LINES},
     }
 
 
@@ -240,10 +225,4 @@ def _change_row(course: Course, one: Change) -> dict[str, Any]:
     }
 
 
-REPORT = Figure(
-    title=TITLE,
-    alt="The price of being elastic, the policy's and the oracle's net difference over optimizer "
-    "steps, and the change that more training brings to each side, with intervals.",
-    place=23,
-    draw=report,
-)
+REPORT = Figure(title=TITLE, place=23, draw=report)

@@ -24,11 +24,7 @@ def assert_as_the_reference(made, requests, decoded, sampling):
     assert [image.index for image in decoded.finished] == [r.index for r in requests]
     for request, image in zip(requests, decoded.finished, strict=True):
         expected = decode_reference(
-            *made,
-            label=request.label,
-            seed=request.seed,
-            length=request.length,
-            sampling=sampling,
+            *made, label=request.label, seed=request.seed, length=request.length, sampling=sampling
         )
         assert image.ids.tolist() == expected.ids.tolist()
         assert (image.length, image.unended) == (expected.length, expected.unended)

@@ -6,22 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adatok_core.config import (
-    KL,
-    OFF,
-    PPO,
-    Annealed,
-    DeterministicGroup,
-    Reinforce,
-    SampledGroup,
-)
-from adatok_core.objectives import (
-    Batch,
-    build_objective,
-    entropy,
-    k3,
-    uniform_log_policy,
-)
+from adatok_core.config import KL, OFF, PPO, Annealed, DeterministicGroup, Reinforce, SampledGroup
+from adatok_core.objectives import Batch, build_objective, entropy, k3, uniform_log_policy
 
 deterministic = settings(deadline=None, derandomize=True, max_examples=50)
 ANNEALED = Annealed(start=0.4, end=0.1)

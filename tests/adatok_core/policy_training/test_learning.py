@@ -5,14 +5,7 @@ import pytest
 import torch
 
 from adatok_core import policy_training
-from adatok_core.config import (
-    KL,
-    OFF,
-    Annealed,
-    DeterministicGroup,
-    SampledGroup,
-    Supervised,
-)
+from adatok_core.config import KL, OFF, Annealed, DeterministicGroup, SampledGroup, Supervised
 from adatok_core.policy_training import build_policy
 from adatok_core.rewards import RewardTable
 

@@ -57,10 +57,7 @@ def test_bits_do_not_overflow(bits, bare):
 
 @deterministic
 @given(
-    st.integers(0, 99),
-    st.floats(0.1, 5),
-    *(st.floats(0, 2) for _ in range(3)),
-    st.floats(0.2, 5),
+    st.integers(0, 99), st.floats(0.1, 5), *(st.floats(0, 2) for _ in range(3)), st.floats(0.2, 5)
 )
 def test_the_loss_is_commitment_and_entropy(
     bare, seed, scale, commitment, entropy_weight, diversity, temperature
@@ -127,8 +124,7 @@ def test_diversity_spreads_tokens_over_the_codes(bare):
 
     def codes_in_use(diversity):
         quantizer = bare(
-            config.LFQ(bits=3, commitment=0.1, entropy_weight=1.0, diversity=diversity),
-            dimension=3,
+            config.LFQ(bits=3, commitment=0.1, entropy_weight=1.0, diversity=diversity), dimension=3
         )
         generator = torch.Generator().manual_seed(0)
         latents = 0.8 + 0.3 * torch.randn(16, TOKENS, 3, generator=generator)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.compare.price import PARTS, Ratio, corrected_ratios, parts, ratio
+from bench.compare.paired import corrected
+from bench.compare.price import PARTS, parts, ratio
 from bench.statistics.intervals import holm
 
 FIXED = {0: 0.0100, 1: 0.0104, 2: 0.0099}
@@ -43,12 +44,12 @@ def test_one_seed_and_none_have_no_interval_and_no_verdict():
     assert one.share.mean == pytest.approx(0.2)
     assert math.isnan(one.share.low)
     assert (one.direction, one.verdict) == (0, "one seed: no interval")
-    assert ratio({0: 1.0}, {1: 1.0}) == ratio({0: 0.0}, {0: 1.0}) == Ratio()
-    assert Ratio().verdict == "no seed in common"
+    assert ratio({0: 1.0}, {1: 1.0}) == ratio({0: 0.0}, {0: 1.0})
+    assert ratio({}, {}).verdict == "no seed in common"
 
 
 def test_p_is_corrected_over_a_family_and_a_part_of_a_doubling_is_a_power():
     family = [ratio(MIXTURE, FIXED), ratio(POLICY, FIXED), ratio({0: 1.0}, {0: 2.0})]
-    adjusted = [one.p for one in corrected_ratios(family)]
+    adjusted = [one.p for one in corrected(family)]
     assert adjusted[:2] == holm([one.p for one in family])[:2] != [one.p for one in family[:2]]
     assert ratio({0: 4.0}, {0: 1.0}).powered(0.5).share.mean == pytest.approx(1.0)

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from refusals import refusals
 
 from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
@@ -39,18 +40,145 @@ def refusal(cell):
     return refusal
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"tokenizer.lora.rank": 17}, "tokenizer: lora.rank: 17 exceeds the decoder's width 16"),
-        (
-            {"tokenizer.decoders": "per_budget"},
-            "tokenizer: lora.rank: separate decoders carry no adapters; set it to 0",
-        ),
-        ({"data.resolution": 36}, "tokenizer.patch_size: 8 must divide the 36 px images"),
-    ],
-)
-def test_tokenizers_that_cannot_be_built(refusal, changes, expected):
+REFUSED = """
+# tokenizers that cannot be built
+tokenizer.lora.rank: 17
+    tokenizer: lora.rank: 17 exceeds the decoder's width 16
+tokenizer.decoders: per_budget
+    tokenizer: lora.rank: separate decoders carry no adapters; set it to 0
+data.resolution: 36
+    tokenizer.patch_size: 8 must divide the 36 px images
+# finetuning that has nothing to train or to add
+tokenizer.lora: {rank: 0}, finetuning: {trainable: heads, training: {steps: 10, warmup_steps: 0}}
+    finetuning.trainable: there are no heads; give finetuning.lora a rank
+tokenizer.lora: {rank: 0}, finetuning: {trainable: heads, training: {steps: 10, warmup_steps: 0},
+lora: {rank: 0}}
+    finetuning.trainable: there are no heads; give finetuning.lora a rank
+finetuning: {lora: {rank: 2}, training: {steps: 10, warmup_steps: 0}}
+    finetuning.lora: the tokenizer has adapters; set tokenizer.lora.rank to 0
+tokenizer.lora: {rank: 0}, finetuning: {lora: {rank: 17}, training: {steps: 10, warmup_steps: 0}}
+    finetuning.lora.rank: 17 exceeds the decoder's width 16
+tokenizer.lora: {rank: 0}, tokenizer.decoders: per_budget, finetuning: {lora: {rank: 2}, training:
+{steps: 10, warmup_steps: 0}}
+    finetuning.lora: separate decoders carry no adapters; remove it
+tokenizer.lora: {rank: 0}, tokenizer.decoders: per_budget, finetuning: {training: {steps: 10,
+warmup_steps: 0}, trainable: heads}
+    finetuning.trainable: there are no heads; give finetuning.lora a rank
+finetuning: {trainable: all}
+    finetuning.trainable: input should be 'decoder' or 'heads', not 'all'
+# lengths that no bank can hold
+bank.budgets: [1, 2, 5]
+    bank.budgets: must lie in 1..4, the tokenizer's largest budget
+bank.budgets: [0, 2]
+    bank.budgets: must lie in 1..4, the tokenizer's largest budget
+bank.budgets: [-1]
+    bank.budgets: must lie in 1..4, the tokenizer's largest budget
+bank.budgets: [2, 1]
+    bank: budgets: [2, 1] must increase strictly, or be null
+bank.budgets: [1, 2, 2]
+    bank: budgets: [1, 2, 2] must increase strictly, or be null
+bank.budgets: []
+    bank: budgets: [] must increase strictly, or be null
+# encodings that do not fit
+tokenizer.encoding: grid
+    tokenizer: budgets: the grid encoding has a single one, the number of patches
+tokenizer.encoding: grid, tokenizer.budgets: [4]
+    tokenizer.budgets: [4] must be [16], the patches of a 32 px image, for the encoding grid
+tokenizer.encoding: recurrent
+    tokenizer: rollouts: the recurrent encoding needs 1 or more
+bank.own_targets: [0.1]
+    bank.own_targets: the encoding one_pass does not halt by itself; set it to null
+tokenizer.encoding: halting, bank.own_targets: []
+    bank: own_targets: [] must increase strictly within (0, 1), or be null
+tokenizer.encoding: halting, bank.own_targets: [0.2, 0.1]
+    bank: own_targets: [0.2, 0.1] must increase strictly within (0, 1), or be null
+tokenizer.encoding: halting, bank.own_targets: [0.1, 0.1]
+    bank: own_targets: [0.1, 0.1] must increase strictly within (0, 1), or be null
+tokenizer.encoding: halting, bank.own_targets: [0.0, 0.1]
+    bank: own_targets: [0.0, 0.1] must increase strictly within (0, 1), or be null
+tokenizer.encoding: halting, bank.own_targets: [0.5, 1.0]
+    bank: own_targets: [0.5, 1.0] must increase strictly within (0, 1), or be null
+# policies that cannot be trained
+policy.candidates: [1, 3]
+    policy.candidates: [3] are not among the budgets of the bank [1, 2, 4]
+policy.candidates: [1, 2, 4], bank.budgets: [1, 3, 4]
+    policy.candidates: [2] are not among the budgets of the bank [1, 3, 4]
+policy: {candidates: [1, 2, 4], prefix: 2}
+    policy: prefix: the input is latents; only the quantized input has a prefix
+policy: {candidates: [1, 2, 4], input: pixels, prefix: 2}
+    policy: prefix: the input is pixels; only the quantized input has a prefix
+policy: {candidates: [1, 2, 4], input: quantized, prefix: 5}
+    policy.prefix: 5 exceeds the 4 tokens of the tokenizer
+policy: {candidates: [1, 2, 4]}, policy.weighting: {kind: hypervolume}
+    policy.weighting.reference: missing; this key has no default
+policy: {candidates: [1, 2, 4], objective: {kind: supervised}}, policy.weighting: {kind: gradient}
+    policy: weighting.kind: gradient needs an objective with a policy gradient; supervised works
+    with fixed and constraint
+policy: {candidates: [1, 2, 4], reward: {perceptual_share: 0.5}}
+    policy.reward.perceptual_share: the policy's bank measures no perceptual distance; set
+    bank.policy_perceptual to true
+# allocators that cannot be had
+policy: {candidates: [1, 2, 4]}, allocator: {kind: png_size, mean_budget: 2}
+    allocator: the cell has a policy, which is one; remove either
+allocator: {kind: png_size, mean_budget: 2, candidates: [1, 3]}
+    allocator.candidates: [3] are not among the budgets of the bank [1, 2, 4]
+allocator: {kind: png_size, mean_budget: 5}
+    allocator.mean_budget: 5 lies outside the candidates 1..4
+allocator: {kind: png_size, mean_budget: 1.5, candidates: [2, 4]}
+    allocator.mean_budget: 1.5 lies outside the candidates 2..4
+allocator: {kind: codebook_entropy, mean_budget: 2, prefix: 5}
+    allocator.prefix: 5 exceeds the 4 tokens of the tokenizer
+allocator: {kind: codebook_entropy, mean_budget: 2, prefix: 0}
+    allocator: prefix: must be 1 or more
+allocator: {kind: png_size, mean_budget: 2}, tokenizer.budgets: [4]
+    allocator: there is nothing to choose between, the bank's only budget is 4; give the tokenizer
+    or the bank more budgets
+allocator: {kind: threshold, search: scan}
+    allocator: mean_budget, distortion: give exactly one of them
+allocator: {kind: threshold, search: scan, mean_budget: 2, distortion: 0.1}
+    allocator: mean_budget, distortion: give exactly one of them
+allocator: {kind: threshold, search: scan, distortion: 0}
+    allocator: distortion: must be positive
+allocator: {kind: threshold, mean_budget: 2}
+    allocator.search: missing; this key has no default
+allocator: {kind: png_size, mean_budget: 2, candidates: [2, 1]}
+    allocator: candidates: [2, 1] must increase strictly
+allocator: {kind: png_size, mean_budget: 2, candidates: [2]}
+    allocator: candidates: needs 2 or more budgets, each 1 or more
+allocator: {mean_budget: 2}
+    allocator.kind: missing; say which kind is meant
+allocator: {kind: own, target: 0.2}
+    allocator.target: 0.2 is not among bank.own_targets []; add it there
+allocator: {kind: own}
+    allocator.target: missing; this key has no default
+allocator: {kind: png_size, mean_budget: 2, prefix: 2}
+    allocator.prefix: unknown key; valid: candidates, kind, mean_budget
+# metrics that cannot be taken
+evaluation.kid_subset: 13
+    evaluation.kid_subset: 24 validation images do not fill two blocks of 13; lower it
+data.validation: 3
+    evaluation.kid_subset: 3 validation images do not fill two blocks of 2; give more images
+evaluation.kid_subset: 1
+    evaluation: kid_subset: must be 2 or more, or null
+evaluation.generative: true, data.validation: 9
+    evaluation.generative: an inception score needs 10 validation images or more, not 9
+bank.inception_sha256: '6726825'
+    bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case
+bank.inception_sha256: 6726825D
+    bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case
+bank.weights_sha256: {vgg16: 397923af, lpips: A78928a0}
+    bank: weights_sha256.lpips: must be 8 to 64 hexadecimal digits, in lower case
+bank.weights: {inception: w}
+    bank: weights.inception: set inception_weights
+bank.weights_sha256: {inception: 6726825d}
+    bank: weights_sha256.inception: set inception_sha256
+bank.weights: {lpips: 3}
+    bank.weights.lpips: input should be a valid string, not 3
+"""
+
+
+@pytest.mark.parametrize(("changes", "expected"), refusals(REFUSED))
+def test_what_does_not_go_together_is_refused(refusal, changes, expected):
     assert refusal(changes) == expected
 
 
@@ -74,51 +202,6 @@ def test_networks_need_images_that_are_large_enough(cell, refusal, key, name, va
     assert getattr(cell(changes).trainings[key], name)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {**BARE, "finetuning": HEADS},
-            "finetuning.trainable: there are no heads; give finetuning.lora a rank",
-        ),
-        (
-            {**BARE, "finetuning": {**HEADS, "lora": {"rank": 0}}},
-            "finetuning.trainable: there are no heads; give finetuning.lora a rank",
-        ),
-        (
-            {"finetuning": {"lora": {"rank": 2}, "training": TRAINING}},
-            "finetuning.lora: the tokenizer has adapters; set tokenizer.lora.rank to 0",
-        ),
-        (
-            {**BARE, "finetuning": {"lora": {"rank": 17}, "training": TRAINING}},
-            "finetuning.lora.rank: 17 exceeds the decoder's width 16",
-        ),
-        (
-            {
-                **BARE,
-                "tokenizer.decoders": "per_budget",
-                "finetuning": {"lora": {"rank": 2}, "training": TRAINING},
-            },
-            "finetuning.lora: separate decoders carry no adapters; remove it",
-        ),
-        (
-            {
-                **BARE,
-                "tokenizer.decoders": "per_budget",
-                "finetuning": {"training": TRAINING, "trainable": "heads"},
-            },
-            "finetuning.trainable: there are no heads; give finetuning.lora a rank",
-        ),
-        (
-            {"finetuning": {"trainable": "all"}},
-            "finetuning.trainable: input should be 'decoder' or 'heads', not 'all'",
-        ),
-    ],
-)
-def test_finetuning_that_has_nothing_to_train_or_to_add(refusal, changes, expected):
-    assert refusal(changes) == expected
-
-
 def test_finetuning_trains_heads_that_are_there_or_added(cell):
     own = cell({"finetuning": HEADS})
     assert own.final_tokenizer == own.tokenizer
@@ -127,54 +210,6 @@ def test_finetuning_trains_heads_that_are_there_or_added(cell):
     assert added.final_tokenizer.lora.alpha == 2.0
     assert cell({}).final_tokenizer == cell({}).tokenizer
     assert list(cell({}).trainings) == ["training"]
-
-
-@pytest.mark.parametrize(
-    ("budgets", "expected"),
-    [
-        ([1, 2, 5], "bank.budgets: must lie in 1..4, the tokenizer's largest budget"),
-        ([0, 2], "bank.budgets: must lie in 1..4, the tokenizer's largest budget"),
-        ([-1], "bank.budgets: must lie in 1..4, the tokenizer's largest budget"),
-        ([2, 1], "bank: budgets: [2, 1] must increase strictly, or be null"),
-        ([1, 2, 2], "bank: budgets: [1, 2, 2] must increase strictly, or be null"),
-        ([], "bank: budgets: [] must increase strictly, or be null"),
-    ],
-)
-def test_lengths_that_no_bank_can_hold(refusal, budgets, expected):
-    assert refusal({"bank.budgets": budgets}) == expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"tokenizer.encoding": "grid"},
-            "tokenizer: budgets: the grid encoding has a single one, the number of patches",
-        ),
-        (
-            {"tokenizer.encoding": "grid", "tokenizer.budgets": [4]},
-            "tokenizer.budgets: [4] must be [16], the patches of a 32 px image, for the encoding "
-            "grid",
-        ),
-        (
-            {"tokenizer.encoding": "recurrent"},
-            "tokenizer: rollouts: the recurrent encoding needs 1 or more",
-        ),
-        (
-            {"bank.own_targets": [0.1]},
-            "bank.own_targets: the encoding one_pass does not halt by itself; set it to null",
-        ),
-        *(
-            (
-                {"tokenizer.encoding": "halting", "bank.own_targets": targets},
-                f"bank: own_targets: {targets} must increase strictly within (0, 1), or be null",
-            )
-            for targets in ([], [0.2, 0.1], [0.1, 0.1], [0.0, 0.1], [0.5, 1.0])
-        ),
-    ],
-)
-def test_encodings_that_do_not_fit(refusal, changes, expected):
-    assert refusal(changes) == expected
 
 
 def test_encodings_that_fit(cell):
@@ -205,52 +240,6 @@ def test_a_budget_that_is_not_known_yet_cannot_have_lengths_around_it(load, smal
     assert load({**small, "arms": [policy, waiting]}).cells[1].sources == (0,)
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"policy.candidates": [1, 3]},
-            "policy.candidates: [3] are not among the budgets of the bank [1, 2, 4]",
-        ),
-        (
-            {"policy.candidates": [1, 2, 4], "bank.budgets": [1, 3, 4]},
-            "policy.candidates: [2] are not among the budgets of the bank [1, 3, 4]",
-        ),
-        (
-            {"policy": {**POLICY, "prefix": 2}},
-            "policy: prefix: the input is latents; only the quantized input has a prefix",
-        ),
-        (
-            {"policy": {**POLICY, "input": "pixels", "prefix": 2}},
-            "policy: prefix: the input is pixels; only the quantized input has a prefix",
-        ),
-        (
-            {"policy": {**POLICY, "input": "quantized", "prefix": 5}},
-            "policy.prefix: 5 exceeds the 4 tokens of the tokenizer",
-        ),
-        (
-            {"policy": POLICY, "policy.weighting": {"kind": "hypervolume"}},
-            "policy.weighting.reference: missing; this key has no default",
-        ),
-        (
-            {
-                "policy": {**POLICY, "objective": {"kind": "supervised"}},
-                "policy.weighting": {"kind": "gradient"},
-            },
-            "policy: weighting.kind: gradient needs an objective with a policy gradient; "
-            "supervised works with fixed and constraint",
-        ),
-        (
-            {"policy": {**POLICY, "reward": {"perceptual_share": 0.5}}},
-            "policy.reward.perceptual_share: the policy's bank measures no perceptual distance; "
-            "set bank.policy_perceptual to true",
-        ),
-    ],
-)
-def test_policies_that_cannot_be_trained(refusal, changes, expected):
-    assert refusal(changes) == expected
-
-
 @pytest.mark.parametrize("reference", ["trained", [1.0], [0.0, 0.0, 0.0], 1.0])
 def test_a_reference_point_has_two_numbers_or_is_that_of_the_untrained_policy(refusal, reference):
     changes = {
@@ -276,88 +265,6 @@ def test_policies_may_use_what_the_bank_holds(cell):
 PNG = {"kind": "png_size", "mean_budget": 2}
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"policy": POLICY, "allocator": PNG},
-            "allocator: the cell has a policy, which is one; remove either",
-        ),
-        (
-            {"allocator": {**PNG, "candidates": [1, 3]}},
-            "allocator.candidates: [3] are not among the budgets of the bank [1, 2, 4]",
-        ),
-        (
-            {"allocator": {**PNG, "mean_budget": 5}},
-            "allocator.mean_budget: 5 lies outside the candidates 1..4",
-        ),
-        (
-            {"allocator": {**PNG, "mean_budget": 1.5, "candidates": [2, 4]}},
-            "allocator.mean_budget: 1.5 lies outside the candidates 2..4",
-        ),
-        (
-            {"allocator": {"kind": "codebook_entropy", "mean_budget": 2, "prefix": 5}},
-            "allocator.prefix: 5 exceeds the 4 tokens of the tokenizer",
-        ),
-        (
-            {"allocator": {"kind": "codebook_entropy", "mean_budget": 2, "prefix": 0}},
-            "allocator: prefix: must be 1 or more",
-        ),
-        (
-            {"allocator": PNG, "tokenizer.budgets": [4]},
-            "allocator: there is nothing to choose between, the bank's only budget is 4; give the "
-            "tokenizer or the bank more budgets",
-        ),
-        (
-            {"allocator": {"kind": "threshold", "search": "scan"}},
-            "allocator: mean_budget, distortion: give exactly one of them",
-        ),
-        (
-            {
-                "allocator": {
-                    "kind": "threshold",
-                    "search": "scan",
-                    "mean_budget": 2,
-                    "distortion": 0.1,
-                }
-            },
-            "allocator: mean_budget, distortion: give exactly one of them",
-        ),
-        (
-            {"allocator": {"kind": "threshold", "search": "scan", "distortion": 0}},
-            "allocator: distortion: must be positive",
-        ),
-        (
-            {"allocator": {"kind": "threshold", "mean_budget": 2}},
-            "allocator.search: missing; this key has no default",
-        ),
-        (
-            {"allocator": {**PNG, "candidates": [2, 1]}},
-            "allocator: candidates: [2, 1] must increase strictly",
-        ),
-        (
-            {"allocator": {**PNG, "candidates": [2]}},
-            "allocator: candidates: needs 2 or more budgets, each 1 or more",
-        ),
-        ({"allocator": {"mean_budget": 2}}, "allocator.kind: missing; say which kind is meant"),
-        (
-            {"allocator": {"kind": "own", "target": 0.2}},
-            "allocator.target: 0.2 is not among bank.own_targets []; add it there",
-        ),
-        (
-            {"allocator": {"kind": "own"}},
-            "allocator.target: missing; this key has no default",
-        ),
-        (
-            {"allocator": {**PNG, "prefix": 2}},
-            "allocator.prefix: unknown key; valid: candidates, kind, mean_budget",
-        ),
-    ],
-)
-def test_allocators_that_cannot_be_had(refusal, changes, expected):
-    assert refusal(changes) == expected
-
-
 def test_an_unknown_allocator_is_told_the_kinds(refusal):
     message = refusal({"allocator": {"kind": "png", "mean_budget": 2}})
     assert message.startswith(
@@ -371,50 +278,6 @@ def test_a_cell_allocates_by_a_policy_or_an_allocator(cell):
     changes = {"allocator": {**PNG, "candidates": [1, 3]}, "bank.budgets": [1, 3, 4]}
     assert cell(changes).allocates
     assert cell(changes).allocator.candidates == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        (
-            {"evaluation.kid_subset": 13},
-            "evaluation.kid_subset: 24 validation images do not fill two blocks of 13; lower it",
-        ),
-        (
-            {"data.validation": 3},
-            "evaluation.kid_subset: 3 validation images do not fill two blocks of 2; give more "
-            "images",
-        ),
-        ({"evaluation.kid_subset": 1}, "evaluation: kid_subset: must be 2 or more, or null"),
-        (
-            {"evaluation.generative": True, "data.validation": 9},
-            "evaluation.generative: an inception score needs 10 validation images or more, not 9",
-        ),
-        (
-            {"bank.inception_sha256": "6726825"},
-            "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
-        ),
-        (
-            {"bank.inception_sha256": "6726825D"},
-            "bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case",
-        ),
-        (
-            {"bank.weights_sha256": {"vgg16": "397923af", "lpips": "A78928a0"}},
-            "bank: weights_sha256.lpips: must be 8 to 64 hexadecimal digits, in lower case",
-        ),
-        ({"bank.weights": {"inception": "w"}}, "bank: weights.inception: set inception_weights"),
-        (
-            {"bank.weights_sha256": {"inception": "6726825d"}},
-            "bank: weights_sha256.inception: set inception_sha256",
-        ),
-        (
-            {"bank.weights": {"lpips": 3}},
-            "bank.weights.lpips: input should be a valid string, not 3",
-        ),
-    ],
-)
-def test_metrics_that_cannot_be_taken(refusal, changes, expected):
-    assert refusal(changes) == expected
 
 
 def test_weight_files_are_found_from_any_folder(cell, monkeypatch, tmp_path):

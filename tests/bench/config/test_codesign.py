@@ -1,4 +1,5 @@
 import pytest
+from refusals import refusals
 
 from bench.errors import UserError
 
@@ -13,93 +14,60 @@ def cell(load, small):
     return lambda changes: load({**small, "arms": [{"name": "a", "set": changes}]}).cells[0].config
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"codesign": {"rounds": 0, "training": PLAIN}}, "codesign: rounds: must be 1 or more"),
-        ({"codesign": {"rounds": 1}}, "codesign.training: missing; this key has no default"),
-        (
-            {"codesign": {"training": {**CHOSEN, "lengths": {"share": 1.1}}}},
-            "codesign.training.lengths: share: must lie in [0, 1]",
-        ),
-        (
-            {"codesign": {"training": {**CHOSEN, "lengths": {"share": -0.1}}}},
-            "codesign.training.lengths: share: must lie in [0, 1]",
-        ),
-        (
-            {"training.lengths.distribution": "policy", "policy": POLICY},
-            "training.lengths.distribution: policy: no policy has chosen lengths for it; only "
-            "codesign.training can have this, so choose another here",
-        ),
-        (
-            {"finetuning.training": CHOSEN, "codesign.training": CHOSEN, "policy": POLICY},
-            "finetuning.training.lengths.distribution: policy: no policy has chosen lengths for "
-            "it; only codesign.training can have this, so choose another here",
-        ),
-        (
-            {"training.lengths.weights": "policy", "policy": POLICY},
-            "training.lengths.weights: policy: no policy has chosen lengths for it; only "
-            "codesign.training can have this, so choose another here",
-        ),
-        (
-            {"codesign.training": {**PLAIN, "lengths": {"weights": "policy"}}},
-            "codesign.policy: missing, and the cell has no policy either, to choose lengths; give "
-            "one of them",
-        ),
-        (
-            {"codesign.training": CHOSEN},
-            "codesign.policy: missing, and the cell has no policy either, to choose lengths; give "
-            "one of them",
-        ),
-        (
-            {"codesign.training": CHOSEN, "codesign.policy": {"candidates": [1, 3]}},
-            "codesign.policy.candidates: [3] are not among the budgets of the bank [1, 2, 4]",
-        ),
-        (
-            {
-                "codesign.training": CHOSEN,
-                "policy": {"candidates": [1, 3]},
-                "bank.budgets": [1, 2, 3, 4],
-            },
-            "policy.candidates: [3] are not among the tokenizer's budgets [1, 2, 4], which "
-            "codesign trains",
-        ),
-        (
-            {"codesign.training": CHOSEN, "policy": POLICY, "bank.policy_images": 0},
-            "bank: policy_images: must be 1 or more",
-        ),
-        (
-            {
-                "tokenizer": {"kind": "external", "factory": "a:b", "budgets": [1, 2, 4]},
-                "codesign.training": CHOSEN,
-                "policy": POLICY,
-            },
-            "codesign: only tokenizers that are trained here have one; remove it",
-        ),
-        (
-            {"codesign": {"start": "scratch", "training": PLAIN}},
-            "codesign.start: scratch, at lengths that no policy chooses, is another first "
-            "training; set it to warm",
-        ),
-        (
-            {"codesign": {"training": PLAIN, "policy": POLICY}},
-            "codesign.policy: would choose nothing; set codesign.training.lengths.distribution or "
-            "weights to policy, or remove it",
-        ),
-        (
-            {
-                "codesign.training": CHOSEN,
-                "codesign.policy": {**POLICY, "reward": {"perceptual_share": 0.5}},
-            },
-            "codesign.policy.reward.perceptual_share: the policy's bank measures no perceptual "
-            "distance; set bank.policy_perceptual to true",
-        ),
-        (
-            {"codesign.training": CHOSEN, "policy": POLICY, "tokenizer.budgets": [4]},
-            "policy.candidates: [1, 2] are not among the budgets of the bank [4]",
-        ),
-    ],
-)
+REFUSED = """
+codesign: {rounds: 0, training: {steps: 10, warmup_steps: 0}}
+    codesign: rounds: must be 1 or more
+codesign: {rounds: 1}
+    codesign.training: missing; this key has no default
+codesign: {training: {steps: 10, warmup_steps: 0, lengths: {share: 1.1}}}
+    codesign.training.lengths: share: must lie in [0, 1]
+codesign: {training: {steps: 10, warmup_steps: 0, lengths: {share: -0.1}}}
+    codesign.training.lengths: share: must lie in [0, 1]
+training.lengths.distribution: policy, policy: {candidates: [1, 2, 4]}
+    training.lengths.distribution: policy: no policy has chosen lengths for it; only
+    codesign.training can have this, so choose another here
+finetuning.training: &id001 {steps: 10, warmup_steps: 0, lengths: {distribution: policy}},
+codesign.training: *id001, policy: {candidates: [1, 2, 4]}
+    finetuning.training.lengths.distribution: policy: no policy has chosen lengths for it; only
+    codesign.training can have this, so choose another here
+training.lengths.weights: policy, policy: {candidates: [1, 2, 4]}
+    training.lengths.weights: policy: no policy has chosen lengths for it; only codesign.training
+    can have this, so choose another here
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {weights: policy}}
+    codesign.policy: missing, and the cell has no policy either, to choose lengths; give one of
+    them
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}
+    codesign.policy: missing, and the cell has no policy either, to choose lengths; give one of
+    them
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}, codesign.policy:
+{candidates: [1, 3]}
+    codesign.policy.candidates: [3] are not among the budgets of the bank [1, 2, 4]
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}, policy:
+{candidates: [1, 3]}, bank.budgets: [1, 2, 3, 4]
+    policy.candidates: [3] are not among the tokenizer's budgets [1, 2, 4], which codesign trains
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}, policy:
+{candidates: [1, 2, 4]}, bank.policy_images: 0
+    bank: policy_images: must be 1 or more
+tokenizer: {kind: external, factory: 'a:b', budgets: [1, 2, 4]}, codesign.training: {steps: 10,
+warmup_steps: 0, lengths: {distribution: policy}}, policy: {candidates: [1, 2, 4]}
+    codesign: only tokenizers that are trained here have one; remove it
+codesign: {start: scratch, training: {steps: 10, warmup_steps: 0}}
+    codesign.start: scratch, at lengths that no policy chooses, is another first training; set it
+    to warm
+codesign: {training: {steps: 10, warmup_steps: 0}, policy: {candidates: [1, 2, 4]}}
+    codesign.policy: would choose nothing; set codesign.training.lengths.distribution or weights
+    to policy, or remove it
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}, codesign.policy:
+{candidates: [1, 2, 4], reward: {perceptual_share: 0.5}}
+    codesign.policy.reward.perceptual_share: the policy's bank measures no perceptual distance;
+    set bank.policy_perceptual to true
+codesign.training: {steps: 10, warmup_steps: 0, lengths: {distribution: policy}}, policy:
+{candidates: [1, 2, 4]}, tokenizer.budgets: [4]
+    policy.candidates: [1, 2] are not among the budgets of the bank [4]
+"""
+
+
+@pytest.mark.parametrize(("changes", "expected"), refusals(REFUSED))
 def test_rounds_that_cannot_be_trained_are_refused_in_one_line(cell, changes, expected):
     with pytest.raises(UserError) as error:
         cell(changes)

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from small_suites import suite
 
 from bench.allocators.allocation import (
     agnostic_curve,
@@ -20,68 +21,39 @@ from bench.errors import UserError
 from bench.stages import evaluation
 
 BUDGETS = np.array([1, 2, 4])
-TRAINING = {"steps": 40, "batch": 8, "learning_rate": 1.0e-2, "warmup_steps": 5, "log_every": 20}
-SUITE = {
-    "suite": "allocators",
-    "question": "Which allocator?",
-    "base": {
-        "data": {
-            "kind": "fluent_scenes",
-            "resolution": 32,
-            "train": 64,
-            "validation": 32,
-            "calibration": 24,
-        },
-        "tokenizer": {
-            "budgets": [1, 2, 4],
-            "width": 16,
-            "encoder_depth": 1,
-            "decoder_depth": 1,
-            "attention_heads": 2,
-            "quantizer": {"kind": "fsq", "levels": [5, 5]},
-            "lora": {"rank": 0},
-        },
-        "training": TRAINING,
-        "bank": {
-            "budgets": [1, 2, 3, 4],
-            "extractor_resolution": 32,
-            "policy_images": 48,
-            "batch": 16,
-            "shard": 32,
-        },
-    },
-    "arms": [
-        {
-            "name": "by",
-            "sweep": {
-                "allocator": [
-                    {"kind": "agnostic", "mean_budget": 2.5},
-                    {"kind": "oracle", "mean_budget": 2.5},
-                    {"kind": "png_size", "mean_budget": 2.5},
-                    {"kind": "codebook_entropy", "mean_budget": 2.5, "prefix": 2},
-                    {"kind": "threshold", "search": "scan", "mean_budget": 2.5},
-                    {"kind": "threshold", "search": "bisection", "distortion": 0.044},
-                    {"kind": "png_size", "mean_budget": 2.5, "candidates": [1, 3, 4]},
-                ]
-            },
-        },
-        {
-            "name": "with heuristics",
-            "set": {
-                "evaluation.heuristics": True,
-                "policy": {"candidates": [1, 2, 4], "steps": 30, "batch": 16},
-                "policy.weighting": {"kind": "constraint", "mean_budget": 2},
-            },
-        },
-    ],
-}
+SUITE = """
+suite: allocators
+question: Which allocator?
+base:
+  data: {kind: fluent_scenes, resolution: 32, train: 64, validation: 32, calibration: 24}
+  tokenizer: {<<: *tokenizer, quantizer: {kind: fsq, levels: [5, 5]}, lora: {rank: 0}}
+  training: {steps: 40, batch: 8, learning_rate: 1.0e-2, warmup_steps: 5, log_every: 20}
+  bank:
+    {budgets: [1, 2, 3, 4], extractor_resolution: 32, policy_images: 48, batch: 16, shard: 32}
+arms:
+  - name: by
+    sweep:
+      allocator:
+        - {kind: agnostic, mean_budget: 2.5}
+        - {kind: oracle, mean_budget: 2.5}
+        - {kind: png_size, mean_budget: 2.5}
+        - {kind: codebook_entropy, mean_budget: 2.5, prefix: 2}
+        - {kind: threshold, search: scan, mean_budget: 2.5}
+        - {kind: threshold, search: bisection, distortion: 0.044}
+        - {kind: png_size, mean_budget: 2.5, candidates: [1, 3, 4]}
+  - name: with heuristics
+    set:
+      evaluation.heuristics: true
+      policy: {candidates: [1, 2, 4], steps: 30, batch: 16}
+      policy.weighting: {kind: constraint, mean_budget: 2}
+"""
 ORACLE = "by: oracle mean_budget 2.5"
 PNG = "by: png_size mean_budget 2.5"
 
 
 @pytest.fixture(scope="module")
 def finished(finish):
-    return finish(SUITE)
+    return finish(suite(SUITE))
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,8 @@ from reports.analysis.comparisons import compare, comparison_rows, count_verdict
 from reports.analysis.groups import group_by_seed
 
 
-def skill(group, reference):
-    return lambda record: record.metrics.value("allocation_skill")
-
-
 def against(records):
-    return compare(group_by_seed(records), "base", skill)
+    return compare(group_by_seed(records), "base", "allocation_skill")
 
 
 def arm(policy, name, skills, **settings):

@@ -143,19 +143,6 @@ def test_skills_of_different_candidate_sets_are_not_compared(made, vary, tmp_pat
     assert "compare the distortion, not the skill" in text
 
 
-def test_failed_cells_are_listed(made, failed, tmp_path):
-    lost = failed(made[-1])
-    assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
-    only = report([lost], tmp_path / "none")
-    assert only.files == []
-    assert lost.error in only.text
-
-
-def test_the_same_records_give_the_same_files(made, tmp_path):
-    for first, second in zip(*(report(made, tmp_path / n).files for n in "ab"), strict=True):
-        assert first.read_bytes() == second.read_bytes()
-
-
 def test_a_system_that_is_one_weighting_has_its_colour_of_the_other_figures(made):
     with paper_style():
         color_of("drawn before")

@@ -8,7 +8,6 @@ from bench.compare.curve_summaries import (
     bd_rate,
     curve_hypervolume,
 )
-from bench.errors import UserError
 from bench.statistics.intervals import paired_difference, student_interval
 from bench.statistics.power import minimum_detectable_effect
 from reports.analysis.curve_rows import summary_rows
@@ -186,14 +185,6 @@ def test_what_there_is_nothing_to_show_of_is_said(arm, tokenizer, policy, failed
     assert "arm 'base' has no elastic result yet" in text
     assert "failed: base" in text
     assert not list(tmp_path.iterdir())
-
-
-def test_two_protocols_are_refused(arm, vary, tmp_path):
-    records = arm("base") + arm("better")
-    protocol = {**records[-1].protocol.plain(), "resolution": 64}
-    records[-1] = vary(records[-1], protocol=protocol)
-    with pytest.raises(UserError, match="'resolution' differs"):
-        report(records, tmp_path)
 
 
 def test_every_row_reaches_the_csv(arm):

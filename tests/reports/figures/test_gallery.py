@@ -6,7 +6,7 @@ from bench.artifacts.gallery import FEWEST, MOST, Gallery, GalleryRow, gallery_o
 from bench.errors import UserError
 from reports.figures import extremes, gallery
 from reports.figures.gallery import COLUMNS, draw, gallery_data
-from reports.paper.names import file_names
+from reports.paper.sheet import file_names
 from reports.paper.style import paper_style
 
 pytestmark = pytest.mark.usefixtures("unrendered")

@@ -187,8 +187,3 @@ def test_what_cannot_be_compared_is_said(made, lacking, vary_curve, tmp_path):
 def test_failed_cells_are_listed(made, failed, tmp_path):
     lost = failed(made[-1])
     assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
-
-
-def test_the_same_records_give_the_same_files(made, tmp_path):
-    for first, second in zip(*(report(made, tmp_path / n).files for n in "ab"), strict=True):
-        assert first.read_bytes() == second.read_bytes()

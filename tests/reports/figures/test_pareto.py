@@ -3,7 +3,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.errors import UserError
 from bench.metrics.declared import METRICS
 from reports.figures.pareto import COLUMNS, draw, pareto_data, report
 from reports.paper.style import PALETTE, paper_style
@@ -136,18 +135,6 @@ def test_a_suite_with_failed_cells_is_drawn_without_them(records, done, tmp_path
     assert (tmp_path / "pareto.csv").read_text() == pareto_data(done).to_csv(index=False)
 
 
-def test_the_same_records_give_the_same_files(records, tmp_path):
-    for folder in ("a", "b"):
-        files = report(records, tmp_path / folder).files
-        assert [path.parent for path in files] == [tmp_path / folder] * 3
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["pareto.csv", "pareto.pdf", "pareto.png"]
-    for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert (tmp_path / "a" / "pareto.png").read_bytes().startswith(b"\x89PNG")
-    assert b"CreationDate" not in (tmp_path / "a" / "pareto.pdf").read_bytes()
-
-
 def test_a_collapsed_policy_is_a_cross_in_its_colour(done, vary):
     elastic, policy = done[:2]
     collapsed = vary(
@@ -191,14 +178,6 @@ def test_without_an_elastic_tokenizer_nothing_is_drawn_and_that_is_said(
     made = report(left, tmp_path / "out")
     assert made.files == []
     assert made.text == "Pareto figure: not drawn, no elastic tokenizer has a result yet"
-    assert not (tmp_path / "out").exists()
-
-
-def test_two_protocols_are_not_drawn_together(records, vary, tmp_path):
-    protocol = {**records[1].protocol.plain(), "resolution": 64}
-    records[1] = vary(records[1], protocol=protocol)
-    with pytest.raises(UserError, match="protocol field 'resolution' differs"):
-        report(records, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

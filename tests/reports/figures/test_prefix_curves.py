@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 
-from bench.errors import UserError
 from bench.statistics.intervals import student_interval
 from reports.analysis.groups import group_by_seed
 from reports.figures.prefix_curves import COLUMNS, curve_data, draw, report
@@ -124,25 +123,6 @@ def test_the_difference_is_over_budgets_that_both_have(tokenizer, tmp_path):
 
 def test_without_a_reference_arm_nothing_is_compared(tokenizer, tmp_path):
     assert "Against" not in report([tokenizer()], tmp_path).text
-
-
-def test_failed_cells_are_listed(made, failed, tmp_path):
-    lost = failed(made[-1])
-    assert f"failed: {lost.label}: {lost.error}" in report([*made, lost], tmp_path).text
-    only = report([lost], tmp_path / "none")
-    assert only.files == []
-    assert lost.error in only.text
-
-
-def test_the_same_records_give_the_same_files(made, tmp_path):
-    for first, second in zip(*(report(made, tmp_path / n).files for n in "ab"), strict=True):
-        assert first.read_bytes() == second.read_bytes()
-
-
-def test_two_protocols_are_refused(made, vary, tmp_path):
-    made[0] = vary(made[0], protocol={**made[0].protocol.plain(), "resolution": 64})
-    with pytest.raises(UserError, match="resolution"):
-        report(made, tmp_path)
 
 
 def test_a_metric_that_a_length_lacks_is_left_out_and_no_metric_of_all_is_said(

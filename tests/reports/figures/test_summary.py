@@ -1,6 +1,5 @@
 import pytest
 
-from bench.errors import UserError
 from reports.figures.summary import report, summary_rows, verdict
 
 
@@ -164,19 +163,6 @@ def test_without_any_result_the_page_says_why(records, vary, tmp_path):
         *[f"failed: {record.label}: {record.error}" for record in failed],
         "pending: waiting: not run",
     ]
-
-
-def test_the_same_records_give_the_same_file(records, tmp_path):
-    first, second = (report(records, tmp_path / name).files[0] for name in "ab")
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_two_protocols_are_not_put_into_one_table(records, vary, tmp_path):
-    protocol = {**records[2].protocol.plain(), "uint8_rule": "truncate"}
-    records[2] = vary(records[2], protocol=protocol)
-    with pytest.raises(UserError, match="protocol field 'uint8_rule' differs"):
-        report(records, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_length_never_trained_is_marked_and_the_mark_explained(tokenizer, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.errors import UserError
 from bench.records.report_plugins import Figure, declared
 
 pytestmark = pytest.mark.usefixtures("unrendered")
@@ -10,6 +11,7 @@ NAMES = [
     for name in declared(Figure)
     if name not in ("baselines", "curve_summaries", "hypervolume_share", "summary")
 ]
+OTHER_KINDS = ("extremes", "gallery", "generation", "throughput")
 OWN_WORDS = ("allocation_skill", "prefix_curves", "settle")
 
 
@@ -47,6 +49,14 @@ def test_where_all_cells_have_failed_their_errors_are_told(
 def test_a_failed_cell_is_named_beside_the_figure(make, name, suite, failed, policy):
     made = make(name, [*suite, failed(policy("broken"))])
     assert "failed: broken" in made.text
+
+
+@pytest.mark.parametrize("name", [name for name in declared(Figure) if name not in OTHER_KINDS])
+def test_records_of_two_protocols_are_refused(make, name, suite, vary, tmp_path):
+    suite[0] = vary(suite[0], protocol={**suite[0].protocol.plain(), "resolution": 64})
+    with pytest.raises(UserError, match="protocol field 'resolution' differs"):
+        make(name, suite)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import math
 
 from bench.statistics.intervals import StudentInterval
-from reports.paper.shares import show_p, show_share, show_significant
+from reports.paper.text import show_p, show_share, show_significant
 
 WIDE = StudentInterval(-0.0123, -0.0204, -0.0042, 5)
 ONE = StudentInterval(0.02, math.nan, math.nan, 1)
