@@ -177,6 +177,26 @@ def test_encodings_that_do_not_fit(refusal, changes, expected):
     assert refusal(changes) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"bank.latents": -1}, "bank: latents: must be 0 or more, or null"),
+        ({"bank.policy_seed": -1}, "bank: policy_seed: must be 0 or more, or null"),
+        (
+            {"bank.latents": 0, "policy": {"candidates": [1, 2, 4]}},
+            "bank.latents: 0 keeps none, and policy.input is latents; set it to null",
+        ),
+    ],
+)
+def test_banks_that_do_not_fit(refusal, changes, expected):
+    assert refusal(changes) == expected
+
+
+def test_a_policy_on_pixels_needs_no_latents(cell):
+    policy = {"candidates": [1, 2, 4], "input": "pixels"}
+    assert cell({"bank.latents": 0, "policy": policy}).bank.latents == 0
+
+
 def test_encodings_that_fit(cell):
     grid = cell({"tokenizer.encoding": "grid", "tokenizer.budgets": [16]})
     assert grid.bank_budgets == (16,)

@@ -317,6 +317,32 @@ def test_a_folder_is_known_by_its_content_not_by_its_path(load, small, store, fo
     assert data(copy).key != here.key
 
 
+def test_a_policys_bank_of_a_folder_is_drawn_by_class(load, small, store, folder):
+    """Of scenes it has the first images, as ever, unless a seed is given."""
+
+    def config(split="policy/bank", **changes):
+        changes = {"policy": POLICY, "bank.policy_images": None, **changes}
+        (node,) = build_graph(load(one_arm(small, **changes))).evaluations
+        for name in split.split("/"):
+            node = node.inputs[name]
+        return node.config
+
+    of_folder = {"data": {"kind": "image_folder", "path": str(folder), "resolution": 32}}
+    assert config(**of_folder)["sample"] == {"seed": 0}
+    assert config(**of_folder, **{"bank.policy_seed": 3})["sample"] == {"seed": 3}
+    assert config(**{"bank.policy_seed": 0})["sample"] == {"seed": 0}
+    for found in (config(), config("bank", **of_folder)):
+        assert not {"sample", "latents"} & {*found}
+    assert [config(path, **{"bank.latents": 2})["latents"] for path in ("bank", "policy/bank")] == [
+        2, 2,
+    ]  # fmt: skip
+    banks = [
+        load(one_arm(small, **changes)).cells[0].settings["bank"]
+        for changes in ({}, {"bank.latents": 0, "bank.policy_seed": 0})
+    ]
+    assert {*banks[1]} - {*banks[0]} == {"latents", "policy_seed"}
+
+
 def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):
     arms = [
         {"name": name, "set": {"data": {**data, "path": str(folder)}}}
