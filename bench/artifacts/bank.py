@@ -5,8 +5,8 @@
                             suite named
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
     latents.npy             encoder features `[n, N, D]` float16, if any; pooled, fewer than N
-    ids.npy                 token ids `[n, N]` uint16, int32 above 2^16 codes, int64 above 2^31;
-                            banks of earlier versions have no uint16
+    ids.npy                 token ids `[n, N]` int16, of more than 2^15 codes uint16, 2^16 int32,
+                            2^31 int64; banks of earlier versions have no 16 bits
     image_rows.npy          rows `[n]` of the image set, where they are a sample of it
     mse.npy, psnr.npy, ssim.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
     <metric>.npy            each metric of single images that a suite named, likewise

@@ -28,11 +28,11 @@ from bench.store.stage import StageContext
 
 
 def id_type(code_sizes: Sequence[int] | None) -> type[np.integer[Any]]:
-    """The smallest of three types that holds all ids; 32 bits where codes are not known."""
-    codes = None if code_sizes is None else math.prod(code_sizes)
-    if codes is not None and codes <= 2**16:
-        return np.uint16
-    return np.int32 if codes is None or codes <= 2**31 else np.int64
+    """The smallest type that holds all ids, with a sign where it can; 32 bits of unknown codes."""
+    if code_sizes is None:
+        return np.int32
+    types = (np.int16, np.uint16, np.int32)
+    return next((one for one in types if math.prod(code_sizes) - 1 <= np.iinfo(one).max), np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

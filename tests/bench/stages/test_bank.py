@@ -24,7 +24,7 @@ from bench.metrics.ssim import ssim
 from bench.metrics.weight_files import WeightFile, weights_to_runtime
 from bench.stages import bank, data
 from bench.stages.banks.codebook import CodeCounts
-from bench.stages.banks.content import Content
+from bench.stages.banks.content import Content, id_type
 from bench.store.checkpoints import load_tensors, save_tensors
 from bench.store.row_arrays import RowArrays
 from bench.store.stage import Resources
@@ -69,7 +69,7 @@ def direct(small_run):
 @pytest.mark.parametrize(
     ("name", "dtype", "relative", "absolute"),
     [
-        ("ids", np.uint16, 0, 0),
+        ("ids", np.int16, 0, 0),
         ("latents", np.float16, 2e-3, 2e-3),
         ("mse", np.float32, 1e-3, 1e-6),
         ("psnr", np.float32, 1e-3, 0),
@@ -414,3 +414,17 @@ def test_latents_are_pooled_or_left_out(small_run, context, latents, length):
     if length is not None:
         expected = full[:16].astype(np.float32).reshape(16, length, 4 // length, -1).mean(2)
         np.testing.assert_allclose(made.array("latents"), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((2**15,), np.int16),
+        ((8, 2**13), np.uint16),
+        ((2**16 + 1,), np.int32),
+        ((2**40,), np.int64),
+        (None, np.int32),
+    ],
+)
+def test_ids_take_as_few_bits_as_the_codes_allow(sizes, expected):
+    assert id_type(sizes) is expected
