@@ -28,6 +28,7 @@ from bench.stages.banks.content import Content, id_type
 from bench.store.checkpoints import load_tensors, save_tensors
 from bench.store.row_arrays import RowArrays
 from bench.store.stage import Resources
+from bench.store.stopping import StageStopped
 
 EVALUATION, POLICY = ("elastic", "bank"), ("policy: seed 0", "policy/bank")
 BUDGETS = [1, 2, 4]
@@ -428,3 +429,12 @@ def test_latents_are_pooled_or_left_out(small_run, context, latents, length):
 )
 def test_ids_take_as_few_bits_as_the_codes_allow(sizes, expected):
     assert id_type(sizes) is expected
+
+
+def test_a_build_that_is_asked_to_stop_leaves_its_shard(context):
+    stage = context(*POLICY)
+    stage.stopping.ask()
+    with pytest.raises(StageStopped):
+        bank.run(stage)
+    arrays = RowArrays(stage.work, 40)
+    assert (arrays.marked, arrays.has(0, 16)) == (1, True)
