@@ -218,7 +218,7 @@ def _suite(folder: Path, options: argparse.Namespace) -> dict[str, object]:
 
 
 def latents(options: argparse.Namespace) -> dict[str, object]:
-    """Skill, error and tokens of policies, and what their banks' latents take."""
+    """Tokens, error, skill and distance of policies on all latents and on pooled ones."""
     content = yaml.safe_load(Path("experiments/policy_inputs.yaml").read_text("utf-8"))
     base, (first, *_) = content["base"], content["arms"]
     base["data"] |= {"train": 4000, "validation": 1000, "calibration": 1000}
