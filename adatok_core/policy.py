@@ -41,6 +41,11 @@ class BudgetPolicy(nn.Module):
         nn.init.zeros_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
 
+    @property
+    def length(self) -> int:
+        """How many features of an image it looks at, `T`."""
+        return self.position_bias.shape[1]
+
     def forward(self, features: Tensor) -> Tensor:
         """Logits `[B, M]` of `features [B, T, d]`."""
         features = features.detach()

@@ -54,7 +54,13 @@ class LearnedPolicy:
 
     def features(self, seen: Seen) -> PolicyFeatures:
         """Features that the policy looks at."""
-        return features_of(self.config, seen, quantizer=self.quantizer, patch_size=self.patch_size)
+        return features_of(
+            self.config,
+            seen,
+            quantizer=self.quantizer,
+            patch_size=self.patch_size,
+            length=self.policy.length,
+        )
 
     @torch.inference_mode()
     def allocate(self, seen: Seen) -> Allocation:

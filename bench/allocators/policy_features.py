@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from adatok_core.config import PolicyConfig
 from adatok_core.policy import patches_of
@@ -60,10 +61,27 @@ def policy_features(
     return features_of(config, seen, quantizer=quantizer, patch_size=bank.about["patch_size"])
 
 
+def pooled_latents(latents: Tensor, count: int) -> Tensor:
+    """Latents `[B, L, D]` averaged over `count` runs of neighbours, or as they are where fewer."""
+    if latents.shape[1] <= count:
+        return latents
+    means = F.adaptive_avg_pool1d(latents.float().transpose(1, 2), count).transpose(1, 2)
+    return means.to(latents.dtype)
+
+
 def features_of(
-    config: PolicyConfig, seen: Seen, *, quantizer: Quantizer | None, patch_size: int
+    config: PolicyConfig,
+    seen: Seen,
+    *,
+    quantizer: Quantizer | None,
+    patch_size: int,
+    length: int | None = None,
 ) -> PolicyFeatures:
-    """Features of the kind that `config.input` names, from that part of what is `seen`."""
+    """Features of the kind that `config.input` names, from that part of what is `seen`.
+
+    `length` is that of the features that a policy was trained on: of latents there may be more,
+    which are pooled then as its bank's were.
+    """
     part = seen.part(INPUTS[config.input])
     if config.input == "pixels":
         return PolicyFeatures.of(lambda rows: patches_of(_read(part, rows), patch_size))
@@ -72,6 +90,8 @@ def features_of(
             raise ValueError("quantizer: the input quantized needs the tokenizer's")
         ids = part[:, : config.prefix]
         return PolicyFeatures.of(lambda rows: _codes(quantizer, _read(ids, rows)))
+    if length is not None and length < part.shape[1]:
+        return PolicyFeatures.of(lambda rows: pooled_latents(_read(part, rows), length).float())
     return PolicyFeatures.of(lambda rows: _read(part, rows).float())
 
 

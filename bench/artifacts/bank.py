@@ -4,8 +4,10 @@
                             `tokenizer_sha256` of the weights, `own_targets`, `metrics` that a
                             suite named
     images.parquet          one row per image and budget: id, sha256, label, complexity, errors
-    latents.npy             encoder features `[n, N, D]` float16
-    ids.npy                 token ids `[n, N]` int32, or int64 above 2^31 codes
+    latents.npy             encoder features `[n, N, D]` float16, if any; pooled, fewer than N
+    ids.npy                 token ids `[n, N]` int16, of more than 2^15 codes uint16, 2^16 int32,
+                            2^31 int64; banks of earlier versions have no 16 bits
+    image_rows.npy          rows `[n]` of the image set, where they are a sample of it
     mse.npy, psnr.npy, ssim.npy, perceptual.npy   `[n, M]` float32 (the last where Lite0 was run)
     <metric>.npy            each metric of single images that a suite named, likewise
     <extractor>.npy         features of reconstructions `[n, M, d]` float32 (evaluation bank)
@@ -20,19 +22,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bench.artifacts.foreign import IDENTITY
 from bench.errors import UserError
 from bench.files import file_sha256
 from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.features import ChosenFeatures
 from bench.metrics.per_image import ALWAYS
 
 TOKENIZER_WEIGHTS = "tokenizer.safetensors"
+IMAGE_ROWS, TABLE = "image_rows", "images.parquet"
 
 
 @dataclass(frozen=True)
@@ -68,14 +75,18 @@ class Bank:
         array: np.ndarray = np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         return array
 
+    @property
+    def image_rows(self) -> np.ndarray | None:
+        """Rows `[n]` of the image set that its images are; None where they are the first ones."""
+        return self.array(IMAGE_ROWS) if self.about["images"].get("sample") else None
+
     def per_budget(self, name: str) -> np.ndarray:
         """One of the metrics `measured`, `[n, M]` float64."""
         return np.asarray(self.array(name), dtype=np.float64)
 
-    def features(self, extractor: str, chosen: np.ndarray) -> np.ndarray:
+    def features(self, extractor: str, chosen: np.ndarray) -> ChosenFeatures:
         """Features `[n, d]` of each image at the budget with index `chosen [n]`."""
-        features: np.ndarray = self.array(extractor)[np.arange(len(chosen)), chosen]
-        return features
+        return ChosenFeatures(partial(self.array, extractor), chosen)
 
     def columns(self, candidates: list[int]) -> np.ndarray:
         """Column of each candidate budget; they are known to be among the bank's."""
@@ -107,7 +118,16 @@ class Bank:
 
     def table(self) -> pd.DataFrame:
         """One row per image and budget."""
-        table: pd.DataFrame = pd.read_parquet(self.path / "images.parquet")
+        table: pd.DataFrame = pd.read_parquet(self.path / TABLE)
+        return table
+
+    def image_table(self, *columns: str) -> pd.DataFrame:
+        """These columns of the table, one row per image: a part of it at a time is in memory."""
+        parts, row, every = [], 0, len(self.budgets)
+        for batch in pq.ParquetFile(self.path / TABLE).iter_batches(columns=list(columns)):
+            parts.append(batch.take(pa.array(range(-row % every, len(batch), every))))
+            row += len(batch)
+        table: pd.DataFrame = pa.Table.from_batches(parts).to_pandas()
         return table
 
 

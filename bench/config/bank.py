@@ -21,7 +21,10 @@ class BankConfig(Strict):
     `budgets` are the lengths to decode at (the tokenizer's, when null); those that training never
     drew are flagged. `own_targets` are mean absolute errors on [0, 1] at which a halting tokenizer
     chooses its lengths itself. `policy_images` is how many training images the policy's bank takes
-    (all, when null), `policy_perceptual` whether it measures perceptual distances too;
+    (all, when null): of an image folder and of shards a sample by class that `policy_seed` draws
+    (0, when null), of others the first ones, unless the seed is given. `latents` is to how many
+    vectors an image's latents are averaged, neighbours with neighbours (all are kept, when null;
+    none, when 0). `policy_perceptual` says whether it measures perceptual distances too;
     `extractor_resolution` the side in px to which Lite0's input is resized; `second_extractor`
     whether Lite1 gives distances too; `inception_weights` a path to torch-fidelity's weight file,
     without which there is no rFID, and `inception_sha256` how that file's SHA-256 begins.
@@ -34,6 +37,8 @@ class BankConfig(Strict):
     budgets: tuple[int, ...] | None = None
     own_targets: tuple[float, ...] | None = None
     policy_images: int | None = None
+    policy_seed: int | None = None
+    latents: int | None = None
     policy_perceptual: bool = False
     extractor_resolution: int = 64
     second_extractor: bool = False
@@ -69,6 +74,10 @@ class BankConfig(Strict):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ValueError(f"{key}: must be 1 or more")
+        for key in ("policy_seed", "latents"):
+            value = getattr(self, key)
+            if value is not None and value < 0:
+                raise ValueError(f"{key}: must be 0 or more, or null")
         if self.extractor_resolution < LITE0_SMALLEST:
             raise ValueError(f"extractor_resolution: must be {LITE0_SMALLEST} px or more")
         hashes = {f"weights_sha256.{name}": value for name, value in self.weights_sha256.items()}

@@ -114,6 +114,9 @@ def _bank_problem(cell: CellConfig) -> str | None:
     if cell.bank.own_targets is not None and (trained is None or trained.encoding != "halting"):
         encoding = "tokenizer" if trained is None else f"encoding {trained.encoding}"
         return f"bank.own_targets: the {encoding} does not halt by itself; set it to null"
+    looking = [key for key, policy in cell.policies.items() if policy.input == "latents"]
+    if cell.bank.latents == 0 and looking:
+        return f"bank.latents: 0 keeps none, and {looking[0]}.input is latents; set it to null"
     images = cell.bank.policy_images
     if (
         images is not None

@@ -176,6 +176,8 @@ class Builder:
         """The banks that a cell may need, each made once."""
         bank = cell.config.bank
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
+        if bank.latents is not None:
+            common["latents"] = bank.latents
         require_extractors(bank.extractors)
         require_measured(bank.metrics)
         weights = self.weights(bank)
@@ -191,6 +193,7 @@ class Builder:
 
         perceptual = bank.extractor_resolution if bank.policy_perceptual else None
         policy = {"purpose": "policy", "extractor_resolution": perceptual}
+        training = policy | {"images": bank.policy_images} | _sample(cell.config)
         return Banks(
             validation=lambda: of(
                 "validation",
@@ -205,7 +208,7 @@ class Builder:
                 },
                 weights_to_runtime(weights),
             ),
-            training=lambda: of("train", policy | {"images": bank.policy_images}),
+            training=lambda: of("train", training),
             calibration=lambda: of("calibration", policy | {"images": None}),
             # Of the validation images what a policy's bank holds: no features to wait for.
             held_out=lambda: of("validation", policy | {"images": None}),
@@ -275,6 +278,12 @@ class Builder:
         )
         needed = [weights for one in used for weights in one.weights]
         return find_weights(needed, paths, bank.weight_hashes, sha256_of=self.file_sha256)
+
+
+def _sample(config: CellConfig) -> dict[str, Any]:
+    """How the training images of a policy's bank are drawn; nothing where the first are taken."""
+    seed, has_classes = config.bank.policy_seed, isinstance(config.data, ImageFolder | WebDataset)
+    return {"sample": {"seed": seed or 0}} if has_classes or seed is not None else {}
 
 
 def _has_calibration(config: CellConfig) -> bool:

@@ -10,11 +10,19 @@ import numpy as np
 
 from bench.metrics.extractor import Extractor
 from bench.metrics.feature_metrics import FeatureMetrics
+from bench.metrics.features import FeatureRows
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.generative import NEIGHBOURS, SPLITS, inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite, smallest_count
 from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_interval import LEVEL, kernel_interval
+from bench.metrics.kernel_blocks import (
+    BlockDistance,
+    KernelBlocks,
+    is_by_blocks,
+    paired,
+    pairing,
+)
+from bench.metrics.kernel_interval import LEVEL, block_size, kernel_interval
 from bench.metrics.weight_files import WeightFile
 
 
@@ -31,7 +39,7 @@ class FeatureReference:
 
     def __init__(
         self,
-        features: np.ndarray,
+        features: FeatureRows,
         *,
         extractor: Extractor,
         metrics: FeatureMetrics,
@@ -48,19 +56,46 @@ class FeatureReference:
 
     @cached_property
     def _kernel(self) -> KernelReference:
-        return KernelReference(self.features)
+        return KernelReference(paired(self.features))
 
-    def kernel_distance(self, features: np.ndarray) -> dict[str, float]:
-        """The kernel distance of features `[n, d]`, n >= 2, under its name."""
-        return {self.metrics.kernel.name: self._kernel.distance(features)}
+    @cached_property
+    def _blocks(self) -> KernelBlocks:
+        return KernelBlocks(self.features, subset=self.kid_subset)
 
-    def kernel_ends(self, features: np.ndarray) -> dict[str, float]:
+    def kernel_distance(self, features: FeatureRows) -> dict[str, float]:
+        """The kernel distance of features `[n, d]`, n >= 2, under its name.
+
+        Of many images on both sides it is the mean over blocks of them (`kernel_blocks`).
+        """
+        blocks = self._by_blocks(features)
+        found = self._kernel.distance(paired(features)) if blocks is None else blocks.distance
+        return {self.metrics.kernel.name: found}
+
+    def kernel_ends(self, features: FeatureRows) -> dict[str, float]:
         """Ends of its interval over images, of as many as both sides have."""
+        return self._ends(self._by_blocks(features), features)
+
+    def kernel(self, features: FeatureRows) -> dict[str, float]:
+        """Both, of one pass over the features where they are many."""
+        blocks = self._by_blocks(features)
+        if blocks is None:
+            return self.kernel_distance(features) | self._ends(None, features)
+        return {self.metrics.kernel.name: blocks.distance, **self._ends(blocks, features)}
+
+    def _by_blocks(self, features: FeatureRows) -> BlockDistance | None:
+        """None where there are few images."""
+        if is_by_blocks(len(features), len(self.features)):
+            return self._blocks.compared(features)
+        return None
+
+    def _ends(self, blocks: BlockDistance | None, features: FeatureRows) -> dict[str, float]:
         count, name = min(len(features), len(self.features)), self.metrics.kernel.name
-        found = kernel_interval(self.features[:count], features[:count], subset=self.kid_subset)
+        found = blocks or kernel_interval(
+            self.features[:count], features[:count], subset=self.kid_subset
+        )
         return {f"{name}_low": found.low, f"{name}_high": found.high}
 
-    def infinite(self, features: np.ndarray) -> dict[str, float]:
+    def infinite(self, features: FeatureRows) -> dict[str, float]:
         """The Fréchet distance of infinitely many images and its standard error.
 
         `features [n, d]` are of the reference's own images; there is nothing where they are fewer
@@ -71,21 +106,28 @@ class FeatureReference:
         found, name = frechet_infinite(self.features, features), self.metrics.frechet.name
         return {f"{name}_infinite": found.intercept, f"{name}_infinite_se": found.standard_error}
 
-    def scores(self, features: np.ndarray) -> dict[str, float]:
+    def scores(self, features: FeatureRows) -> dict[str, float]:
         """Inception score, where the network tells classes, precision and recall.
 
         Raises:
             UserError: the weight file is needed, and missing or another one.
         """
-        logits = self.extractor.class_logits(features, self.weights)
+        rows = np.asarray(features)
+        logits = self.extractor.class_logits(rows, self.weights)
         values = {} if logits is None else {self.metrics.score: inception_score(logits)}
-        precision, recall = precision_recall(features, self.features)
+        precision, recall = precision_recall(rows, np.asarray(self.features))
         return values | {self.metrics.precision: precision, self.metrics.recall: recall}
 
 
-def estimators(block: int, **further: Any) -> dict[str, Any]:
-    """How values are estimated from features, `block` images at a time: part of the protocol."""
+def estimators(*counts: int, kid_subset: int | None = None, **further: Any) -> dict[str, Any]:
+    """How values are estimated from features of sides of so many images: part of the protocol.
+
+    Raises:
+        ValueError: the images do not fill two blocks.
+    """
+    block = block_size(min(counts), kid_subset)
     return {
+        **pairing(*counts, block=block),
         "kid_interval": {"images_per_block": block, "level": LEVEL},
         **further,
         "inception_score": {"splits": SPLITS},

@@ -13,8 +13,8 @@ from bench.artifacts.bank import Bank
 from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.allocation_frechet import AllocationFrechet
 from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.features import FeatureRows
 from bench.metrics.infinite import SIZES, SMALLEST_SHARE
-from bench.metrics.kernel_interval import block_size
 from bench.metrics.weight_files import WeightFile
 
 
@@ -62,8 +62,11 @@ class Judge:
         Raises:
             ValueError: the bank's images do not fill two blocks.
         """
-        block = block_size(self.bank.about["images"]["count"], self.kid_subset)
-        return estimators(block, infinite={"subsets": SIZES, "smallest_share": SMALLEST_SHARE})
+        return estimators(
+            self.bank.about["images"]["count"],
+            kid_subset=self.kid_subset,
+            infinite={"subsets": SIZES, "smallest_share": SMALLEST_SHARE},
+        )
 
     def metrics(self, chosen: np.ndarray, *, kernel: bool = True) -> dict[str, float]:
         """Tokens, errors and distances of the allocation `chosen [n]` (columns of the bank).
@@ -76,11 +79,10 @@ class Judge:
         for name, reference in self.references.items():
             values[reference.metrics.frechet.name] = self.allocations[name].distance(chosen)
             if kernel:
-                features = self.bank.features(name, chosen)
-                values |= reference.kernel_distance(features) | reference.kernel_ends(features)
+                values |= reference.kernel(self.bank.features(name, chosen))
         return values
 
-    def details(self, features: dict[str, np.ndarray]) -> dict[str, float]:
+    def details(self, features: dict[str, FeatureRows]) -> dict[str, float]:
         """Metrics that a cell's own allocation alone has.
 
         The Fréchet distance for infinitely many images and its standard error, where the set is
@@ -96,8 +98,8 @@ class Judge:
                 values |= self.references[name].scores(rows)
         return values
 
-    def features(self, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        """Features `[n, d]` of the allocation `chosen [n]`, by extractor."""
+    def features(self, chosen: np.ndarray) -> dict[str, FeatureRows]:
+        """Features `[n, d]` of the allocation `chosen [n]`, by extractor, read when looked at."""
         return {name: self.bank.features(name, chosen) for name in self.bank.extractors}
 
     def speed(self, chosen: np.ndarray) -> dict[str, float]:

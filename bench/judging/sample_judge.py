@@ -10,7 +10,6 @@ import numpy as np
 from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.extractors import EXTRACTORS
 from bench.metrics.frechet import gaussian_statistics
-from bench.metrics.kernel_interval import block_size
 from bench.metrics.weight_files import WeightFile
 
 Features = dict[str, np.ndarray]
@@ -51,8 +50,7 @@ class SampleJudge:
         Raises:
             ValueError: the images do not fill two blocks.
         """
-        smaller = min(count, *map(len, self.reference.values()))
-        return estimators(block_size(smaller, self.kid_subset))
+        return estimators(count, *map(len, self.reference.values()), kid_subset=self.kid_subset)
 
     def distances(self, features: Features) -> dict[str, float]:
         """Fréchet and kernel distance of features `[n, d]`, n >= 2, by extractor."""

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics.features import row_blocks
+from bench.metrics.features import ROWS_PER_MAP, row_blocks
 from bench.metrics.frechet import FrechetReference, GaussianStatistics
-
-# A row that is read can bring 2 MiB of its file into resident memory.
-_ROWS_PER_MAP = 256
 
 
 @dataclass(eq=False)
@@ -104,7 +101,7 @@ class AllocationFrechet:
 
     def _read(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Features `[k, d]` at rows and columns `[k]`, a few hundred from each opening."""
-        parts = [slice(at, at + _ROWS_PER_MAP) for at in range(0, len(rows), _ROWS_PER_MAP)]
+        parts = [slice(at, at + ROWS_PER_MAP) for at in range(0, len(rows), ROWS_PER_MAP)]
         return np.concatenate([self._open()[rows[part], columns[part]] for part in parts])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from bench.metrics.features import row_blocks
+from bench.metrics.features import FeatureRows, row_blocks
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class GaussianStatistics:
     count: int
 
 
-def gaussian_statistics(features: np.ndarray, *, block: int = 4096) -> GaussianStatistics:
+def gaussian_statistics(features: FeatureRows, *, block: int = 4096) -> GaussianStatistics:
     """Mean and covariance of features `[n, d]`, read in blocks of rows and summed in float64.
 
     With n <= d the covariance is singular; `count` tells.

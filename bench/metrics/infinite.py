@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.metrics.features import FeatureRows, TakenRows
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 
 SIZES = 8
@@ -26,7 +27,7 @@ def subset_sizes(n: int) -> np.ndarray:
     return np.round(n / np.linspace(1 / SMALLEST_SHARE, 1, SIZES)).astype(int)
 
 
-def frechet_infinite(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> Extrapolation:
+def frechet_infinite(a: FeatureRows, b: FeatureRows, *, seed: int = 0) -> Extrapolation:
     """The Fréchet distance of features `[n, d]` for n to infinity (Chong & Forsyth 2020).
 
     Distances are biased in proportion to 1/n, by a factor that depends on the features. Subsets are
@@ -48,7 +49,8 @@ def frechet_infinite(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> Extrapol
     distances = []
     for size in sizes:
         rows = np.sort(rng.choice(n, size, replace=False))
-        distances.append(frechet_distance(*(gaussian_statistics(side[rows]) for side in (a, b))))
+        parts = (gaussian_statistics(TakenRows(side, rows)) for side in (a, b))
+        distances.append(frechet_distance(*parts))
     return _line(1 / sizes, np.array(distances))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.metrics.features import row_blocks
+from bench.metrics.features import FeatureRows, row_blocks
 
 _BLOCK = 1024
 
@@ -23,11 +23,11 @@ class KernelReference:
     compared in float64.
     """
 
-    def __init__(self, features: np.ndarray):
+    def __init__(self, features: FeatureRows):
         self.features = features
         self._own = self._mean_between_distinct(features)
 
-    def distance(self, other: np.ndarray) -> float:
+    def distance(self, other: FeatureRows) -> float:
         """The unbiased estimate over all samples of both sides; near zero it may be negative.
 
         Args:
@@ -46,7 +46,7 @@ class KernelReference:
         )
         return float(within - 2 * across / (len(self.features) * len(other)))
 
-    def _mean_between_distinct(self, features: np.ndarray) -> float:
+    def _mean_between_distinct(self, features: FeatureRows) -> float:
         """Mean kernel value over ordered pairs of two different rows."""
         n = len(features)
         if n < 2:

@@ -18,6 +18,8 @@ from bench.speed.decode_timing import spread
 WARM_UP, REPEATS = 2, 7
 # A network that is slow to measure is measured less often, but once at least.
 SECONDS = 30.0
+# The same of a share of times, which nobody waits long for.
+SHARE_SECONDS = 4.0
 
 
 def measure_throughput(
@@ -53,37 +55,45 @@ def measure_throughput(
 
 
 def policy_time_share(
-    encode: Callable[[int], Any], policy: Callable[[int], Any], *, images: int, repeats: int = 9
+    encode: Callable[[int], Any],
+    policy: Callable[[int], Any],
+    *,
+    images: int,
+    device: str,
+    repeats: int = 9,
 ) -> float:
-    """The policy's time as a share of the encoder's, on the CPU: median of ratios side by side.
+    """The policy's time as a share of the encoder's, on a device: median of ratios side by side.
 
-    Both are given a number of images: `images`, or as many as `SECONDS` are enough for.
+    Both are given a number of images: `images`, or as many as `SHARE_SECONDS` are enough for.
     """
     with torch.inference_mode():
-        count = affordable(_seconds(lambda: encode(1), "cpu"), images)
+        count = affordable(_seconds(lambda: encode(1), device), images, limit=SHARE_SECONDS)
 
         def ratio() -> float:
-            encoding = _seconds(lambda: encode(count), "cpu")
-            return _seconds(lambda: policy(count), "cpu") / encoding
+            encoding = _seconds(lambda: encode(count), device)
+            return _seconds(lambda: policy(count), device) / encoding
 
-        return float(np.median(_until(ratio, repeats=repeats)))
+        return float(np.median(_until(ratio, repeats=repeats, limit=SHARE_SECONDS)))
 
 
-def affordable(seconds: float, images: int) -> int:
-    """How many of the images fit into a tenth of `SECONDS`, if one takes so long; one at least."""
-    return max(1, min(images, int(SECONDS / 10 / max(seconds, 1e-6))))
+def affordable(seconds: float, images: int, *, limit: float = SECONDS) -> int:
+    """How many of the images fit into a tenth of the `limit`, if one takes so long; one at least.
+
+    Both are in seconds.
+    """
+    return max(1, min(images, int(limit / 10 / max(seconds, 1e-6))))
 
 
 def _rounds(function: Callable[[], Any], device: str) -> np.ndarray:
     return np.array(_until(lambda: _seconds(function, device), repeats=REPEATS))
 
 
-def _until(measure: Callable[[], float], *, repeats: int) -> list[float]:
+def _until(measure: Callable[[], float], *, repeats: int, limit: float = SECONDS) -> list[float]:
     """Measured values after the warm-up, which a slow measure has in part or none of."""
     began, values = time.perf_counter(), []
     for round_ in range(WARM_UP + repeats):
         values.append(measure())
-        if time.perf_counter() - began > SECONDS:
+        if time.perf_counter() - began > limit:
             return values[min(WARM_UP, round_) :]
     return values[WARM_UP:]
 

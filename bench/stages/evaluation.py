@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ from bench.stages.png_sizes import read_png_sizes
 from bench.store.stage import StageContext
 
 CURVE_POINTS = 49
-TIMED_IMAGES = 64
+TIMED_IMAGES = 16
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -90,17 +91,21 @@ def _gallery(
     context: StageContext, bank: Bank, config: AllocatorSettings | None, table: pd.DataFrame
 ) -> Gallery:
     images = read_image_set(context.inputs["images"])
-    decodings = _decodings(context)
+    decodings, device = _decodings(context), context.spec.resources.device
     if isinstance(config, OwnConfig) and decodings.tokenizer is not None:
-        return own_gallery(images, decodings.tokenizer, table, config.target)
+        return own_gallery(images, decodings.tokenizer, table, config.target, device=device)
     if config is None and "policy" not in context.inputs:
-        return curve_gallery(bank, images, decodings, table)
-    return allocation_gallery(bank, images, decodings, table)
+        return curve_gallery(bank, images, decodings, table, device=device)
+    return allocation_gallery(bank, images, decodings, table, device=device)
 
 
 def _decodings(context: StageContext) -> Decodings:
     reconstructions = context.spec.runtime.get("reconstructions")
-    return load_decodings(context.inputs["tokenizer"], reconstructions=reconstructions)
+    return load_decodings(
+        context.inputs["tokenizer"],
+        reconstructions=reconstructions,
+        device=context.spec.resources.device,
+    )
 
 
 def _judge(context: StageContext, bank: Bank) -> Judge:
@@ -262,23 +267,28 @@ def _choice_metrics(candidates: Candidates, allocated: Allocation) -> dict[str, 
 def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> dict[str, float]:
     """Size and time of the policy as shares of the tokenizer's and of its encoder's.
 
+    Times are those of a few images on the stage's device.
+
     Nothing where there is no tokenizer to be measured.
     """
-    tokenizer = _decodings(context).tokenizer
+    tokenizer, device = _decodings(context).tokenizer, context.spec.resources.device
     if tokenizer is None:
         return {}
     parameters = parameter_count(learned.policy)
     whole, encoder = tokenizer.parameter_counts()
-    images = torch.rand(TIMED_IMAGES, 3, tokenizer.image_size, tokenizer.image_size)
     count = min(TIMED_IMAGES, seen.count)
-    features = learned.features(seen).load(torch.arange(count))
+    side = tokenizer.image_size
+    images = torch.rand(count, 3, side, side, device=device)
+    features = learned.features(seen).load(torch.arange(count)).to(device)
+    policy = copy.deepcopy(learned.policy).to(device)
     return {
         **({"policy_parameter_share": parameters / whole} if whole else {}),
         **({"policy_encoder_parameter_share": parameters / encoder} if encoder else {}),
         "policy_time_share": policy_time_share(
             lambda count: tokenizer.encode(images[:count]),
-            lambda count: learned.policy.choose(features[:count]),
+            lambda count: policy.choose(features[:count]),
             images=count,
+            device=device,
         ),
     }
 

@@ -33,7 +33,7 @@ Pictures = Callable[[np.ndarray], np.ndarray]
 
 
 def curve_gallery(
-    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame
+    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame, *, device: str
 ) -> Gallery:
     """Images from the simplest to the most complex, at every budget.
 
@@ -44,7 +44,7 @@ def curve_gallery(
     first = table.iloc[:: len(budgets)]
     score = "complexity" if first["complexity"].notna().all() else "png_bytes"
     chosen = spread_out(first[score].tolist(), first["id"].tolist())
-    decoded = [_decoded(bank, images, decodings, chosen, budget) for budget in budgets]
+    decoded = [_decoded(bank, images, decodings, chosen, budget, device) for budget in budgets]
     psnr = table["psnr"].to_numpy().reshape(-1, len(budgets))
     rows = [
         _row(first.iloc[image], "", budgets, [float(value) for value in psnr[image]])
@@ -55,7 +55,7 @@ def curve_gallery(
 
 
 def allocation_gallery(
-    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame
+    bank: Bank, images: ImageSet, decodings: Decodings, table: pd.DataFrame, *, device: str
 ) -> Gallery:
     """The images that got the fewest tokens and those that got the most, at these budgets.
 
@@ -67,20 +67,20 @@ def allocation_gallery(
         pictures = _originals(images, chosen)
         for budget in np.unique(budgets):
             here = budgets == budget
-            pictures[here] = _decoded(bank, images, decodings, chosen[here], int(budget))
+            pictures[here] = _decoded(bank, images, decodings, chosen[here], int(budget), device)
         return pictures
 
     return _extremes(images, table, decoded)
 
 
 def own_gallery(
-    images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame, target: float
+    images: ImageSet, tokenizer: Tokenizer, table: pd.DataFrame, target: float, *, device: str
 ) -> Gallery:
     """The same of a tokenizer that halts by itself, which has to see the images again."""
 
     @torch.inference_mode()
     def decoded(chosen: np.ndarray) -> np.ndarray:
-        pixels = to_float(_pixels(images, chosen))
+        pixels = to_float(_pixels(images, chosen).to(device))
         own = tokenizer.decode(*self_halting(tokenizer).own_allocation(pixels, target))
         return _as_pictures(to_uint8(own))
 
@@ -101,7 +101,12 @@ def _extremes(images: ImageSet, table: pd.DataFrame, decoded: Pictures) -> Galle
 
 @torch.inference_mode()
 def _decoded(
-    bank: Bank, images: ImageSet, decodings: Decodings, chosen: np.ndarray, budget: int
+    bank: Bank,
+    images: ImageSet,
+    decodings: Decodings,
+    chosen: np.ndarray,
+    budget: int,
+    device: str,
 ) -> np.ndarray:
     """Pictures of the chosen images at one budget, as the bank's numbers were measured on.
 
@@ -109,14 +114,15 @@ def _decoded(
     """
     ids = None
     if "ids" in bank.about["arrays"]:
-        ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64))
-    originals = Originals(images.table["id"].iloc[chosen].tolist(), _pixels(images, chosen))
+        ids = torch.from_numpy(bank.array("ids")[chosen].astype(np.int64)).to(device)
+    pixels = _pixels(images, chosen).to(device)
+    originals = Originals(images.table["id"].iloc[chosen].tolist(), pixels)
     (decoded,) = decodings.pictures(originals, ids, [budget])
     return _as_pictures(decoded)
 
 
 def _as_pictures(images: Tensor) -> np.ndarray:
-    return images.permute(0, 2, 3, 1).numpy()
+    return images.permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _originals(images: ImageSet, chosen: np.ndarray) -> np.ndarray:

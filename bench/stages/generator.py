@@ -116,5 +116,7 @@ def _trained(context: StageContext) -> dict[str, Any]:
 
 
 def _tensors(images: TokenSet) -> tuple[Tensor, Tensor, Tensor]:
-    ids, lengths, labels = (np.array(x) for x in (images.ids, images.lengths, images.labels))
+    # Torch computes little with 16 bits without a sign, which a bank may keep.
+    ids = np.array(images.ids, np.promote_types(images.ids.dtype, np.int16))
+    lengths, labels = (np.array(x) for x in (images.lengths, images.labels))
     return torch.from_numpy(ids), torch.from_numpy(lengths), torch.from_numpy(labels)

@@ -93,7 +93,7 @@ def read_token_set(
     """
     if not (bank.path / "ids.npy").is_file():
         raise UserError(f"{bank.path}: holds no ids.npy to learn from; remove it to have it made")
-    table = bank.table().iloc[:: len(bank.budgets)]
+    table = bank.image_table("label", "label_name", "complexity")
     labels = table[_COLUMNS[classes]].to_numpy()
     if not np.all(labels >= 0) or np.any(labels != np.floor(labels)):
         raise UserError(f"{bank.path}: images without a class; set generation.classes to label")

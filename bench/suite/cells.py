@@ -21,6 +21,8 @@ OPTIONAL = (
     *("evaluation.perturbed", "evaluation.prefix_cosine_images"),
     *("data.limit", "data.ids", "data.undivided", "data.augment"),
 )
+# The same of settings of a bank that may be 0.
+UNSET = ("policy_seed", "latents")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Cell:
     def settings(self) -> dict[str, Any]:
         """The resolved settings, as plain values."""
         settings: dict[str, Any] = plain(self.config)
+        for key in UNSET:
+            if settings["bank"][key] is None:
+                del settings["bank"][key]
         for path in OPTIONAL:
             part, _, name = path.rpartition(".")
             owner = settings[part] if part else settings

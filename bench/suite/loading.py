@@ -192,7 +192,7 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
-    """Resources that a stage asks for; only training and decoding ever use the device."""
+    """Resources that a stage asks for; only those that train, decode or time use the device."""
     asked = file.resources.get(stage, StageResources())
     on_device = STAGES[stage].device
     if not on_device or file.device == "cpu":

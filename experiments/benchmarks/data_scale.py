@@ -59,10 +59,10 @@ def indices() -> dict[str, object]:
     return found
 
 
-def write_records(folder: Path, count: int) -> ShardSource:
-    """Tar shards of `count` pictures of 3 px, about 100 bytes each, in eight classes."""
+def write_records(folder: Path, count: int, *, classes: int = 8) -> ShardSource:
+    """Tar shards of `count` pictures of 3 px, about 100 bytes each, a picture for each class."""
     made = []
-    for index in range(8):
+    for index in range(classes):
         file = io.BytesIO()
         pixels = np.random.default_rng(index).integers(0, 256, (3, 3, 3), np.uint8)
         Image.fromarray(pixels).save(file, "PNG")
@@ -71,7 +71,7 @@ def write_records(folder: Path, count: int) -> ShardSource:
     for first in range(0, count, PER_SHARD):
         with (folder / f"{first // PER_SHARD:04d}.tar").open("wb") as file:
             for index in range(first, min(first + PER_SHARD, count)):
-                file.write(_named(made[index % 8], index))
+                file.write(_named(made[index % classes], index))
             file.write(bytes(1024))
     return ShardSource((f"{folder}/*.tar",))
 

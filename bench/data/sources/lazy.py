@@ -67,3 +67,33 @@ class LazyPixels:
     def _decoded(self, numbers: Any) -> np.ndarray:
         read = [self.images.read(number) for number in numbers]
         return np.stack(read) if read else np.empty((0, *self.shape[1:]), np.uint8)
+
+
+class TakenPixels:
+    """The rows of an image array, as an array of them alone; a slice is a view, of which `np.array`
+    reads all."""
+
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
+
+    def __init__(self, pixels: PixelArray, rows: np.ndarray):
+        self.pixels, self.rows = pixels, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The four sizes."""
+        return len(self.rows), *self.pixels.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice):
+            return TakenPixels(self.pixels, self.rows[key])
+        return self.pixels[self.rows[key]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self.pixels[row] for row in self.rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        found = np.asarray(self.pixels[self.rows])
+        return found if dtype is None else found.astype(dtype)

@@ -29,4 +29,6 @@ def work(job: Job) -> Work:
     return Work(kind, amount, "images x budgets")
 
 
-STAGE = Stage(name="bank", version=3, device=True, run="bench.stages.bank:run", work=work)
+STAGE = Stage(
+    name="bank", version=3, device=True, ranks=True, run="bench.stages.bank:run", work=work
+)

@@ -19,4 +19,6 @@ def work(job: Job) -> Work:
     return Work(kind, None if count is None else count * budgets, "images x budgets")
 
 
-STAGE = Stage(name="evaluation", version=4, run="bench.stages.evaluation:run", work=work)
+STAGE = Stage(
+    name="evaluation", version=4, device=True, run="bench.stages.evaluation:run", work=work
+)

@@ -49,9 +49,7 @@ def run(context: StageContext) -> dict[str, Any]:
     images = read_image_set(context.inputs["images"])
     extractors = _extractors(context, bank)
     references = {
-        one.name: FrechetReference(
-            gaussian_statistics(np.array(bank.array(f"{one.name}_originals")[:count]))
-        )
+        one.name: FrechetReference(gaussian_statistics(bank.array(f"{one.name}_originals")[:count]))
         for one in extractors
     }
     draws = Draws.of(count, tokenizer.max_tokens, seed=asked.seed)

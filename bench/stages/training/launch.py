@@ -29,12 +29,17 @@ HEARING_SECONDS = 3.0
 
 
 def on_ranks(
-    context: StageContext, train: StageFunction, *, where: str, batch: int, parts: int = 1
+    context: StageContext,
+    train: StageFunction,
+    *,
+    where: str = "",
+    batch: int | None = None,
+    parts: int = 1,
 ) -> dict[str, Any]:
     """The result of `train`: in this process, or on as many ranks as the stage has resources for.
 
     Each rank is a process of its own that computes the whole stage, and so comes here again. They
-    share `batch`, of `parts` micro-batches, which the settings have at `where`.
+    share `batch`, of `parts` micro-batches, which the settings have at `where`; or no batch at all.
 
     Raises:
         UserError: the batch cannot be shared out, or there are too few GPUs.
@@ -45,7 +50,8 @@ def on_ranks(
     if resources.ranks == 1 or Ranks.here().count > 1:
         return train(context)
     try:
-        require_shares(batch, parts=parts, ranks=resources.ranks)
+        if batch is not None:
+            require_shares(batch, parts=parts, ranks=resources.ranks)
     except ValueError as error:
         raise UserError(f"{where}.{error}") from None
     if resources.device == "cuda" and torch.cuda.device_count() < resources.ranks:

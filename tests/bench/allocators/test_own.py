@@ -50,7 +50,7 @@ def test_its_arrays_go_by_the_names_of_a_banks(own):
     assert chosen.tolist() == [1, 1, 1]
     assert own.per_budget("mse").tolist() == [[3, 6], [2, 5], [1, 4]]
     assert own.array("lite0_originals").tolist() == [[0, 0], [1, 1], [2, 2]]
-    assert own.features("lite0", chosen).tolist() == [[2, 3], [6, 7], [10, 11]]
+    assert own.features("lite0", chosen)[:].tolist() == [[2, 3], [6, 7], [10, 11]]
     assert own.tokens(chosen).tolist() == [1, 2, 1]
     assert own.extractors == ["lite0"]  # the other network's features were not taken
 

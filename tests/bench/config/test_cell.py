@@ -41,6 +41,13 @@ def refusal(cell):
 
 
 REFUSED = """
+# banks that cannot be made
+bank.latents: -1
+    bank: latents: must be 0 or more, or null
+bank.policy_seed: -1
+    bank: policy_seed: must be 0 or more, or null
+bank.latents: 0, policy: {candidates: [1, 2, 4]}
+    bank.latents: 0 keeps none, and policy.input is latents; set it to null
 # tokenizers that cannot be built
 tokenizer.lora.rank: 17
     tokenizer: lora.rank: 17 exceeds the decoder's width 16
@@ -210,6 +217,11 @@ def test_finetuning_trains_heads_that_are_there_or_added(cell):
     assert added.final_tokenizer.lora.alpha == 2.0
     assert cell({}).final_tokenizer == cell({}).tokenizer
     assert list(cell({}).trainings) == ["training"]
+
+
+def test_a_policy_on_pixels_needs_no_latents(cell):
+    policy = {"candidates": [1, 2, 4], "input": "pixels"}
+    assert cell({"bank.latents": 0, "policy": policy}).bank.latents == 0
 
 
 def test_encodings_that_fit(cell):

@@ -3,6 +3,8 @@ import shutil
 from bench.data.fingerprint import fingerprint
 from bench.graph.suite_graph import build_graph
 
+POLICY = {"candidates": [1, 2, 4]}
+
 
 def test_a_folder_is_known_by_its_content_not_by_its_path(store, folder, tmp_path, evaluation_of):
     def data(path):
@@ -19,6 +21,30 @@ def test_a_folder_is_known_by_its_content_not_by_its_path(store, folder, tmp_pat
     assert "path" not in here.config
     (copy / "0.png").unlink()
     assert data(copy).key != here.key
+
+
+def test_a_policys_bank_of_a_folder_is_drawn_by_class(folder, evaluation_of, suite_of):
+    """Of scenes it has the first images, as ever, unless a seed is given."""
+
+    def config(split="policy/bank", **changes):
+        node = evaluation_of(**{"policy": POLICY, "bank.policy_images": None, **changes})
+        for name in split.split("/"):
+            node = node.inputs[name]
+        return node.config
+
+    of_folder = {"data": {"kind": "image_folder", "path": str(folder), "resolution": 32}}
+    assert config(**of_folder)["sample"] == {"seed": 0}
+    assert config(**of_folder, **{"bank.policy_seed": 3})["sample"] == {"seed": 3}
+    assert config(**{"bank.policy_seed": 0})["sample"] == {"seed": 0}
+    for found in (config(), config("bank", **of_folder)):
+        assert not {"sample", "latents"} & {*found}
+    for split in ("bank", "policy/bank"):
+        assert config(split, **{"bank.latents": 2})["latents"] == 2
+    plain, pooled = (
+        suite_of(**changes).cells[0].settings["bank"]
+        for changes in ({}, {"bank.latents": 0, "bank.policy_seed": 0})
+    )
+    assert {*pooled} - {*plain} == {"latents", "policy_seed"}
 
 
 def test_all_splits_of_a_folder_share_one_manifest(load, small, store, folder):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from bench.records.codebook import Codebook
-from bench.stages.bank import _codebook_use
+from bench.stages.banks.codebook import CodeCounts
 
 
 def codebook(codes, sizes):
-    found = _codebook_use(codes, sizes)
-    return Codebook(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+    counts = CodeCounts(sizes, codes.shape[1])
+    counts.add(codes)
+    return Codebook(**{k: tuple(v) if isinstance(v, list) else v for k, v in counts.use().items()})
 
 
 def test_uniform_codes_have_all_bits_and_constant_ones_none():

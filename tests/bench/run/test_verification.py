@@ -115,6 +115,7 @@ def test_deep_finds_a_bank_that_its_tokenizer_does_not_give(small_run, store):
     record = small_run.record("fixed_at_mean")
     bank = artifact(store, record, "bank")
     np.save(bank / "mse.npy", np.load(bank / "mse.npy") / 2)
+    np.save(bank / "ids.npy", np.load(bank / "ids.npy").astype(np.int32))  # As of old.
     about = read_description(bank)
     describe(bank, {name: value for name, value in about.items() if name != "files"})
     last, _ = _stages_of(record, store)

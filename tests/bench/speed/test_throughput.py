@@ -97,10 +97,11 @@ def test_the_policys_share_is_the_median_of_ratios_side_by_side(monkeypatch):
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
     # Ratios 0.1, 0.4 and 0.2, while the machine gets slower by the round.
-    encode = works(0.5, *([0.5] * WARM_UP), 1.0, 2.0, 4.0)
-    policy = works(*([0.5] * WARM_UP), 0.1, 0.8, 0.8)
-    assert policy_time_share(encode, policy, images=40, repeats=3) == pytest.approx(0.2)
-    assert counts == {1, 6}  # At half a second an image, six take a tenth of the time.
+    encode = works(0.05, *([0.05] * WARM_UP), 0.1, 0.2, 0.4)
+    policy = works(*([0.05] * WARM_UP), 0.01, 0.08, 0.08)
+    share = policy_time_share(encode, policy, images=40, device="cpu", repeats=3)
+    assert share == pytest.approx(0.2)
+    assert counts == {1, 8}  # At 50 ms an image, eight take a tenth of the time.
 
 
 @pytest.mark.parametrize(("seconds", "images"), [(0.001, 64), (0.1, 30), (2.0, 1), (100.0, 1)])

@@ -1,16 +1,17 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
 
 from adatok_core.config import FSQ
 from adatok_core.losses import perceptual_distance
 from adatok_core.quantizers import build_quantizer
 from adatok_core.tokenizer import to_float, to_uint8
+from bench.allocators.view import seen_of
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
@@ -22,7 +23,12 @@ from bench.metrics.networks.lpips import Lpips
 from bench.metrics.ssim import ssim
 from bench.metrics.weight_files import WeightFile, weights_to_runtime
 from bench.stages import bank, data
+from bench.stages.banks.codebook import CodeCounts
+from bench.stages.banks.content import Content, id_type
 from bench.store.checkpoints import load_tensors, save_tensors
+from bench.store.row_arrays import RowArrays
+from bench.store.stage import Resources
+from bench.store.stopping import StageStopped
 
 EVALUATION, POLICY = ("elastic", "bank"), ("policy: seed 0", "policy/bank")
 BUDGETS = [1, 2, 4]
@@ -64,7 +70,7 @@ def direct(small_run):
 @pytest.mark.parametrize(
     ("name", "dtype", "relative", "absolute"),
     [
-        ("ids", np.int32, 0, 0),
+        ("ids", np.int16, 0, 0),
         ("latents", np.float16, 2e-3, 2e-3),
         ("mse", np.float32, 1e-3, 1e-6),
         ("psnr", np.float32, 1e-3, 0),
@@ -131,8 +137,10 @@ def test_codebook_use_is_counted_over_all_images(evaluation):
 def test_codebook_use_known_answer():
     quantizer = build_quantizer(4, FSQ(levels=(4, 2)), tokens=2)
     ids = torch.tensor([[0, 1], [0, 2], [0, 1], [0, 2]])
-    use = bank._codebook_use(quantizer.parts(ids).numpy(), quantizer.code_sizes)
-    assert use == {
+    counts = CodeCounts(quantizer.code_sizes, 2)
+    for block in quantizer.parts(ids).numpy().reshape(2, 2, 2, -1):
+        counts.add(block)
+    assert counts.use() == {
         "usage": 3 / 8,
         "entropy_bits": pytest.approx(1.5),
         "usage_by_position": [1 / 8, 2 / 8],
@@ -179,7 +187,7 @@ def interrupted(context):
         first = context(*stage, stop_at=16, **changes)
         with pytest.raises(KeyboardInterrupt):
             bank.run(first)
-        assert [p.name for p in first.work.iterdir()] == ["shard-000000000.safetensors"]
+        assert [p.name for p in first.work.glob("*.json")] == ["part-000000000.json"]
         return first.work
 
     return interrupted
@@ -191,27 +199,30 @@ def test_an_interrupted_build_goes_on_with_the_next_shard(
 ):
     work = interrupted(*stage)
     made = []
-    build = bank._shard
+    build = Content.arrays
 
-    def counted(*arguments, **settings):
-        made.append(arguments[4:6])
-        return build(*arguments, **settings)
+    def counted(self, images, first, last):
+        made.append((first, last))
+        return build(self, images, first, last)
 
-    monkeypatch.setattr(bank, "_shard", counted)
+    monkeypatch.setattr(Content, "arrays", counted)
+    # Of an attempt before shards were rows of the arrays.
+    (work / "shard-000000000.safetensors").touch()
     bank.run(context(*stage))
     assert made == ([(16, 24)] if stage == EVALUATION else [(16, 32), (32, 40)])
-    assert not list(work.glob("*.safetensors"))
+    assert {path.suffix for path in work.iterdir()} == {".npy", ".json", ".parquet"}
+    assert [path.name for path in work.glob("*.json")] == ["bank.json"]
     usual = Bank.read(small_run.artifact(*stage))
     for name in usual.about["arrays"]:
         np.testing.assert_array_equal(Bank.read(work).array(name), usual.array(name))
 
 
 def corrupt(work, name, change):
-    path = work / "shard-000000000.safetensors"
-    arrays = load_file(path)
-    _, about = load_tensors(path)
-    arrays[name] = change(arrays[name])
-    save_file(arrays, path, metadata={"about": json.dumps(about)})
+    """Change the first shard of 40 images, whose mark says that it is as it was written."""
+    there = RowArrays(work, 40)
+    arrays = {one: np.array(there.array(one)[:16]) for one in there.names()}
+    there.write(0, arrays | {name: change(arrays[name])})
+    assert there.has(0, 16)
 
 
 @pytest.mark.parametrize(
@@ -351,3 +362,79 @@ def test_a_reconstruction_is_the_one_the_bank_measured(small_run, evaluation):
         assert decoded.shape == pixels.shape
         error = ((decoded - pixels) ** 2).mean((1, 2, 3)) / 255**2
         np.testing.assert_allclose(error, evaluation.array("mse")[:, column], rtol=1e-4)
+
+
+def test_ranks_give_the_same_bytes_and_begin_where_an_interrupted_one_ended(
+    small_run, context, interrupted
+):
+    interrupted(*POLICY)
+    stage = context(*POLICY)
+    two = Resources(cpus=2, ranks=2)
+    result = bank.run(replace(stage, spec=replace(stage.spec, resources=two)))
+    assert len(result["rank_peak_memory_bytes"]) == 2
+    usual = small_run.artifact(*POLICY)
+    for name in Bank.read(usual).about["arrays"]:
+        path = f"{name}.npy"
+        assert (stage.work / path).read_bytes() == (usual / path).read_bytes()
+    assert Bank.read(stage.work).table().equals(Bank.read(usual).table())
+
+
+def test_a_sample_is_drawn_by_class_and_says_which_images_it_has(small_run, context):
+    """Whatever looks at the bank's images finds them in its order."""
+    stage = context(*POLICY, config={"images": 20, "sample": {"seed": 3}})
+    bank.run(stage)
+    made = Bank.read(stage.work)
+    images = read_image_set(small_run.artifact("policy: seed 0", "policy/bank/images"))
+    rows = np.array(made.image_rows)
+    assert len({*rows}) == 20
+    assert made.about["images"]["digest"] == f"{images.digest}[20 by class, seed 3]"
+    table = made.table()
+    assert table["id"].tolist() == images.table["id"].iloc[rows].repeat(3).tolist()
+    assert made.image_table("id")["id"].tolist() == images.table["id"].iloc[rows].tolist()
+    shares = images.table["label"].value_counts() * 20 / 48
+    found = images.table["label"].iloc[rows].value_counts().reindex(shares.index, fill_value=0)
+    assert (found - shares).abs().max() < 1
+    usual = context(*POLICY, config={"images": None}, work="all")
+    bank.run(usual)
+    every = Bank.read(usual.work)
+    assert every.image_rows is None
+    np.testing.assert_allclose(made.array("mse"), every.array("mse")[rows], rtol=1e-3)
+    pixels = seen_of(made, images=stage.inputs["images"], parts=frozenset({"pixels"})).pixels
+    np.testing.assert_array_equal(pixels, images.pixels[rows])
+    np.testing.assert_array_equal(pixels[np.array([4, 1])], images.pixels[rows[[4, 1]]])
+    np.testing.assert_array_equal(pixels[3:5], images.pixels[rows[3:5]])
+    assert [one.sum() for one in pixels] == [images.pixels[row].sum() for row in rows]
+
+
+@pytest.mark.parametrize(("latents", "length"), [(2, 2), (0, None), (99, 4)])
+def test_latents_are_pooled_or_left_out(small_run, context, latents, length):
+    stage = context(*POLICY, config={"latents": latents, "images": 16})
+    bank.run(stage)
+    made, full = Bank.read(stage.work), Bank.read(small_run.artifact(*POLICY)).array("latents")
+    assert ("latents" in made.about["arrays"]) == (length is not None)
+    if length is not None:
+        expected = full[:16].astype(np.float32).reshape(16, length, 4 // length, -1).mean(2)
+        np.testing.assert_allclose(made.array("latents"), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((2**15,), np.int16),
+        ((8, 2**13), np.uint16),
+        ((2**16 + 1,), np.int32),
+        ((2**40,), np.int64),
+        (None, np.int32),
+    ],
+)
+def test_ids_take_as_few_bits_as_the_codes_allow(sizes, expected):
+    assert id_type(sizes) is expected
+
+
+def test_a_build_that_is_asked_to_stop_leaves_its_shard(context):
+    stage = context(*POLICY)
+    stage.stopping.ask()
+    with pytest.raises(StageStopped):
+        bank.run(stage)
+    arrays = RowArrays(stage.work, 40)
+    assert (arrays.marked, arrays.has(0, 16)) == (1, True)

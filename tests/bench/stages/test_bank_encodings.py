@@ -12,6 +12,8 @@ from bench.artifacts.decodings import TokenizerDecodings
 from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.stages import bank, tokenizer
+from bench.stages.banks.spot_check import SPOT_CHECKS, spot_check
+from bench.stages.banks.taken import TakenImages
 from bench.store.checkpoints import load_tensors, save_tensors
 
 BUDGETS = [1, 2, 4]
@@ -82,17 +84,20 @@ def test_tokens_that_are_not_nested_are_encoded_for_each_budget(built, encoding)
 def test_the_spot_check_encodes_again_at_the_budget(built, encoding):
     artifact, stage = built(encoding)
     model = TokenizerDecodings(load_tokenizer(artifact))
-    images = read_image_set(stage.inputs["images"])
-    arguments = (BUDGETS, images, stage.work, "cpu")
-    stored = np.load(stage.work / "mse.npy")
+    images = TakenImages.of(read_image_set(stage.inputs["images"]), {})
+    made = Bank.read(stage.work)
+    stored = np.array(made.array("mse"))
+
+    def check(mse):
+        ids = made.array("ids")
+        spot_check(model, BUDGETS, images, stored=mse, stored_ids=ids, device="cpu")
+
     # A token may move at a rounding boundary, and its image's error with it; many may not.
-    sampled = np.random.default_rng(24).integers(24, size=bank.SPOT_CHECKS)
+    sampled = np.random.default_rng(24).integers(24, size=SPOT_CHECKS)
     once = np.flatnonzero(np.bincount(sampled) == 1)[0]
-    np.save(stage.work / "mse.npy", np.where(np.arange(24)[:, None] == once, 2, 1) * stored)
-    bank._spot_check(model, *arguments)
-    np.save(stage.work / "mse.npy", 1.01 * stored)
+    check(np.where(np.arange(24)[:, None] == once, 2, 1) * stored)
     with pytest.raises(RuntimeError, match="decodes to an MSE of"):
-        bank._spot_check(model, *arguments)
+        check(1.01 * stored)
 
 
 def test_a_halting_tokenizer_chooses_lengths_of_its_own(built):

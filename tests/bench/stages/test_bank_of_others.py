@@ -1,5 +1,7 @@
 """Banks of tokenizers that are not trained here."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,8 @@ from bench.config.tokenizers import ExternalTokenizer
 from bench.data.image_set import ImageSet
 from bench.external.adapter import make_external
 from bench.metrics.pixel import mse
-from bench.stages import bank
+from bench.stages.banks.spot_check import spot_check
+from bench.stages.banks.taken import TakenImages
 
 TOKENIZER = '''
 import numpy as np
@@ -44,12 +47,8 @@ def test_rounding_by_the_batch_is_no_fault_of_others_and_more_is(tmp_path, apart
     originals = Originals(names, torch.from_numpy(pixels))
     ids, _ = decodings.encoded(originals)
     (decoded,) = decodings.pictures(originals, ids, [1])
-    np.save(tmp_path / "mse.npy", mse(originals.pixels, decoded)[:, None].numpy())
-    np.save(tmp_path / "ids.npy", ids.numpy())
-    images = ImageSet(pixels, table=pd.DataFrame({"id": names}))
-    arguments = (decodings, [1], images, tmp_path, "cpu")
-    if not fails:
-        bank._spot_check(*arguments)
-        return
-    with pytest.raises(RuntimeError, match="not deterministic here"):
-        bank._spot_check(*arguments)
+    stored = mse(originals.pixels, decoded)[:, None].numpy()
+    images = TakenImages.of(ImageSet(pixels, table=pd.DataFrame({"id": names})), {})
+    fault = pytest.raises(RuntimeError, match="not deterministic here")
+    with fault if fails else nullcontext():
+        spot_check(decodings, [1], images, stored=stored, stored_ids=ids.numpy(), device="cpu")

@@ -13,6 +13,7 @@ from bench.artifacts.networks import load_tokenizer
 from bench.data.image_set import read_image_set
 from bench.metrics.networks.lite import Lite0
 from bench.stages import bank, tokenizer
+from bench.stages.banks.codebook import CodeCounts
 
 
 def test_lengths_that_training_never_drew_are_flagged(method_run):
@@ -87,7 +88,9 @@ def test_codebook_use_of_tokens_made_of_several_codes(method_run):
     quantizer = build_quantizer(4, ResidualVQ(entries=4, depth=2, dimension=3), tokens=2)
     # Ids are the first codebook's entry plus four times the second's.
     ids = torch.tensor([[0 + 4 * 1, 2], [1 + 4 * 1, 2], [2 + 4 * 1, 2], [3 + 4 * 1, 2]])
-    assert bank._codebook_use(quantizer.parts(ids).numpy(), quantizer.code_sizes) == {
+    counts = CodeCounts(quantizer.code_sizes, 2)
+    counts.add(quantizer.parts(ids).numpy())
+    assert counts.use() == {
         "usage": pytest.approx((4 / 4 + 2 / 4) / 2),
         # First: 2 five times of eight, the others once; second: 0 and 1 alike.
         "entropy_bits": pytest.approx(5 / 8 * math.log2(8 / 5) + 3 / 8 * 3 + 1),

@@ -234,7 +234,7 @@ def halting(lean, mse, monkeypatch):
     The tokenizer beside it cannot, so it shows no images.
     """
     empty = Gallery(np.empty((0, 2, 32, 32, 3), np.uint8), ("original", "chosen budget"), ())
-    monkeypatch.setattr(evaluation, "own_gallery", lambda *given: empty)
+    monkeypatch.setattr(evaluation, "own_gallery", lambda *given, **how: empty)
 
     def halting(tokens=(2, 3)):
         count = len(mse)

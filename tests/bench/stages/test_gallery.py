@@ -134,7 +134,7 @@ def test_a_tokenizer_that_halts_by_itself_sees_the_images_again():
             "png_bytes": [70, 71, 72],
         }
     )
-    gallery = own_gallery(ImageSet(pixels, table), Halting(), table, 0.1)
+    gallery = own_gallery(ImageSet(pixels, table), Halting(), table, 0.1, device="cpu")
     assert [(row.id, row.group, row.tokens[1]) for row in gallery.rows] == [
         ("b", FEWEST, 1),
         ("c", FEWEST, 2),

@@ -186,7 +186,7 @@ def test_the_suites_own_settings(load, small):
     assert load(small).reports == ()
 
 
-def test_only_training_and_decoding_use_the_device(load, small):
+def test_what_trains_decodes_or_times_uses_the_device(load, small):
     assert set(load(small).resources.values()) == {Resources(cpus=1, gpus=0.0, device="cpu")}
     asked = {"tokenizer": {"cpus": 2, "gpus": 0.5}, "policy": {"cpus": 3}}
     assert load({**small, "device": "cuda", "resources": asked}).resources == {
@@ -197,7 +197,7 @@ def test_only_training_and_decoding_use_the_device(load, small):
         "lengths": Resources(1, 1.0, "cuda"),
         "policy": Resources(3, 0.0, "cpu"),
         "png_sizes": Resources(1, 0.0, "cpu"),
-        "evaluation": Resources(1, 0.0, "cpu"),
+        "evaluation": Resources(1, 1.0, "cuda"),
         "generator": Resources(1, 1.0, "cuda"),
         "samples": Resources(1, 1.0, "cuda"),
         "perturbed": Resources(1, 1.0, "cuda"),
@@ -234,8 +234,8 @@ def test_a_training_gets_a_rank_for_each_gpu_or_those_it_asks_for(
 @pytest.mark.parametrize(
     ("device", "stage", "asked", "problem"),
     [
-        ("cuda", "bank", {"gpus": 2}, ".gpus: only generator, tokenizer share their work; give at"),
-        ("cpu", "policy", {"ranks": 2, "cpus": 2}, ".ranks: only generator, tokenizer share"),
+        ("cuda", "evaluation", {"gpus": 2}, ".gpus: only bank, generator, tokenizer share their "),
+        ("cpu", "policy", {"ranks": 2, "cpus": 2}, ".ranks: only bank, generator, tokenizer share"),
         ("cpu", "tokenizer", {"ranks": 2}, ".ranks: 2 need as many cpus, not 1; raise cpus"),
         ("cuda", "tokenizer", {"ranks": 2}, ".ranks: 2 on 1 GPU, but each has one of its own; "),
         ("cuda", "generator", {"gpus": 1.5}, ": gpus: 1.5 must be whole above 1"),
