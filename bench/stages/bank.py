@@ -31,7 +31,7 @@ from bench.metrics.metric import Measure
 from bench.metrics.per_image import load_measures
 from bench.metrics.pixel import mse
 from bench.metrics.weight_files import weights_of_runtime
-from bench.speed.throughput import measure_throughput
+from bench.speed.throughput import SECONDS, measure_throughput
 from bench.store.checkpoints import is_whole, load_tensors, save_tensors
 from bench.store.enough import require_bank
 from bench.store.stage import StageContext
@@ -128,7 +128,11 @@ def run(context: StageContext) -> dict[str, Any]:
         if decodings.tokenizer is not None:
             sample = _pixels(images, 0, config["batch"])
             about["throughput"] = measure_throughput(
-                decodings.tokenizer, budgets, sample, device=device
+                decodings.tokenizer,
+                budgets,
+                sample,
+                device=device,
+                seconds=0 if context.dry else SECONDS,
             )
     _write_table(images, count, budgets, per_image_names(about), context.work)
     write_json(context.work / "bank.json", about)

@@ -29,7 +29,7 @@ from bench.judging.controls import Candidates, controls, passes
 from bench.judging.judge import Judge
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import Protocol
-from bench.speed.throughput import policy_time_share
+from bench.speed.throughput import SECONDS, policy_time_share
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
 from bench.stages.png_sizes import read_png_sizes
 from bench.store.stage import StageContext
@@ -279,6 +279,7 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
             lambda count: tokenizer.encode(images[:count]),
             lambda count: learned.policy.choose(features[:count]),
             images=count,
+            seconds=0 if context.dry else SECONDS,
         ),
     }
 
