@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 
 from bench.errors import UserError
+from bench.files import open_regular
 from bench.metrics.extraction import BuiltExtractor
 from bench.metrics.frechet import GaussianStatistics, gaussian_statistics
 
@@ -39,14 +41,15 @@ def reference_statistics(
         UserError: the file is no such npz, or its statistics are not of these features.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with open_regular(Path(path)) as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise ValueError("is one array")
-            if {MEAN, COVARIANCE} <= {*file.files}:
-                return _given(file[MEAN], file[COVARIANCE])
-            if IMAGES not in file.files:
+            if {MEAN, COVARIANCE} <= {*arrays.files}:
+                return _given(arrays[MEAN], arrays[COVARIANCE])
+            if IMAGES not in arrays.files:
                 raise ValueError(f"has neither {MEAN} and {COVARIANCE} nor {IMAGES}")
-        return gaussian_statistics(_features(path, extractor, batch, device, progress))
+            return gaussian_statistics(_features(file, extractor, batch, device, progress))
     except OSError as error:
         raise _refused(path, f"cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
@@ -71,7 +74,7 @@ def _given(mean: np.ndarray, covariance: np.ndarray) -> GaussianStatistics:
 
 
 def _features(
-    path: str,
+    npz: BinaryIO,
     extractor: BuiltExtractor,
     batch: int,
     device: str,
@@ -79,7 +82,7 @@ def _features(
 ) -> np.ndarray:
     """Features `[n, d]` of the images."""
     found = []
-    with zipfile.ZipFile(path) as archive, archive.open(f"{IMAGES}.npy") as file:
+    with zipfile.ZipFile(npz) as archive, archive.open(f"{IMAGES}.npy") as file:
         shape = _shape(file)
         done = 0
         for block in _blocks(file, shape, batch):

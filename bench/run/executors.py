@@ -75,7 +75,7 @@ def compute_with_threads(
 
 
 def require_device(requests: Mapping[str, Resources]) -> None:
-    """Refuse a GPU on a machine without one.
+    """Refuse a GPU on a machine without one, and more than there are.
 
     Raises:
         UserError: names the stage.
@@ -89,4 +89,8 @@ def require_device(requests: Mapping[str, Resources]) -> None:
                     f"{stage}: device cuda is asked for, but this machine has no usable GPU; "
                     "set device: cpu in the suite, or join a cluster with --ray-address"
                 )
-            return
+            if resources.gpus > torch.cuda.device_count():
+                raise UserError(
+                    f"resources.{stage}: asks for {resources.gpus:g} GPUs, and this machine has "
+                    f"{torch.cuda.device_count()}; ask for fewer"
+                )

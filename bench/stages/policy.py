@@ -51,9 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
         if step % config.log_every == 0:
             context.curve(trainer.history)
             context.progress(step, config.steps, "steps")
-    policy = trainer.trained_policy(
-        _calibration(config, context.inputs, untrained=untrained)
-    )
+    policy = trainer.trained_policy(_calibration(config, context.inputs, untrained=untrained))
     save_tensors(
         context.work / POLICY_WEIGHTS,
         policy.state_dict(),

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.config.bank import BankConfig
 from bench.stages import OURS
+from bench.suite.elsewhere import leave_out, missing_files
 from bench.suite.expansion import Arm, Taken
-from bench.suite.loading import StageResources, Suite, SuiteFile, make_suite, read_suite_file
+from bench.suite.loading import StageResources, Suite, make_suite, read_suite_file
 
 # As few as distances of features can be measured on, two of each class.
 FEW = 4
@@ -44,6 +44,7 @@ class DryRun(Taken):
 
     def apply(self, raw: dict[str, Any]) -> None:
         """Cut a cell's settings, which are checked afterwards as ever."""
+        leave_out(raw)
         raw["data"] = self._data(raw["data"])
         raw["training"] = self._training(raw.get("training") or {})
         for key in ("codesign", "finetuning"):
@@ -118,8 +119,6 @@ class DryRun(Taken):
         cut = bank | {"batch": self.batch}
         if bank.get("policy_images") is not None:
             cut["policy_images"] = self.images["train"]
-        if left_out(bank):
-            cut["inception_weights"] = None
         return cut
 
     def _generation(self, generation: dict[str, Any]) -> dict[str, Any]:
@@ -141,18 +140,9 @@ def _evaluation(evaluation: dict[str, Any]) -> dict[str, Any]:
     return cut
 
 
-def left_out(bank: dict[str, Any]) -> list[str]:
-    """Weight files of a bank's settings that are not there, and that a dry run does without."""
-    path = bank.get("inception_weights")
-    if not isinstance(path, str):
-        return []
-    paths = BankConfig(inception_weights=path).weight_paths.values()
-    return [one for one in paths if not Path(one).is_file()]
-
-
 @dataclass(frozen=True)
 class Machine:
-    """What a dry run has at hand: CPUs of this process, and GPUs."""
+    """What a dry run has at hand: threads that compute, one a CPU, and GPUs."""
 
     cpus: int
     gpus: int
@@ -170,7 +160,7 @@ def dry_suite(
         UserError: as `load_suite`.
     """
     file = read_suite_file(path)
-    notes = [f"{one} is not there: left out" for one in left_out(file.base.get("bank") or {})]
+    notes = [f"{one} is not there: left out" for one in missing_files(file.base)]
     asked = max([one.gpus or 1 for one in file.resources.values()], default=1.0)
     fits = file.device == "cpu" or machine.gpus >= asked
     if fits:
@@ -190,9 +180,7 @@ def dry_suite(
         steps=steps,
         batch=batch,
         place=place,
-        ranks={
-            stage: one.ranks or max(1, int(one.gpus or 1)) for stage, one in resources.items()
-        },
+        ranks={stage: one.ranks or max(1, int(one.gpus or 1)) for stage, one in resources.items()},
         compiled=fits or machine.gpus > 0,
     )
     return make_suite(file, path, dry), dry, notes

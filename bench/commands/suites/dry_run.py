@@ -18,7 +18,6 @@ def try_suite(suite_file: str, store_path: Path, *, steps: int, batch: int) -> N
     """
     import torch
 
-    from bench.data.sources.workers import cpus
     from bench.graph.folder_naming import by_content
     from bench.graph.source_naming import sources_by_content
     from bench.graph.suite_graph import build_graph
@@ -35,7 +34,7 @@ def try_suite(suite_file: str, store_path: Path, *, steps: int, batch: int) -> N
             steps=steps,
             batch=batch,
             place=folder,
-            machine=Machine(cpus(), torch.cuda.device_count()),
+            machine=Machine(torch.get_num_threads(), torch.cuda.device_count()),
         )
         for note in notes:
             say(note)

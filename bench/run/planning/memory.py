@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +93,26 @@ def require_memory(job: Job, *, there: float, gpu: str) -> None:
     )
 
 
+def require_memory_here(jobs: Iterable[Job]) -> None:
+    """Refuse trainings on a GPU that do not fit into this machine's, if it has one.
+
+    Raises:
+        UserError: names the batch that would fit.
+    """
+    on_gpu = [job for job in jobs if job.resources["device"] == "cuda" and Training.of(job)]
+    if not on_gpu:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        return  # They run elsewhere.
+    there = torch.cuda.get_device_properties(0).total_memory
+    for job in on_gpu:
+        share = min(job.resources["gpus"], 1.0)
+        of = "this GPU" if share == 1 else f"{share:g} of this GPU"
+        require_memory(job, there=there * share, gpu=of)
+
+
 def _tokenizer(job: Job, images: int, accumulate: int) -> float | None:
     from adatok_core.config import LengthSampling, TokenizerConfig, TrainingConfig
 
@@ -164,4 +185,4 @@ def _of_sequences(generator: Any, codes: int, tokens: int, sequences: int, bf16:
             logits = next_token_logits(model, vocabulary, classes, entries)
         F.cross_entropy(logits.flatten(0, 1).clone(), entries.flatten()).backward()
         del logits
-        return _most(live.peak, live.now, [model, average])
+        return most_bytes(live, [model, average])
