@@ -78,8 +78,8 @@ class DryRun(Taken):
                 }
             case "fluent_scenes":  # Few scenes would not have every class on both sides.
                 aside = {"calibration_fraction": 0.5} if data.get("calibration") else {}
-                kept = {key: data[key] for key in ("resolution", "augment") if key in data}
-                return {"kind": "image_folder", "path": str(place / FOLDER), **kept, **aside}
+                own = {key: data[key] for key in data if key in ("resolution", "augment")}
+                return {"kind": "image_folder", "path": str(place / FOLDER)} | own | aside
         kept = ("train", "validation", *["calibration"] * bool(data.get("calibration")))
         return data | {split: self.images[split] for split in kept}
 

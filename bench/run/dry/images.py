@@ -82,7 +82,7 @@ def _write_folder(
 
 def _files(resolution: int) -> Iterator[bytes]:
     """JPEG files without end: smooth colours and some noise."""
-    size = tuple(round(side * resolution) for side in ASPECT)
+    size = round(ASPECT[0] * resolution), round(ASPECT[1] * resolution)
     for number in itertools.count():
         rng = np.random.default_rng(number)
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))

@@ -94,7 +94,7 @@ def _generator(job: Job) -> float | None:
     def measure(depths: tuple[int, ...], batch: int) -> float:
         trainer = GeneratorTrainer(
             replace(generator, depth=depths[0]),
-            replace(asked, batch=batch, precision="fp32"),
+            replace(asked, batch=batch, precision="fp32", compile=False),
             vocabulary=Vocabulary(
                 codes=codes, budgets=(tokens,), lengths=generator.lengths, classes=CLASSES
             ),

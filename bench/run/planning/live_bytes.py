@@ -35,7 +35,7 @@ class LiveBytes(TorchDispatchMode):
     """Counts the storages that operations make while it is on, each until it is freed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._there: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 

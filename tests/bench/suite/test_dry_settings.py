@@ -58,7 +58,7 @@ def test_a_suite_for_gpus_goes_where_it_can(dry, small):
     assert notes == ["1 GPUs here: each stage is one process, on one of them"]
     assert suite.resources["tokenizer"].device == "cuda"
     assert suite.resources["tokenizer"].ranks == 1
-    suite, cut, notes = dry(gpus=8, cpus=64, **gpus)
+    suite, _, notes = dry(gpus=8, cpus=64, **gpus)
     assert notes == []
     assert (suite.resources["tokenizer"].ranks, suite.cells[0].config.training.batch) == (8, 8)
     assert suite.cells[0].config.training.compile
