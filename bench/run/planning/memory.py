@@ -7,7 +7,6 @@ workspaces, gaps between blocks) is left free: see `USABLE`. Compiled blocks kee
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -165,24 +164,23 @@ def _of_sequences(generator: Any, codes: int, tokens: int, sequences: int, bf16:
     from adatok_core.generator.likelihood import next_token_logits
     from adatok_core.generator.model import Generator
     from adatok_core.generator.sequences import Vocabulary
-    from bench.run.planning.live_bytes import most_bytes, shapes_alone
+    from bench.run.planning.shapes import Saved, shapes_alone, training_step_bytes
 
     vocabulary = Vocabulary(
         codes=codes, budgets=(tokens,), lengths=generator.lengths, classes=CLASSES
     )
-    with shapes_alone() as live:
+    with shapes_alone():
         model = Generator(
             generator,
             vocabulary_size=vocabulary.size,
             classes=vocabulary.classes,
             max_steps=vocabulary.max_steps,
         )
-        average = copy.deepcopy(model).requires_grad_(False)
-        live.peak = live.now
         classes = torch.zeros(sequences, dtype=torch.long) if model.classes else None
         entries = torch.zeros(sequences, vocabulary.max_steps, dtype=torch.long)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = next_token_logits(model, vocabulary, classes, entries)
-        F.cross_entropy(logits.flatten(0, 1).clone(), entries.flatten()).backward()
-        del logits
-        return most_bytes(live, [model, average])
+        saved = Saved(besides=model.parameters())
+        with saved:
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                logits = next_token_logits(model, vocabulary, classes, entries)
+            F.cross_entropy(logits.flatten(0, 1).clone(), entries.flatten())
+        return training_step_bytes([model], saved.bytes)

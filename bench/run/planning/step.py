@@ -36,12 +36,12 @@ def step_of_shapes(
     from adatok_core.build import build_tokenizer
     from adatok_core.training import TokenizerTrainer
     from bench.run.planning.counting import counting
-    from bench.run.planning.live_bytes import NO_VALUES, most_bytes, shapes_alone
+    from bench.run.planning.shapes import NO_VALUES, Saved, shapes_alone, training_step_bytes
     from bench.stages.tokenizer import feature_maps
 
     maps = feature_maps(size, "cpu") if training.perceptual else None
     try:
-        with shapes_alone() as live:
+        with shapes_alone():
             trainer = TokenizerTrainer(
                 tokenizer,
                 training,
@@ -52,14 +52,16 @@ def step_of_shapes(
                 start=build_tokenizer(tokenizer, image_size=size).state_dict(),
                 trainable=trainable,
             )
-            live.peak = live.now
-            with counting() as counter:
+            modules: list[torch.nn.Module] = [trainer.model]
+            modules += [trainer.adversary.discriminator] if trainer.adversary else []
+            weights = [p for module in modules for p in module.parameters()]
+            saved = Saved(besides=weights)
+            with saved, counting() as counter:
                 trainer.gradients(
                     torch.zeros(images, 3, size, size, dtype=torch.uint8),
                     torch.full((training.lengths.decodings, images), tokenizer.max_tokens),
                 )
-            modules: list[torch.nn.Module] = [trainer.model]
-            modules += [trainer.adversary.discriminator] if trainer.adversary else []
-            return Step(float(counter.get_total_flops()), most_bytes(live, modules))
+            taken = training_step_bytes(modules, saved.bytes)
+            return Step(float(counter.get_total_flops()), taken)
     except NO_VALUES:
         return None

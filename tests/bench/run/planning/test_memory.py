@@ -85,11 +85,12 @@ def test_a_generator_counts_too_and_values_are_not_looked_at(jobs):
         "budget": 4,
         "images": 10,
         "generator": {"width": 32, "depth": 2, "attention_heads": 2},
-        "training": {"steps": 10, "batch": 8, "warmup_steps": 5},
+        "training": {"steps": 10, "batch": 500, "warmup_steps": 5},
     }
-    eight = training_bytes(jobs(generation=generation)["generator"])
-    generation["training"]["batch"] = 16
-    assert eight < training_bytes(jobs(generation=generation)["generator"]) < 2 * eight
+    many = {"data": {"train": 1000}, "bank": {"policy_images": 1000}, "generation": generation}
+    half = training_bytes(jobs(**many)["generator"])
+    generation["training"]["batch"] = 1000
+    assert 1.5 * half < training_bytes(jobs(**many)["generator"]) < 2 * half
     separate = {"decoders": "per_budget", "lora": {"rank": 0}}
     assert training_bytes(jobs(tokenizer=separate)["tokenizer"]) is None
 
