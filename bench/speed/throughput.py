@@ -85,7 +85,7 @@ def affordable(taken: float, images: int, *, seconds: float = SECONDS) -> int:
     return max(1, min(images, int(seconds / 10 / max(taken, 1e-6))))
 
 
-def _rounds(function: Callable[[], Any], device: str, seconds: float) -> np.ndarray:
+def _rounds(function: Callable[[], Any], device: str, seconds: float = SECONDS) -> np.ndarray:
     return np.array(_until(lambda: _seconds(function, device), repeats=REPEATS, seconds=seconds))
 
 

@@ -39,6 +39,8 @@ def step_of_shapes(
     from bench.run.planning.shapes import NO_VALUES, Saved, shapes_alone, training_step_bytes
     from bench.stages.tokenizer import feature_maps
 
+    if tokenizer.decoders != "shared":
+        return None  # Images are divided among them by their values.
     maps = feature_maps(size, "cpu") if training.perceptual else None
     try:
         with shapes_alone():
