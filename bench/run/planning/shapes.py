@@ -58,7 +58,7 @@ def shapes_alone() -> Iterator[None]:
     staying = mock.patch.object(nn.Module, "to", lambda module, *where: module)
     with warnings.catch_warnings(), staying:
         warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
-        with FakeTensorMode(allow_non_fake_inputs=True), _More():
+        with FakeTensorMode(allow_non_fake_inputs=True), _More():  # type: ignore[no-untyped-call]
             yield
 
 
