@@ -124,11 +124,17 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
 
     @torch.no_grad()
     def _calibrate(self, model: ElasticTokenizer, config: TrainingConfig, device: str) -> None:
-        """Fit the quantizer's projection to the latents of the first images."""
+        """Fit the quantizer's projection to the latents of the first images, few ones repeated."""
         first = batch_indices(0, count=self.count, batch=CALIBRATION_IMAGES, seed=config.seed)
-        latents = [model.encoder(self._images(part, device)) for part in first.split(config.batch)]
+        few = self.count < CALIBRATION_IMAGES
+        shown, places = first.unique(return_inverse=True) if few else (first, first)
+        latents = torch.cat(
+            [model.encoder(self._images(part, device)) for part in shown.split(config.batch)]
+        )
+        if few:  # None was encoded twice.
+            latents = latents[places.to(device)]
         spread = model.quantizer.calibrated_spread
-        model.quantizer.project.calibrate(torch.cat(latents), spread=spread)
+        model.quantizer.project.calibrate(latents, spread=spread)
 
     def _images(self, indices: Tensor, device: str) -> Tensor:
         return to_float(self.load(indices).to(device))
@@ -151,6 +157,14 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             tokens += int(self._lengths(indices, step_generator(config.seed, step)).sum())
         images = config.steps * config.batch * config.lengths.decodings
         return Passes(self.model.passes * images, self.model.passes * tokens)
+
+    def gradients(self, pixels: Tensor, kept: Tensor) -> dict[str, Tensor]:
+        """Add the gradients of a batch `[B, 3, H, W]`, uint8, at lengths `[R, B]`; its losses.
+
+        It is what a step computes, for whoever measures one; nothing moves.
+        """
+        self.generator = step_generator(self.config.seed, self.step)
+        return self._backward({"pixels": pixels, "kept": kept})
 
     def _draw(self) -> dict[str, Tensor]:
         """Images `[B, 3, H, W]` as uint8, and the lengths `[R, B]` at which each is decoded."""

@@ -6,11 +6,27 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adatok_core.config import GeneratorConfig, GeneratorTraining, Sampling
-from adatok_core.config.checks import Strict
+from adatok_core.config.checks import Strict, later
 from adatok_core.config.generator import require_guidance
 from bench.config.length_distributions import LengthsConfig, ModelLengths
 
 Mode = Literal["padded", "bucketed", "refilled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceFile(Strict):
+    """An npz with a reference of samples: statistics of the features of `extractor`, or images.
+
+    See `bench.metrics.reference_file`; `sha256` is how the file's SHA-256 begins.
+    """
+
+    file: str
+    extractor: str = "inception"
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.file == "":
+            raise ValueError("file: must be the path of an npz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +38,8 @@ class GenerationConfig(Strict):
     `classes` are the labels of the images, or the number of `objects` of a scene. `images` are
     sampled in the proportions of the classes among the validation images, of the classes in
     `labels` alone unless that is null; `seed` names their random numbers, one stream per image.
-    `batch` sequences are decoded at a time, which changes no image.
+    `batch` sequences are decoded at a time, which changes no image. Samples are compared with the
+    validation images, and with a `reference` that comes as a file too, such as ADM's.
     """
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -34,6 +51,7 @@ class GenerationConfig(Strict):
     images: int = 1000
     batch: int = 64
     seed: int = 0
+    reference: ReferenceFile | None = later(None)
 
     def __post_init__(self) -> None:
         if self.images < 2:

@@ -51,7 +51,20 @@ def generation_problem(cell: CellConfig) -> str | None:
             f"generation.budget: the bank holds ids of {trained.max_tokens} tokens alone, "
             f"since those of the encoding {trained.encoding} are not nested"
         )
-    return _codes_problem(cell) or _classes_problem(cell, asked)
+    return _codes_problem(cell) or _classes_problem(cell, asked) or _reference_problem(cell, asked)
+
+
+def _reference_problem(cell: CellConfig, asked: GenerationConfig) -> str | None:
+    if asked.reference is None:
+        return None
+    name = asked.reference.extractor
+    bank = cell.bank
+    used = ["lite0", *["lite1"] * bank.second_extractor, *bank.extractors]
+    used += ["inception"] * (bank.inception_weights is not None)
+    if name in used:
+        return None
+    remedy = "set bank.inception_weights" if name == "inception" else "name it in bank.extractors"
+    return f"generation.reference.extractor: {name} is not measured here; {remedy}"
 
 
 def _codes_problem(cell: CellConfig) -> str | None:

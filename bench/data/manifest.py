@@ -147,7 +147,7 @@ def files_of_split(
         [
             "validation"
             if undivided
-            else _split(own, content, validation_fraction, calibration_fraction)
+            else split_of(own, content, validation_fraction, calibration_fraction)
             for own, content in zip(files["own_split"], files["file_sha256"], strict=True)
         ]
     )
@@ -165,7 +165,11 @@ def files_of_split(
     return files[splits == split]
 
 
-def _split(own: str, sha256: str, validation: float, calibration: float) -> str:
+def split_of(own: str, sha256: str, validation: float, calibration: float) -> str:
+    """The split of an image by the hash of its file, and by the folder's own split, if any.
+
+    `validation` and `calibration` are the shares that are set aside.
+    """
     split = own or ("validation" if _share(sha256) < validation else "train")
     is_aside = split == "validation" and _share(sha256[16:]) < calibration
     return "calibration" if is_aside else split

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from bench.config.length_distributions import PolicyLengths
 from bench.config.settings import plain
+from bench.errors import UserError
 from bench.graph.builder import Builder
 from bench.graph.nodes import Banks, Node
 from bench.metrics.extractors import EXTRACTORS
@@ -48,7 +50,33 @@ def samples(builder: Builder, cell: Cell, evaluated: list[Node]) -> Node:
         **({"weights": hashes} if hashes else {}),
     }
     runtime = weights_to_runtime(builder.weights(config.bank))
+    if asked.reference is not None:
+        path = os.path.abspath(os.path.expanduser(asked.reference.file))
+        sha256 = _reference_sha256(builder, path, asked.reference.sha256)
+        settings["reference"] = {"extractor": asked.reference.extractor, "sha256": sha256}
+        runtime["reference"] = path
     return builder.node("samples", settings, inputs=inputs, runtime=runtime)
+
+
+def _reference_sha256(builder: Builder, path: str, wanted: str | None) -> str:
+    """The SHA-256 of a reference's file, whose content names the stage.
+
+    Raises:
+        UserError: it cannot be read, or is another one.
+    """
+    where = "generation.reference"
+    try:
+        sha256 = builder.file_sha256(path)
+    except OSError as error:
+        raise UserError(
+            f"{where}.file: cannot read {path}: {error.strerror}; correct it, or leave it out"
+        ) from None
+    if not sha256.startswith(wanted or ""):
+        raise UserError(
+            f"{where}.sha256: that of {path} begins with {sha256[:8]}, not {str(wanted)[:8]}; give "
+            "that file, or correct it"
+        )
+    return sha256
 
 
 def generator(builder: Builder, cell: Cell, tokenizer: Node, banks: Banks) -> Node:

@@ -46,6 +46,12 @@ class FeatureMetrics:
         of = f" ({self.extractor})" if self.extractor else ""
         return Metric(name=name, title=f"{title}{of}", listed=self.frechet.listed)
 
+    def to_file(self, of: str = "") -> Metric:
+        """The Fréchet distance of samples to a reference that comes as a file."""
+        title = f"{self.frechet.title} to the reference file{of}"
+        name = f"{self.frechet.name}_reference"
+        return Metric(name=name, title=title, listed=self.frechet.listed)
+
     def declarations(self) -> tuple[Metric, ...]:
         """All of them, in the order of tables."""
         of = f" ({self.extractor})" if self.extractor else ""
@@ -71,6 +77,7 @@ class FeatureMetrics:
                 title=f"{distance.title} of reconstructions{of}",
                 listed=distance.listed,
             )
+        yield self.to_file(of)
 
     def _ends(self, of: str) -> Iterator[Metric]:
         name, title = self.kernel.name, f"{self.kernel.title}{of}"

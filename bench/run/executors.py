@@ -9,7 +9,7 @@ from typing import Protocol
 from bench.errors import UserError
 from bench.run.agenda import Agenda
 from bench.stages import STAGES
-from bench.store.stage import Outcome, Resources, StageSpec, compute
+from bench.store.stage import Outcome, Resources, StageFunction, StageSpec, compute
 from bench.store.stopping import Stopping, stopped_by_signals
 from bench.store.store import Store
 
@@ -64,16 +64,18 @@ class SerialExecutor:
         """Nothing was started."""
 
 
-def compute_with_threads(store: Store, spec: StageSpec, stopping: Stopping) -> Outcome:
-    """Compute a stage with as many threads as it asked for CPUs."""
+def compute_with_threads(
+    store: Store, spec: StageSpec, stopping: Stopping, function: StageFunction | None = None
+) -> Outcome:
+    """Compute a stage, by its own function if not another, on as many threads as it asks CPUs."""
     import torch
 
     torch.set_num_threads(spec.resources.cpus)
-    return compute(store, spec, STAGES[spec.stage].compute, stopping=stopping)
+    return compute(store, spec, function or STAGES[spec.stage].compute, stopping=stopping)
 
 
 def require_device(requests: Mapping[str, Resources]) -> None:
-    """Refuse a GPU on a machine without one.
+    """Refuse a GPU on a machine without one, and more than there are.
 
     Raises:
         UserError: names the stage.
@@ -87,4 +89,8 @@ def require_device(requests: Mapping[str, Resources]) -> None:
                     f"{stage}: device cuda is asked for, but this machine has no usable GPU; "
                     "set device: cpu in the suite, or join a cluster with --ray-address"
                 )
-            return
+            if resources.gpus > torch.cuda.device_count():
+                raise UserError(
+                    f"resources.{stage}: asks for {resources.gpus:g} GPUs, and this machine has "
+                    f"{torch.cuda.device_count()}; ask for fewer"
+                )

@@ -19,6 +19,7 @@ from bench.run.executors import Executor
 from bench.run.folders import tell_of_files, tell_of_folders
 from bench.run.healing import set_aside_damaged
 from bench.run.own_folder import remove_left
+from bench.run.planning.memory import require_memory_here
 from bench.run.recording import build_record, require_writable_records, write_run
 from bench.run.under_way import UnderWay
 from bench.run.watch import Watch, lines
@@ -108,6 +109,7 @@ def _compute(
     if not agenda.to_do:
         return []
     executor.check({node.stage: node.resources for node in agenda.to_do})
+    require_memory_here(agenda.costs.planned(node) for node in agenda.to_do)
     require_possible(nodes, store)
     stages = Counter(node.stage for node in agenda.to_do)
     counts = ", ".join(f"{count} x {stage}" for stage, count in stages.items())

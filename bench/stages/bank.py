@@ -18,7 +18,7 @@ from bench.artifacts.decodings import Decodings
 from bench.artifacts.networks import load_decodings, read_trained_lengths
 from bench.data.image_set import read_image_set
 from bench.files import write_json
-from bench.speed.throughput import measure_throughput
+from bench.speed.throughput import SECONDS, measure_throughput
 from bench.stages.banks.codebook import codebook_of
 from bench.stages.banks.content import Content
 from bench.stages.banks.spot_check import spot_check
@@ -155,6 +155,10 @@ class _Build:
             if self.decodings.tokenizer is not None:
                 sample = self.images.pixels(0, content.batch)
                 about["throughput"] = measure_throughput(
-                    self.decodings.tokenizer, content.budgets, sample, device=content.device
+                    self.decodings.tokenizer,
+                    content.budgets,
+                    sample,
+                    device=content.device,
+                    seconds=0 if self.context.dry else SECONDS,
                 )
         return about

@@ -30,7 +30,7 @@ from bench.judging.controls import Candidates, controls, passes
 from bench.judging.judge import Judge
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import Protocol
-from bench.speed.throughput import policy_time_share
+from bench.speed.throughput import SHARE_SECONDS, policy_time_share
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
 from bench.stages.png_sizes import read_png_sizes
 from bench.store.stage import StageContext
@@ -289,6 +289,7 @@ def _policy_cost(learned: LearnedPolicy, seen: Seen, context: StageContext) -> d
             lambda count: policy.choose(features[:count]),
             images=count,
             device=device,
+            seconds=0 if context.dry else SHARE_SECONDS,
         ),
     }
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from adatok_core.config import Sampling
 from adatok_core.protocols import Tokenizer
@@ -16,6 +17,9 @@ from bench.errors import UserError
 from bench.judging.pictures import picture_features
 from bench.judging.sample_judge import Features, SampleJudge
 from bench.metrics.extraction import BuiltExtractor, build_extractors
+from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.frechet import FrechetReference, gaussian_statistics
+from bench.metrics.reference_file import reference_statistics
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import SampleProtocol
 from bench.stages.token_sets import TokenSet
@@ -35,6 +39,7 @@ class SampleMeasures:
     bank: Bank
     extractors: list[BuiltExtractor]
     judge: SampleJudge
+    file: FrechetReference | None = None
 
     @staticmethod
     def of(
@@ -72,7 +77,8 @@ class SampleMeasures:
             kid_subset=config["kid_subset"],
             weights=weights,
         )
-        return SampleMeasures(context, tokenizer, trained, sampling, bank, extractors, judge)
+        file = _file(context, extractors)
+        return SampleMeasures(context, tokenizer, trained, sampling, bank, extractors, judge, file)
 
     def protocol(self) -> SampleProtocol:
         """The protocol of all values."""
@@ -85,6 +91,7 @@ class SampleMeasures:
                 "images": config["images"],
                 "classes": self.trained.class_kind if self.trained.conditional else None,
                 "labels": config["labels"],
+                **({"reference": config["reference"]} if "reference" in config else {}),
             },
         )
 
@@ -105,6 +112,10 @@ class SampleMeasures:
         metrics = whole | self.judge.intervals(own)
         if self.context.spec.config["generative"]:
             metrics |= self.judge.scores(own)
+        if self.file is not None:
+            name = self.context.spec.config["reference"]["extractor"]
+            metric = EXTRACTORS[name].feature_metrics(samples=True).to_file().name
+            metrics[metric] = self.file.distance(gaussian_statistics(own[name]))
         by_length = self._by_length(samples, stand_ins, whole)
         if self.trained.budget is not None:
             return metrics, by_length, []
@@ -164,6 +175,33 @@ class SampleMeasures:
             batch=self.context.spec.config["batch"],
             device=self.context.spec.resources.device,
         )
+
+
+def _file(context: StageContext, extractors: list[BuiltExtractor]) -> FrechetReference | None:
+    """The reference that comes as a file, if there is one.
+
+    Raises:
+        UserError: it is none, or not of the features that it is said to be of.
+    """
+    config, path = context.spec.config, context.spec.runtime.get("reference")
+    if path is None:
+        return None
+    (extractor,) = (one for one in extractors if one.name == config["reference"]["extractor"])
+    device = context.spec.resources.device
+    found = reference_statistics(
+        path,
+        extractor,
+        batch=config["batch"],
+        device=device,
+        progress=lambda done, total: context.progress(done, total, "reference images"),
+    )
+    side = int(extractor.features(torch.zeros(1, 3, 64, 64, dtype=torch.uint8).to(device)).shape[1])
+    if found.mean.size != side:
+        raise UserError(
+            f"generation.reference.file: {path} has {found.mean.size} features, and "
+            f"{extractor.name} {side}; give another extractor"
+        )
+    return FrechetReference(found)
 
 
 def _side_by_side(judge: SampleJudge, own: Features, floor: Features) -> dict[str, float]:

@@ -85,12 +85,17 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class StageContext:
-    """All that a stage's function may use. It writes its artifact into `work`."""
+    """All that a stage's function may use. It writes its artifact into `work`.
+
+    In a `dry` run nothing is kept: speeds are measured once, and a policy learns on a tokenizer
+    that has hardly trained.
+    """
 
     spec: StageSpec
     inputs: dict[str, Path]
     work: Path
     stopping: Stopping = field(default_factory=Stopping)
+    dry: bool = False
 
     @functools.cached_property
     def _teller(self) -> Teller:

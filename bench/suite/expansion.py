@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from adatok_core.config.checks import Strict
 from adatok_core.registry import load_attribute
@@ -48,7 +48,12 @@ class Arm(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """What a command takes of each split's images, whatever a suite says: see `Selectable`."""
+    """What a command takes of each split's images, whatever a suite says: see `Selectable`.
+
+    `twins`: whether it may make cells alike that are not in the suite.
+    """
+
+    twins: ClassVar[bool] = False
 
     limit: int | None = None
     ids: ImageIds | None = None

@@ -140,7 +140,8 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
     for arm in file.arms:
         where = f"{path}: arm '{arm.name}'"
         cells += expand(arm, file.base, cells, names, taken, where=where)
-    _refuse_twins(path, cells)
+    if not taken.twins:
+        _refuse_twins(path, cells)
     _refuse_namesakes(path, cells)
     extras = [stage for cell in cells for stage in cell.config.extra or ()]
     resources = {

@@ -263,7 +263,7 @@ def test_the_quantizer_is_calibrated_on_the_first_images_in_chunks():
 
     trainer = trainer_of(load=load)
     assert set(sizes) == {8}
-    assert sum(sizes) == 256
+    assert sum(sizes) == len(IMAGES) < 256  # Each once, though they are repeated.
     model = trainer.model
     with torch.no_grad():
         points = model.quantizer.project(model.encoder(to_float(IMAGES)))

@@ -3,15 +3,27 @@ from pathlib import Path
 
 import pytest
 
+from bench.graph.suite_graph import build_graph
+from bench.run.planning.cost import Costs
+from bench.run.planning.flops import counted_flops
+from bench.run.planning.gpus import Machine
+from bench.run.planning.memory import training_bytes
+from bench.store.store import Store
+from bench.suite.elsewhere import Elsewhere
 from bench.suite.loading import load_suite
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 APART = ("quickstart", "published")  # Of one size; of tokenizers and images that are not here.
+IMAGENET = sorted((EXPERIMENTS / "imagenet").glob("*.yaml"))
 QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem not in APART)
 
 
 def test_every_suite_in_the_repository_is_valid(adatok):
-    suites = [path for path in sorted(EXPERIMENTS.rglob("*.yaml")) if path.stem != "published"]
+    suites = [
+        path
+        for path in sorted(EXPERIMENTS.rglob("*.yaml"))
+        if path.stem != "published" and path not in IMAGENET  # Of files that are not here.
+    ]
     assert len(suites) == 1 + 19 + 19  # quickstart, the questions, and each again for a GPU
     answer = adatok("validate", *suites)
     assert answer.code == 0, answer.err
@@ -62,3 +74,26 @@ def test_published_tokenizers_are_measured_alike_on_a_gpu():
     for one, other in zip(small.cells, large.cells, strict=True):
         assert other.config.tokenizer == one.config.tokenizer
         assert other.config.data == one.config.data
+
+
+FIGURES = re.compile(
+    r'^# The (generator|training) of "(.+)": ([\d.]+) GPU-days of an (\w+) at (\d+) % MFU, '
+    r"([\d.]+) GB of its memory\.$",
+    re.M,
+)
+
+
+@pytest.mark.parametrize("path", IMAGENET, ids=lambda path: path.stem)
+def test_a_recipe_says_what_plans_say_now(path, tmp_path):
+    ((kind, arm, days, gpu, mfu, memory),) = FIGURES.findall(path.read_text())
+    suite = load_suite(path, Elsewhere())
+    graph = build_graph(suite, name_source=lambda *where: "not here")
+    place = [cell.label for cell in suite.cells if cell.arm == arm]
+    end = graph.evaluations[[cell.label for cell in suite.cells].index(place[0])]
+    node = end.inputs["generator" if kind == "generator" else "tokenizer"]
+    job = Costs(Store(tmp_path)).planned(node)
+    seconds = counted_flops(job) / Machine(1, gpu, int(mfu) / 100).flops
+    assert f"{seconds / 86_400:.2f}" == days
+    assert f"{training_bytes(job) / 1e9:.1f}" == memory
+    assert training_bytes(job) < 0.9 * Machine(1, gpu, 1).memory
+    assert f"plan experiments/imagenet/{path.name} --as 8x{gpu}" in path.read_text()

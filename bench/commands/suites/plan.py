@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,7 +58,8 @@ def plan(
     have taken that are like it: the same stage on the same resources, with as much work where there
     are any, else scaled by what drives the cost. Where there is none, the cost is not known. With
     --as, what trainings and banks take on other GPUs follows from their FLOPs, counted by torch, at
-    the bf16 peak of the GPU times --mfu.
+    the bf16 peak of the GPU times --mfu; a training that would not fit into such a GPU's memory is
+    refused. Images and weights that are not here may lie there.
 
     \b
     Examples:
@@ -71,17 +74,18 @@ def plan(
     from bench.run.planning.plan import plan_suite, plan_totals
     from bench.run.planning.text import plan_text
     from bench.store.store import Store
+    from bench.suite.elsewhere import Elsewhere
 
     if mfu is not None and as_machine is None:
         raise UserError("--mfu: is of the machine that --as names; give that as well")
     machine = parse_machine(as_machine, MFU if mfu is None else mfu) if as_machine else None
-    suite = load(suite_file)
+    suite = load(suite_file, taken=Elsewhere() if machine else None)
     store = Store(Path(store_path).absolute())
-    graph = build_graph(
-        suite,
-        name_folder=by_content(store, remember=False, say=say),
-        name_source=sources_by_content(store, remember=False, say=say),
-    )
+    name_folder = by_content(store, remember=False, say=say)
+    name_source = sources_by_content(store, remember=False, say=say)
+    if machine is not None:
+        name_folder, name_source = _if_here(name_folder), _if_here(name_source)
+    graph = build_graph(suite, name_folder=name_folder, name_source=name_source)
     rows = plan_suite(suite, graph, store, machine=machine)
     there = machine.count if machine else 1
     cpus = cpus or (machine.count * CPUS_A_GPU if machine else _cpus())
@@ -92,6 +96,19 @@ def plan(
         print_json({**told, "stages": rows, "to_do": totals})
     else:
         click.echo(plan_text(suite.name, rows, totals, width=terminal_width(), machine=machine))
+
+
+def _if_here(name: Callable[..., str]) -> Callable[..., str]:
+    """Images that are not here, or cannot be read, have no name of their content."""
+
+    def named(*where: Any) -> str:
+        try:
+            return name(*where)
+        except UserError as error:
+            say(f"planned without images: {error}")
+            return f"not here: {where}"
+
+    return named
 
 
 def _cpus() -> int:

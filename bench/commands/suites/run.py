@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.commands.suites.dry_run import try_suite
 from bench.commands.support.shared import (
     PATH,
     ids_option,
@@ -39,6 +40,18 @@ if TYPE_CHECKING:
 @tracking_option
 @limit_option
 @ids_option
+@click.option(
+    "--dry-run",
+    "dry_steps",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Try N steps of every stage on made-up images; keep nothing.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    help="With --dry-run: images of a step. Default: 2.",
+)
 def run(
     suite_file: str,
     store_path: str,
@@ -47,6 +60,8 @@ def run(
     uri: str | None,
     limit: int | None,
     ids: str | None,
+    dry_steps: int | None,
+    batch: int | None,
 ) -> None:
     """Run the suite in SUITE_FILE, or go on with it.
 
@@ -56,14 +71,27 @@ def run(
     With --limit or --ids only a part of each split is used, as for a quick look. Its results have
     another protocol, and go by the name SUITE@N or SUITE@ids-HASH: those of SUITE stay as they are.
 
+    With --dry-run every stage makes a few steps at the resolution, shapes and losses of the suite,
+    on made-up images (its own need not be there), in a folder of its own that is removed: a line a
+    stage with seconds and memory, exit code 1 where one failed. A suite for GPUs is tried on the
+    CPU where there are none.
+
     \b
     Examples:
       adatok-bench run experiments/quickstart.yaml
       adatok-bench run my_suite.yaml --store /data/store --executor serial
       adatok-bench run experiments/gpu/settle.yaml --ray-address 10.0.0.1:6379
       adatok-bench run my_suite.yaml --limit 100
+      adatok-bench run experiments/imagenet/tokenizer_s.yaml --dry-run 2
       adatok-bench run my_suite.yaml --tracking-uri http://127.0.0.1:5000
     """
+    if batch is not None and dry_steps is None:
+        raise UserError("--batch: is of a dry run; give --dry-run as well")
+    if dry_steps is not None:
+        if limit is not None or ids is not None:
+            raise UserError("--dry-run: takes images of its own; leave out --limit and --ids")
+        try_suite(suite_file, Path(store_path), steps=dry_steps, batch=batch or 2)
+        return
     from bench.commands.support.live_mlflow import shown_live
     from bench.graph.folder_naming import by_content
     from bench.graph.source_naming import sources_by_content

@@ -16,6 +16,7 @@ from bench.errors import UserError
 from bench.files import impossible_path
 
 if TYPE_CHECKING:
+    from bench.suite.expansion import Taken
     from bench.suite.loading import Suite
 
 STORE = "store"
@@ -89,13 +90,19 @@ def tell(suite: str, notes: Sequence[str]) -> None:
         say(f"{suite}: {'; '.join(notes)} (results --superseded shows all records)")
 
 
-def load(path: str, *, limit: int | None = None, ids: str | None = None) -> Suite:
-    """A suite whose reports exist as well, of all its images or a part of them."""
+def load(
+    path: str,
+    *,
+    limit: int | None = None,
+    ids: str | None = None,
+    taken: Taken | None = None,
+) -> Suite:
+    """A suite whose reports exist as well, of all its images or a part of them, or as `taken`."""
     from bench.records.report_plugins import check_reports
     from bench.suite.expansion import Taken
     from bench.suite.loading import load_suite
 
-    suite = load_suite(path, Taken.of(limit, ids))
+    suite = load_suite(path, taken or Taken.of(limit, ids))
     check_reports(suite.reports, where=str(suite.path))
     return suite
 

@@ -1,18 +1,19 @@
 """FLOPs of a stage, counted by torch (`torch.utils.flop_counter`) on the networks it would train.
 
-Two small batches are run through networks of full width and one or two layers: FLOPs are linear in
-the batch and in every depth, so that the count of the whole follows from these within seconds.
+A tokenizer's step is run on tensors that have shapes alone. Where values decide what is computed,
+and for other stages, two small batches are run through networks of full width and one or two
+layers: FLOPs are linear in the batch and in every depth, so that the count of the whole follows.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.config.settings import parse
+from bench.run.planning.step import step_of_shapes
 from bench.stages.work import Job
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def _tokenizer(job: Job) -> float | None:
         perceptual=asked.perceptual,
         adversarial=asked.adversarial and replace(asked.adversarial, start_step=0),
     )
-    return _of_step(tokenizer, alike, job.inputs["images"].config["resolution"]) * asked.steps
+    size: int = job.inputs["images"].config["resolution"]
+    found = step_of_shapes(tokenizer, alike, size, asked.batch)
+    of_step = _of_step(tokenizer, alike, size) if found is None else found.flops
+    return of_step * asked.steps
 
 
 @functools.cache  # Seeds, steps and rates change nothing.
@@ -90,7 +94,7 @@ def _generator(job: Job) -> float | None:
     def measure(depths: tuple[int, ...], batch: int) -> float:
         trainer = GeneratorTrainer(
             replace(generator, depth=depths[0]),
-            replace(asked, batch=batch, precision="fp32"),
+            replace(asked, batch=batch, precision="fp32", compile=False),
             vocabulary=Vocabulary(
                 codes=codes, budgets=(tokens,), lengths=generator.lengths, classes=CLASSES
             ),
@@ -159,18 +163,11 @@ def _whole(measure: Measure, depths: tuple[int, ...], batch: int) -> float:
 
 
 def _counted(function: Callable[[], object]) -> float:
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+    from bench.run.planning.counting import counting
 
-    grouped = {torch.ops.aten._grouped_mm: _grouped_product}  # Torch has no formula of its own.
-    with FlopCounterMode(display=False, custom_mapping=grouped) as counter:
+    with counting() as counter:
         function()
     return float(counter.get_total_flops())
-
-
-def _grouped_product(a: Any, b: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
-    """`[T, K] x [M, K, N]`, or `[K, T] x [T, N]` per group: each row meets one group only."""
-    return int(2 * math.prod(a) * b[-1])
 
 
 def _images(size: int) -> Callable[[Any], Any]:

@@ -20,6 +20,19 @@ PEAK_FLOPS = {
     "MI300X": 1307e12,
     "RTX4090": 165e12,
 }
+# Bytes of memory, of the largest of a name (A100: that of 80 GB).
+MEMORY = {
+    "A100": 80e9,
+    "A10G": 24e9,
+    "A6000": 48e9,
+    "B200": 180e9,
+    "H100": 80e9,
+    "H200": 141e9,
+    "L40S": 48e9,
+    "L4": 24e9,
+    "MI300X": 192e9,
+    "RTX4090": 24e9,
+}
 # What such machines come with.
 CPUS_A_GPU = 16
 # Of the peak, what a training of this size typically comes to: PaLM's 46 % is of a far larger one.
@@ -38,6 +51,11 @@ class Machine:
     def flops(self) -> float:
         """FLOP/s of one GPU."""
         return PEAK_FLOPS[self.name] * self.mfu
+
+    @property
+    def memory(self) -> float:
+        """Bytes of one GPU."""
+        return MEMORY[self.name]
 
     def __str__(self) -> str:
         peak = PEAK_FLOPS[self.name] / 1e12

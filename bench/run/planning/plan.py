@@ -11,6 +11,7 @@ from bench.graph.nodes import Graph, Node, upstream
 from bench.run.planning.cost import Costs
 from bench.run.planning.flops import distinct
 from bench.run.planning.gpus import Machine
+from bench.run.planning.memory import require_memory, training_bytes
 from bench.run.room import Room, simulate
 from bench.run.schedule import Schedule
 from bench.store.stage import Resources
@@ -32,7 +33,11 @@ def plan_suite(
     was ever computed (`bench.run.planning.cost`).
 
     With a `machine`, stages whose FLOPs can be counted (`flops` of their rows) are expected to take
-    what these take there; the others what they have taken here.
+    what these take there; the others what they have taken here. `memory_bytes` are those that a
+    training takes of each GPU.
+
+    Raises:
+        UserError: a training does not fit into a GPU of the machine.
     """
     cells_of = Counter(id(node) for stages in graph.ends for node in upstream(*stages))
     ends = Counter(id(stages[-1]) for stages in graph.ends)
@@ -65,10 +70,14 @@ def plan_suite(
         rows.append(row | {"estimated_from": known})
     if machine is not None:
         left = [number for number, row in enumerate(rows) if row["state"] != "cached"]
-        counts = distinct([costs.planned(nodes[number]) for number in left])
-        for number, flops in zip(left, counts, strict=True):
+        jobs = [costs.planned(nodes[number]) for number in left]
+        for number, job, flops in zip(left, jobs, distinct(jobs), strict=True):
             if flops is not None:
                 rows[number] |= _on(machine, flops, rows[number]["gpus"])
+            require_memory(job, there=machine.memory, gpu=f"an {machine.name}")
+            memory = training_bytes(job)
+            if memory is not None:
+                rows[number]["memory_bytes"] = memory
     return rows
 
 

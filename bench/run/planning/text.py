@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.records.tables import as_text
 from bench.run.planning.gpus import Machine
+from bench.run.planning.memory import GB
 from bench.store.progress import duration
 
 STATES = ("cached", "new", "failed", "waiting")
@@ -55,9 +56,19 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "state": state,
             "each": _each(members),
             "from": basis,
+            **_memory(members),
         }
         for (stage, state, basis), members in groups.items()
     ]
+
+
+def _memory(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """What they take of each GPU, where that is estimated."""
+    known = [row["memory_bytes"] / GB for row in rows if "memory_bytes" in row]
+    if not known:
+        return {}
+    low, high = f"{min(known):.1f}", f"{max(known):.1f}"
+    return {"GPU memory": f"{low if low == high else f'{low} to {high}'} GB"}
 
 
 def _basis(row: dict[str, Any]) -> str:

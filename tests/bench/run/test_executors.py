@@ -159,7 +159,11 @@ def test_a_gpu_is_asked_for_in_vain_on_a_machine_without(monkeypatch, store):
             check(requests)
     require_device({"data": Resources()})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     require_device(requests)
+    many = {"tokenizer": Resources(8, 8.0, "cuda", 8)}
+    with pytest.raises(UserError, match=r"^resources.tokenizer: asks for 8 GPUs, .* has 1; ask"):
+        SerialExecutor(store).check(many)
 
 
 def holder_of(lock):

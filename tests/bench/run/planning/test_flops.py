@@ -79,7 +79,7 @@ def test_a_generator_counts_six_for_each_weight_and_token(jobs):
         "budget": 4,
         "images": 10,
         "generator": {"width": 64, "depth": 3, "attention_heads": 2, "hidden": 192},
-        "training": {"steps": 10, "batch": 8, "warmup_steps": 5},
+        "training": {"steps": 10, "batch": 8, "warmup_steps": 5, "compile": True},
     }
     job = jobs(generation=generation)["generator"]
     layer, codes = 4 * 64**2 + 3 * 64 * 192, 25
