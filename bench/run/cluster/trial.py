@@ -13,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
 from ray import tune
 
+from bench.run.cluster.memory import end_below, taken_bytes
 from bench.run.cluster.notes import STOP, Notes
 from bench.run.executors import compute_with_threads
 from bench.store.progress import read_progress
@@ -27,6 +29,7 @@ SECONDS_BETWEEN_REPORTS, SECONDS_BETWEEN_LOOKS = 10.0, 0.5
 STOPPING_SECONDS = GRACE_SECONDS - 8
 SAVED = "terminated; it has saved a checkpoint"
 TERMINATED = 128 + signal.SIGTERM
+OVER = "ended: out of memory"
 
 
 def spec_note(name: str) -> str:
@@ -42,7 +45,8 @@ def end_note(name: str) -> str:
 class StageTrial(tune.Trainable):
     """Computes the stage that `config["name"]` names, and reports how far it is, then its end.
 
-    SIGTERM stops the stage, which leaves a checkpoint if it can, and then the process.
+    SIGTERM stops the stage, which leaves a checkpoint if it can, and then the process. More memory
+    than the stage asked for ends it at once.
     """
 
     def setup(self, config: dict[str, Any], root: str = "", run: str = "") -> None:
@@ -65,6 +69,7 @@ class StageTrial(tune.Trainable):
             self.thread.join(SECONDS_BETWEEN_LOOKS)
             if self.terminated:
                 self._end_process()
+            self._heed_memory()
             if self._told_to_stop():
                 self._stop()
                 return self._ended(self.outcome or Outcome(self.name, "stopped"))
@@ -96,6 +101,16 @@ class StageTrial(tune.Trainable):
 
     def _ended(self, outcome: Outcome) -> dict[str, Any]:
         return {"outcome": outcome.to_json(), "done": True}
+
+    def _heed_memory(self) -> None:
+        """End this process where the stage has taken more memory than it had asked for."""
+        asked, process = self.spec.resources.memory_bytes, psutil.Process()
+        if not asked or (taken := taken_bytes(process)) <= asked:
+            return
+        with contextlib.suppress(Exception):  # Ray may be ending as well.
+            self.notes.write(end_note(self.name), f"{OVER}, it took {taken / 1e9:.2f} GB")
+        end_below(process)
+        os._exit(TERMINATED)
 
     def _told_to_stop(self) -> bool:
         return self.notes.read(STOP) is not None
