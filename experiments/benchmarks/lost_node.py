@@ -108,7 +108,8 @@ def cluster_of_three() -> tuple[Cluster, Any]:
 
 def take_memory(store: Path, run: subprocess.Popen[bytes], log: Path) -> dict[str, int]:
     """Take memory until a worker is killed for it, and give it back; the steps that were lost."""
-    taken, redone = [], {}
+    taken: list[bytearray] = []
+    redone: dict[str, int] = {}
     while "killed: out of memory" not in log.read_text():
         assert run.poll() is None, log.read_text()
         assert psutil.virtual_memory().available > MARGIN_BYTES // 2, "no worker was killed"

@@ -3,9 +3,9 @@
 A small suite runs with the store's own database, and is watched: how long a row that a training has
 written takes until it is a point in MLflow (at most 30 s), and what writing rows costs a step (at
 most a hundredth). Then it runs with trackers that are down from the start, go down in the middle,
-answer each request after 30 s, or have a full disk (a file system of few MB, which takes root to
-mount; left out otherwise). Each run must end with exit code 0, the records of the first one and one
-line on the tracker, and `sync` must mend it: the same points, each once, nothing left running.
+answer each request after 30 s, or whose disk gets full (a file system of its own, which takes root
+to mount; left out otherwise). Each run must end with exit code 0, the records of the first one and
+one line on the tracker, and `sync` must mend it: the same points, each once, nothing left running.
 Run from the repository's root: `python -m experiments.benchmarks.tracker_faults [--only slow]`.
 """
 
@@ -36,7 +36,6 @@ from bench.store.curve import FILE, CurveWriter
 from experiments.benchmarks.kill_matrix import PROGRAM, SUITE, records
 
 LAG_SECONDS, SHARE_OF_A_STEP, SLOW_SECONDS = 30.0, 0.01, 30.0
-DISK = "3m"  # Some more than a database without any runs.
 SEEDS = 2
 POINTS = """
     select coalesce(cell.value, stage.value), metrics.key, metrics.step, metrics.value
@@ -172,6 +171,12 @@ class Proxy:
             one.close()
         self._open.clear()
 
+    def mend(self) -> None:
+        """Answer at once again, if at all."""
+        self.late = 0.0
+        if not self.up:
+            self.start()
+
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -220,19 +225,30 @@ def server(folder: Path) -> Iterator[tuple[int, Path]]:
         process.wait()
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[tuple[str, Path, Callable[[], Any]]]:
-    """A database on a disk that is full soon: its address, itself, and what makes room."""
-    place = folder / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
-    subprocess.run(mount, check=True)
-    try:
-        database = place / "mlflow.db"
-        larger = ["mount", "-o", "remount,size=200m", str(place)]
-        yield f"sqlite:///{database}", database, lambda: subprocess.run(larger, check=True)
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
+class Disk:
+    """A file system of its own for a database, which can be full."""
+
+    def __init__(self, place: Path):
+        self.place, self.database = place, place / "mlflow.db"
+        place.mkdir()
+        self._mount("-t", "tmpfs", "-o", "size=200m", "tmpfs")
+
+    def fill(self) -> None:
+        """Leave hardly any room."""
+        about = os.statvfs(self.place)
+        used = (about.f_blocks - about.f_bfree) * about.f_frsize
+        self._mount("-o", f"remount,size={used + 4 * about.f_frsize}")
+
+    def make_room(self) -> None:
+        """Leave plenty."""
+        self._mount("-o", "remount,size=200m")
+
+    def close(self) -> None:
+        """Remove it."""
+        subprocess.run(["umount", "-l", str(self.place)], check=True)
+
+    def _mount(self, *options: str) -> None:
+        subprocess.run(["mount", *options, str(self.place)], check=True)
 
 
 @dataclass
@@ -283,6 +299,18 @@ class Faults:
         assert not not_finished(database)
 
 
+def once_shown(database: Path, strike: Callable[[], None]) -> Callable[[], bool]:
+    """What strikes as soon as there are points, and says whether it has."""
+
+    def struck() -> bool:
+        if not points(database):
+            return False
+        strike()
+        return True
+
+    return struck
+
+
 def undisturbed(folder: Path, suite: Path) -> tuple[Any, dict[tuple[str, str, int], float]]:
     """The records and points of a run with the store's own database; the lag and the cost."""
     store, log = folder / "undisturbed", folder / "undisturbed.txt"
@@ -322,30 +350,20 @@ def main() -> None:
         return given.only in (None, name)
 
     if wanted("full") and os.geteuid() == 0:
-        with small_disk(folder) as (uri, database, room):
-            faults.run("full", uri, database, room, hit=database.is_file)
+        disk = Disk(folder / "disk")
+        uri, full = f"sqlite:///{disk.database}", once_shown(disk.database, disk.fill)
+        faults.run("full", uri, disk.database, disk.make_room, full)
+        disk.close()
     for name in filter(wanted, ("down", "middle", "slow")):
         place = folder / f"{name}-server"
         place.mkdir()
         with server(place) as (port, database):
             proxy = Proxy(port)
-
-            def middle(proxy: Proxy = proxy, database: Path = database) -> bool:
-                if not points(database):
-                    return False
-                proxy.stop()
-                return True
-
-            def mend(proxy: Proxy = proxy) -> None:
-                proxy.late = 0.0
-                if not proxy.up:
-                    proxy.start()
-
-            proxy.late = SLOW_SECONDS * (name == "slow")
+            hit = once_shown(database, proxy.stop) if name == "middle" else lambda: True
             if name == "down":
                 proxy.stop()
-            hits = {"hit": middle} if name == "middle" else {}
-            faults.run(name, f"http://127.0.0.1:{proxy.port}", database, mend, **hits)
+            proxy.late = SLOW_SECONDS * (name == "slow")
+            faults.run(name, f"http://127.0.0.1:{proxy.port}", database, proxy.mend, hit)
             proxy.stop()
     print(f"logs: {folder}")
 

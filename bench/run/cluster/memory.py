@@ -30,7 +30,7 @@ def end_below(process: psutil.Process) -> None:
             one.kill()
 
 
-class _Manager(RayActorManager):  # type: ignore[misc]
+class _Manager(RayActorManager):
     """Tune's own, which takes `OutOfMemoryError` for a fault of the program and ends with it."""
 
     def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
@@ -45,9 +45,10 @@ def deaths_of_one_trial() -> Iterator[None]:
 
     A Ray actor that dies so raises no `RayActorError` (Ray 2.60), and Tune knows no other one.
     """
-    before = tune_controller.RayActorManager
-    tune_controller.RayActorManager = _Manager
+    controller: Any = tune_controller
+    before = controller.RayActorManager
+    controller.RayActorManager = _Manager
     try:
         yield
     finally:
-        tune_controller.RayActorManager = before
+        controller.RayActorManager = before
