@@ -180,7 +180,7 @@ class RaySession:
         """The part of Ray that is gone, if one is."""
         for name, server in self._servers.items():
             if not _runs(server):
-                return f"Ray's {name} died (killed, perhaps for lack of memory)"
+                return f"Ray's {name} died (killed, perhaps out of memory)"
         try:
             _require_answer(self.address or "")
         except UserError:
