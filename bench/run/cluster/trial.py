@@ -49,6 +49,8 @@ class StageTrial(tune.Trainable):
     than the stage asked for ends it at once.
     """
 
+    _weigh_from = 0.0
+
     def setup(self, config: dict[str, Any], root: str = "", run: str = "") -> None:
         """A worker starts."""
         self.store, self.notes = Store(Path(root)), Notes(run)
@@ -104,8 +106,14 @@ class StageTrial(tune.Trainable):
 
     def _heed_memory(self) -> None:
         """End this process where the stage has taken more memory than it had asked for."""
-        asked, process = self.spec.resources.memory_bytes, psutil.Process()
-        if not asked or (taken := taken_bytes(process)) <= asked:
+        asked, now = self.spec.resources.memory_bytes, time.monotonic()
+        if not asked or now < self._weigh_from:
+            return
+        process = psutil.Process()
+        taken = taken_bytes(process)
+        # It looks at all processes of the machine: for a hundredth of the time at most.
+        self._weigh_from = now + 100 * (time.monotonic() - now)
+        if taken <= asked:
             return
         with contextlib.suppress(Exception):  # Ray may be ending as well.
             self.notes.write(end_note(self.name), f"{OVER}, it took {taken / 1e9:.2f} GB")
