@@ -39,12 +39,13 @@ def make_whole(database: Path) -> None:
     import sqlalchemy
     from mlflow.store.db import utils
 
+    make_tables: Any = utils._initialize_tables
     with tempfile.TemporaryDirectory(prefix="adatok-mlflow-") as folder:
         made = Path(folder) / database.name
         write_hastily(made)
         engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(made)))
         try:
-            utils._initialize_tables(engine)
+            make_tables(engine)
         finally:
             engine.dispose()
         database.parent.mkdir(parents=True, exist_ok=True)

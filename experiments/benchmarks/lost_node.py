@@ -176,8 +176,10 @@ def disturb(cluster: Cluster, node: Any, folder: Path, suite: Path) -> dict[str,
     return redone
 
 
-def limited(cluster: Cluster, folder: Path, steps: int) -> None:
+def limited(folder: Path, steps: int) -> None:
     """Fail a tokenizer that may take too little memory, and go on when it may take more."""
+    head = {"num_cpus": 1, "include_dashboard": False, **SMALL}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     suite, store = folder / "limited.yaml", folder / "limited"
     for memory_gb, expected in ((0.05, 1), (4, 0)):
         suite.write_text(suite_text(steps, memory_gb=memory_gb), encoding="utf-8")
@@ -188,6 +190,7 @@ def limited(cluster: Cluster, folder: Path, steps: int) -> None:
         assert code == expected, log.read_text()
     expected_records = records(folder / "alone")
     assert records(store).items() <= expected_records.items()
+    cluster.shutdown()
 
 
 def main() -> None:
@@ -222,10 +225,10 @@ def main() -> None:
         assert not faults
         assert max(redone.values()) <= CHECKPOINT_EVERY
         assert sum(times) == SEEDS + 3
-        limited(cluster, folder, given.steps)
     finally:
         cluster.shutdown()
         ray.shutdown()
+    limited(folder, given.steps)
 
 
 if __name__ == "__main__":
