@@ -124,12 +124,13 @@ class HistoryRow(Row):
 
 
 class Resources(Part):
-    """The resources of a stage: CPU threads, a share of a GPU, the device, processes."""
+    """The resources of a stage: CPU threads, a share of a GPU, the device, processes, memory."""
 
     cpus: int
     gpus: float
     device: str
     ranks: int = 1
+    memory_gb: float = 0.0
 
 
 class StageCost(Part):

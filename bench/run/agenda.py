@@ -147,8 +147,8 @@ class Agenda:
         if outcome.fatal:
             self.error = UserError(outcome.error)
 
-    def lost(self, name: str, reason: str) -> None:
-        """The worker of a stage that was taken has died; `reason` is the whole line on it."""
+    def lost(self, name: str, reason: str, *, remedy: str) -> None:
+        """The worker of a stage that was taken has died; `remedy`: what to do where it stays so."""
         self._deaths[name] += 1
         number, one = self._deaths[name], self.running[name]
         if number <= self.retries:
@@ -158,10 +158,7 @@ class Agenda:
             self._again(one.nodes)
             return
         tried = f", {number} times" * (number > 1)
-        message = (
-            f"{reason}{tried}; the same command goes on from its checkpoint; a higher "
-            f"resources.{one.spec.stage}.cpus, or --executor serial, lets fewer run at a time"
-        )
+        message = f"{reason}{tried}; {remedy}; the same command goes on from its checkpoint"
         self.store.record_failure(one.spec.stage, one.spec.key, message)
         self.end(Outcome(name, "failed", time.monotonic() - one.began, message))
 

@@ -1,9 +1,10 @@
-"""Room for what a schedule has ready: CPUs, GPUs, who goes first, and when all would be done."""
+"""Room for what a schedule has ready: CPUs, GPUs, memory, who goes first, when all is done."""
 
 from __future__ import annotations
 
 import heapq
 import math
+import operator
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple
@@ -22,13 +23,25 @@ class Candidate(NamedTuple, Generic[Item]):
     seconds: float
 
 
-@dataclass
-class Room:
-    """CPUs and GPUs, and who has them. One that asks for more than there is gets all there is."""
+class Amounts(NamedTuple):
+    """CPUs, GPUs, bytes."""
 
     cpus: float
     gpus: float
-    _taken: dict[Hashable, tuple[float, float, float]] = field(default_factory=dict)
+    memory: float
+
+
+@dataclass
+class Room:
+    """CPUs, GPUs, bytes of memory where they are counted, and who has them.
+
+    One that asks for more than there is gets all there is.
+    """
+
+    cpus: float
+    gpus: float
+    memory: float = math.inf
+    _taken: dict[Hashable, tuple[Amounts, float]] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:
@@ -37,7 +50,7 @@ class Room:
 
     def take(self, candidate: Candidate[Item], now: float) -> None:
         """Give it what it asks for."""
-        self._taken[candidate.item] = (*self._wants(candidate.asks), now + candidate.seconds)
+        self._taken[candidate.item] = (self._wants(candidate.asks), now + candidate.seconds)
 
     def give_back(self, item: Hashable) -> None:
         """An item has ended."""
@@ -60,25 +73,27 @@ class Room:
                 return candidate
         return None
 
-    def _wants(self, asks: Resources) -> tuple[float, float]:
-        return min(asks.cpus, self.cpus), min(asks.gpus, self.gpus)
+    def _wants(self, asks: Resources) -> Amounts:
+        wanted = (asks.cpus, asks.gpus, asks.memory_bytes)
+        return Amounts(*map(min, wanted, (self.cpus, self.gpus, self.memory)))
 
-    def _free(self) -> tuple[float, float]:
-        cpus, gpus = (math.fsum(one[i] for one in self._taken.values()) for i in (0, 1))
-        return self.cpus - cpus, self.gpus - gpus
+    def _free(self) -> Amounts:
+        taken = [one for one, _ in self._taken.values()]
+        cpus, gpus, memory = (math.fsum(one[i] for one in taken) for i in range(3))
+        return Amounts(self.cpus - cpus, self.gpus - gpus, self.memory - memory)
 
-    def _held_for(self, wants: tuple[float, float]) -> tuple[float, tuple[float, float]]:
+    def _held_for(self, wants: Amounts) -> tuple[float, Amounts]:
         """When there will be room for it, and what will be left beside it."""
-        cpus, gpus = self._free()
-        for more_cpus, more_gpus, end in sorted(self._taken.values(), key=lambda one: one[2]):
-            cpus, gpus = cpus + more_cpus, gpus + more_gpus
-            if _fits(wants, (cpus, gpus)):
-                return end, (cpus - wants[0], gpus - wants[1])
-        return math.inf, (cpus - wants[0], gpus - wants[1])  # A node has gone meanwhile.
+        free = self._free()
+        for more, end in sorted(self._taken.values(), key=lambda one: one[1]):
+            free = Amounts(*map(operator.add, free, more))
+            if _fits(wants, free):
+                return end, Amounts(*map(operator.sub, free, wants))
+        return math.inf, Amounts(*map(operator.sub, free, wants))  # A node has gone meanwhile.
 
 
-def _fits(wants: tuple[float, float], free: tuple[float, float]) -> bool:
-    return wants[0] <= free[0] + _SLACK and wants[1] <= free[1] + _SLACK
+def _fits(wants: Amounts, free: Amounts) -> bool:
+    return all(one <= there + _SLACK for one, there in zip(wants, free, strict=True))
 
 
 class Span(NamedTuple):

@@ -31,18 +31,25 @@ from bench.store.store import DISK_ERRORS, Store, disk_error
 class Resources:
     """Resources of one stage: CPU threads, a share of a GPU, and where it computes.
 
-    On several `ranks` it is as many processes, which share the threads and have a GPU each.
+    On several `ranks` it is as many processes, which share the threads and have a GPU each. With
+    `memory_gb` (10^9 bytes; 0 where nothing is said) they together take no more.
     """
 
     cpus: int = 1
     gpus: float = 0.0
     device: str = "cpu"
     ranks: int = 1
+    memory_gb: float = 0.0
+
+    @property
+    def memory_bytes(self) -> int:
+        """What `memory_gb` comes to."""
+        return round(self.memory_gb * 1e9)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; those of one process are as before there could be several."""
-        plain = asdict(self)
-        return plain if self.ranks > 1 else {k: v for k, v in plain.items() if k != "ranks"}
+        """Plain values; what came later is left out where nothing was asked for."""
+        later = {"ranks": 1, "memory_gb": 0.0}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
 
 @dataclass(frozen=True)

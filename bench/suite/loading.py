@@ -28,12 +28,14 @@ class StageResources(Strict):
     """CPU threads and share of a GPU of one stage; on device cuda the share is 1 unless given.
 
     A training may have several `ranks`, processes that share each batch: one for each of several
-    GPUs, or as many as asked for on the CPU, which share the threads.
+    GPUs, or as many as asked for on the CPU, which share the threads. `memory_gb` (10^9 bytes) is
+    kept free for its worker under Ray, which is ended where it takes more.
     """
 
     cpus: int = 1
     gpus: float | None = None
     ranks: int | None = None
+    memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         if self.cpus < 1:
@@ -44,6 +46,8 @@ class StageResources(Strict):
             raise ValueError(f"gpus: {self.gpus:g} must be whole above 1")
         if self.ranks is not None and self.ranks < 1:
             raise ValueError("ranks: must be 1 or more")
+        if self.memory_gb is not None and self.memory_gb <= 0:
+            raise ValueError("memory_gb: must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +204,11 @@ def _resources(stage: str, file: SuiteFile, *, where: str) -> Resources:
         if asked.gpus:
             reason = "device is cpu" if on_device else "this stage runs on the CPU"
             raise UserError(f"{where}: resources.{stage}.gpus: {reason}; remove it")
-        return Resources(asked.cpus, ranks=_ranks(stage, asked, "cpu", where=where))
-    ranks = _ranks(stage, asked, file.device, where=where)
-    return Resources(asked.cpus, 1.0 if asked.gpus is None else asked.gpus, file.device, ranks)
+        ranks = _ranks(stage, asked, "cpu", where=where)
+        return Resources(asked.cpus, ranks=ranks, memory_gb=asked.memory_gb or 0.0)
+    ranks, gpus = _ranks(stage, asked, file.device, where=where), asked.gpus
+    share = 1.0 if gpus is None else gpus
+    return Resources(asked.cpus, share, file.device, ranks, asked.memory_gb or 0.0)
 
 
 def _ranks(stage: str, asked: StageResources, device: str, *, where: str) -> int:

@@ -30,8 +30,10 @@ def log_artifacts(
     *,
     stages: Sequence[StageRun] = (),
     links: Mapping[str, str] | None = None,
-) -> None:
-    """Log them, in one go; a record without its store has the gallery less.
+) -> dict[str, str]:
+    """Log them, in one go; gives tags that are to go with them.
+
+    A record without its store has the gallery less.
 
     `stages` are in a table, with the addresses `links` of their runs by key. The record has no
     histories: those are the curves of these runs.
@@ -56,9 +58,9 @@ def log_artifacts(
             if sheet is not None:
                 sheet.save(folder / "gallery.png")
         client.log_artifacts(run_id, str(folder))
-        if written:  # By this MLflow's pages know the tables among the files.
-            known = [{"path": f"{name}.json", "type": "table"} for name in written]
-            client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(known))
+    # By this MLflow's pages know the tables among the files.
+    known = [{"path": f"{name}.json", "type": "table"} for name in written]
+    return {"mlflow.loggedArtifacts": json.dumps(known)} if written else {}
 
 
 def _stages(stages: Sequence[StageRun], links: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 from bench.errors import UserError
 from bench.files import impossible_path
 from bench.store.store import Store
+from bench.tracker.database import make_whole
 from bench.tracker.patience import Patient
 
 if TYPE_CHECKING:
@@ -84,12 +85,19 @@ def connected(uri: str, *, abandoned: threading.Event | None = None) -> Iterator
     """A client of the tracker at `uri`, until it is `abandoned`; raises as `in_one_line`."""
     with in_one_line(uri):
         os.environ.update(MLFLOW_ENVIRONMENT)
-        from mlflow import MlflowClient
-
         # Its announcement of a new database is no news to whoever reads a run's progress.
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        make = functools.partial(MlflowClient, tracking_uri=uri)
+        make = functools.partial(_client, uri)
         yield cast("MlflowClient", Patient(make, abandoned=abandoned))
+
+
+def _client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    database = database_file(uri)
+    if database is not None:
+        make_whole(database)
+    return MlflowClient(tracking_uri=uri)
 
 
 @contextmanager

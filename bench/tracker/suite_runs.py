@@ -229,13 +229,7 @@ class SuiteRuns:
         )
         run_id = run.info.run_id
         self._cells[record.cell_key] = [run]
-        log_batches(
-            self.client,
-            run_id,
-            rows=[list(points(record, stages))],
-            parameters=shown,
-            timestamp=ended or run.info.start_time,
-        )
+        # Points last: MLflow reads all that a run has for each file that it is given.
         log_inputs(
             self.client,
             run_id,
@@ -244,7 +238,17 @@ class SuiteRuns:
             store=self.store,
         )
         addresses = {key: link.address for key, link in links.items()}
-        log_artifacts(self.client, run_id, record, self.store, stages=stages, links=addresses)
+        tags = log_artifacts(
+            self.client, run_id, record, self.store, stages=stages, links=addresses
+        )
+        log_batches(
+            self.client,
+            run_id,
+            rows=[list(points(record, stages))],
+            parameters=shown,
+            tags=tags,
+            timestamp=ended or run.info.start_time,
+        )
         status = "FINISHED" if record.done else "FAILED"
         self.client.set_terminated(run_id, status=status, end_time=ended)
 

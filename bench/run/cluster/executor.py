@@ -47,12 +47,14 @@ class RayExecutor:
 
             require_alike(self.store.root)
         largest = self.session.largest
+        there = {"CPU": largest["CPU"], "GPU": largest["GPU"], "GB": largest["memory"] / 1e9}
         for stage, resources in requests.items():
-            for name, asked in (("CPU", resources.cpus), ("GPU", resources.gpus)):
-                if asked > largest.get(name, 0):
+            wanted = {"CPU": resources.cpus, "GPU": resources.gpus, "GB": resources.memory_gb}
+            for name, asked in wanted.items():
+                if asked > there[name]:
                     raise UserError(
                         f"resources.{stage}: asks for {asked:g} {name}, the cluster has "
-                        f"{largest.get(name, 0):g}{self.session.on_one_node}; ask for less or join "
+                        f"{there[name]:.4g}{self.session.on_one_node}; ask for less or join "
                         "a larger cluster"
                     )
 
@@ -65,6 +67,7 @@ class RayExecutor:
         self.session.start()
         from ray import tune
 
+        from bench.run.cluster.memory import deaths_of_one_trial
         from bench.run.cluster.trial import StageTrial
         from bench.run.cluster.tune_run import Flow, Listener, OverError, Search, asked_of_ray
 
@@ -94,7 +97,11 @@ class RayExecutor:
                 ),
             )
             try:
-                with self.session.watched(unfinished), stopped_by_signals(stopping):
+                with (
+                    self.session.watched(unfinished),
+                    stopped_by_signals(stopping),
+                    deaths_of_one_trial(),
+                ):
                     tuner.fit()
             except OverError:
                 pass

@@ -51,6 +51,7 @@ class RaySession:
     def __init__(self, address: str | None):
         self.address = None if address == "local" else address
         self.room = (0.0, 0.0)
+        self.memory = 0.0
         self.largest: dict[str, float] = {}
         self.on_one_node = ""
         self._stack: ExitStack | None = None
@@ -114,12 +115,13 @@ class RaySession:
         self.count()
 
     def count(self) -> None:
-        """Count the CPUs and GPUs of the nodes that are there now: `room` and `largest`."""
+        """Count CPUs, GPUs and bytes of the nodes that are there now: of all, and `largest`."""
         ray: Any = importlib.import_module("ray")
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        cpus, gpus = ([node.get(name, 0.0) for node in nodes] for name in ("CPU", "GPU"))
-        self.room = (sum(cpus), sum(gpus))
-        self.largest = {"CPU": max(cpus, default=0.0), "GPU": max(gpus, default=0.0)}
+        amounts = {n: [node.get(n, 0.0) for node in nodes] for n in ("CPU", "GPU", "memory")}
+        self.room = (sum(amounts["CPU"]), sum(amounts["GPU"]))
+        self.memory = sum(amounts["memory"])
+        self.largest = {name: max(there, default=0.0) for name, there in amounts.items()}
         self.on_one_node = " on one node" * (len(nodes) > 1)
 
     def _failed(self, reason: str) -> str:
@@ -178,7 +180,7 @@ class RaySession:
         """The part of Ray that is gone, if one is."""
         for name, server in self._servers.items():
             if not _runs(server):
-                return f"Ray's {name} died (killed, perhaps for lack of memory)"
+                return f"Ray's {name} died (killed, perhaps out of memory)"
         try:
             _require_answer(self.address or "")
         except UserError:

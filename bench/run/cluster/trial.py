@@ -13,8 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psutil
 from ray import tune
 
+from bench.run.cluster.memory import end_below, taken_bytes
 from bench.run.cluster.notes import STOP, Notes
 from bench.run.executors import compute_with_threads
 from bench.store.progress import read_progress
@@ -27,6 +29,7 @@ SECONDS_BETWEEN_REPORTS, SECONDS_BETWEEN_LOOKS = 10.0, 0.5
 STOPPING_SECONDS = GRACE_SECONDS - 8
 SAVED = "terminated; it has saved a checkpoint"
 TERMINATED = 128 + signal.SIGTERM
+OVER = "ended: out of memory"
 
 
 def spec_note(name: str) -> str:
@@ -42,8 +45,11 @@ def end_note(name: str) -> str:
 class StageTrial(tune.Trainable):
     """Computes the stage that `config["name"]` names, and reports how far it is, then its end.
 
-    SIGTERM stops the stage, which leaves a checkpoint if it can, and then the process.
+    SIGTERM stops the stage, which leaves a checkpoint if it can, and then the process. More memory
+    than the stage asked for ends it at once.
     """
+
+    _weigh_from = 0.0
 
     def setup(self, config: dict[str, Any], root: str = "", run: str = "") -> None:
         """A worker starts."""
@@ -65,6 +71,7 @@ class StageTrial(tune.Trainable):
             self.thread.join(SECONDS_BETWEEN_LOOKS)
             if self.terminated:
                 self._end_process()
+            self._heed_memory()
             if self._told_to_stop():
                 self._stop()
                 return self._ended(self.outcome or Outcome(self.name, "stopped"))
@@ -96,6 +103,22 @@ class StageTrial(tune.Trainable):
 
     def _ended(self, outcome: Outcome) -> dict[str, Any]:
         return {"outcome": outcome.to_json(), "done": True}
+
+    def _heed_memory(self) -> None:
+        """End this process where the stage has taken more memory than it had asked for."""
+        asked, now = self.spec.resources.memory_bytes, time.monotonic()
+        if not asked or now < self._weigh_from:
+            return
+        process = psutil.Process()
+        taken = taken_bytes(process)
+        # It looks at all processes of the machine: for a hundredth of the time at most.
+        self._weigh_from = now + 100 * (time.monotonic() - now)
+        if taken <= asked:
+            return
+        with contextlib.suppress(Exception):  # Ray may be ending as well.
+            self.notes.write(end_note(self.name), f"{OVER}, it took {taken / 1e9:.2f} GB")
+        end_below(process)
+        os._exit(TERMINATED)
 
     def _told_to_stop(self) -> bool:
         return self.notes.read(STOP) is not None

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from bench.run.agenda import Agenda
 from bench.run.cluster.notes import STOP, Notes
 from bench.run.cluster.session import RaySession
-from bench.run.cluster.trial import end_note, spec_note
+from bench.run.cluster.trial import OVER, end_note, spec_note
 from bench.run.room import Candidate, Room
 from bench.store.stage import Outcome
 from bench.store.stopping import GRACE_SECONDS, Stopping
@@ -45,7 +45,7 @@ class Flow:
     _counted: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.room = Room(*self.session.room)
+        self.room = Room(*self.session.room, self.session.memory)
 
     def next(self) -> dict[str, Any] | str | None:
         """What `Searcher.suggest` is to answer."""
@@ -59,7 +59,9 @@ class Flow:
         self.room.take(Candidate(spec.name, spec.resources, expected), time.monotonic())
         self.notes.write(spec_note(spec.name), json.dumps(spec.to_json()))
         self.taken[spec.name] = spec.stage
-        return {"name": spec.name, "cpus": spec.resources.cpus, "gpus": spec.resources.gpus}
+        asks = spec.resources
+        more = {"memory": asks.memory_bytes} if asks.memory_bytes else {}
+        return {"name": spec.name, "cpus": asks.cpus, "gpus": asks.gpus, **more}
 
     def look(self) -> None:
         """Notice signals and errors, tell the trials to stop, and end what does not.
@@ -82,6 +84,7 @@ class Flow:
             self._counted = now
             self.session.count()
             self.room.cpus, self.room.gpus = self.session.room
+            self.room.memory = self.session.memory
             self._tell_of_waiting()
 
     def _tell_of_waiting(self) -> None:
@@ -89,9 +92,14 @@ class Flow:
         largest = self.session.largest
         for name in self.taken:
             asks = self.agenda.running[name].spec.resources
-            waits = asks.cpus > largest["CPU"] or asks.gpus > largest["GPU"]
+            waits = (
+                asks.cpus > largest["CPU"]
+                or asks.gpus > largest["GPU"]
+                or asks.memory_bytes > largest["memory"]
+            )
             if waits and name not in self._waiting:
-                wanted = f"{asks.cpus} CPUs and {asks.gpus:g} GPUs"
+                memory = f" and {asks.memory_gb:g} GB" * bool(asks.memory_gb)
+                wanted = f"{asks.cpus} CPUs and {asks.gpus:g} GPUs{memory}"
                 self.agenda.say(f"  {name} waits for a node with {wanted}: there is none now")
                 self._waiting.add(name)
 
@@ -112,13 +120,15 @@ class Flow:
         """
         note = self.notes.read(end_note(name))
         self.notes.remove(end_note(name))
+        stage = self.taken[name]
         self._give_back(name)
         if self.ending:
             self.agenda.end(Outcome(name, "stopped"))
         elif RAISED.match(error):
             self.agenda.end(Outcome(name, "failed", error=error.strip().splitlines()[-1]))
         else:
-            self.agenda.lost(name, why_lost(error, note))
+            reason, remedy = why_lost(error, note, stage=stage)
+            self.agenda.lost(name, reason, remedy=remedy)
 
     def _give_back(self, name: str) -> None:
         del self.taken[name]
@@ -126,15 +136,18 @@ class Flow:
         self.notes.remove(spec_note(name))
 
 
-def why_lost(error: str, note: str | None) -> str:
-    """The reason, in words, that a trial's worker is gone."""
+def why_lost(error: str, note: str | None, *, stage: str) -> tuple[str, str]:
+    """The reason, in words, that the worker of a `stage` is gone, and what to do if it lasts."""
+    fewer = f"a higher resources.{stage}.cpus, or --executor serial, lets fewer run at a time"
     if note is not None:
-        return f"its worker process was {note}"
-    if "low on memory" in error or "OutOfMemory" in error:
-        return "its worker process has died (killed for lack of memory)"
+        raised = f"raise resources.{stage}.memory_gb, or give the stage less at a time (batch)"
+        return f"its worker process was {note}", raised if note.startswith(OVER) else fewer
+    if "low on memory" in error:
+        kept = f"resources.{stage}.memory_gb keeps free for it what it takes, and {fewer}"
+        return "its worker process was killed: out of memory, its node had hardly any left", kept
     if re.search(r"\bnode\b.*\b(died|dead|failure|terminated|removed)\b", error, re.IGNORECASE):
-        return "its node has gone"
-    return "its worker process has died (killed, perhaps for lack of memory or with its node)"
+        return "its node has gone", fewer
+    return "its worker process has died (killed, perhaps out of memory, or with its node)", fewer
 
 
 class Search(Searcher):
@@ -194,4 +207,5 @@ def asked_of_ray(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """The resources of the stage that a trial's configuration names."""
     if "name" not in config:
         return tune.PlacementGroupFactory([{"CPU": 1}])
-    return tune.PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}])
+    memory = {"memory": config["memory"]} if "memory" in config else {}
+    return tune.PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"], **memory}])

@@ -146,7 +146,7 @@ def _wait(context: StageContext, ranks: Sequence[subprocess.Popen[str]], folder:
 def _how(code: int, log: Path) -> str:
     """How a process ended, in words."""
     if code == -signal.SIGKILL:
-        return "killed, perhaps for lack of memory"
+        return "killed, perhaps out of memory"
     if code < 0:
         return f"by {signal.Signals(-code).name}"
     lines = log.read_text("utf-8", errors="replace").strip().splitlines()

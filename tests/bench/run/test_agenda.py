@@ -110,14 +110,14 @@ def test_a_worker_that_dies_is_tried_again_so_often(store):
     said, node = [], data(1)
     agenda = Agenda([node], store, said.append, retries=2)
     for _ in range(3):
-        agenda.lost(agenda.take().name, "its node has gone")
+        agenda.lost(agenda.take().name, "its node has gone", remedy="buy another")
     assert agenda.finished
     name = node.spec(store).name
     assert said == [
         f"  {name}: its node has gone; goes on from its checkpoint (retry {n} of 2)" for n in (1, 2)
     ]
     (outcome,) = agenda.outcomes
-    assert outcome.error.startswith("its node has gone, 3 times; the same command goes on")
+    assert outcome.error.startswith("its node has gone, 3 times; buy another; the same")
     assert store.failure("data", node.spec(store).key) == outcome.error
 
 

@@ -178,7 +178,7 @@ def holder_of(lock):
 
 
 def kill_once_training(store, spec):
-    """Kill the worker of a stage, as a lack of memory would."""
+    """Kill the worker of a stage, as the system does where memory is out."""
     checkpoint = store.work(spec.stage, spec.key) / "checkpoint.safetensors"
     deadline = time.monotonic() + 300
     while not checkpoint.exists() and time.monotonic() < deadline:
@@ -199,7 +199,8 @@ def test_ray_runs_all_stages_whatever_becomes_of_their_workers(store, run, said)
     executor = RayExecutor(store)
     try:
         executor.check({node.stage: node.resources for node in nodes})
-        for asked, name in ((Resources(cpus=999), "999 CPU"), (Resources(gpus=64), "64 GPU")):
+        lacking = {"999 CPU": Resources(999), "64 GPU": Resources(gpus=64)}
+        for name, asked in {**lacking, "70000 GB": Resources(memory_gb=7e4)}.items():
             with pytest.raises(UserError, match=rf"resources\.bank: asks for {name}, the cluster"):
                 executor.check({"data": Resources(), "bank": asked})
         killer = threading.Thread(target=kill_once_training, args=(store, long.spec(store)))

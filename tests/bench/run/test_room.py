@@ -80,7 +80,7 @@ def test_what_fits_goes_before_what_does_not_unless_it_would_keep_it_waiting():
     assert room.choose([gpu, Candidate("cpu", Resources(2), 1000.0)], 0.0).item == "cpu"
     assert room.choose([gpu, Candidate("cpus", Resources(3), 101.0)], 0.0).item == "cpus"
     assert Room(2, 0).choose([Candidate("all", Resources(64), 1.0)], 0.0).item == "all"
-    assert math.isinf(room._held_for((9.0, 0.0))[0])
+    assert math.isinf(room._held_for((9.0, 0.0, 0.0))[0])
 
 
 def test_shares_of_gpus_add_up():

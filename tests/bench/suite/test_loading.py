@@ -222,9 +222,11 @@ def test_a_share_of_a_gpu_that_is_not_used_is_refused(refusal, small, device, st
         ("cuda", {"gpus": 2, "ranks": 2}, Resources(1, 2, "cuda", 2)),
         ("cuda", {"gpus": 0.5, "ranks": 1}, Resources(1, 0.5, "cuda")),
         ("cpu", {"cpus": 4, "ranks": 2}, Resources(4, 0.0, "cpu", 2)),
+        ("cpu", {"memory_gb": 2.5}, Resources(memory_gb=2.5)),
+        ("cuda", {"memory_gb": 40}, Resources(1, 1.0, "cuda", 1, 40.0)),
     ],
 )
-def test_a_training_gets_a_rank_for_each_gpu_or_those_it_asks_for(
+def test_a_training_gets_a_rank_for_each_gpu_and_the_memory_it_asks_for(
     load, small, device, asked, expected
 ):
     suite = load({**small, "device": device, "resources": {"tokenizer": asked}})
@@ -240,9 +242,10 @@ def test_a_training_gets_a_rank_for_each_gpu_or_those_it_asks_for(
         ("cuda", "tokenizer", {"ranks": 2}, ".ranks: 2 on 1 GPU, but each has one of its own; "),
         ("cuda", "generator", {"gpus": 1.5}, ": gpus: 1.5 must be whole above 1"),
         ("cpu", "tokenizer", {"ranks": 0}, ": ranks: must be 1 or more"),
+        ("cpu", "policy", {"memory_gb": 0}, ": memory_gb: must be positive"),
     ],
 )
-def test_ranks_and_gpus_that_would_lie_idle_are_refused(
+def test_ranks_and_gpus_that_would_lie_idle_and_no_memory_are_refused(
     refusal, small, device, stage, asked, problem
 ):
     content = {**small, "device": device, "resources": {stage: asked}}

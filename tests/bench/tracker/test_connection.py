@@ -1,10 +1,14 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow.store.db import utils
 
 from bench.errors import UserError
 from bench.store.store import Store
 from bench.tracker.connection import connected, database_file, shown_uri, tracking_uri
+from bench.tracker.database import is_whole
 
 ODD = "odd ?#%20\n'\"é"
 
@@ -16,6 +20,11 @@ def test_a_store_under_any_path_keeps_its_database_inside(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path / "elsewhere")
     uri = tracking_uri(Store(root))
     assert database_file(uri) == root / "mlflow.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_upgrade_db", lambda engine: 1 / 0)
+        with pytest.raises(UserError, match="division"), connected(uri):
+            pass
+    assert not any(root.iterdir())  # Nothing half made, which MLflow could not go on in.
     with connected(uri) as client:
         artifacts = (root / "mlflow-artifacts").as_uri()
         run = client.create_run(client.create_experiment("测试", artifacts)).info
@@ -58,6 +67,14 @@ def test_other_addresses_are_refused_without_their_password(given):
 def test_a_file_that_cannot_be_is_refused():
     with pytest.raises(UserError, match="File name too long; give another path"):
         tracking_uri(Store(Path("/s")), f"sqlite:////{'a' * 300}/x.db")
+
+
+def test_tables_that_mlflow_was_ended_in_are_no_whole_database(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("create table metrics (key text)")
+        assert is_whole(tmp_path / "mlflow.db")
+        database.execute("create table _alembic_tmp_metrics (key text)")
+    assert not is_whole(tmp_path / "mlflow.db")
 
 
 def test_passwords_are_not_shown():

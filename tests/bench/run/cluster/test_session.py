@@ -109,7 +109,7 @@ def test_a_ray_of_our_own_whatever_is_there_and_one_line_when_its_raylet_dies(tm
     assert not address.endswith(":9")
     assert (exists, children) == ("False", "0")
     line = answer.stderr.splitlines()[-1]
-    assert "Ray's raylet died (killed, perhaps for lack of memory) during tokenizer-1; the" in line
+    assert "Ray's raylet died (killed, perhaps out of memory) during tokenizer-1; the" in line
     assert "--executor serial" in line
     assert "state-dump" not in answer.stderr
     assert not Path(folder).exists()

@@ -1,12 +1,19 @@
 import json
 import os
+import subprocess
 import threading
 import time
+from dataclasses import replace
 
+import psutil
 import pytest
 import torch
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.tune.execution import tune_controller
 
 from bench.run.cluster import trial
+from bench.run.cluster.memory import deaths_of_one_trial, taken_bytes
 from bench.run.cluster.notes import STOP
 from bench.run.cluster.trial import StageTrial, limit_gpu_memory, spec_note
 from bench.store.progress import Teller
@@ -96,6 +103,45 @@ def test_a_signal_stops_the_stage_and_then_the_process(begun, monkeypatch):
     assert one.notes[f"end/{SPEC.name}"] == "terminated; it has saved a checkpoint"
     with pytest.raises(SystemExit):  # Nothing runs.
         one._terminate(15, None)
+
+
+def test_a_stage_that_takes_more_memory_than_it_asked_for_is_ended(begun, monkeypatch):
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(os, "_exit", leave)
+    one = begun(heeding)
+    one.spec = replace(one.spec, resources=Resources(memory_gb=4.0))
+    one._heed_memory()
+    before = taken_bytes(psutil.Process())
+    held = bytearray(b"1") * (64 << 20)
+    assert taken_bytes(psutil.Process()) - before > len(held) * 0.9
+    one.spec = replace(one.spec, resources=Resources(memory_gb=before / 1e9))
+    below = subprocess.Popen(["sleep", "60"])
+    with pytest.raises(SystemExit, match="143"):
+        one.step()
+    assert below.wait(10) == -9
+    assert one.notes[f"end/{SPEC.name}"].startswith("ended: out of memory, it took 0.")
+    one.cleanup()
+
+
+class Tracked:
+    """An actor, or a task of one, as Tune's manager keeps them."""
+
+    def __init__(self, errors):
+        self._tracked_actor, self.actor_id = self, 7
+        self._on_error = lambda tracked, error: errors.append(error)
+
+
+def test_a_worker_that_ray_ends_for_lack_of_memory_is_no_fault_of_tune():
+    errors = []
+    with deaths_of_one_trial():
+        manager = tune_controller.RayActorManager.__new__(tune_controller.RayActorManager)
+    manager._failed_actor_ids, manager._cleanup_actor = set(), lambda tracked_actor: None
+    manager._actor_task_failed(Tracked(errors), OutOfMemoryError("the node is low on memory"))
+    assert {type(error) for error in errors} == {RayActorError}
+    assert str(errors[0]) == "the node is low on memory"
+    assert tune_controller.RayActorManager is RayActorManager
 
 
 def test_a_trial_that_is_over_has_its_stage_stop(begun):

@@ -8,7 +8,7 @@ from bench.graph.nodes import Node
 from bench.run.agenda import Agenda
 from bench.run.cluster import tune_run
 from bench.run.cluster.notes import STOP
-from bench.run.cluster.tune_run import Flow, OverError, why_lost
+from bench.run.cluster.tune_run import Flow, OverError, asked_of_ray, why_lost
 from bench.store.stage import Outcome, Resources, StageSpec
 from bench.store.stopping import Stopping
 from bench.store.store import Store
@@ -23,11 +23,11 @@ class Notes(dict):
 
 
 class Session:
-    room = (2.0, 0.0)
+    room, memory = (2.0, 0.0), 8e9
     error = None
 
     def __init__(self):
-        self.largest = {"CPU": 2.0, "GPU": 0.0}
+        self.largest = {"CPU": 2.0, "GPU": 0.0, "memory": 8e9}
 
     def count(self):
         pass
@@ -118,7 +118,7 @@ def test_nodes_that_come_and_go_make_room_or_take_it(flow, monkeypatch):
     assert flow.next() is not None
     said = []
     flow.agenda.say = said.append
-    flow.session.largest = {"CPU": 0.5, "GPU": 0.0}
+    flow.session.largest = {"CPU": 0.5, "GPU": 0.0, "memory": 8e9}
     flow.look()
     flow.look()
     assert len(said) == 3
@@ -129,12 +129,44 @@ def test_nodes_that_come_and_go_make_room_or_take_it(flow, monkeypatch):
     ("error", "note", "words"),
     [
         ("", "terminated; it has saved a checkpoint", "its worker process was terminated; it has"),
-        ("Task was killed due to the node running low on memory.", None, "for lack of memory)"),
+        ("", "ended: out of memory, it took 9.10 GB", "was ended: out of memory, it took 9.10 GB"),
+        ("1 worker(s) were killed due to the node running low on memory. Memory on the node", None,
+         "its worker process was killed: out of memory"),
         ("The actor died because its node has died. Node Id: 1f", None, "its node has gone"),
         ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR "
          "Worker exit detail: Worker unexpectedly exits with a connection error code 2.", None,
-         "its worker process has died (killed, perhaps for lack of memory or with its node)"),
+         "its worker process has died (killed, perhaps out of memory, or with its node)"),
     ],
 )  # fmt: skip
-def test_the_reason_of_a_death_in_words(error, note, words):
-    assert words in why_lost(error, note)
+def test_the_reason_of_a_death_in_words_and_what_to_do(error, note, words):
+    reason, remedy = why_lost(error, note, stage="bank")
+    assert words in reason
+    memory = "out of memory" in reason and "perhaps" not in reason
+    assert ("resources.bank.memory_gb" in remedy) == memory
+    assert ("raise resources.bank.memory_gb" in remedy) == ("9.10 GB" in reason)
+
+
+def test_memory_that_is_asked_for_is_kept_free_and_named_where_it_lasts(flow):
+    node = Node("data", {"count": 9}, {}, {}, Resources(memory_gb=5.0))
+    flow.agenda.add([node, Node("data", {"count": 10}, {}, {}, Resources(memory_gb=5.0))])
+    flow.session.largest["memory"] = 4e9
+    flow.room.cpus = 9.0
+    given = [flow.next() for _ in range(5)]
+    assert given[-1] is None  # Two of 5 GB are more than the 8 there are.
+    (one,) = (one for one in given if one and "memory" in one)
+    assert one["memory"] == 5_000_000_000
+    assert asked_of_ray(one).bundles == [{"CPU": 1.0, "memory": 5e9}]
+    said = []
+    flow.agenda.say = said.append
+    flow._tell_of_waiting()
+    assert said[0].endswith("waits for a node with 1 CPUs and 0 GPUs and 5 GB: there is none now")
+    for _ in range(2):
+        flow.notes.write(f"end/{one['name']}", "ended: out of memory, it took 5.20 GB")
+        flow.fail(one["name"], "")
+        if not flow.agenda.outcomes:
+            assert flow.next()["name"] == one["name"]
+    assert flow.agenda.outcomes[-1].error == (
+        "its worker process was ended: out of memory, it took 5.20 GB, 2 times; raise "
+        "resources.data.memory_gb, or give the stage less at a time (batch); the same command goes "
+        "on from its checkpoint"
+    )

@@ -58,7 +58,7 @@ def test_a_killed_rank_ends_all_and_the_next_command_goes_on(small_run, shared):
     stage = shared(steps=3000, checkpoint_every=10)
     killer = threading.Thread(target=kill_second)
     killer.start()
-    with pytest.raises(RankError, match=r"^rank 1 of 2 has died \(killed, perhaps for lack of mem"):
+    with pytest.raises(RankError, match=r"^rank 1 of 2 has died \(killed, perhaps out of memory"):
         tokenizer.run(stage)
     killer.join()
     ((at, ranks),) = killed
