@@ -62,13 +62,16 @@ def build_report(
 
 
 def _figures(part: Part, folder: Path, store: Path, published: Path | None) -> list[Drawn]:
-    records = list(part.records)
-    figures = declared(Figure).values()
-    return [draw(one, records, folder, store=store, published=published) for one in figures]
+    return [
+        draw(one, one.shown(part.records), folder, store=store, published=published)
+        for one in declared(Figure).values()
+    ]
 
 
 def _tables(part: Part, folder: Path, store: Path) -> list[Table]:
-    tables = [one.table(list(part.records), store=store) for one in declared(TableReport).values()]
+    tables = [
+        one.table(one.shown(part.records), store=store) for one in declared(TableReport).values()
+    ]
     for table in tables:
         write_table(table, folder)
     return tables

@@ -18,6 +18,7 @@ from bench.store.store import Store
 from bench.suite.loading import Suite
 
 HOUR = 3600.0
+OVER = ("cached", "stopped")
 
 
 def plan_suite(
@@ -26,8 +27,9 @@ def plan_suite(
     """One row per distinct stage, in the order in which one at a time would be computed.
 
     `cells` need the stage, and `ends` of them end with it; `needs` are the numbers of rows before
-    it. State is `cached`, `new`, `failed` (it will be tried again) or `waiting` (its key depends on
-    a result that is still missing). `seconds` is what the artifact took. What is still to be
+    it. State is `cached`, `new`, `failed` (it will be tried again), `stopped` (a training that was
+    stopped early, or what is behind one) or `waiting` (its key depends on a result that is still
+    missing). `seconds` is what the artifact took. What is still to be
     computed has `expected_seconds` and `estimated_from` instead, both None where nothing like it
     was ever computed (`bench.run.planning.cost`).
 
@@ -39,6 +41,7 @@ def plan_suite(
     costs, nodes = Costs(store), in_order(graph, store)
     numbers = {node: number for number, node in enumerate(nodes)}
     rows = []
+    stopped: set[Node] = set()
     for node in nodes:
         spec = node.spec(store)
         row: dict[str, Any] = {
@@ -56,6 +59,12 @@ def plan_suite(
             took = store.description(spec.stage, spec.key)["seconds"]
             rows.append(row | {"state": "cached", "seconds": took})
             continue
+        if node.stopped(store) is not None or not stopped.isdisjoint(node.needs):
+            stopped.add(node)
+            rows.append(
+                row | {"state": "stopped", "expected_seconds": None, "estimated_from": None}
+            )
+            continue
         if spec is not None:
             failed = store.failure(spec.stage, spec.key) is not None
             row["state"] = "failed" if failed else "new"
@@ -64,7 +73,7 @@ def plan_suite(
         row["expected_seconds"] = known and known.pop("seconds")
         rows.append(row | {"estimated_from": known})
     if machine is not None:
-        left = [number for number, row in enumerate(rows) if row["state"] != "cached"]
+        left = [number for number, row in enumerate(rows) if row["state"] not in OVER]
         counts = distinct([costs.planned(nodes[number]) for number in left])
         for number, flops in zip(left, counts, strict=True):
             if flops is not None:
@@ -134,7 +143,7 @@ def _to_do(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     found = {
         row["key"] or number: (number, row)
         for number, row in reversed([*enumerate(rows)])
-        if row["state"] != "cached"
+        if row["state"] not in OVER
     }
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
 

@@ -10,7 +10,7 @@ from bench.records.tables import as_text
 from bench.run.planning.gpus import Machine
 from bench.store.progress import duration
 
-STATES = ("cached", "new", "failed", "waiting")
+STATES = ("cached", "new", "failed", "stopped", "waiting")
 
 
 def plan_text(
@@ -63,6 +63,8 @@ def _summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _basis(row: dict[str, Any]) -> str:
     if row["state"] == "cached":
         return "measured"
+    if row["state"] == "stopped":
+        return "stopped early"
     known = row["estimated_from"]
     if known is None:
         return "nothing like it was run"
