@@ -59,8 +59,10 @@ def plan_suite(
             took = store.description(spec.stage, spec.key)["seconds"]
             rows.append(row | {"state": "cached", "seconds": took})
             continue
-        if node.stopped(store) is not None or not stopped.isdisjoint(node.needs):
+        judged = node.stopped(store)
+        if judged is not None or not stopped.isdisjoint(node.needs):
             stopped.add(node)
+            row |= {"stopped_at": judged.step} if judged else {}
             rows.append(
                 row | {"state": "stopped", "expected_seconds": None, "estimated_from": None}
             )

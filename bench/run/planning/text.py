@@ -76,6 +76,8 @@ def _basis(row: dict[str, Any]) -> str:
 
 
 def _each(rows: list[dict[str, Any]]) -> str:
+    if rows[0]["state"] == "stopped":
+        return "-"
     key = "seconds" if rows[0]["state"] == "cached" else "expected_seconds"
     seconds = [row[key] for row in rows]
     if seconds[0] is None:
