@@ -59,6 +59,7 @@ class Round:
     stage_runs: StageRuns
     suite_runs: SuiteRuns
     _ended: set[str] = field(default_factory=set)
+    _stopped: set[str] = field(default_factory=set)
     _cells: set[str] = field(default_factory=set)
     _curves: dict[str, CurveReader] = field(default_factory=dict)
 
@@ -89,7 +90,7 @@ class Round:
         cells are left to the mirror at the end.
         """
         for spec in self.watched.specs():
-            if spec.name in self._ended:
+            if spec.name in self._ended or spec.name in self._stopped:
                 continue
             if self.store.has(spec.stage, spec.key):
                 self._ended.add(spec.name)
@@ -132,7 +133,7 @@ class Round:
             self._carry_rows(spec)
             if _stopped_early(self.store, spec):
                 self._give_up(spec)
-                self._ended.add(spec.name)
+                self._stopped.add(spec.name)
 
     def _carry_rows(self, spec: StageSpec) -> None:
         work = self.store.work(spec.stage, spec.key)
