@@ -25,6 +25,7 @@ from bench.run.under_way import UnderWay
 from bench.run.watch import Watch, lines
 from bench.store.stage import Outcome
 from bench.store.store import Store
+from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 Say = Callable[[str], None]
@@ -84,13 +85,17 @@ def run_suite(
         outcomes = _compute(nodes, growth, store, executor, say, watches)
     finally:
         executor.close()
-    records = [
-        build_record(suite, cell, ends, store)
-        for cell, ends in zip(graph.cells, graph.ends, strict=True)
-    ]
+    records = [build_record(suite, *of, store) for of in _in_order(suite, graph)]
     paths = write_run(store, suite, records, started=started, say=say)
     tell_of_files(nodes, store, say)
     return RunResult(records, paths, sum(outcome.status == "computed" for outcome in outcomes))
+
+
+def _in_order(suite: Suite, graph: Graph) -> list[tuple[Cell, tuple[Node, ...]]]:
+    """Cells with their last stages, those that came while it ran beside the others of their arm."""
+    arms = {arm: place for place, arm in enumerate(dict.fromkeys(c.arm for c in suite.cells))}
+    pairs = zip(graph.cells, graph.ends, strict=True)
+    return sorted(pairs, key=lambda pair: arms[pair[0].arm])
 
 
 def _compute(

@@ -59,7 +59,8 @@ GRID = {
     "tokenizer.width": {"choice": [8, 16, 32]},
     "tokenizer.quantizer.levels": {"choice": [[5, 5, 5], [8, 8, 8]]},
 }
-STOP = {"scheduler": "asha", "metric": "mse", "grace": 30, "reduction": 3}
+# Behind the plateau on which all paint the mean colour: at step 30 none has left it.
+STOP = {"scheduler": "asha", "metric": "mse", "grace": 60, "reduction": 4}
 POLICIES = {
     "tokenizer.width": {"choice": [16, 32]},
     "training.learning_rate": {"choice": [3e-3, 1e-2]},

@@ -9,7 +9,7 @@ from bench.records.reading import read_records
 from bench.run.executors import SerialExecutor
 from bench.run.planning.plan import plan_suite, plan_totals
 from bench.run.runner import run_suite
-from bench.run.searching.growth import judged
+from bench.run.searching.growth import Growth, judged
 from bench.search.drawing import Tried
 from bench.search.halving import Halving
 from bench.search.trials import Drawn, read_trials
@@ -149,6 +149,32 @@ def _promoted(content, load, graph, store, tmp_path):
     assert history == undisturbed.records[0].histories
     assert stopped_at < 40
     assert store.description(spec.stage, spec.key)["attempts"][1:]
+
+
+def test_settings_that_are_no_cell_are_trials_that_have_failed(load, small, tmp_path):
+    """Two heads take even widths: of each other number drawn there is no cell."""
+    space = {"tokenizer.width": {"int": [8, 30]}}
+    search = {**SEARCH, "samples": 12, "space": space, "startup": 1, "pending": 1}
+    path = load({**small, "arms": [{"name": "a", "search": search}, {"name": "b"}]}).path
+    store, said = Store.open(tmp_path / "store"), []
+    suite = load_suite(path)
+    graph = build_graph(suite)
+    (one,) = suite.searches
+    growth = Growth(suite, graph, store, said.append)
+    assert len(read_trials(store.root, one.name)) == len(one.drawn) == 1
+    assert growth.more(lambda node: False) == []
+    nodes = growth.more(lambda node: True)
+    drawn = read_trials(store.root, one.name)
+    refused = [trial for trial in drawn if trial.refused]
+    assert len(drawn) == 12
+    assert 0 < len(refused) == len(said)
+    assert "attention_heads: 2 must divide the width" in said[0]
+    assert all(trial.settings["tokenizer.width"] % 2 for trial in refused)
+    assert graph.evaluations[-1] in nodes
+    assert len(graph.cells) == len(drawn) - len(refused) + 1
+    again = load_suite(path, store=store.root)
+    assert {cell.key for cell in again.cells} == {cell.key for cell in graph.cells}
+    assert [cell.arm for cell in again.cells][-1] == "b"
 
 
 def test_what_a_trial_has_come_to_is_the_mean_of_its_cells(load, small, made_record):
