@@ -89,7 +89,7 @@ class Growth:
         ]
         drawn = Drawn(draw(one.search, tried))
         try:
-            replace(one, drawn=(*one.drawn, drawn)).cells_of(number)
+            self._refuse_twins(replace(one, drawn=(*one.drawn, drawn)).cells_of(number))
         except UserError as error:
             drawn = Drawn(drawn.settings, str(error))
             self.say(f"  {one.arm}: trial {number} is no valid cell: {error}")
@@ -100,6 +100,12 @@ class Growth:
             self._note(cell, ends)
             nodes += ends
         return found, nodes
+
+    def _refuse_twins(self, cells: list[Cell]) -> None:
+        twins = {cell.key: cell for cell in self.graph.cells}
+        for cell in cells:
+            if cell.key in twins:
+                raise UserError(f"it is the same cell as '{twins[cell.key].label}'")
 
     def _written(self, one: ArmSearch) -> ArmSearch:
         """The search with its trials as the store has them now: another run may have drawn some."""
