@@ -25,6 +25,7 @@ FRONT, TRIALS, IMPORTANCE, RUNGS = "front", "trials", "importance", "rungs"
 TITLE = "Search"
 ROW_INCHES = 2.2
 DONE, STOPPED, FAILED = PALETTE[0], PALETTE[1], PALETTE[3]
+MATTERS = (PALETTE[2], PALETTE[4], PALETTE[5], PALETTE[6])
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -128,6 +129,11 @@ def _handles(data: pd.DataFrame) -> list[Any]:
         handles.append(sample("stopped early", color=STOPPED, marker="x", ms=4, ls=""))
     if "failed" in states:
         handles.append(sample("failed", color=FAILED, marker="+", ms=5, ls=""))
+    objectives = data.loc[data["panel"] == IMPORTANCE, "objective"].unique()
+    for place, name in enumerate(objectives):
+        color = MATTERS[place % len(MATTERS)]
+        label = f"matters for {title_of(name)}"
+        handles.append(sample(label, color=color, marker="s", ms=5, ls=""))
     return handles
 
 
@@ -151,7 +157,8 @@ def _trials(axes: Any, shown: pd.DataFrame) -> None:
     edge = {"transform": axes.get_xaxis_transform(), "clip_on": False, "zorder": 3}
     for state, mark, color in (("stopped", "x", STOPPED), ("failed", "+", FAILED)):
         numbers = shown.loc[shown["state"] == state, "x"]
-        axes.plot(numbers, [0.02] * len(numbers), mark, color=color, ms=4, **edge)
+        if len(numbers):  # An empty line that is not clipped has all the room of the layout.
+            axes.plot(numbers, [0.02] * len(numbers), mark, color=color, ms=4, **edge)
     axes.margins(y=0.12)
     axes.set(xlabel="trial", ylabel=title_of(shown["objective"].iloc[0]))
     axes.set_title("trials over time")
@@ -164,22 +171,12 @@ def _importance(axes: Any, shown: pd.DataFrame) -> None:
     for place, name in enumerate(objectives):
         here = shown[shown["objective"] == name].set_index("setting")["x"]
         heights = [row + (place - (len(objectives) - 1) / 2) * height for row in range(len(paths))]
-        color = PALETTE[(0, 2, 4, 5)[place % 4]]
+        color = MATTERS[place % len(MATTERS)]
         axes.barh(heights, [here[path] for path in paths], height, color=color, zorder=2)
-        axes.annotate(
-            title_of(name),
-            (1, heights[0]),
-            xycoords=axes.get_yaxis_transform(),
-            ha="right",
-            va="center",
-            color=color,
-            fontsize=6,
-            zorder=3,
-        )
     inches = panel_inches(axes) / 2
     short = [".".join(path.split(".")[-2:]) for path in paths]
     axes.set_yticks(range(len(paths)), [wrapped(path, inches) for path in short], fontsize=6)
-    axes.set(xlim=(0, 1.02), xlabel="share of importance")
+    axes.set(xlim=(0, 1), xlabel="share of importance")
     axes.invert_yaxis()
     axes.set_title("what matters")
 

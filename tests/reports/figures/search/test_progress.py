@@ -95,6 +95,9 @@ def test_one_objective_has_no_front_and_many_trials_show_what_matters(trial, tmp
     assert [best for _, best in one.best_so_far(0)] == [0, 1, *[2] * 7]
     with paper_style():
         figure = draw(search_data(one))
+        figure.draw_without_rendering()
+    # Marks below a panel leave it its room, also where there are none.
+    assert min(axes.get_position().height for axes in figure.axes) > 0.3
     assert [axes.get_title() for axes in figure.axes] == [
         "trials over time", "what matters", "rungs",
     ]  # fmt: skip
