@@ -78,7 +78,7 @@ def read_side(text: str, store: Path) -> Side:
 def _folder(name: str, store: Path) -> tuple[Path, tuple[str, ...] | None] | None:
     """The folder of records, and the keys of the cells that a suite's file has."""
     if is_suite_file(name):
-        suite, cells = suite_cells(name)
+        suite, cells = suite_cells(name, store)
         return store / "records" / suite, cells
     folders = (store / "records" / name, Path(name)) if name else ()
     return next(((folder, None) for folder in folders if folder.is_dir()), None)

@@ -46,6 +46,7 @@ class Builder:
     ):
         self.suite = suite
         self.nodes: dict[tuple[Any, ...], Node] = {}
+        self.whole: set[Node] = set()
         # Cells share their images and weights, which may take long to read.
         self.fingerprint = functools.cache(name_folder)
         self.survey = functools.cache(name_source)
@@ -139,6 +140,7 @@ class Builder:
             runtime=runtime,
             budget_sources=sources,
         )
+        self._set_race(cell, first)
         trained = last_round(self, cell, first)
         if config.finetuning is None:
             return trained
@@ -154,6 +156,15 @@ class Builder:
             runtime=runtime,
             budget_sources=sources,
         )
+
+    def _set_race(self, cell: Cell, training: Node) -> None:
+        """Let a training be stopped early, unless another cell needs all of it."""
+        if cell.race is None:
+            self.whole.add(training)
+            training.finish_whole()
+        elif training not in self.whole and not training.race:
+            training.race.append(cell.race)
+            training.judged_on.append(self.data(cell, "validation"))
 
     def foreign(self, cell: Cell) -> Node:
         """A tokenizer that is not trained here; its content names it, not its paths."""

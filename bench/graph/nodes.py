@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.config.settings import plain
+from bench.search.halving import Halving, Judged
 from bench.stages import STAGES
 from bench.store.stage import Resources, StageSpec
 from bench.store.store import Store
+from bench.suite.cells import Cell, Race
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +20,9 @@ class Node:
     """A stage before its inputs' keys are known. Nodes are shared by identity within a graph.
 
     `budget_sources` are evaluations whose mean budget becomes the tokenizer's only budget. `after`
-    holds nodes, by their identity, that come first though nothing of theirs goes in.
+    holds nodes, by their identity, that come first though nothing of theirs goes in. With a `race`
+    a training may be stopped early, by what it makes of the images of the node `judged_on`: neither
+    is a part of the key.
     """
 
     stage: str
@@ -27,12 +32,14 @@ class Node:
     resources: Resources
     budget_sources: tuple[Node, ...] = ()
     after: dict[int, Node] = field(default_factory=dict, init=False, repr=False)
+    race: list[Race] = field(default_factory=list, init=False, repr=False)
+    judged_on: list[Node] = field(default_factory=list, init=False, repr=False)
     _specs: dict[Store, StageSpec] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def needs(self) -> tuple[Node, ...]:
         """All nodes that must be complete before this one can be computed."""
-        return (*self.inputs.values(), *self.budget_sources, *self.after.values())
+        return (*self.inputs.values(), *self.budget_sources, *self.after.values(), *self.judged_on)
 
     def spec(self, store: Store) -> StageSpec | None:
         """The stage to compute; None while a result that decides its key is missing."""
@@ -57,7 +64,33 @@ class Node:
                 return None
             config = {**config, "tokenizer": {**config["tokenizer"], "budgets": [budget]}}
         version = STAGES[self.stage].version
-        return StageSpec(self.stage, version, config, inputs, self.runtime, self.resources)
+        runtime = {**self.runtime, **self._race(store)}
+        return StageSpec(self.stage, version, config, inputs, runtime, self.resources)
+
+    def _race(self, store: Store) -> dict[str, Any]:
+        """What a training that may be stopped early has to know for that."""
+        if not self.race:
+            return {}
+        (race,), (images,) = self.race, (one.spec(store) for one in self.judged_on)
+        assert images is not None, "the key of images waits for no result"
+        of = {"name": race.name, "images": [images.stage, images.key]}
+        return {"stop_early": {**of, "rule": plain(race.rule)}}
+
+    def stopped(self, store: Store) -> Judged | None:
+        """The decision that has stopped the training early, where it stands and nothing is there.
+
+        Without its `race` it goes on.
+        """
+        spec = self.spec(store) if self.race else None
+        if spec is None or store.has(spec.stage, spec.key):
+            return None
+        return Halving(store, self.race[0].name).stopped(spec.key)
+
+    def finish_whole(self) -> None:
+        """Have a training come to its end, whatever it is set against."""
+        self.race.clear()
+        self.judged_on.clear()
+        self._specs.clear()
 
     def computed(self, store: Store) -> StageSpec | None:
         """The stage, if its artifact is in the store."""
@@ -91,15 +124,20 @@ class Graph:
     """Nodes of a suite: `evaluations[i]` is the last stage of cell `i`, whatever that is.
 
     `extras[i]` are its diagnostics, and the stages of other packages that it asks for besides.
+    `grow` adds another of the suite's `cells`, such as a search draws, and gives its stages.
     """
 
     evaluations: list[Node]
     extras: list[tuple[Node, ...]]
+    cells: list[Cell] = field(default_factory=list)
+    grow: Callable[[Cell], tuple[Node, ...]] = lambda cell: ()
 
     @property
     def ends(self) -> list[tuple[Node, ...]]:
         """For each cell the stages that its record is of."""
-        return [(one, *more) for one, more in zip(self.evaluations, self.extras, strict=True)]
+        evaluations, extras = tuple(self.evaluations), tuple(self.extras)
+        # While another thread adds a cell, its extras come first.
+        return [(one, *more) for one, more in zip(evaluations, extras, strict=False)]
 
     def order(self) -> list[Node]:
         """All nodes, each behind what it needs."""

@@ -13,6 +13,7 @@ from bench.graph.extra_stages import extra_stages
 from bench.graph.generation_graph import last_stage
 from bench.graph.nodes import Graph, Node
 from bench.graph.source_naming import NameSource, digest_of
+from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 
@@ -32,14 +33,21 @@ def build_graph(
             file is not the one it should be.
     """
     builder = Builder(suite, name_folder or fingerprint, name_source or digest_of)
-    evaluated: list[Node] = []
-    extras: list[tuple[Node, ...]] = []
-    for cell in suite.cells:
+    graph = Graph([], [])
+
+    def grow(cell: Cell) -> tuple[Node, ...]:
         try:
-            others = extra_stages(builder, cell, evaluated)
-            last = last_stage(builder, cell, evaluated)
-            extras.append((*diagnostics(builder, cell, last), *others))
-            evaluated.append(last)
+            others = extra_stages(builder, cell, graph.evaluations)
+            last = last_stage(builder, cell, graph.evaluations)
+            more = (*diagnostics(builder, cell, last), *others)
         except UserError as error:
             raise UserError(f"{suite.path}: arm '{cell.arm}': {error}") from None
-    return Graph(evaluated, extras)
+        graph.extras.append(more)
+        graph.evaluations.append(last)
+        graph.cells.append(cell)
+        return (last, *more)
+
+    graph.grow = grow
+    for cell in suite.cells:
+        grow(cell)
+    return graph

@@ -96,7 +96,7 @@ def find_cells(
         UserError: there are none; names what is near.
     """
     suite, colon, selector = name.partition(":")
-    suite, cells = suite_cells(suite) if colon else (suite, None)
+    suite, cells = suite_cells(suite, store.root) if colon else (suite, None)
     folders = {path.name: path for path in sorted((store.root / "records").glob("*"))}
     if not colon:
         for folder in folders.values():

@@ -30,6 +30,7 @@ from bench.records.parts import (
     RecordedProtocol,
     StageCost,
 )
+from bench.records.search import EarlyStopping, SearchedCell
 from bench.records.speed import GenerationSpeed, Speed
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ class Record(Part):
     which cells' mean budget its tokenizer's length comes from. `images` and `gallery` are paths
     relative to the store. `config` gives the settings typed.
 
-    A cell that is failed or pending has no results, from `allocator` to `histories`: its file lacks
-    their keys, and here they are empty or None.
+    A cell that is failed, pending or `stopped`, as its tokenizer's training has ended early, has no
+    results, from `allocator` to `histories`: its file lacks their keys, and here they are empty or
+    None. `search` is of a cell that a search has tried, `stop_early` of one whose training could
+    end so.
     """
 
     schema_version: Literal[1]
@@ -75,9 +78,11 @@ class Record(Part):
     reference_arm: str | None
     length_from: BudgetReference | None
     settings: dict[str, Any]
-    status: Literal["done", "failed", "pending"]
+    status: Literal["done", "failed", "pending", "stopped"]
     error: str | None
     kind: Kind = "reconstruction"
+    search: SearchedCell | None = None
+    stop_early: EarlyStopping | None = None
     allocator: str | None = None
     metrics: Metrics = Metrics({})
     curve: tuple[CurveRow, ...] = ()
@@ -113,6 +118,11 @@ class Record(Part):
     def done(self) -> bool:
         """Whether the cell has a result."""
         return self.status == "done"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the cell has no result as its tokenizer's training was stopped early."""
+        return self.status == "stopped"
 
     @property
     def generation_speed(self) -> GenerationSpeed | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,11 +37,17 @@ class Report:
 class Declaration(ABC):
     """A report as its module declares it: `REPORT = Figure(...)` or `TableReport(...)`.
 
-    `place` orders a page: small numbers come first, then names.
+    `place` orders a page: small numbers come first, then names. Cells that were stopped early are
+    in no figure and no table, but for those `with_stopped`.
     """
 
     title: str
     place: int = 1000
+    with_stopped: bool = False
+
+    def shown(self, records: Iterable[Record]) -> list[Record]:
+        """The records that it is made of: without cells stopped early, unless it asks for them."""
+        return [record for record in records if self.with_stopped or not record.stopped]
 
     @property
     @abstractmethod
@@ -146,4 +152,4 @@ def render_reports(
     names: tuple[str, ...], records: list[Record], folder: Path, *, store: Path
 ) -> list[Report]:
     """Make the named reports from the records, in order; see `Declaration.make`."""
-    return [REPORTS[name].make(records, folder, store=store) for name in names]
+    return [REPORTS[n].make(REPORTS[n].shown(records), folder, store=store) for n in names]

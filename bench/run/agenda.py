@@ -12,7 +12,7 @@ from bench.graph.nodes import Node
 from bench.run.healing import set_aside_damaged
 from bench.run.planning.cost import Costs
 from bench.run.room import Candidate, Room
-from bench.run.schedule import Schedule, State
+from bench.run.schedule import ENDED, Schedule, State
 from bench.store.stage import Outcome, StageSpec
 from bench.store.store import Store
 
@@ -43,6 +43,8 @@ class Agenda:
         say: hears of what is not an end of a stage: waiting, tries after a worker's death.
         retries: how often a stage is tried again whose worker or node has died.
         ended: hears of every end; a `UserError` it raises ends the run, as a fatal outcome does.
+        more: gives nodes that come to it, such as a search draws, whenever something has ended; it
+            is told whether a node has, and may raise a `UserError` as well.
     """
 
     nodes: Sequence[Node]
@@ -50,6 +52,7 @@ class Agenda:
     say: Say
     retries: int = 0
     ended: Callable[[Outcome], None] = lambda outcome: None
+    more: Callable[[Callable[[Node], bool]], Sequence[Node]] = lambda has_ended: ()
     error: UserError | None = field(default=None, init=False)
     stopped: bool = field(default=False, init=False)
     outcomes: list[Outcome] = field(default_factory=list, init=False)
@@ -62,6 +65,7 @@ class Agenda:
         # What is undone later comes to it.
         self.to_do: dict[Node, None] = {}
         self._known: set[Node] = set()
+        self._stopped_early: set[Node] = set()
         nodes, self.nodes = self.nodes, []
         self.add(nodes)
         self._failed: set[str] = set()
@@ -70,6 +74,7 @@ class Agenda:
         self._learnt: set[str] = set()
         self._learn_from = 0.0
         self._looked = 0.0
+        self._grow()
 
     def add(self, nodes: Sequence[Node]) -> None:
         """Nodes that come to it, maybe while others run; those that are there already stay."""
@@ -88,8 +93,10 @@ class Agenda:
                 self._known.add(node)
             if node.computed(self.store) is not None:
                 self.schedule.finish(node)
-            else:
-                self.to_do[node] = None
+            elif node.stopped(self.store) is not None:
+                self._stop_early(node)
+        # Nobody waits for what is behind a training that was stopped.
+        self.to_do |= {n: None for n in new if self.schedule.states[n] not in ENDED}
 
     def is_done(self, node: Node) -> bool:
         """Whether the node's artifact is there."""
@@ -103,7 +110,14 @@ class Agenda:
     @property
     def blocked(self) -> int:
         """How many stages cannot be computed, as something they need has failed."""
-        return sum(state is State.BLOCKED for state in self.schedule.states.values())
+        states, lost, count = self.schedule.states, set[Node](), 0
+        for node in self.nodes:
+            if states[node] is State.FAILED and node not in self._stopped_early:
+                lost.add(node)
+            elif states[node] is State.BLOCKED and not lost.isdisjoint(node.needs):
+                lost.add(node)
+                count += 1
+        return count
 
     def take(self, room: Room | None = None) -> StageSpec | None:
         """The next stage to compute now, if there is one, and room for it."""
@@ -114,6 +128,7 @@ class Agenda:
                 return None
             spec = self._prepared(node)
             if spec is None:
+                self._grow()
                 continue
             if self.store.is_locked(spec.name):
                 self._wait(spec, [node])
@@ -146,6 +161,7 @@ class Agenda:
             self.error = error
         if outcome.fatal:
             self.error = UserError(outcome.error)
+        self._grow()
 
     def lost(self, name: str, reason: str, *, remedy: str) -> None:
         """The worker of a stage that was taken has died; `remedy`: what to do where it stays so."""
@@ -161,6 +177,23 @@ class Agenda:
         message = f"{reason}{tried}; {remedy}; the same command goes on from its checkpoint"
         self.store.record_failure(one.spec.stage, one.spec.key, message)
         self.end(Outcome(name, "failed", time.monotonic() - one.began, message))
+
+    def _grow(self) -> None:
+        """Let more come to it, now that something has ended, or has been there already."""
+        if self.error is not None or self.stopped:
+            return
+        try:
+            while new := self.more(self._has_ended):
+                self.add(new)
+        except UserError as error:
+            self.error = error
+
+    def _has_ended(self, node: Node) -> bool:
+        return self.schedule.states.get(node) in ENDED
+
+    def _stop_early(self, node: Node) -> None:
+        self._stopped_early.add(node)
+        self.schedule.fail(node)
 
     def _next(self, room: Room | None) -> Node | None:
         if room is None:
@@ -199,6 +232,10 @@ class Agenda:
             for node in one.nodes:
                 self.schedule.finish(node)
             self._learn(one.nodes[0])
+            return
+        if outcome.status == "stopped early":
+            for node in one.nodes:
+                self._stop_early(node)
             return
         # Of an artifact that is there no more, nobody knows why.
         damaged = outcome.damaged or outcome.status != "failed"

@@ -17,6 +17,7 @@ from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.records.runs import FILE as RUNS
 from bench.records.runs import Damaged, Run, read_runs, with_run, write_runs
 from bench.run.extra_results import extra_metrics, with_derived, with_diagnostic
+from bench.search.halving import Halving
 from bench.stages import OURS
 from bench.store.provenance import provenance
 from bench.store.stage import StageSpec
@@ -31,13 +32,13 @@ TRAINING = ("images_seen", "decoder_passes", "token_passes", "ignition")
 
 
 def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store) -> Record:
-    """The record of a cell as the store stands now: `done`, `failed` or `pending`.
+    """The record of a cell as the store stands now: `done`, `failed`, `stopped` or `pending`.
 
     `ends` are the cell's last stage, its diagnostics, and the stages of other packages that it
     asks for besides.
     """
     settings = cell.settings
-    known = {
+    known: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "suite": suite.name,
         "question": suite.question,
@@ -52,6 +53,7 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
     }
     if cell.config.kind != "reconstruction":  # A record without a kind is a reconstruction's.
         known["kind"] = cell.config.kind
+    known |= _search_of(cell) | _judged(cell, ends, store)
     error = next(filter(None, (_first_failure(end, store) for end in ends)), None)
     if all(end.computed(store) for end in ends):
         stages = _described(ends, store)
@@ -63,13 +65,49 @@ def build_record(suite: Suite, cell: Cell, ends: tuple[Node, ...], store: Store)
             return parse_record(json.dumps(found), where=f"record of {cell.label}")
         except UserError as refused:
             error = str(refused)
+    status = "pending" if error is None else "failed"
+    early = known.get("stop_early")
+    if early and early["stopped_at"] is not None:
+        status = "stopped"
+        error = f"tokenizer: stopped early at step {early['stopped_at']} of {early['steps']}"
     unfinished: dict[str, Any] = {
-        "status": "pending" if error is None else "failed",
+        "status": status,
         "error": error,
         "stages": [],
         "provenance": provenance(),
     }
     return parse_record(json.dumps(known | unfinished), where=f"record of {cell.label}")
+
+
+def _search_of(cell: Cell) -> dict[str, Any]:
+    """The search that a cell is of, if it is of one."""
+    if cell.search is None:
+        return {}
+    one = cell.search.search
+    return {
+        "search": {
+            **{"name": cell.search.name, "algorithm": one.algorithm, "trial": cell.search.trial},
+            **{"samples": one.samples, "objectives": one.metric, "space": one.space},
+        }
+    }
+
+
+def _judged(cell: Cell, ends: tuple[Node, ...], store: Store) -> dict[str, Any]:
+    """What the training of a cell's tokenizer was judged by, if it could be stopped early."""
+    races = [node for node in upstream(*ends) if node.race]
+    if cell.race is None or not races:
+        return {}
+    (training,) = races
+    spec = training.spec(store)
+    rungs = Halving(store, training.race[0].name).of(spec.key) if spec else []
+    stopped = training.stopped(store)
+    return {
+        "stop_early": {
+            **{"metric": cell.race.rule.metric, "steps": cell.config.training.steps},
+            "rungs": [{"step": one.step, "value": one.value} for one in rungs],
+            "stopped_at": stopped.step if stopped else None,
+        }
+    }
 
 
 def _described(nodes: tuple[Node, ...], store: Store) -> list[dict[str, Any]]:

@@ -21,10 +21,12 @@ from bench.run.healing import set_aside_damaged
 from bench.run.own_folder import remove_left
 from bench.run.planning.memory import require_memory_here
 from bench.run.recording import build_record, require_writable_records, write_run
+from bench.run.searching.growth import Growth
 from bench.run.under_way import UnderWay
 from bench.run.watch import Watch, lines
 from bench.store.stage import Outcome
 from bench.store.store import Store
+from bench.suite.cells import Cell
 from bench.suite.loading import Suite
 
 Say = Callable[[str], None]
@@ -43,8 +45,13 @@ class RunResult:
 
     @property
     def failed(self) -> list[Record]:
-        """Records of the cells that failed."""
-        return [record for record in self.records if not record.done]
+        """Records of the cells that failed: those stopped early have not."""
+        return [record for record in self.records if not (record.done or record.stopped)]
+
+    @property
+    def stopped(self) -> list[Record]:
+        """Records of the cells whose tokenizer's training was stopped early."""
+        return [record for record in self.records if record.stopped]
 
 
 def run_suite(
@@ -75,21 +82,26 @@ def run_suite(
         require_writable_records(store, suite)
         require_made(nodes, store, where=f"{suite.path}: ")
         watches = [watch or lines(say), *observers]
-        outcomes = _compute(nodes, suite.retries, store, executor, say, watches)
+        growth = Growth(suite, graph, store, say)
+        outcomes = _compute(nodes, growth, store, executor, say, watches)
     finally:
         executor.close()
-    records = [
-        build_record(suite, cell, ends, store)
-        for cell, ends in zip(suite.cells, graph.ends, strict=True)
-    ]
+    records = [build_record(suite, *of, store) for of in _in_order(suite, graph)]
     paths = write_run(store, suite, records, started=started, say=say)
     tell_of_files(nodes, store, say)
     return RunResult(records, paths, sum(outcome.status == "computed" for outcome in outcomes))
 
 
+def _in_order(suite: Suite, graph: Graph) -> list[tuple[Cell, tuple[Node, ...]]]:
+    """Cells with their last stages, those that came while it ran beside the others of their arm."""
+    arms = {arm: place for place, arm in enumerate(dict.fromkeys(c.arm for c in suite.cells))}
+    pairs = zip(graph.cells, graph.ends, strict=True)
+    return sorted(pairs, key=lambda pair: arms[pair[0].arm])
+
+
 def _compute(
     nodes: list[Node],
-    retries: int,
+    growth: Growth,
     store: Store,
     executor: Executor,
     say: Say,
@@ -105,7 +117,18 @@ def _compute(
         if outcome.name.startswith(TELLING):
             require_possible(nodes, store)
 
-    agenda = Agenda(nodes, store, say, retries=retries, ended=ended)
+    def more(has_ended: Callable[[Node], bool]) -> list[Node]:
+        found = growth.more(has_ended)
+        known = set(nodes if found else ())
+        new = [node for node in found if node not in known]
+        set_aside_damaged(new, store, say)
+        nodes.extend(new)
+        return new
+
+    retries = growth.suite.retries
+    agenda = Agenda(nodes, store, say, retries=retries, ended=ended, more=more)
+    if agenda.error:
+        raise agenda.error
     if not agenda.to_do:
         return []
     executor.check({node.stage: node.resources for node in agenda.to_do})

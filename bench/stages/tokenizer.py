@@ -26,6 +26,7 @@ from bench.data.sources.workers import require_cpus
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
 from bench.stages.training.arithmetic import products
+from bench.stages.training.early import EarlyEnd
 from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import (
     load_tensors,
@@ -50,6 +51,7 @@ def run(context: StageContext) -> dict[str, Any]:
         UserError: a batch takes more images than there are, or cannot be shared out to the ranks;
             an image is not what it was; there are fewer CPUs than workers that load images.
         RankError: one of several ranks has died.
+        StoppedEarly: others of the arm are ahead, by its rule `stop_early`.
     """
     training = parse(TrainingConfig, context.spec.config["training"], where="training")
     batch, parts = training.batch, training.accumulate
@@ -84,7 +86,9 @@ def _trained(context: StageContext) -> dict[str, Any]:
         feature_maps=feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
     leads = trainer.ranks.rank == 0
-    for step in steps_of(context, trainer):
+    judge = EarlyEnd(context, trainer).at if leads else lambda step: None
+    for step in steps_of(context, trainer, resumed=judge):
+        judge(step)
         if leads and step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.curve(trainer.history)

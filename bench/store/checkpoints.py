@@ -92,11 +92,13 @@ def steps_of(
     trainer: Trainer[Any],
     *,
     complete: Callable[[int], None] = lambda step: None,
+    resumed: Callable[[int], None] = lambda step: None,
 ) -> Iterator[int]:
     """Train to the end, from the last checkpoint on, yielding the finished steps after each one.
 
     A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop; of
-    several ranks the first leaves it. `complete` adds to the history what belongs into it as well.
+    several ranks the first leaves it. `complete` adds to the history what belongs into it as well;
+    `resumed` hears of the step from which it goes on.
 
     Raises:
         StageStopped: it was.
@@ -104,6 +106,7 @@ def steps_of(
     state = load_state(context.work)
     if state is not None:
         trainer.load_state(state)
+        resumed(trainer.step)
     steps, every = trainer.config.steps, trainer.config.checkpoint_every
     for step in trainer.run():
         complete(step)

@@ -23,7 +23,7 @@ from bench.store.integrity import DamagedError, verified
 from bench.store.machine import sampled
 from bench.store.progress import Teller
 from bench.store.provenance import provenance
-from bench.store.stopping import StageStopped, Stopping
+from bench.store.stopping import StageStopped, StoppedEarly, Stopping
 from bench.store.store import DISK_ERRORS, Store, disk_error
 
 
@@ -128,7 +128,8 @@ class StageContext:
 class Outcome:
     """The end of a stage: `computed`, `cached` or `failed`; `fatal` stops the whole run.
 
-    `damaged`: nothing was computed, as an input was found damaged and set aside. Two ends are none:
+    `damaged`: nothing was computed, as an input was found damaged and set aside. A training may be
+    `stopped early`, for what the arm's others have come to; `error` says so. Two ends are none:
     `elsewhere`, another process is computing the stage; `stopped`, it was asked to, and has left a
     checkpoint.
     """
@@ -177,6 +178,8 @@ def compute(
                 _compute(store, spec, function, stopping or Stopping())
             except StageStopped:
                 return outcome("stopped")
+            except StoppedEarly as error:
+                return outcome("stopped early", str(error))
             except Exception as error:
                 full = isinstance(error, OSError) and error.errno in DISK_ERRORS
                 if full or isinstance(error, UserError):

@@ -19,6 +19,10 @@ class StageStopped(Exception):
     """A stage was asked to stop, and has left a checkpoint."""
 
 
+class StoppedEarly(Exception):
+    """A training has lost against others of its arm; it has left a checkpoint. Says why."""
+
+
 class Stopping:
     """Whether a stage was asked to stop; it looks after every step, if it can stop at all."""
 

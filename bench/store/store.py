@@ -5,6 +5,8 @@ store/work/<stage>-<key>/   what an unfinished stage has so far, checkpoints inc
 store/failed/               one JSON file per failed stage, removed when it succeeds
 store/locks/                one lock file per stage that was ever computed
 store/records/<suite>/      the records of a suite's cells, and which of them its runs had
+store/searches/             the trials of searches, in order
+store/halving/              which trainings were stopped early, by their values at the rungs
 store/damaged/              what was not as it had been written, and was computed again
 store/verified/             stamps of files whose hashes were right; may be removed at any time
 store/file_hashes/          what is remembered of image folders; may be removed at any time
@@ -45,7 +47,7 @@ DISK_ERRORS = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPER
 # Of the root, those that hold no artifacts.
 FOLDERS = (
     *("work", "failed", "locks", "records", "damaged", "verified", "file_hashes", "views"),
-    *("surveys", "sources", "reports", "mlflow-artifacts"),
+    *("surveys", "sources", "reports", "mlflow-artifacts", "searches", "halving"),
 )
 _PROBE_BYTES = 1 << 20
 

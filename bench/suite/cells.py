@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
+from bench.config.search import Search, StopEarly
 from bench.config.settings import plain
 from bench.files import content_key
 from bench.suite.labels import arm_and_sweep
@@ -26,11 +27,30 @@ UNSET = ("policy_seed", "latents")
 
 
 @dataclass(frozen=True)
+class SearchOf:
+    """Which trial of which search a cell is of; `name` is that of its file in a store."""
+
+    name: str
+    search: Search
+    trial: int
+
+
+@dataclass(frozen=True)
+class Race:
+    """The trainings that a cell's is set against, by the `name` of their file in a store."""
+
+    name: str
+    rule: StopEarly
+
+
+@dataclass(frozen=True)
 class Cell:
     """One row of the matrix.
 
     `swept` holds the values of the arm's sweep by dotted path. With a `reference`, the tokenizer's
-    budgets in `config` are a stand-in until the cells at `sources` are evaluated.
+    budgets in `config` are a stand-in until the cells at `sources` are evaluated. `search` is that
+    of a cell that one has drawn, and `race`, where its training may end early, names those that it
+    is set against. Neither enters the key.
     """
 
     arm: str
@@ -38,6 +58,8 @@ class Cell:
     swept: dict[str, Any]
     reference: BudgetReference | None = None
     sources: tuple[int, ...] = ()
+    search: SearchOf | None = None
+    race: Race | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

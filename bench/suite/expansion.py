@@ -6,20 +6,25 @@ import copy
 import itertools
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from adatok_core.config.checks import Strict
 from adatok_core.registry import load_attribute
 from bench.config.budget_reference import BudgetReference
 from bench.config.cell import CellConfig
+from bench.config.search import Search, StopEarly
 from bench.config.settings import parse, plain
 from bench.config.tokenizers import ELASTIC, TOKENIZER_KINDS, foreign_kind
 from bench.config.yaml_text import MOST_NESTED
 from bench.data.selection import ImageIds, read_ids
 from bench.errors import UserError
+from bench.files import content_key
+from bench.metrics.declared import declared_metric
 from bench.stages import extra_stage
-from bench.suite.cells import Cell
+from bench.suite.cells import Cell, Race
 from bench.suite.references import sources_same, sources_where
 
 # Names become tags in MLflow (8000).
@@ -28,22 +33,32 @@ LONGEST_ARM, LONGEST_LABEL = 200, 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Arm(Strict):
-    """A named part of the matrix: overrides by dotted path, and lists of values to sweep."""
+    """A named part of the matrix: overrides by dotted path, and lists of values to sweep.
+
+    With a `search`, settings are drawn as well, and all that is swept is done for each of them.
+    `stop_early` ends trainings of its tokenizers that lag behind others of the arm.
+    """
 
     name: str
     set: dict[str, Any] = field(default_factory=dict)
     sweep: dict[str, list[Any]] = field(default_factory=dict)
+    search: Search | None = None
+    stop_early: StopEarly | None = None
 
     def __post_init__(self) -> None:
         if len(self.name) > LONGEST_ARM:
             raise ValueError(f"name: longer than {LONGEST_ARM} letters; shorten it")
         if not self.name.strip() or not self.name.isprintable():
             raise ValueError("name: must be letters that can be read, on one line")
+        for path in self.search.space if self.search else ():
+            if path in self.sweep:
+                raise ValueError(f"search.space.{path}: is swept as well; remove it from one")
 
     @property
     def cells(self) -> int:
         """How many cells it expands to."""
-        return math.prod(map(len, self.sweep.values()))
+        samples = self.search.samples if self.search else 1
+        return samples * math.prod(map(len, self.sweep.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +112,29 @@ def expand(
     taken: Taken,
     *,
     where: str,
+    suite: str = "",
+    drawn: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Cell]:
     """The cells of an arm; `earlier` are those of the arms before it, `names` those of all arms.
+
+    `drawn` are settings of a trial of its search.
 
     Raises:
         UserError: the first thing that is wrong, beginning with `where`.
     """
     cells = []
+    race = _race(arm, base, suite)
     for values in itertools.product(*arm.sweep.values()):
-        swept = dict(zip(arm.sweep, values, strict=True))
+        swept = {**drawn, **dict(zip(arm.sweep, values, strict=True))}
         raw = copy.deepcopy(base)
         for dotted, value in {**arm.set, **swept}.items():
             assign(raw, dotted, value, where=where)
         if isinstance(raw.get("data"), dict):
             taken.apply(raw)
             _read_ids(raw["data"], where=where)
-        cells.append(_cell(arm.name, raw, swept, earlier, names, where=where))
+        cell = replace(_cell(arm.name, raw, swept, earlier, names, where=where), race=race)
+        _check_race(cell, where=where)
+        cells.append(cell)
         if len(cells[-1].label) > LONGEST_LABEL:
             raise UserError(
                 f"{where}: sweep: its values make a label of {len(cells[-1].label)} letters, more "
@@ -121,6 +143,33 @@ def expand(
     if not cells:
         raise UserError(f"{where}: sweep: a list of values is empty")
     return cells
+
+
+def _race(arm: Arm, base: dict[str, Any], suite: str) -> Race | None:
+    """The trainings of an arm that may end early: those of other settings are no measure."""
+    if arm.stop_early is None:
+        return None
+    about = [suite, arm.name, base, arm.set, plain(arm.stop_early)]
+    return Race(content_key(about), arm.stop_early)
+
+
+def _check_race(cell: Cell, *, where: str) -> None:
+    if cell.race is None:
+        return
+    rule, where = cell.race.rule, f"{where}: stop_early"
+    if cell.config.trained_here is None:
+        raise UserError(f"{where}: the tokenizer is not trained here; remove it")
+    steps = cell.config.training.steps
+    if rule.grace >= steps:
+        raise UserError(
+            f"{where}.grace: {rule.grace} is not below the {steps} steps of the training; lower it"
+        )
+    metric = declared_metric(rule.metric, where=f"{where}.metric")
+    if metric.measure is None or metric.higher_is_better is None:
+        raise UserError(
+            f"{where}.metric: '{rule.metric}' is not measured on single images; name one that is, "
+            "such as mse or psnr"
+        )
 
 
 def assign(raw: dict[str, Any], dotted: str, value: Any, *, where: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from bench.stages import OURS, STAGES
 from bench.store.stage import Resources
 from bench.suite.cells import Cell
 from bench.suite.expansion import ALL, Arm, Taken, assign, expand
+from bench.suite.searching import ArmSearch, refuse_searched_sources, search_of
 
 MOST_CELLS = 5000
 # Names become those of files (255 bytes, of which the store adds some) and tags in MLflow (8000).
@@ -95,7 +97,10 @@ class SuiteFile(Strict):
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite's cells and how they are to be run."""
+    """A suite's cells and how they are to be run.
+
+    Those of a search may be more once these have results: `searches` has what that takes.
+    """
 
     name: str
     question: str
@@ -106,6 +111,7 @@ class Suite:
     reference_arm: str | None = None
     loader: Loader = field(default_factory=Loader)
     retries: int = SuiteFile.retries
+    searches: tuple[ArmSearch, ...] = ()
 
 
 def read_suite_file(path: Path) -> SuiteFile:
@@ -117,17 +123,21 @@ def read_suite_file(path: Path) -> SuiteFile:
     return parse(SuiteFile, _extended(path), where=str(path))
 
 
-def load_suite(path: str | Path, taken: Taken = ALL) -> Suite:
+def load_suite(path: str | Path, taken: Taken = ALL, *, store: Path | None = None) -> Suite:
     """Read, check and expand a suite, of all its images or a part of them.
+
+    Of a search it has the cells that the store knows, and those that are known without results.
 
     Raises:
         UserError: the first thing that is wrong, naming the file and the key.
     """
     path = Path(os.path.expanduser(path))
-    return make_suite(read_suite_file(path), path, taken)
+    return make_suite(read_suite_file(path), path, taken, store=store)
 
 
-def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
+def make_suite(
+    file: SuiteFile, path: Path, taken: Taken = ALL, *, store: Path | None = None
+) -> Suite:
     """Check and expand the keys of a suite's file; `path` is where they come from.
 
     Raises:
@@ -141,9 +151,19 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
     if count > MOST_CELLS:
         raise UserError(f"{path}: arms: come to {count} cells, more than {MOST_CELLS}; sweep less")
     cells: list[Cell] = []
+    searches: list[ArmSearch] = []
+    name = file.suite + taken.suffix
     for arm in file.arms:
         where = f"{path}: arm '{arm.name}'"
-        cells += expand(arm, file.base, cells, names, taken, where=where)
+        of_arm = partial(expand, arm, file.base, [*cells], names, taken, where=where, suite=name)
+        if arm.search is None:
+            cells += of_arm()
+            continue
+        about = [name, file.base]
+        searches.append(search_of(arm, arm.search, about, of_arm, store, where=where))
+        for number in range(len(searches[-1].drawn)):
+            cells += searches[-1].cells_of(number)
+    refuse_searched_sources(cells, searches, path)
     if not taken.twins:
         _refuse_twins(path, cells)
     _refuse_namesakes(path, cells)
@@ -155,7 +175,7 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
     for cell in cells:
         _refuse_unshared(path, cell, resources)
     return Suite(
-        name=file.suite + taken.suffix,
+        name=name,
         question=" ".join(file.question.split()),
         path=path,
         cells=tuple(cells),
@@ -164,6 +184,7 @@ def make_suite(file: SuiteFile, path: Path, taken: Taken = ALL) -> Suite:
         reference_arm=file.reference_arm,
         loader=_loader(file, cells, resources["tokenizer"], where=str(path)),
         retries=file.retries,
+        searches=tuple(searches),
     )
 
 

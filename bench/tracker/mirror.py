@@ -49,8 +49,9 @@ def mirror(
         for record in (*records, *superseded):
             runs.cell(record, parameters(record, shown))
         runs.tidy(frozenset(record.cell_key for record in (*records, *superseded)))
-        if all(record.done for record in records):
+        complete = all(record.done or record.stopped for record in records)
+        if complete:
             done = len({stage.key for record in records for stage in record.stages})
             runs.progress(done, done)
         runs.reports(store.root / "reports" / suite)
-        runs.end(status="FINISHED" if all(record.done for record in records) else "FAILED")
+        runs.end(status="FINISHED" if complete else "FAILED")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bench.records.record import Record
 from bench.records.runs import read_runs
+from bench.search.halving import Halving
 from bench.store.curve import FILE, CurveReader
 from bench.store.stage import StageSpec
 from bench.store.store import Store
@@ -58,6 +59,7 @@ class Round:
     stage_runs: StageRuns
     suite_runs: SuiteRuns
     _ended: set[str] = field(default_factory=set)
+    _stopped: set[str] = field(default_factory=set)
     _cells: set[str] = field(default_factory=set)
     _curves: dict[str, CurveReader] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ class Round:
         cells are left to the mirror at the end.
         """
         for spec in self.watched.specs():
-            if spec.name in self._ended:
+            if spec.name in self._ended or spec.name in self._stopped:
                 continue
             if self.store.has(spec.stage, spec.key):
                 self._ended.add(spec.name)
@@ -129,6 +131,9 @@ class Round:
                 self._give_up(spec)
         elif (work / FILE).is_file() and self.stage_runs.begin(_begun(self.store, spec)):
             self._carry_rows(spec)
+            if _stopped_early(self.store, spec):
+                self._give_up(spec)
+                self._stopped.add(spec.name)
 
     def _carry_rows(self, spec: StageSpec) -> None:
         work = self.store.work(spec.stage, spec.key)
@@ -138,7 +143,8 @@ class Round:
     def _give_up(self, spec: StageSpec) -> None:
         error = self.store.failure(spec.stage, spec.key) if _has_failed(self.store, spec) else None
         status = "KILLED" if error is None else "FAILED"
-        self.stage_runs.give_up(spec.key, status=status, error=error or "")
+        error = error or _stopped_early(self.store, spec)
+        self.stage_runs.give_up(spec.key, status=status, error=error)
         self._curves.pop(spec.key, None)
 
 
@@ -154,6 +160,13 @@ def _has_failed(store: Store, spec: StageSpec) -> bool:
     failure = _changed(store, f"failed/{spec.name}.json")
     attempt = _changed(store, f"work/{spec.name}/attempts.json")
     return failure is not None and (attempt is None or failure >= attempt)
+
+
+def _stopped_early(store: Store, spec: StageSpec) -> str:
+    """What has ended a training early, in words; empty where nothing has."""
+    race = spec.runtime.get("stop_early")
+    judged = Halving(store, race["name"]).stopped(spec.key) if race else None
+    return "" if judged is None else f"stopped early at step {judged.step}"
 
 
 def _changed(store: Store, path: str) -> int | None:

@@ -50,7 +50,7 @@ class About:
     def of(records: Sequence[Record]) -> About:
         """That of its records."""
         first, keys = records[0], tuple(record.cell_key for record in records)
-        failed = sum(not record.done for record in records)
+        failed = sum(not (record.done or record.stopped) for record in records)
         return About(first.suite, first.question, keys, failed)
 
 
@@ -249,7 +249,8 @@ class SuiteRuns:
             tags=tags,
             timestamp=ended or run.info.start_time,
         )
-        status = "FINISHED" if record.done else "FAILED"
+        # Stopped early is neither: MLflow calls it killed, and the tag `status` why.
+        status = "FINISHED" if record.done else "KILLED" if record.stopped else "FAILED"
         self.client.set_terminated(run_id, status=status, end_time=ended)
 
     def _place(self, key: str) -> dict[str, str]:

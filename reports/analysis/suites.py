@@ -34,8 +34,13 @@ class Part:
 
     @property
     def unfinished(self) -> list[Record]:
-        """Records of cells that failed, were stopped, or have not run."""
-        return [record for record in self.records if not record.done]
+        """Records of cells that failed or have not run; those stopped early are by intention."""
+        return [record for record in self.records if not (record.done or record.stopped)]
+
+    @property
+    def stopped(self) -> int:
+        """How many cells have no result as their tokenizer's training was stopped early."""
+        return sum(record.stopped for record in self.records)
 
     @property
     def protocol_hash(self) -> str | None:
@@ -64,7 +69,7 @@ def read_parts(names: Sequence[str], store: Path) -> list[Part]:
 
 
 def _read_suite(text: str, store: Path) -> list[Part]:
-    name, cells = suite_cells(text)
+    name, cells = suite_cells(text, store)
     folder = store / "records" / name
     if not folder.is_dir():
         known = sorted(path.name for path in (store / "records").glob("*"))

@@ -45,12 +45,15 @@ def build_report(
     with new_report(out) as folder, paper_style(width):
         for part in parts:
             say(f"{part.name}: {len(part.records)} cells")
-            records, there = list(part.records), folder / FIGURES / part.name
+            there = folder / FIGURES / part.name
             figures = [
-                draw(one, records, there, store=store, published=published)
+                draw(one, one.shown(part.records), there, store=store, published=published)
                 for one in declared(Figure).values()
             ]
-            tables = [one.table(records, store=store) for one in declared(TableReport).values()]
+            tables = [
+                one.table(one.shown(part.records), store=store)
+                for one in declared(TableReport).values()
+            ]
             for table in tables:
                 write_table(table, folder / TABLES / part.name)
             chapters.append(Chapter(part, tuple(figures), tuple(tables)))

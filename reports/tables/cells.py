@@ -59,4 +59,4 @@ def _error(record: Record) -> str:
     return "" if record.done else record.error or "not run"
 
 
-REPORT = TableReport(title=TITLE, place=70, build=table)
+REPORT = TableReport(title=TITLE, place=70, build=table, with_stopped=True)

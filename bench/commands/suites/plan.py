@@ -79,8 +79,8 @@ def plan(
     if mfu is not None and as_machine is None:
         raise UserError("--mfu: is of the machine that --as names; give that as well")
     machine = parse_machine(as_machine, MFU if mfu is None else mfu) if as_machine else None
-    suite = load(suite_file, taken=Elsewhere() if machine else None)
     store = Store(Path(store_path).absolute())
+    suite = load(suite_file, taken=Elsewhere() if machine else None, store=store.root)
     name_folder = by_content(store, remember=False, say=say)
     name_source = sources_by_content(store, remember=False, say=say)
     if machine is not None:
@@ -90,12 +90,17 @@ def plan(
     there = machine.count if machine else 1
     cpus = cpus or (machine.count * CPUS_A_GPU if machine else _cpus())
     totals = plan_totals(rows, cpus=cpus, gpus=gpus or there)
+    left = {one.arm: one.search.samples - len(one.drawn) for one in suite.searches}
+    searched = {"trials_to_draw": left} if suite.searches else {}
     if as_json:
         of = {} if machine is None else {"machine": str(machine)}
         told = {"suite": suite.name, "cells": len(suite.cells), **of}
-        print_json({**told, "stages": rows, "to_do": totals})
+        print_json({**told, **searched, "stages": rows, "to_do": totals})
     else:
         click.echo(plan_text(suite.name, rows, totals, width=terminal_width(), machine=machine))
+        for arm, count in left.items():
+            if count:
+                click.echo(f"{arm}: {count} more trials, drawn as earlier ones end")
 
 
 def _if_here(name: Callable[..., str]) -> Callable[..., str]:

@@ -38,7 +38,7 @@ JSON_FIELDS = (
     "--status",
     "statuses",
     multiple=True,
-    type=click.Choice(["done", "failed", "pending"]),
+    type=click.Choice(["done", "failed", "stopped", "pending"]),
     help="Only cells of this status. Repeatable.",
 )
 @click.option("--metric", "metrics", multiple=True, help="Show this metric. Repeatable.")
@@ -91,7 +91,7 @@ def results(
     if as_json and form not in (None, "json"):
         raise UserError(f"--json and --format {form}: drop one of the two")
     folder = Path(store_path).absolute() / "records"
-    name, cells = suite_cells(suite)
+    name, cells = suite_cells(suite, folder.parent)
     found = read_suite(folder / name, cells)
     records, marks = found.records, {}
     if with_superseded:

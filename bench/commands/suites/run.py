@@ -109,7 +109,7 @@ def run(
         raise UserError("--ray-address: only the ray executor joins a cluster; drop one of the two")
     if os.environ.get("RAY_ADDRESS") and executor == "ray" and not ray_address:
         say("RAY_ADDRESS is set and not heeded: only --ray-address joins a cluster")
-    suite = load(suite_file, limit=limit, ids=ids)
+    suite = load(suite_file, limit=limit, ids=ids, store=Path(store_path).absolute())
     if suite.name.count("@"):
         say(f"a part of the images: results go by the name {suite.name}")
     there = Store(Path(store_path).absolute())
@@ -140,6 +140,8 @@ def run(
             click.echo(report.text)
     for path in files:
         click.echo(f"report   {path}")
+    if result.stopped:
+        say(f"stopped early: {len(result.stopped)} of {len(result.records)} cells")
     if plateau := plateau_line(result.records):
         say(plateau)
     click.echo(f"records  {result.paths[0].parent}")

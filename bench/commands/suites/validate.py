@@ -41,7 +41,9 @@ def validate(suite_files: tuple[str, ...]) -> None:
         except UserError as error:
             errors.append(str(error))
         else:
-            click.echo(f"{path}: valid, {len(suite.cells)} cells")
+            more = sum(one.search.samples - len(one.drawn) for one in suite.searches)
+            later = f", {more} trials to be drawn" if more else ""
+            click.echo(f"{path}: valid, {len(suite.cells)} cells{later}")
             for line in told:
                 click.echo(f"  {line}")
     for problem in errors[:-1]:

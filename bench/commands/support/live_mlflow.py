@@ -45,14 +45,14 @@ class _Watched:
 
     @cached_property
     def about(self) -> About:
-        cells = tuple(cell.key for cell in self.suite.cells)
+        cells = tuple(cell.key for cell in self.graph.cells)
         return About(self.suite.name, self.suite.question, cells)
 
     @cached_property
     def varying(self) -> set[str]:
-        return varying_settings([cell.settings for cell in self.suite.cells])
+        return varying_settings([cell.settings for cell in self.graph.cells])
 
-    @cached_property
+    @property
     def _nodes(self) -> list[Node]:
         return upstream(*itertools.chain(*self.graph.ends))
 
@@ -65,7 +65,7 @@ class _Watched:
         return len(self.specs()) + unknown
 
     def records(self, seen: set[str]) -> Iterator[Record]:
-        for cell, ends in zip(self.suite.cells, self.graph.ends, strict=True):
+        for cell, ends in zip(tuple(self.graph.cells), self.graph.ends, strict=False):
             if cell.key not in seen and all(end.computed(self.store) for end in ends):
                 record = build_record(self.suite, cell, ends, self.store)
                 if record.done:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -96,13 +97,17 @@ def load(
     limit: int | None = None,
     ids: str | None = None,
     taken: Taken | None = None,
+    store: Path | None = None,
 ) -> Suite:
-    """A suite whose reports exist as well, of all its images or a part of them, or as `taken`."""
+    """A suite whose reports exist as well, of all its images or a part of them, or as `taken`.
+
+    Of a search it has the cells that the `store` knows.
+    """
     from bench.records.report_plugins import check_reports
     from bench.suite.expansion import Taken
     from bench.suite.loading import load_suite
 
-    suite = load_suite(path, taken or Taken.of(limit, ids))
+    suite = load_suite(path, taken or Taken.of(limit, ids), store=store)
     check_reports(suite.reports, where=str(suite.path))
     return suite
 

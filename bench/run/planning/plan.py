@@ -19,6 +19,7 @@ from bench.store.store import Store
 from bench.suite.loading import Suite
 
 HOUR = 3600.0
+OVER = ("cached", "stopped")
 
 
 def plan_suite(
@@ -27,8 +28,9 @@ def plan_suite(
     """One row per distinct stage, in the order in which one at a time would be computed.
 
     `cells` need the stage, and `ends` of them end with it; `needs` are the numbers of rows before
-    it. State is `cached`, `new`, `failed` (it will be tried again) or `waiting` (its key depends on
-    a result that is still missing). `seconds` is what the artifact took. What is still to be
+    it. State is `cached`, `new`, `failed` (it will be tried again), `stopped` (a training that was
+    stopped early, or what is behind one) or `waiting` (its key depends on a result that is still
+    missing). `seconds` is what the artifact took. What is still to be
     computed has `expected_seconds` and `estimated_from` instead, both None where nothing like it
     was ever computed (`bench.run.planning.cost`).
 
@@ -44,6 +46,7 @@ def plan_suite(
     costs, nodes = Costs(store), in_order(graph, store)
     numbers = {node: number for number, node in enumerate(nodes)}
     rows = []
+    stopped: set[Node] = set()
     for node in nodes:
         spec = node.spec(store)
         row: dict[str, Any] = {
@@ -61,6 +64,14 @@ def plan_suite(
             took = store.description(spec.stage, spec.key)["seconds"]
             rows.append(row | {"state": "cached", "seconds": took})
             continue
+        judged = node.stopped(store)
+        if judged is not None or not stopped.isdisjoint(node.needs):
+            stopped.add(node)
+            row |= {"stopped_at": judged.step} if judged else {}
+            rows.append(
+                row | {"state": "stopped", "expected_seconds": None, "estimated_from": None}
+            )
+            continue
         if spec is not None:
             failed = store.failure(spec.stage, spec.key) is not None
             row["state"] = "failed" if failed else "new"
@@ -69,7 +80,7 @@ def plan_suite(
         row["expected_seconds"] = known and known.pop("seconds")
         rows.append(row | {"estimated_from": known})
     if machine is not None:
-        left = [number for number, row in enumerate(rows) if row["state"] != "cached"]
+        left = [number for number, row in enumerate(rows) if row["state"] not in OVER]
         jobs = [costs.planned(nodes[number]) for number in left]
         for number, job, flops in zip(left, jobs, distinct(jobs), strict=True):
             if flops is not None:
@@ -143,7 +154,7 @@ def _to_do(rows: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     found = {
         row["key"] or number: (number, row)
         for number, row in reversed([*enumerate(rows)])
-        if row["state"] != "cached"
+        if row["state"] not in OVER
     }
     return dict(sorted(found.values(), key=lambda pair: pair[0]))
 

@@ -11,7 +11,7 @@ from bench.run.planning.gpus import Machine
 from bench.run.planning.memory import GB
 from bench.store.progress import duration
 
-STATES = ("cached", "new", "failed", "waiting")
+STATES = ("cached", "new", "failed", "stopped", "waiting")
 
 
 def plan_text(
@@ -74,6 +74,8 @@ def _memory(rows: list[dict[str, Any]]) -> dict[str, str]:
 def _basis(row: dict[str, Any]) -> str:
     if row["state"] == "cached":
         return "measured"
+    if row["state"] == "stopped":
+        return "stopped early"
     known = row["estimated_from"]
     if known is None:
         return "nothing like it was run"
@@ -85,6 +87,8 @@ def _basis(row: dict[str, Any]) -> str:
 
 
 def _each(rows: list[dict[str, Any]]) -> str:
+    if rows[0]["state"] == "stopped":
+        return "-"
     key = "seconds" if rows[0]["state"] == "cached" else "expected_seconds"
     seconds = [row[key] for row in rows]
     if seconds[0] is None:

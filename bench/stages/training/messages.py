@@ -11,7 +11,7 @@ from typing import Any
 from adatok_core.training_state import DivergedError
 from bench.errors import UserError
 from bench.store.stage import Resources, StageContext, StageSpec
-from bench.store.stopping import StageStopped
+from bench.store.stopping import StageStopped, StoppedEarly
 
 # What a rank may be told besides its task.
 STOP = "stop"
@@ -64,6 +64,8 @@ def raised(told: dict[str, Any], *, who: str) -> Exception:
         return UserError(told["text"])
     if told["kind"] == "StageStopped":
         return StageStopped()
+    if told["kind"] == "StoppedEarly":
+        return StoppedEarly(told["text"])
     if told["kind"] == "DivergedError":
         return DivergedError(told["text"])
     if "errno" in told:

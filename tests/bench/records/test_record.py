@@ -83,7 +83,7 @@ def test_a_slip_is_an_error_of_the_type_checker_too(tmp_path):
         ({"curve": [{"budget": 4}]}, "curve.0.trained: missing"),
         ({"curve": [{"budget": 4, "trained": True, "mse": "low"}]}, "curve.0.mse"),
         ({"stages": [{"stage": "data"}]}, "stages.0.key: missing"),
-        ({"status": "faild"}, "status: input should be 'done', 'failed' or 'pending'"),
+        ({"status": "faild"}, "status: input should be 'done', 'failed', 'pending' or 'stopped'"),
         ({"status": "failed"}, "allocator: a cell that is failed has no results"),
         ({"kind": "generation"}, "generation: missing in a generation that is done"),
         ({"throughput": {"rows": []}}, "throughput.generator.weights: missing"),

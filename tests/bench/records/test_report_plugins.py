@@ -46,10 +46,12 @@ def test_an_unknown_report_is_refused_with_the_nearest():
 
 
 @pytest.mark.usefixtures("registered")
-def test_reports_are_made_in_the_order_they_are_named(tmp_path):
-    made = render_reports(("second", "first"), [{}, {}], tmp_path, store=Path("store"))
+def test_reports_are_made_in_the_order_they_are_named(tmp_path, made_record):
+    stopped = made_record(status="stopped")
+    records = [made_record(), stopped, made_record()]
+    made = render_reports(("second", "first"), records, tmp_path, store=Path("store"))
     assert made == [Report(text="from store"), Report([tmp_path / "first.txt"], "2 records")]
-    assert render_reports((), [{}], tmp_path, store=tmp_path) == []
+    assert render_reports((), records, tmp_path, store=tmp_path) == []
 
 
 @pytest.mark.usefixtures("registered")

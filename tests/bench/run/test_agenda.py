@@ -79,6 +79,42 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(store):
     assert agenda.schedule.states[other] is State.DONE
 
 
+def test_what_is_stopped_early_blocks_what_needs_it_and_is_no_failure(store):
+    first, other = data(1), data(2)
+    second = sizes(first)
+    agenda = Agenda([first, other, second, sizes(second)], store, print)
+    taken = agenda.take()
+    agenda.end(Outcome(taken.name, "stopped early", error="at step 1 of 2"))
+    # Whatever comes to it later and needs that one is blocked as well.
+    late = sizes(second)
+    agenda.add([late])
+    assert agenda.schedule.states[late] is State.BLOCKED
+    assert (agenda.blocked, agenda.finished) == (0, False)
+    assert run(agenda, store) == [other.spec(store).name]
+
+
+def test_more_comes_to_it_whenever_something_has_ended(store):
+    nodes, asked = [data(count) for count in range(1, 6)], []
+    done(store, nodes[2])
+
+    def more(has_ended):
+        ended = [has_ended(node) for node in nodes]
+        asked.append(sum(ended))
+        known = len(agenda_nodes)
+        if known < 5 and all(ended[:known]):
+            agenda_nodes.append(nodes[known])
+            return [nodes[known]]
+        if known == 5 and all(ended):
+            raise UserError("what it is for is not there")
+        return []
+
+    agenda_nodes = [nodes[0]]
+    agenda = Agenda(nodes[:1], store, print, more=more)
+    # The third is there already: the fourth follows at once.
+    assert run(agenda, store) == [nodes[n].spec(store).name for n in (0, 1, 3, 4)]
+    assert str(agenda.error) == "what it is for is not there"
+
+
 def test_an_input_that_is_gone_is_computed_again_first(store):
     first = data(1)
     last = sizes(first)

@@ -5,10 +5,12 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from bench.run.own_folder import own_folder
+from bench.search.halving import Halving
 from bench.store.curve import CurveWriter
 from bench.tracker import live, patience
 from bench.tracker.connection import MLFLOW_ENVIRONMENT, tracking_uri
@@ -121,6 +123,25 @@ def curve(seen, suite, name="training/pixel_loss"):
 
 def expected(rows):
     return [(row["step"], pytest.approx(row["pixel_loss"])) for row in rows]
+
+
+def test_a_training_that_is_stopped_early_ends_its_run_with_the_step(suite, watching, soon, store):
+    suite.spec = replace(suite.spec, runtime={"stop_early": {"name": "arm"}})
+    watching()
+    time.sleep(0.2)
+    suite.begin()
+    suite.writer.write(suite.curve[:2])
+    soon(lambda seen: len(curve(seen, suite)) == 2)
+    for key, value in (("other", 0.1), (suite.spec.key, 0.2)):
+        Halving(store, "arm").judge(
+            key, 20, lambda value=value: value,
+            reduction=3, higher_is_better=False, keep=lambda: None,
+        )  # fmt: skip
+    seen = soon(lambda seen: seen.stages[suite.spec.key].info.status == "KILLED")
+    run = seen.stages[suite.spec.key]
+    assert run.data.tags["error"] == "stopped early at step 20"
+    time.sleep(0.3)
+    assert soon(lambda seen: True).stages[suite.spec.key].info.run_id == run.info.run_id
 
 
 def test_a_training_appears_row_by_row_and_its_cell_when_it_is_done(

@@ -53,6 +53,16 @@ def test_a_suite_without_failures_is_finished(records, mirrored):
     assert mirrored(records[:2]).states == {"FINISHED": 3}
 
 
+def test_cells_that_were_stopped_early_are_no_failures(records, mirrored, vary_record):
+    words = "tokenizer: stopped early at step 20 of 40"
+    stopped = vary_record(records[2], status="stopped", error=words)
+    view = mirrored([*records[:2], stopped])
+    assert view.states == {"FINISHED": 3, "KILLED": 1}
+    tags = view.cells[stopped.cell_key].data.tags
+    assert (tags["status"], tags["error"]) == ("stopped", words)
+    assert view.parents[0].data.tags["failed"] == "0"
+
+
 def test_every_number_of_a_record_is_a_metric(records, mirrored):
     view = mirrored(records)
     record = records[1]

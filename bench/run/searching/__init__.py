@@ -1,0 +1,1 @@
+"""Searches while a suite runs: what is tried next, as earlier trials end."""

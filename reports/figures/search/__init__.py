@@ -1,0 +1,1 @@
+"""The figure of a search, and what records say of its trials."""
