@@ -46,8 +46,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     """Trains an elastic tokenizer on `count` images that `load(indices [b])` returns as uint8.
 
     Args:
-        stream: gives the images of the micro-batches from a step on, in place of `load`, which
-            still gives those that the quantizer is fitted to.
+        stream: gives this rank's part of the micro-batches from a step on, in place of `load`,
+            which still gives those that the quantizer is fitted to.
         feature_maps: differentiable maps of float images `[B, 3, H, W]` in `[0, 1]`, for the
             perceptual loss.
         start: weights of a trained tokenizer to go on from; they may lack adapters.
@@ -175,12 +175,11 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         if self.ranks.count == 1:
             return {"pixels": torch.cat(self._parts(indices)), "kept": kept.to(self.device)}
         mine = self.ranks.places(config.batch, parts=config.accumulate)
-        pixels = self._parts(indices if self.stream else indices[mine])
-        own = torch.cat(pixels)[mine.to(self.device)] if self.stream else torch.cat(pixels)
-        return {"pixels": own, "kept": kept[:, mine].to(self.device)}
+        pixels = torch.cat(self._parts(indices[mine]))
+        return {"pixels": pixels, "kept": kept[:, mine].to(self.device)}
 
     def _parts(self, indices: Tensor) -> list[Tensor]:
-        """Images of micro-batches: loaded, or the next ones of the stream, of the whole step."""
+        """Images of this rank's micro-batches: loaded, or the next ones of the stream."""
         count, step = self.config.accumulate, self.step
         if self.stream is None:
             return [self.load(part).to(self.device) for part in indices.chunk(count)]

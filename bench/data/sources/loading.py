@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from adatok_core.batches import batch_epochs, batch_indices
+from adatok_core.ranks import Ranks
 from bench.data.augment import Augment, cropped, draws_of, flipped
 from bench.data.decoding import square
 from bench.data.sources.lazy import LazyPixels, PixelArray
@@ -99,15 +100,17 @@ def stream_of(
     prefetch: int = 2,
     pinned: bool = False,
 ) -> Callable[[int], Iterator[Tensor]]:
-    """`stream(step)` gives the micro-batches of a training from a step on, in order.
+    """`stream(step)` gives this rank's part of a training's micro-batches from a step on, in order.
 
     `workers` processes make them, `prefetch` each in advance, into `pinned` memory for a GPU.
     """
 
+    mine = Ranks.here().places(batch, parts=accumulate)
+
     def requests(first: int) -> Iterator[Request]:
         for step in range(first, steps):
-            indices = batch_indices(step, count=len(images), batch=batch, seed=seed)
-            epochs = batch_epochs(step, count=len(images), batch=batch)
+            indices = batch_indices(step, count=len(images), batch=batch, seed=seed)[mine]
+            epochs = batch_epochs(step, count=len(images), batch=batch)[mine]
             yield from zip(indices.chunk(accumulate), epochs.chunk(accumulate), strict=True)
 
     def stream(first: int) -> Iterator[Tensor]:

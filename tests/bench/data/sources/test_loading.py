@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from adatok_core.batches import batch_indices
+from adatok_core.ranks import Ranks
 from bench.data.augment import Augment
 from bench.data.sources import loading
 from bench.data.sources.lazy import LazyPixels
@@ -54,6 +55,19 @@ def test_samples_are_the_same_from_any_step_and_with_any_number_of_workers(pixel
     assert torch.equal(torch.cat(alone), torch.cat(whole))
     workers = {"centre": 0, "random": 1, "resized": 2}[crop]
     assert same(seen(pixels, 1, augment=augment, workers=workers), whole[2:])
+
+
+def test_a_rank_reads_its_part_of_every_micro_batch_and_no_more(pixels, monkeypatch):
+    whole, read, parts = seen(pixels, batch=8), [], []
+    decoded = TrainingImages._decoded
+    monkeypatch.setattr(
+        TrainingImages, "_decoded", lambda self, index: read.append(index) or decoded(self, index)
+    )
+    for rank in range(2):
+        monkeypatch.setattr(loading.Ranks, "here", lambda rank=rank: Ranks(rank, 2))
+        parts.append(seen(pixels, batch=8))
+    assert same([torch.cat(both) for both in zip(*parts, strict=True)], whole)
+    assert len(read) == sum(map(len, whole))
 
 
 def test_an_image_varies_from_epoch_to_epoch_alone(pixels):
