@@ -15,6 +15,7 @@ from bench.graph.reconstructed import require_reconstructed
 from bench.records.record import Record
 from bench.records.runs import now
 from bench.run.agenda import Agenda
+from bench.run.cluster.session import remove_dead
 from bench.run.executors import Executor
 from bench.run.folders import tell_of_files, tell_of_folders
 from bench.run.healing import set_aside_damaged
@@ -78,6 +79,7 @@ def run_suite(
     nodes = graph.order()
     try:
         remove_left(store.root / "work", "ray-")  # Of a run that was killed, whatever runs now.
+        remove_dead()
         tell_of_folders(nodes, say)
         require_writable_records(store, suite)
         require_made(nodes, store, where=f"{suite.path}: ")

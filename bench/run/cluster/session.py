@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from bench.errors import UserError
-from bench.run.own_folder import own_folder, remove_own
+from bench.run.own_folder import own_folder, remove_left, remove_own
 from bench.run.quiet import output_to
 from bench.store.provenance import provenance
 
@@ -38,6 +38,7 @@ ANSWER_SECONDS, END_SECONDS = 10.0, 5.0
 SECONDS_BETWEEN_LOOKS, SILENT_SECONDS, HEARING_SECONDS = 1.0, 20.0, 15.0
 # Ray's sockets lie up to 86 bytes below that folder, and their paths may have 107 (AF_UNIX).
 LONGEST_PARENT = 20
+FOLDER = "adatok-ray-"
 SERVERS = ("raylet", "gcs_server")
 SERIAL = "--executor serial runs without Ray"
 
@@ -74,7 +75,7 @@ class RaySession:
         if self.address is not None:
             _require_answer(self.address)
         self._stack = ExitStack()
-        folder = self._stack.enter_context(own_folder(_short_folder(), "adatok-ray-"))
+        folder = self._stack.enter_context(own_folder(_short_folder(), FOLDER))
         self._stack.enter_context(output_to(folder / "driver.log"))
         before = set(psutil.Process().children())
         try:
@@ -266,9 +267,19 @@ def _require_answer(address: str) -> None:
         ) from None
 
 
+def remove_dead() -> None:
+    """Remove what Rays of killed runs have left on this machine, processes and folders."""
+    for folder in _folders():
+        remove_left(Path(folder), FOLDER)
+
+
+def _folders() -> tuple[str, ...]:
+    return (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")
+
+
 def _short_folder() -> Path:
     """The folder for temporary files, or another one where its path is too long for Ray."""
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+    for folder in _folders():
         if len(os.fsencode(folder)) <= LONGEST_PARENT and os.access(folder, os.W_OK | os.X_OK):
             return Path(folder)
     raise UserError(

@@ -88,7 +88,8 @@ def _generator(job: Job) -> float | None:
         return None
     generator = parse(GeneratorConfig, job.config["generator"], where="generation.generator")
     asked = parse(GeneratorTraining, job.config["training"], where="generation.training")
-    tokens: int = job.config["budget"] or shape["budgets"][-1]
+    budget = job.config["budget"]
+    tokens: int = budget if isinstance(budget, int) else shape["budgets"][-1]
     codes = parse(TokenizerConfig, shape, where="tokenizer").quantizer.codebook_size
 
     def measure(depths: tuple[int, ...], batch: int) -> float:

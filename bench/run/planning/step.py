@@ -6,6 +6,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.run.planning.apart import apart
+
 if TYPE_CHECKING:
     from adatok_core.config import TokenizerConfig, TrainingConfig
     from adatok_core.parameters import Trainable
@@ -31,6 +33,18 @@ def step_of_shapes(
 
     None of a tokenizer that looks at values on its way.
     """
+    if tokenizer.decoders != "shared":
+        return None  # Images are divided among them by their values.
+    return apart(_measured, tokenizer, training, size, images, trainable)
+
+
+def _measured(
+    tokenizer: TokenizerConfig,
+    training: TrainingConfig,
+    size: int,
+    images: int,
+    trainable: Trainable,
+) -> Step | None:
     import torch
 
     from adatok_core.build import build_tokenizer
@@ -39,8 +53,6 @@ def step_of_shapes(
     from bench.run.planning.shapes import NO_VALUES, Saved, shapes_alone, training_step_bytes
     from bench.stages.tokenizer import feature_maps
 
-    if tokenizer.decoders != "shared":
-        return None  # Images are divided among them by their values.
     maps = feature_maps(size, "cpu") if training.perceptual else None
     try:
         with shapes_alone():

@@ -16,7 +16,7 @@ from reports.analysis.groups import Record
 from reports.figures.search.trials import Searched, searches, title_of
 from reports.paper.drawing import legend_below, panel_grid, panel_inches, render, wrapped
 from reports.paper.marks import sample
-from reports.paper.names import file_names
+from reports.paper.sheet import file_names
 from reports.paper.style import INK, PALETTE, QUIET
 from reports.paper.text import page
 

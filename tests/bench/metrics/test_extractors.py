@@ -15,9 +15,9 @@ def test_extractors_declare_their_metrics_in_their_place():
         "fd_lite0_infinite", "fd_lite0_infinite_se",
     ]  # fmt: skip
     at = names.index("gfid")
-    assert names[at : at + 9] == [
+    assert names[at : at + 10] == [
         "gfid", "gfid_reconstructions", "gkid", "gkid_low", "gkid_high", "gkid_reconstructions",
-        "gisc", "gprecision", "grecall",
+        "gfid_reference", "gisc", "gprecision", "grecall",
     ]  # fmt: skip
     assert METRICS["gkd_lite0_low"].title == "gKD (Lite0), lower end"
     assert METRICS["rfid_infinite_se"].title == "rFID of infinitely many images, standard error"

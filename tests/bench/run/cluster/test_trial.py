@@ -1,5 +1,7 @@
 import json
+import mmap
 import os
+import re
 import subprocess
 import threading
 import time
@@ -114,14 +116,18 @@ def test_a_stage_that_takes_more_memory_than_it_asked_for_is_ended(begun, monkey
     one.spec = replace(one.spec, resources=Resources(memory_gb=4.0))
     one._heed_memory()
     before = taken_bytes(psutil.Process())
-    held = bytearray(b"1") * (64 << 20)
+    held = mmap.mmap(-1, 64 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for page in range(0, len(held), mmap.PAGESIZE):
+        held[page] = 1
     assert taken_bytes(psutil.Process()) - before > len(held) * 0.9
     one.spec = replace(one.spec, resources=Resources(memory_gb=before / 1e9))
     below = subprocess.Popen(["sleep", "60"])
     with pytest.raises(SystemExit, match="143"):
         one.step()
     assert below.wait(10) == -9
-    assert one.notes[f"end/{SPEC.name}"].startswith("ended: out of memory, it took 0.")
+    told = re.match("ended: out of memory, it took ([0-9.]+) GB", one.notes[f"end/{SPEC.name}"])
+    assert float(told[1]) == pytest.approx((before + len(held)) / 1e9, rel=0.1, abs=0.01)
+    held.close()
     one.cleanup()
 
 

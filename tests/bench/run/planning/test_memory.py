@@ -8,7 +8,7 @@ import pytest
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
 from bench.run.planning.cost import Costs
-from bench.run.planning.memory import require_memory, training_bytes
+from bench.run.planning.memory import USABLE, require_memory, training_bytes
 from bench.store.store import Store
 
 SHAPE = {"width": 192, "encoder_depth": 3, "decoder_depth": 3, "attention_heads": 3}
@@ -55,14 +55,14 @@ def jobs(load, small, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident sets are counted otherwise")
-def test_the_estimate_is_what_a_process_takes_within_a_fifth(jobs):
+def test_a_process_takes_no_less_than_the_estimate_and_not_much_more(jobs):
     training = {"steps": 2, "warmup_steps": 0, "batch": 192, "log_every": 1}
     job = jobs(tokenizer=SHAPE | {"budgets": [4, 16]}, training=training)["tokenizer"]
     given = json.dumps([job.config["tokenizer"], job.config["training"]])
     done = subprocess.run(
         [sys.executable, "-c", GROWN, given], capture_output=True, text=True, check=True
     )
-    assert training_bytes(job) == pytest.approx(float(done.stdout), rel=0.2)
+    assert USABLE * 0.9 < training_bytes(job) / float(done.stdout) <= 1
 
 
 def test_what_is_kept_for_longer_counts(jobs):
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_does(jobs):
     def job(**training):
         return jobs(training=training)["tokenizer"]
 
-    there = 1.2 * training_bytes(job(batch=32))
+    there = 1.2 / USABLE * training_bytes(job(batch=32))
     require_memory(job(batch=32), there=there, gpu="an X")
     with pytest.raises(UserError) as refused:
         require_memory(job(batch=64), there=there, gpu="an X")
