@@ -203,8 +203,7 @@ class RaySession:
             self._look()
             if self._died is not None:  # Ray may wait for what has died.
                 bound.enter_context(self._ended_after(HEARING_SECONDS, str(self._died)))
-            ray: Any = importlib.import_module("ray")
-            ray.shutdown()
+            _shut_down()
             _, left = psutil.wait_procs(list(self._processes), timeout=END_SECONDS)
             _kill(left)
 
@@ -242,14 +241,32 @@ def _runs(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def _handler_kept() -> Iterator[None]:
-    """Keep what this program does on SIGTERM, for which Ray sets a handler of its own."""
+def _handler_kept() -> Iterator[Callable[[], None]]:
+    """Keep what this program does on SIGTERM, for which Ray sets a handler of its own.
+
+    Gives a function that sets it again at once.
+    """
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
+
+    def keep() -> None:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+    try:
+        yield keep
+    finally:
+        keep()
+
+
+def _shut_down() -> None:
+    """End Ray, whose core takes handlers of SIGTERM away before Ray waits for its processes."""
+    ray: Any = importlib.import_module("ray")
+    node = importlib.import_module("ray._private.worker")._global_node
+    with _handler_kept() as keep:
+        if node is not None:
+            kill = node.kill_all_processes
+            node.kill_all_processes = lambda *how, **more: (keep(), kill(*how, **more))
+        ray.shutdown()
 
 
 def _require_answer(address: str) -> None:

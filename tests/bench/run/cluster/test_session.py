@@ -19,10 +19,19 @@ ray_session.JOIN_SECONDS = 3.0
 ray_session.RaySession(sys.argv[1]).start()
 """
 DRIVER = r"""
-import re, sys, time, psutil, ray
+import os, re, signal, sys, time, psutil, ray
 from pathlib import Path
+from ray._private.node import Node
 from bench.errors import UserError
 from bench.run.cluster.session import RaySession
+terms, kill = [], Node.kill_all_processes
+
+def killing(*how, **more):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return kill(*how, **more)
+
+Node.kill_all_processes = killing
+signal.signal(signal.SIGTERM, lambda *which: terms.append(which))
 session = RaySession(None)
 session.start()
 print("kept back")
@@ -37,7 +46,9 @@ try:
         session.require_alive()
 finally:
     session.close()
-    print(address, psutil.pid_exists(raylet.pid), len(psutil.Process().children()), place)
+    os.kill(os.getpid(), signal.SIGTERM)
+    left = len(psutil.Process().children())
+    print(address, psutil.pid_exists(raylet.pid), left, place, len(terms))
 """
 
 
@@ -105,9 +116,10 @@ def test_a_ray_of_our_own_whatever_is_there_and_one_line_when_its_raylet_dies(tm
         [sys.executable, "-c", DRIVER], capture_output=True, text=True, env=environment, timeout=200
     )
     assert time.monotonic() - began < 120
-    address, exists, children, folder = answer.stdout.split()
+    address, exists, children, folder, terms = answer.stdout.split()
     assert not address.endswith(":9")
     assert (exists, children) == ("False", "0")
+    assert terms == "2"  # Heard while Ray ended, and after it.
     line = answer.stderr.splitlines()[-1]
     assert "Ray's raylet died (killed, perhaps out of memory) during tokenizer-1; the" in line
     assert "--executor serial" in line
