@@ -37,8 +37,6 @@ class Checkpoint:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a weight file, or the one in a folder, on the CPU. Nothing in it is ever run.
 
-    Tensors of a torch file are mapped: they are read from the disk when they are used.
-
     Raises:
         FileNotFoundError: there is none.
         ValueError: there is more than one, it is cut short, is of another format, has a
@@ -80,17 +78,21 @@ def _reader(file: Path) -> Callable[[Path], Any]:
     if start.startswith((b"version https://git-lfs", b"<")):
         raise ValueError(f"{file}: is a text, not the weights it stands for; download them")
     if file.suffix == ".safetensors" or start[8:9] == b"{":
-        return load_file
+        return _load_safetensors
     if file.suffix in PICKLES or zipfile.is_zipfile(file):
         return _load_pickle
     raise ValueError(f"{file}: is neither a torch file ({', '.join(PICKLES)}) nor safetensors")
 
 
+def _load_safetensors(file: Path) -> dict[str, Tensor]:
+    # Copies: what is loaded lies in the file, which somebody may change.
+    return {name: tensor.clone() for name, tensor in load_file(file).items()}
+
+
 def _load_pickle(file: Path) -> Any:
     # Training checkpoints carry the arguments they were started with; a Namespace is plain values.
     with torch.serialization.safe_globals([argparse.Namespace]):
-        mapped = zipfile.is_zipfile(file)
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _of_pickle(error: pickle.UnpicklingError) -> str:

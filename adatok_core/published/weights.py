@@ -32,7 +32,7 @@ class _Ledger:
 
 @dataclass(frozen=True)
 class Weights:
-    """Floating-point tensors under a prefix, copied to `device` and `dtype` when taken.
+    """Floating-point tensors under a prefix, on `device` and of `dtype` when taken.
 
     `family` says what they should be, for messages.
     """
@@ -85,7 +85,7 @@ class Weights:
             told = f"{list(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
             self.ledger.misshapen.append(f"{name} is {told}, must be {list(shape)} float")
         else:
-            return tensor.to(self.device, dtype, copy=True)
+            return tensor.to(self.device, dtype)
         return torch.zeros(shape, device=self.device, dtype=dtype)
 
     def leave(self, name: str) -> None:
