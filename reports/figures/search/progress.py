@@ -147,6 +147,8 @@ def _front(axes: Any, shown: pd.DataFrame) -> None:
 
 
 def _trials(axes: Any, shown: pd.DataFrame) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     done = shown[shown["state"] == "done"]
     axes.plot(done["x"], done["y"], "o", color=DONE, ms=3.5, mew=0, zorder=2)
     best, last = shown.dropna(subset=["best"]), shown["x"].max()
@@ -160,6 +162,7 @@ def _trials(axes: Any, shown: pd.DataFrame) -> None:
         if len(numbers):  # An empty line that is not clipped has all the room of the layout.
             axes.plot(numbers, [0.02] * len(numbers), mark, color=color, ms=4, **edge)
     axes.margins(y=0.12)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set(xlabel="trial", ylabel=title_of(shown["objective"].iloc[0]))
     axes.set_title("trials over time")
 
