@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.records.protocol import require_one_protocol
 from bench.records.report_plugins import Figure, Report
 from reports.analysis.groups import Record
 from reports.figures.search.trials import Searched, searches, title_of
@@ -18,7 +19,7 @@ from reports.paper.drawing import legend_below, panel_grid, panel_inches, render
 from reports.paper.marks import sample
 from reports.paper.sheet import file_names
 from reports.paper.style import INK, PALETTE, QUIET
-from reports.paper.text import page
+from reports.paper.text import page, unfinished
 
 COLUMNS = ["panel", "objective", "trial", "state", "setting", "x", "y", "best"]
 FRONT, TRIALS, IMPORTANCE, RUNGS = "front", "trials", "importance", "rungs"
@@ -30,14 +31,16 @@ MATTERS = (PALETTE[2], PALETTE[4], PALETTE[5], PALETTE[6])
 
 def report(records: list[Record], folder: Path) -> Report:
     """Draw a `search*.png`, `.pdf` and `.csv` for each search of the records' arms."""
-    found = searches(records)
+    require_one_protocol([record.protocol for record in records if record.done])
+    found, left = searches(records), unfinished(one for one in records if not one.stopped)
     if not found:
-        return Report(text=page("Search: no cell of this suite is a trial of a search"))
+        none = "Search: not drawn, no cell of this suite is a trial of a search"
+        return Report(text=page(none, left))
     files: list[Path] = []
     for one, name in zip(found, file_names("search", [one.arm for one in found]), strict=True):
         files += render(folder, name, search_data(one), draw)
     words = [in_words(one) for one in found]
-    return Report(files, page(*words), TITLE, " ".join(lines[0] for lines in words))
+    return Report(files, page(*words, left), TITLE, " ".join(lines[0] for lines in words))
 
 
 def in_words(one: Searched) -> list[str]:
