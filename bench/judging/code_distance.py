@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.records.code_histograms import CodeHistograms, PositionDistance
+from bench.records.sections.code_histograms import CodeHistograms, PositionDistance
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,15 +14,15 @@ from bench.metrics.features import FeatureRows
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.generative import NEIGHBOURS, SPLITS, inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite, smallest_count
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_blocks import (
+from bench.metrics.kernel.blocks import (
     BlockDistance,
     KernelBlocks,
     is_by_blocks,
     paired,
     pairing,
 )
-from bench.metrics.kernel_interval import LEVEL, block_size, kernel_interval
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import LEVEL, block_size, kernel_interval
 from bench.metrics.weight_files import WeightFile
 
 

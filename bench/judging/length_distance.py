@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.generation import LengthDistance
+from bench.records.sections.generation import LengthDistance
 
 LEVEL = 0.95
 RESAMPLES = 4000

@@ -16,10 +16,6 @@ from bench.config.budget_reference import BudgetReference
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.files import write_json
-from bench.records.code_histograms import CodeHistograms
-from bench.records.codebook import Codebook
-from bench.records.codesign import CoDesigned
-from bench.records.generation import Generation
 from bench.records.parts import (
     CurveRow,
     HistoryRow,
@@ -30,8 +26,12 @@ from bench.records.parts import (
     RecordedProtocol,
     StageCost,
 )
-from bench.records.search import EarlyStopping, SearchedCell
-from bench.records.speed import GenerationSpeed, Speed
+from bench.records.sections.code_histograms import CodeHistograms
+from bench.records.sections.codebook import Codebook
+from bench.records.sections.codesign import CoDesigned
+from bench.records.sections.generation import Generation
+from bench.records.sections.search import EarlyStopping, SearchedCell
+from bench.records.sections.speed import GenerationSpeed, Speed
 
 if TYPE_CHECKING:
     from bench.config.cell import CellConfig

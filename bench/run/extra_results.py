@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.metrics.declared import declared_metric
-from bench.records.codebook import Codebook
+from bench.records.sections.codebook import Codebook
 
 # Parts of a record that our own diagnostics fill.
 PARTS = ("perturbed", "code_histograms")

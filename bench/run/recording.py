@@ -11,11 +11,11 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.graph.nodes import Node, upstream
-from bench.records.codesign import codesigned, training_names
 from bench.records.reading import left_out, record_path, refuse_newer
 from bench.records.record import SCHEMA_VERSION, Record, parse_record
 from bench.records.runs import FILE as RUNS
 from bench.records.runs import Damaged, Run, read_runs, with_run, write_runs
+from bench.records.sections.codesign import codesigned, training_names
 from bench.run.extra_results import extra_metrics, with_derived, with_diagnostic
 from bench.search.halving import Halving
 from bench.stages import OURS

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.records.generation import Generation
 from bench.records.record import Record
+from bench.records.sections.generation import Generation
+from bench.records.sections.speed import GenerationSpeed, SpeedRow, StepCost
 from bench.records.settings_paths import flatten
-from bench.records.speed import GenerationSpeed, SpeedRow, StepCost
 from bench.tracker.stages import StageRun, labelled, shared, trainings_of
 
 # Samples of the machine by the name that their metric gets.

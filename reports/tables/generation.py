@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.metrics.declared import METRICS
-from bench.records.generation import LengthDistance
+from bench.records.sections.generation import LengthDistance
 from reports.analysis.groups import Group, Record, group_by_seed, with_results
 from reports.tables.declared import TableReport
 from reports.tables.generation_verdict import generation_verdict

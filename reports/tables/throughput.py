@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.records.parts import Spread
-from bench.records.speed import SpeedRow
+from bench.records.sections.speed import SpeedRow
 from reports.analysis.groups import Record, with_results
 from reports.tables.declared import TableReport
 from reports.tables.table import WORDS, Column, Row, Table, Value, number, words

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from bench.config.search import Distribution, read_distribution
 from bench.metrics.declared import declared_metric
-from bench.records.search import SearchedCell
+from bench.records.sections.search import SearchedCell
 from bench.search.drawing import Tried
 from bench.search.importance import importances
 from reports.analysis.groups import Record

@@ -6,8 +6,8 @@ from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.extractors import EXTRACTORS, Extractor
 from bench.metrics.feature_metrics import reconstruction_metrics, sample_metrics
 from bench.metrics.generative import precision_recall
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_interval import kernel_interval
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import kernel_interval
 
 # A network that tells no classes.
 PLAIN = Extractor(

@@ -11,8 +11,8 @@ from bench.judging.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
 from bench.metrics.infinite import frechet_infinite
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_interval import kernel_interval
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import kernel_interval
 from bench.metrics.weight_files import WeightFile
 
 N, BUDGETS, D = 40, [1, 2, 4], 6

@@ -4,7 +4,7 @@ import pytest
 from bench.errors import UserError
 from bench.judging.sample_judge import SampleJudge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
-from bench.metrics.kernel import KernelReference
+from bench.metrics.kernel.distance import KernelReference
 
 
 @pytest.fixture

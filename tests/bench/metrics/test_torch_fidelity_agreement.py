@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
-from bench.metrics.kernel import KernelReference
+from bench.metrics.kernel.distance import KernelReference
 from bench.metrics.networks.lite import POOLED_DIM, Lite0, lite_logits
 from bench.metrics.networks.torchvision_shim import prepare_torchvision
 

@@ -17,8 +17,8 @@ from bench.errors import UserError
 from bench.judging.judge import Judge
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
 from bench.metrics.generative import inception_score, precision_recall
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_interval import kernel_interval
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import kernel_interval
 from bench.metrics.networks.lite import lite_logits
 from bench.records.protocol import Protocol
 from bench.stages import evaluation

@@ -6,7 +6,7 @@ from bench.errors import UserError
 from bench.files import file_sha256
 from bench.metrics.extractor import NetworkSettings
 from bench.metrics.frechet import frechet_distance, gaussian_statistics
-from bench.metrics.kernel import KernelReference
+from bench.metrics.kernel.distance import KernelReference
 from bench.metrics.networks.dinov2 import (
     LARGE,
     SMALL,

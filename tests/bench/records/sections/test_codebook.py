@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.records.codebook import Codebook
+from bench.records.sections.codebook import Codebook
 from bench.stages.banks.codebook import CodeCounts
 
 

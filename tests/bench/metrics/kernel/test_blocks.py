@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from bench.metrics import kernel_blocks
 from bench.metrics.features import ChosenFeatures
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_blocks import KernelBlocks, paired, pairing
-from bench.metrics.kernel_interval import block_size, kernel_interval
+from bench.metrics.kernel import blocks as kernel_blocks
+from bench.metrics.kernel.blocks import KernelBlocks, paired, pairing
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import block_size, kernel_interval
 
 
 @pytest.fixture

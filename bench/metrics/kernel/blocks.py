@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.metrics.features import FeatureRows, TakenRows, row_blocks
-from bench.metrics.kernel_interval import LEVEL, block_size
+from bench.metrics.kernel.interval import LEVEL, block_size
 from bench.statistics.intervals import student_interval
 
 # All images are paired with all others up to so many, as that takes n^2 d.

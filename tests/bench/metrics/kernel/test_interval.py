@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.metrics.kernel import KernelReference
-from bench.metrics.kernel_interval import block_size, kernel_interval
+from bench.metrics.kernel.distance import KernelReference
+from bench.metrics.kernel.interval import block_size, kernel_interval
 
 SHIFT = 0.5
 

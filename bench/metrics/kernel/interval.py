@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics.kernel import polynomial_kernel
+from bench.metrics.kernel.distance import polynomial_kernel
 from bench.statistics.intervals import student_interval
 
 LEVEL = 0.95

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.records.codesign import codesigned
+from bench.records.sections.codesign import codesigned
 from bench.run.verification import verify
 from bench.stages.lengths import read_lengths
 from bench.tracker.stages import Stages, labelled

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.metrics import kernel
-from bench.metrics.kernel import KernelReference
+from bench.metrics.kernel import distance as kernel
+from bench.metrics.kernel.distance import KernelReference
 
 
 def samples(n, d, seed):

@@ -1,0 +1,1 @@
+"""Sections of a record that only some kinds of cells have."""
