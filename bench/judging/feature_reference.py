@@ -65,7 +65,7 @@ class FeatureReference:
     def kernel_distance(self, features: FeatureRows) -> dict[str, float]:
         """The kernel distance of features `[n, d]`, n >= 2, under its name.
 
-        Of many images on both sides it is the mean over blocks of them (`bench.metrics.kernel.blocks`).
+        Of many images on both sides it is the mean over blocks of them.
         """
         blocks = self._by_blocks(features)
         found = self._kernel.distance(paired(features)) if blocks is None else blocks.distance
