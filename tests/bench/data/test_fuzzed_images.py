@@ -1,4 +1,4 @@
-"""The short form of `experiments/benchmarks/fuzz_images.py`."""
+"""The short form of `experiments/benchmarks/faults/fuzz_images.py`."""
 
 import importlib
 import time
@@ -11,7 +11,7 @@ import pytest
 def fuzz():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[3]))
-        yield importlib.import_module("experiments.benchmarks.fuzz_images")
+        yield importlib.import_module("experiments.benchmarks.faults.fuzz_images")
 
 
 def test_files_as_they_were_made_are_read(fuzz):

@@ -1,4 +1,4 @@
-"""The short form of `experiments/benchmarks/fuzz_inputs.py`."""
+"""The short form of `experiments/benchmarks/faults/fuzz_inputs.py`."""
 
 import importlib
 import shutil
@@ -11,7 +11,7 @@ import pytest
 def fuzz():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parents[3]))
-        yield importlib.import_module("experiments.benchmarks.fuzz_inputs")
+        yield importlib.import_module("experiments.benchmarks.faults.fuzz_inputs")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ driver, a worker or the raylet is killed (`--kills`), or the driver is asked to 
 the command is repeated until it is done. Then the records must be those of the undisturbed run but
 for timings; no work folders, locks, processes or running MLflow runs may be left, and no output of
 more than lines of ours. Run from the repository's root, on an idle machine:
-`python -m experiments.benchmarks.kill_matrix --kills 30 --terms 10`. The seed decides the moments.
+`python -m experiments.benchmarks.faults.kill_matrix --kills 30 --terms 10`.
+The seed decides the moments.
 """
 
 from __future__ import annotations

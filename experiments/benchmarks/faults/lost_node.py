@@ -8,7 +8,7 @@ command is repeated. The records must be those of an undisturbed run, after at m
 `checkpoint_every` steps done twice for each interruption, and MLflow must have each cell and stage
 once. Last, a limit (`memory_gb`) that is too low for a tokenizer fails its cell in a line; with a
 higher one the same command goes on. Run from the repository's root, with 6 GB free:
-`python -m experiments.benchmarks.lost_node`.
+`python -m experiments.benchmarks.faults.lost_node`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ray.cluster_utils import Cluster
 from safetensors import safe_open
 
 from bench.store.curve import FILE
-from experiments.benchmarks.kill_matrix import PROGRAM, SUITE, records
+from experiments.benchmarks.faults.kill_matrix import PROGRAM, SUITE, records
 
 CHECKPOINT_EVERY = 20
 SEEDS = 3

@@ -4,7 +4,7 @@ A suite of four tokenizers runs alone, then twice at the same time on one store:
 serial, then one serial and one of Ray. All must end with exit code 0 and the records of the first
 run; the stages that the two have computed together must be those of one driver, and MLflow must
 have each of them once after `sync`. Run from the repository's root:
-`python -m experiments.benchmarks.shared_store`.
+`python -m experiments.benchmarks.faults.shared_store`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from experiments.benchmarks.kill_matrix import PROGRAM, SUITE, records, start
-from experiments.benchmarks.lost_node import mlflow_faults
+from experiments.benchmarks.faults.kill_matrix import PROGRAM, SUITE, records, start
+from experiments.benchmarks.faults.lost_node import mlflow_faults
 
 COMPUTED = re.compile(r"^  (\S+-[0-9a-f]{16}) computed after", re.MULTILINE)
 PAIRS = (("serial", "serial"), ("serial", "ray"))

@@ -2,7 +2,7 @@
 
 Makes files of every format, changes their bytes at random (flips, cuts, runs of one byte, large
 numbers, parts of other files), and decodes them as the harness does, in processes that are watched.
-Run from the repository's root: `python -m experiments.benchmarks.fuzz_images --count 1000`. The
+Run from the repository's root: `python -m experiments.benchmarks.faults.fuzz_images`. The
 seed decides every file; `--only 417` decodes one of them here, and shows a traceback.
 """
 
@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from bench.data.decoding import square
 from bench.data.manifest import decoded_or_reason
-from experiments.benchmarks.fuzzing import main, mutated, options
+from experiments.benchmarks.faults.fuzzing import main, mutated, options
 
 
 @functools.cache
@@ -72,4 +72,4 @@ def fate(number: int, seed: int) -> str:
 
 
 if __name__ == "__main__":
-    main("experiments.benchmarks.fuzz_images", options(__doc__ or "").parse_args(), fate)
+    main("experiments.benchmarks.faults.fuzz_images", options(__doc__ or "").parse_args(), fate)

@@ -3,8 +3,8 @@
 Changes texts and values at random, and hands them to the commands that read them, in processes that
 are watched. Run from the repository's root:
 
-    python -m experiments.benchmarks.fuzz_inputs suites --count 1000
-    python -m experiments.benchmarks.fuzz_inputs tokens --workspace W --count 300
+    python -m experiments.benchmarks.faults.fuzz_inputs suites --count 1000
+    python -m experiments.benchmarks.faults.fuzz_inputs tokens --workspace W --count 300
 
 `W` is a folder with what `prepare` makes of a finished store, once: `--store STORE --cell CELL`.
 The seed decides every input; `--only 417` uses one of them here, and shows a traceback.
@@ -34,11 +34,11 @@ from bench.commands.cli import cli
 from bench.errors import UserError
 from bench.files import file_sha256
 from bench.store.sums import sum_path
-from experiments.benchmarks.fuzzing import WORDS, changed, mutated, options
-from experiments.benchmarks.fuzzing import main as fuzz
+from experiments.benchmarks.faults.fuzzing import WORDS, changed, mutated, options
+from experiments.benchmarks.faults.fuzzing import main as fuzz
 
-MODULE = "experiments.benchmarks.fuzz_inputs"
-SUITES = Path(__file__).parents[1]
+MODULE = "experiments.benchmarks.faults.fuzz_inputs"
+SUITES = Path(__file__).parents[2]
 
 
 def prepare(folder: Path, store: Path, cell: str) -> None:

@@ -1,6 +1,6 @@
 """Damages every file of a finished small store in five ways, and sees what commands make of it.
 
-    python -m experiments.benchmarks.corruption_matrix --folder NEW [--every N]
+    python -m experiments.benchmarks.faults.corruption_matrix --folder NEW [--every N]
 
 Each case is a copy of the store with one file that is truncated, emptied, deleted, flipped in one
 byte or replaced by foreign content. Right is:

@@ -6,7 +6,8 @@ most a hundredth). Then it runs with trackers that are down from the start, go d
 answer each request after 30 s, or whose disk gets full (a file system of its own, which takes root
 to mount; left out otherwise). Each run must end with exit code 0, the records of the first one and
 one line on the tracker, and `sync` must mend it: the same points, each once, nothing left running.
-Run from the repository's root: `python -m experiments.benchmarks.tracker_faults [--only slow]`.
+Run from the repository's root:
+`python -m experiments.benchmarks.faults.tracker_faults [--only slow]`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any
 import psutil
 
 from bench.store.curve import FILE, CurveWriter
-from experiments.benchmarks.kill_matrix import PROGRAM, SUITE, records
+from experiments.benchmarks.faults.kill_matrix import PROGRAM, SUITE, records
 
 LAG_SECONDS, SHARE_OF_A_STEP, SLOW_SECONDS = 30.0, 0.01, 30.0
 SEEDS = 2
