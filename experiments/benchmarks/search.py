@@ -86,11 +86,12 @@ def written(folder: Path, name: str, arm: dict[str, Any], **base: Any) -> Path:
     return path
 
 
-def grid(folder: Path, *, early: bool) -> Path:
+def grid(folder: Path, *, early: bool, seed: int) -> Path:
     """The suite of all 24 settings, in an order drawn at random."""
     search = {"algorithm": "random", "samples": 24, "metric": {"mse": "minimize"}, "space": GRID}
-    arm = {"search": search, **({"stop_early": STOP} if early else {})}
-    return written(folder, "early" if early else "whole", arm)
+    arm = {"search": {**search, "seed": seed}, **({"stop_early": STOP} if early else {})}
+    seeds = {"training.seed": seed, "data.seed": seed}
+    return written(folder, "early" if early else "whole", arm, **seeds)
 
 
 def steps_of(record: Record) -> int:
@@ -100,10 +101,10 @@ def steps_of(record: Record) -> int:
     return early.stopped_at if early and early.stopped_at is not None else whole
 
 
-def asha(folder: Path) -> str:
+def asha(folder: Path, seed: int) -> str:
     """Steps with an early end and without, and the place of the best survivor."""
-    whole = run(grid(folder, early=False), folder / "store-whole")
-    early = run(grid(folder, early=True), folder / "store-early")
+    whole = run(grid(folder, early=False, seed=seed), folder / "store-whole")
+    early = run(grid(folder, early=True, seed=seed), folder / "store-early")
     order = sorted(whole, key=lambda record: record.metrics.number("mse"))
     done = [record for record in early if record.done]
     best = min(done, key=lambda record: record.metrics.number("mse"))
@@ -124,9 +125,9 @@ def facts(store: Path, records: list[Record]) -> Any:
     return [sorted((path.name, path.read_text("utf-8")) for path in files), results]
 
 
-def kills(folder: Path, every: float) -> str:
+def kills(folder: Path, seed: int, every: float) -> str:
     """The search with an early end, killed again and again; against the undisturbed one."""
-    suite = grid(folder, early=True)
+    suite = grid(folder, early=True, seed=seed)
     undisturbed = facts(folder / "store-early", run(suite, folder / "store-early"))
     store, count = folder / "store-killed", 0
     command = [sys.executable, "-m", "experiments.benchmarks.search", "--run", suite, store]
@@ -198,6 +199,9 @@ def main() -> None:
     """Run the parts that the options name, a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=["asha", "kills", "optuna"], action="append")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Of the grid: images, trainings, order."
+    )
     parser.add_argument("--every", type=float, default=8.0, help="Seconds between kills.")
     parser.add_argument("--samples", type=int, default=24, help="Of each search of policies.")
     parser.add_argument("--folder", type=Path, help="Keeps the stores, and goes on from them.")
@@ -209,8 +213,8 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="search-"))
     folder.mkdir(parents=True, exist_ok=True)
     parts = {
-        "asha": partial(asha, folder),
-        "kills": partial(kills, folder, options.every),
+        "asha": partial(asha, folder, options.seed),
+        "kills": partial(kills, folder, options.seed, options.every),
         "optuna": partial(optuna, folder, options.samples),
     }
     for name, part in parts.items():
