@@ -17,8 +17,9 @@ from bench.config.settings import parse
 from bench.errors import UserError
 from bench.stages.token_sets import Lengths, TokenSet, read_token_sets, vocabulary_of
 from bench.stages.training.arithmetic import products
+from bench.stages.training.checkpointing import steps_of
 from bench.stages.training.launch import on_ranks
-from bench.store.checkpoints import remove_states, save_tensors, steps_of
+from bench.store.checkpoints import remove_states, save_tensors
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 

@@ -16,7 +16,8 @@ from bench.allocators.policy_features import PolicyFeatures, policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.config.settings import parse
-from bench.store.checkpoints import remove_states, save_tensors, steps_of
+from bench.stages.training.checkpointing import steps_of
+from bench.store.checkpoints import remove_states, save_tensors
 from bench.store.enough import require_batch
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext

@@ -26,14 +26,10 @@ from bench.data.sources.workers import require_cpus
 from bench.metrics.networks.lite import Lite0
 from bench.stages.lengths import read_lengths
 from bench.stages.training.arithmetic import products
+from bench.stages.training.checkpointing import steps_of
 from bench.stages.training.early import EarlyEnd
 from bench.stages.training.launch import on_ranks
-from bench.store.checkpoints import (
-    load_tensors,
-    remove_states,
-    save_tensors,
-    steps_of,
-)
+from bench.store.checkpoints import load_tensors, remove_states, save_tensors
 from bench.store.enough import require_training_batch
 from bench.store.stage import StageContext
 
@@ -86,9 +82,8 @@ def _trained(context: StageContext) -> dict[str, Any]:
         feature_maps=feature_maps(pixels.shape[-1], device) if training.perceptual else None,
     )
     leads = trainer.ranks.rank == 0
-    judge = EarlyEnd(context, trainer).at if leads else lambda step: None
-    for step in steps_of(context, trainer, resumed=judge):
-        judge(step)
+    judge = EarlyEnd(context, trainer).at if leads else lambda step, keep: None
+    for step in steps_of(context, trainer, judge=judge):
         if leads and step % training.log_every == 0:
             loss = trainer.history[-1]["pixel_loss"]
             context.curve(trainer.history)

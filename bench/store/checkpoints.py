@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from adatok_core.ranks import Ranks
-from adatok_core.trainer import Trainer
 from adatok_core.training_state import TrainingState
 from bench.files import canonical_json, sync, written_aside
-from bench.store.stage import StageContext
-from bench.store.stopping import StageStopped
 
 CHECKPOINT, BEFORE = "checkpoint.safetensors", "checkpoint.before.safetensors"
 
@@ -85,38 +80,6 @@ def _disk_error(error: SafetensorError) -> Exception:
     """The error of the disk that safetensors puts into words."""
     number = re.search(r"os error (\d+)", str(error))
     return OSError(code := int(number[1]), os.strerror(code)) if number else error
-
-
-def steps_of(
-    context: StageContext,
-    trainer: Trainer[Any],
-    *,
-    complete: Callable[[int], None] = lambda step: None,
-    resumed: Callable[[int], None] = lambda step: None,
-) -> Iterator[int]:
-    """Train to the end, from the last checkpoint on, yielding the finished steps after each one.
-
-    A checkpoint is left at every `checkpoint_every`th step, and when the stage is asked to stop; of
-    several ranks the first leaves it. `complete` adds to the history what belongs into it as well;
-    `resumed` hears of the step from which it goes on.
-
-    Raises:
-        StageStopped: it was.
-    """
-    state = load_state(context.work)
-    if state is not None:
-        trainer.load_state(state)
-        resumed(trainer.step)
-    steps, every = trainer.config.steps, trainer.config.checkpoint_every
-    for step in trainer.run():
-        complete(step)
-        stop = context.stopping.looked()
-        if step < steps and (stop or step % every == 0):
-            if Ranks.here().rank == 0:
-                save_state(context.work, trainer.state())
-            if stop:
-                raise StageStopped
-        yield step
 
 
 def save_state(work: Path, state: TrainingState) -> None:

@@ -5,7 +5,7 @@ import yaml
 from mlflow import MlflowClient
 from small_suites import suite
 
-from bench.store import checkpoints
+from bench.stages.training import checkpointing
 
 BASE = """
 base:
@@ -60,18 +60,18 @@ def test_a_generator_that_is_killed_goes_on_and_its_samples_are_on_record(
     write_suite, adatok, tmp_path, monkeypatch
 ):
     suite, store = write_suite(SAMPLES), tmp_path / "store"
-    save = checkpoints.save_state
+    save = checkpointing.save_state
 
     def killed(path, state):
         save(path, state)
         if path.name.startswith("generator-") and state.step == 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save_state", killed)
+    monkeypatch.setattr(checkpointing, "save_state", killed)
     assert adatok("run", suite, "--store", store, "--executor", "serial").code == 130
     (work,) = (store / "work").glob("generator-*")
     assert (work / "checkpoint.safetensors").is_file()
-    monkeypatch.setattr(checkpoints, "save_state", save)
+    monkeypatch.setattr(checkpointing, "save_state", save)
     answer = adatok("run", suite, "--store", store, "--executor", "serial")
     assert answer.code == 0, answer.err
     assert "tokenizer-" not in answer.err

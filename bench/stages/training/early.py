@@ -6,6 +6,7 @@ Nothing of it enters the training: one that goes on is the same to the bit as on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from bench.config.settings import parse
 from bench.data.image_set import read_pixels
 from bench.metrics.declared import METRICS
 from bench.search.halving import Halving
-from bench.store.checkpoints import save_state
 from bench.store.integrity import verified
 from bench.store.stage import StageContext
 from bench.store.stopping import StoppedEarly
@@ -53,8 +53,8 @@ class EarlyEnd:
         self._images: Path = verified(store.artifact(*given["images"]))
         self._rungs = self._rule.rungs(self.trainer.config.steps)
 
-    def at(self, step: int) -> None:
-        """Judge the training, where a rung is at this step.
+    def at(self, step: int, keep: Callable[[], None]) -> None:
+        """Judge the training, where a rung is at this step; `keep` leaves a checkpoint.
 
         Raises:
             StoppedEarly: it does not go on; it has left a checkpoint.
@@ -68,7 +68,7 @@ class EarlyEnd:
             self._measure,
             reduction=self._rule.reduction,
             higher_is_better=bool(METRICS[name].higher_is_better),
-            keep=lambda: save_state(self.context.work, self.trainer.state()),
+            keep=keep,
         )
         if not judged.goes_on:
             raise StoppedEarly(f"at step {step} of {steps}, with {name} {judged.value:.4g}")

@@ -30,7 +30,7 @@ from click.testing import CliRunner
 
 from bench.commands.cli import cli
 from bench.errors import UserError
-from bench.store import checkpoints
+from bench.stages.training import checkpointing
 
 TRAINING = {"steps": 20, "batch": 8, "warmup_steps": 2, "log_every": 10, "checkpoint_every": 5}
 POLICY = {"candidates": [1, 2, 4], "steps": 20, "batch": 8, "checkpoint_every": 5}
@@ -126,7 +126,7 @@ def verdict(store: Path, suite: Path, right: dict[str, Any], shown: str) -> str:
 
 def finished(folder: Path, suite: Path) -> tuple[Path, Path]:
     """A finished store, and one whose run was stopped while a policy trained."""
-    save, calls = checkpoints.save_state, []
+    save, calls = checkpointing.save_state, []
 
     def stopping(work: Path, state: Any) -> None:
         save(work, state)
@@ -134,10 +134,10 @@ def finished(folder: Path, suite: Path) -> tuple[Path, Path]:
         if len(calls) == 3:
             raise KeyboardInterrupt
 
-    checkpoints.save_state = stopping
+    checkpointing.save_state = stopping
     arguments = ("run", str(suite), "--executor", "serial", "--store", str(folder / "whole"))
     called(*arguments)
-    checkpoints.save_state = save
+    checkpointing.save_state = save
     shutil.copytree(folder / "whole", folder / "stopped")
     called(*arguments)
     return folder / "whole", folder / "stopped"

@@ -13,7 +13,7 @@ from bench.run.searching.growth import Growth, judged
 from bench.search.drawing import Tried
 from bench.search.halving import Halving
 from bench.search.trials import Drawn, read_trials
-from bench.stages.training import early
+from bench.stages.training import checkpointing
 from bench.store.curve import CurveWriter
 from bench.store.store import Store
 from bench.suite.loading import load_suite
@@ -66,7 +66,7 @@ def test_a_search_that_is_killed_again_and_again_ends_with_the_same_trials(
     assert any("stopped early after" in line and "of 40, with mse" in line for line in said)
     assert not any("what they need has failed" in line for line in said)
 
-    calls, written, saved = [0], CurveWriter.write, early.save_state
+    calls, written, saved = [0], CurveWriter.write, checkpointing.save_state
 
     def write(self, history):
         calls[0] += 1
@@ -81,7 +81,7 @@ def test_a_search_that_is_killed_again_and_again_ends_with_the_same_trials(
             raise KilledError
 
     monkeypatch.setattr(CurveWriter, "write", write)
-    monkeypatch.setattr(early, "save_state", save)
+    monkeypatch.setattr(checkpointing, "save_state", save)
     kills = 0
     while True:
         try:
