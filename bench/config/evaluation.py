@@ -65,6 +65,11 @@ class EvaluationConfig(Strict):
         if self.kid_subset is not None and self.kid_subset < 2:
             raise ValueError("kid_subset: must be 2 or more, or null")
 
+    def problem_of_samples(self, samples: int, images: int) -> str | None:
+        """Measurement that so many samples, or validation images, are too few for, if any."""
+        problem = self.problem(min(samples, images))
+        return problem and problem.replace("validation images", "validation images, or samples,")
+
     def problem(self, images: int) -> str | None:
         """Measurement that so many validation images are too few for, if any."""
         if images < 2 * (self.kid_subset or 2):

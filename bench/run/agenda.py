@@ -85,8 +85,8 @@ class Agenda:
         self.schedule.add(
             {node: node.needs for node in new},
             expected.seconds,
-            # They find out whether the rest can be.
-            first=[node for node in new if node.after],
+            # They find out whether the rest can be: for how many images there are, for one.
+            first=[node for node in new if node.after or node.stage == "data"],
         )
         for node in new:
             if node.spec(self.store) is not None:

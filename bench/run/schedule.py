@@ -7,7 +7,6 @@ an item's rank is the seconds from its start to the end of the longest chain beh
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from enum import Enum
 from typing import Generic, TypeVar
@@ -55,7 +54,7 @@ class Schedule(Generic[Item]):
         self._open: dict[Item, int] = {}
         self._left = 0
         self._early: set[Item] = set()
-        self._ready: list[tuple[float, int, Item]] = []
+        self._ready: list[tuple[bool, float, int, Item]] = []
         self.add(needs, seconds, first=first)
 
     def add(
@@ -87,7 +86,7 @@ class Schedule(Generic[Item]):
         """Order anew by other expectations."""
         self.seconds = dict(seconds)
         self.rank = ranks(self.dependents, self.seconds)
-        self._ready = sorted(self._place(item) for _, _, item in self._ready)
+        self._ready = sorted(self._place(item) for *_, item in self._ready)
 
     @property
     def finished(self) -> bool:
@@ -96,7 +95,7 @@ class Schedule(Generic[Item]):
 
     def ready(self) -> Iterator[Item]:
         """Items that may start, the most urgent first."""
-        return (item for _, _, item in tuple(self._ready))
+        return (item for *_, item in tuple(self._ready))
 
     def start(self, item: Item) -> None:
         """An item that was ready runs."""
@@ -167,9 +166,8 @@ class Schedule(Generic[Item]):
             behind += more
         return found
 
-    def _place(self, item: Item) -> tuple[float, int, Item]:
-        early = item in self._early
-        return (-math.inf if early else -self.rank[item], self._number[item], item)
+    def _place(self, item: Item) -> tuple[bool, float, int, Item]:
+        return (item not in self._early, -self.rank[item], self._number[item], item)
 
     def _make_ready(self, item: Item) -> None:
         self._set(item, State.READY)

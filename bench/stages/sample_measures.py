@@ -57,9 +57,9 @@ class SampleMeasures:
         """
         config, bank = context.spec.config, Bank.read(context.inputs["bank"])
         asked = EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
-        problem = asked.problem(min(len(reference_rows), config["images"]))
+        problem = asked.problem_of_samples(config["images"], len(reference_rows))
         if problem:
-            raise UserError(problem.replace("validation images", "validation images, or samples,"))
+            raise UserError(problem)
         weights = weights_of_runtime(context.spec.runtime)
         extractors = build_extractors(
             resolution=config["extractor_resolution"],

@@ -81,7 +81,7 @@ def write_images(source: Path, folder: Path, count: int) -> None:
 def suite(count: int, dtype: str) -> dict[str, Any]:
     """The suite with what so few images need: smaller batches and blocks, one stage at a time."""
     asked = yaml.safe_load(SUITE.read_text(encoding="utf-8"))
-    asked["base"]["evaluation"]["kid_subset"] = count
+    asked["base"]["evaluation"]["kid_subset"] = count // 2
     asked["resources"] = {
         stage: {"cpus": torch.get_num_threads()} for stage in ("external", "bank", "evaluation")
     }

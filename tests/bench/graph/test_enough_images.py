@@ -1,12 +1,16 @@
+import re
+
 import pytest
 from PIL import Image
 
 from bench.errors import UserError
 from bench.graph.enough_images import require_enough_images
+from bench.graph.nodes import Node
 from bench.graph.suite_graph import build_graph
 from bench.run.executors import SerialExecutor
 from bench.run.runner import run_suite
 from bench.store.enough import require_batch
+from bench.store.stage import Resources
 from bench.store.store import Store
 
 
@@ -14,8 +18,9 @@ from bench.store.store import Store
 def refusal(load, small, tmp_path):
     """`refusal(settings)`: why a run is refused, and the stages that are in its store then."""
 
-    def refusal(**settings):
-        small["arms"] = [{"name": "policy", "set": {**small["arms"][1]["set"], **settings}}]
+    def refusal(arm=1, **settings):
+        settings = {**small["arms"][arm].get("set", {}), **settings}
+        small["arms"] = [{"name": "one", "set": settings}]
         suite, store = load(small), Store.open(tmp_path / "store")
         with pytest.raises(UserError) as error:
             run_suite(suite, build_graph(suite), store, SerialExecutor(store), say=print)
@@ -51,6 +56,47 @@ def test_so_is_a_batch_of_more_images_than_a_tokenizer_trains_on(refusal, folder
     message, stages = refusal(data=folder, **{"bank.policy_images": None, "training.batch": 31})
     assert message.startswith("training.batch: 31 exceeds the 2")
     assert stages == {"manifest", "data"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"evaluation.kid_subset": 16},
+            r"evaluation\.kid_subset: \d validation images do not fill two blocks of 16; lower it",
+        ),
+        (
+            {"evaluation.generative": True},
+            r"evaluation\.generative: an inception score needs 10 validation images .*, not \d",
+        ),
+        (
+            {"evaluation.perturbed": {"images": 16, "alphas": [0.1], "neighbours": [2]}},
+            r"evaluation\.perturbed\.images: 16 exceeds the \d validation images; ask for fewer",
+        ),
+        (
+            {"evaluation.prefix_cosine_images": 16},
+            r"evaluation\.prefix_cosine_images: 16 exceeds the \d validation images; ask for fewer",
+        ),
+    ],
+)
+def test_so_are_measures_of_more_images_than_there_are_to_validate(
+    refusal, folder, settings, message
+):
+    found, stages = refusal(arm=0, data=folder, **settings)
+    assert re.fullmatch(message, found)
+    assert stages == {"manifest", "data"}
+
+
+def test_so_are_measures_of_more_samples_than_are_drawn(tmp_path):
+    images = Node("data", {"count": 40}, {}, {}, Resources())
+    bank = Node("bank", {"images": None}, {"images": images}, {}, Resources())
+    for samples, images.config["count"] in ((15, 40), (40, 15)):
+        config = {"images": samples, "kid_subset": 8, "generative": False}
+        node = Node("samples", config, {"bank": bank}, {}, Resources())
+        with pytest.raises(UserError, match="15 validation images, or samples, do not fill two"):
+            require_enough_images([node], Store(tmp_path))
+    images.config["count"] = 16
+    require_enough_images([node], Store(tmp_path))
 
 
 def test_where_the_settings_tell_the_number_nothing_is_computed(refusal):
