@@ -86,7 +86,7 @@ class Agenda:
             {node: node.needs for node in new},
             expected.seconds,
             # They find out whether the rest can be: for how many images there are, for one.
-            first=[node for node in new if node.after or node.stage == "data"],
+            first=[node for node in new if node.after or node.stage in ("manifest", "data")],
         )
         for node in new:
             if node.spec(self.store) is not None:
