@@ -111,5 +111,5 @@ def test_where_the_settings_tell_the_number_nothing_is_computed(refusal):
 def test_what_fits_is_let_through(load, small, tmp_path):
     small["arms"][1]["set"]["policy"]["batch"] = 40
     graph = build_graph(load(small))
-    require_enough_images(graph.order(), Store(tmp_path))
-    require_batch(5, 5)
+    assert require_enough_images(graph.order(), Store(tmp_path)) is None
+    assert require_batch(5, 5) is None

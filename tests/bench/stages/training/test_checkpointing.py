@@ -58,7 +58,7 @@ def test_a_training_goes_on_while_its_state_is_written_and_has_one_copy_of_it(co
     steps = steps_of(context, trainer)
     for step in steps:
         if step == 5:
-            assert writing.is_set()
+            assert writing.wait(10)
             assert (len(states), written) == (1, [])
             may_end.set()
     assert (written, len(states)) == ([3, 6], 2)
