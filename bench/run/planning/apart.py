@@ -18,12 +18,13 @@ Found = TypeVar("Found")
 
 
 def apart(function: Callable[..., Found], *given: object) -> Found | None:
-    """The function's result over there, where it is imported; None if that process dies of it."""
-    try:
-        return _process().submit(function, *given).result()
-    except BrokenProcessPool:
-        _process.cache_clear()
-        return None
+    """The function's result over there, where it is imported; None if two processes die of it."""
+    for _ in range(2):  # The first may have been killed while it was idle.
+        try:
+            return _process().submit(function, *given).result()
+        except BrokenProcessPool:
+            _process.cache_clear()
+    return None
 
 
 @functools.cache
