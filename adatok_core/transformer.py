@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from adatok_core.attention import attend
 from adatok_core.lora import HeadGroups, LinearFactory
 
 
@@ -29,7 +30,7 @@ class Attention(nn.Module):
         batch, length, width = x.shape
         qkv = self.qkv(x, groups).view(batch, length, 3, self.attention_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        y = attend(q, k, v, mask)
         read: Tensor = self.out(y.transpose(1, 2).reshape(batch, length, width), groups)
         return read
 

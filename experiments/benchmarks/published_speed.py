@@ -36,8 +36,11 @@ EQUAL = 1e-3
 ROUNDER = 1.1
 
 
-def reference_of(checkout: Path, variant: str) -> Any:
-    """The authors' model; their packages' own imports, which training needs, are passed by."""
+def reference_of(checkout: Path, config: Path) -> Any:
+    """The authors' model of a file of `configs`, with weights by the rule of `synthetic.py`.
+
+    Their packages' own imports, which their training needs, are passed by.
+    """
     sys.path.insert(0, str(checkout))
     for name in ("modeling", "modeling.modules"):
         package = types.ModuleType(name)
@@ -46,8 +49,7 @@ def reference_of(checkout: Path, variant: str) -> Any:
     from modeling.titok import TiTok
     from omegaconf import OmegaConf
 
-    config = OmegaConf.load(checkout / "configs" / "infer" / "TiTok" / f"{variant}.yaml")
-    model = TiTok(config).eval().requires_grad_(False)
+    model = TiTok(OmegaConf.load(checkout / "configs" / config))
     tensors = {
         name: synthetic.tensor(name, values.shape) for name, values in model.state_dict().items()
     }
@@ -139,7 +141,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(options.threads)
-    reference = reference_of(options.reference, options.variant)
+    config = Path("infer", "TiTok", f"{options.variant}.yaml")
+    reference = reference_of(options.reference, config).eval().requires_grad_(False)
     load = "/".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{options.variant}, {options.batch} images, {options.threads} threads, torch "

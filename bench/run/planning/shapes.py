@@ -22,6 +22,8 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
+from adatok_core import attention
+
 # AdamW's of each weight that learns.
 MOMENTS = 2
 # What code raises that looks at values, where there are none.
@@ -50,13 +52,14 @@ class Saved(saved_tensors_hooks):
 
 @contextmanager
 def shapes_alone() -> Iterator[None]:
-    """A block whose new tensors take no memory.
+    """A block whose new tensors take no memory, and are attended to as on a GPU.
 
     Code that looks at values raises one of `NO_VALUES`.
     """
     # Modules are where they are to be, and to move them fails (torch 2.13).
     staying = mock.patch.object(nn.Module, "to", lambda module, *where: module)
-    with warnings.catch_warnings(), staying:
+    as_there = mock.patch.object(attention, "_in_products", return_value=False)
+    with warnings.catch_warnings(), staying, as_there:
         warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
         with FakeTensorMode(allow_non_fake_inputs=True), _More():  # type: ignore[no-untyped-call]
             yield

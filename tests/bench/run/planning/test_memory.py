@@ -71,12 +71,18 @@ def test_what_is_kept_for_longer_counts(jobs):
     ranks = {"tokenizer": {"cpus": 4, "ranks": 4}}
     shared = training_bytes(jobs(ranks, training={"batch": 32})["tokenizer"])
     half = training_bytes(jobs(training={"batch": 32, "precision": "bf16"})["tokenizer"])
+    long = {"tokenizer": {"budgets": [4, 256]}, "training": {"batch": 32}}
+    fp32 = training_bytes(jobs(**long)["tokenizer"])
+    bf16 = training_bytes(
+        jobs(**long | {"training": {"batch": 32, "precision": "bf16"}})["tokenizer"]
+    )
     pairs = training_bytes(
         jobs(training={"batch": 32, "lengths": {"decodes": "pairs"}})["tokenizer"]
     )
     more = training_bytes(jobs(training={"batch": 32, "adversarial": {"width": 8}})["tokenizer"])
     assert shared <= parts < plain
     assert half < plain < min(pairs, more)
+    assert bf16 < fp32  # A GPU keeps no scores of attention.
     assert training_bytes(jobs()["bank"]) is None
 
 
