@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from adatok_core.build import build_tokenizer
 from adatok_core.config import FSQ, LengthSampling, LoRA, TokenizerConfig, TrainingConfig
 from adatok_core.tokenizer import to_float
 from adatok_core.training import TokenizerTrainer
 from adatok_core.training_state import TrainingState
+from bench.run.planning.counting import counting
 from experiments.benchmarks.step_graph import StepGraph
 
 SECONDS = 300.0
@@ -144,7 +144,7 @@ def step(case: Case, device: str, *, rank: int, compiled: bool) -> dict[str, flo
     """Time and MFU of a training step in bf16, and the memory it takes."""
     tokenizer = replace(case.tokenizer, lora=LoRA(rank=rank))
     trainer = trainer_of(replace(case, tokenizer=tokenizer), device)
-    with FlopCounterMode(display=False) as counter:
+    with counting() as counter:
         trainer._train_step()
     if compiled:
         for part in (trainer.model.encoder, trainer.model.decoder):
