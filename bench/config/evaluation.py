@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from adatok_core.config.checks import Strict
 
@@ -64,6 +66,11 @@ class EvaluationConfig(Strict):
             raise ValueError("prefix_cosine_images: must be 1 or more, or null")
         if self.kid_subset is not None and self.kid_subset < 2:
             raise ValueError("kid_subset: must be 2 or more, or null")
+
+    @classmethod
+    def of_stage(cls, settings: Mapping[str, Any]) -> EvaluationConfig:
+        """The measurements that the settings of a stage which judges images ask for."""
+        return cls(kid_subset=settings["kid_subset"], generative=settings["generative"])
 
     def problem_of_samples(self, samples: int, images: int) -> str | None:
         """Measurement that so many samples, or validation images, are too few for, if any."""

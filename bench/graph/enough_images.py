@@ -15,14 +15,9 @@ from bench.graph.nodes import Node
 from bench.store.enough import require_bank, require_batch, require_training_batch
 from bench.store.store import Store
 
-
-def _of_all(config: Mapping[str, Any]) -> EvaluationConfig:
-    return EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
-
-
 # What the stages that look at validation images ask of them, by their settings.
 MEASURING: dict[str, Callable[[Mapping[str, Any]], EvaluationConfig]] = {
-    "evaluation": _of_all,
+    "evaluation": EvaluationConfig.of_stage,
     "perturbed": lambda config: EvaluationConfig(
         perturbed=parse(PerturbedConfig, config["perturbed"], where="evaluation.perturbed")
     ),
@@ -56,7 +51,7 @@ def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
                 raise UserError(problem)
         elif node.stage == "samples":
             count = _count(node.inputs["bank"].inputs["images"], store)
-            samples, asked = node.config["images"], _of_all(node.config)
+            samples, asked = node.config["images"], EvaluationConfig.of_stage(node.config)
             if count is not None and (problem := asked.problem_of_samples(samples, count)):
                 raise UserError(problem)
 

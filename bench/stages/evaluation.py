@@ -111,7 +111,7 @@ def _decodings(context: StageContext) -> Decodings:
 def _judge(context: StageContext, bank: Bank) -> Judge:
     """Raises `UserError` where the bank has too few images."""
     config = context.spec.config
-    settings = EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
+    settings = EvaluationConfig.of_stage(config)
     problem = settings.problem(bank.about["images"]["count"])
     if problem:
         raise UserError(problem)

@@ -56,7 +56,7 @@ class SampleMeasures:
             UserError: there are too few of them for what is asked.
         """
         config, bank = context.spec.config, Bank.read(context.inputs["bank"])
-        asked = EvaluationConfig(kid_subset=config["kid_subset"], generative=config["generative"])
+        asked = EvaluationConfig.of_stage(config)
         problem = asked.problem_of_samples(config["images"], len(reference_rows))
         if problem:
             raise UserError(problem)
