@@ -3,7 +3,7 @@
 A training waits while its state is copied; the file is written beside its next steps. Printed are
 both times, a step alone and beside the writing, and the share of the time of `--every` steps, of
 this machine's step and of one of `--milliseconds`, as on a node of GPUs.
-Run from the repository's root: `python -m experiments.benchmarks.checkpoint_speed`.
+Run from the repository's root: `python -m experiments.benchmarks.steps.checkpoint_speed`.
 """
 
 from __future__ import annotations

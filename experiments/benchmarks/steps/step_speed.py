@@ -5,7 +5,7 @@ gradient clipping, AdamW, average of the weights. Ours has the same numbers of b
 and codes, and predicts pixels. Both take turns in one process, so that a busy machine slows both.
 Ours is then timed at shorter prefixes, beside what its arithmetic falls to.
 CHECKOUT is as for `published_speed.py`. Run from the repository's root, on an idle machine:
-`python -m experiments.benchmarks.step_speed --reference CHECKOUT`.
+`python -m experiments.benchmarks.steps.step_speed --reference CHECKOUT`.
 """
 
 from __future__ import annotations
