@@ -58,6 +58,7 @@ def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "b").mkdir()
     with new_report(tmp_path / "b") as folder:
         write(folder)
+    assert (tmp_path / "b" / PAGE).read_text() == (tmp_path / "a" / PAGE).read_text()
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "index.html"])
