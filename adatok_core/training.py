@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from adatok_core.config.checks import require_shares
 from adatok_core.config.lengths import lengths_problem
 from adatok_core.length_weights import LengthWeights
 from adatok_core.lengths import require_chosen, step_lengths
-from adatok_core.losses import perceptual_distance, pixel_distance, pixel_distances
+from adatok_core.losses import pixel_distance, pixel_distances
 from adatok_core.parameters import Trainable, freeze, load_start
 from adatok_core.ranks import Ranks
 from adatok_core.tokenizer import ElasticTokenizer, to_float
@@ -31,7 +31,7 @@ HALTING_WEIGHT = 0.01
 
 LoadImages = Callable[[Tensor], Tensor]
 StreamImages = Callable[[int], Iterator[Tensor]]
-FeatureMaps = Callable[[Tensor], Sequence[Tensor]]
+PerceptualLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     Args:
         stream: gives this rank's part of the micro-batches from a step on, in place of `load`,
             which still gives those that the quantizer is fitted to.
-        feature_maps: differentiable maps of float images `[B, 3, H, W]` in `[0, 1]`, for the
-            perceptual loss.
+        perceptual_loss: distances `[B]` of reconstructions from their originals, both float
+            `[B, 3, H, W]`, the originals in `[0, 1]`; with a gradient in the first.
         start: weights of a trained tokenizer to go on from; they may lack adapters.
         trainable: what learns: `all`, or with `start` the `decoder` or its adapters (`heads`);
             the rest then stays as it is, to the bit, and the quantizer's loss trains nothing.
 
     Raises:
-        ValueError: `feature_maps` is missing, `start` does not fit, nothing would learn from it, or
-            the batch cannot be shared out to the ranks.
+        ValueError: `perceptual_loss` is missing, `start` does not fit, nothing would learn from it,
+            or the batch cannot be shared out to the ranks.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         load: LoadImages,
         stream: StreamImages | None = None,
         device: str = "cpu",
-        feature_maps: FeatureMaps | None = None,
+        perceptual_loss: PerceptualLoss | None = None,
         start: Mapping[str, Tensor] | None = None,
         trainable: Trainable = "all",
         chosen: Tensor | None = None,
     ):
-        if training.perceptual and feature_maps is None:
-            raise ValueError("perceptual: the loss needs a network's feature_maps")
+        if training.perceptual and perceptual_loss is None:
+            raise ValueError("perceptual: a perceptual_loss is needed")
         if trainable != "all" and start is None:
             raise ValueError(f"trainable: {trainable} needs the start of a trained tokenizer")
         lengths, budgets = training.lengths, tokenizer.budgets
@@ -87,7 +87,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         self.chosen = chosen
         self.count, self.load, self.stream = count, load, stream
         self._streamed: tuple[int, Iterator[Tensor]] | None = None
-        self.feature_maps, self.trainable = feature_maps, trainable
+        self.perceptual_loss, self.trainable = perceptual_loss, trainable
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = build_tokenizer(tokenizer, image_size=image_size).to(device)
@@ -235,11 +235,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             "pixel_loss": self._pixel_loss(output, images, kept, weights),
             **reconstruction.losses,
         }
-        if self.feature_maps and config.perceptual:
-            with torch.no_grad():
-                target = self.feature_maps(images)
-            distances = perceptual_distance(self.feature_maps(output), target)
-            losses["perceptual_loss"] = (weights * distances).mean()
+        if self.perceptual_loss and config.perceptual:
+            losses["perceptual_loss"] = (weights * self.perceptual_loss(output, images)).mean()
         if config.lengths.decodes != "one":
             features = self.first_layer.take(kept) if self.first_layer else None
             losses |= alignment_losses(

@@ -34,8 +34,9 @@ class TrainingConfig(Strict):
     """How a tokenizer is trained: AdamW, linear warm-up, cosine decay to a tenth, EMA.
 
     `batch` is the number of images of one step, made of `accumulate` equal micro-batches. The loss
-    is the pixel loss, plus `perceptual` times the perceptual distance, plus the quantizer's loss,
-    plus the adversarial loss. `compile` has the transformers' blocks compiled by `torch.compile`.
+    is the pixel loss, plus `perceptual` times the distance by `perceptual_network`, plus the
+    quantizer's loss, plus the adversarial loss. `compile` has the transformers' blocks compiled by
+    `torch.compile`.
     """
 
     steps: int = 2000
@@ -55,6 +56,7 @@ class TrainingConfig(Strict):
     checkpoint_every: int = 250
     seed: int = 0
     compile: bool = later(False)
+    perceptual_network: str = later("lite0")
 
     def __post_init__(self) -> None:
         _require_schedule(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adatok_core.config import PolicyConfig
+from adatok_core.config import PolicyConfig, TrainingConfig
 from adatok_core.config.lengths import lengths_problem
 from bench.config.allocators import (
     OwnConfig,
@@ -74,6 +74,23 @@ def _data_problem(cell: CellConfig) -> str | None:
             ):
                 if on:
                     return f"{key}.{name}: needs images of {LITE0_SMALLEST} px or more"
+    return None
+
+
+def _loss_problem(cell: CellConfig) -> str | None:
+    """A network of a perceptual loss that the bank does not have: its weights are given there."""
+    trainings = {} if cell.trained_here is None else cell.trainings
+    for key, training in trainings.items():
+        name = training.perceptual_network
+        if name == TrainingConfig.perceptual_network:
+            continue
+        if not training.perceptual:
+            return f"{key}.perceptual_network: {name} has no weight; set {key}.perceptual"
+        if name not in cell.bank.extractors:
+            return (
+                f"{key}.perceptual_network: '{name}' is not in bank.extractors "
+                f"{list(cell.bank.extractors)}, where its weights are given; add it there"
+            )
     return None
 
 
@@ -263,6 +280,7 @@ def _reconstructions_problem(cell: CellConfig, tokenizer: Reconstructions) -> st
 RECONSTRUCTION = (
     _foreign_problem,
     _data_problem,
+    _loss_problem,
     _finetuning_problem,
     _lengths_problem,
     _bank_problem,

@@ -25,6 +25,7 @@ from bench.data.sources.places import ImageSource, source_of
 from bench.files import canonical_json, file_sha256
 from bench.graph.codesign_graph import last_round
 from bench.graph.nodes import Banks, Node
+from bench.graph.trained import of_training
 from bench.metrics.extractors import require_extractors, used_extractors
 from bench.metrics.per_image import require_measured
 from bench.metrics.weight_files import WeightFile, find_weights, weights_to_runtime
@@ -133,27 +134,30 @@ class Builder:
         augment = plain(getattr(config.data, "augment", None))
         seen = {"augment": augment} if augment else {}
         runtime = {"loader": plain(self.suite.loader)} if _in_files(config.data) else {}
+        weights = self.weights(config.bank)
+        settings, files = of_training(config.training, weights)
         first = self.node(
             "tokenizer",
-            {"tokenizer": plain(config.tokenizer), "training": plain(config.training), **seen},
+            {"tokenizer": plain(config.tokenizer), **settings, **seen},
             inputs={"images": images},
-            runtime=runtime,
+            runtime=runtime | files,
             budget_sources=sources,
         )
         self._set_race(cell, first)
-        trained = last_round(self, cell, first)
+        trained = last_round(self, cell, first, seen=seen, runtime=runtime)
         if config.finetuning is None:
             return trained
+        settings, files = of_training(config.finetuning.training, weights)
         return self.node(
             "tokenizer",
             {
                 "tokenizer": plain(config.final_tokenizer),
-                "training": plain(config.finetuning.training),
+                **settings,
                 "trainable": config.finetuning.trainable,
                 **seen,
             },
             inputs={"images": images, "start": trained},
-            runtime=runtime,
+            runtime=runtime | files,
             budget_sources=sources,
         )
 
@@ -189,7 +193,6 @@ class Builder:
         common = {"batch": bank.batch, "shard": bank.shard, "budgets": plain(bank.budgets)}
         if bank.latents is not None:
             common["latents"] = bank.latents
-        require_extractors(bank.extractors)
         require_measured(bank.metrics)
         weights = self.weights(bank)
         hashes = {name: file.sha256 for name, file in weights.items()}
@@ -283,6 +286,7 @@ class Builder:
 
     def weights(self, bank: BankConfig) -> dict[str, WeightFile]:
         """The weight files that a bank's extractors need, by name, with their SHA-256."""
+        require_extractors(bank.extractors)
         paths = bank.weight_paths
         used = used_extractors(
             second=bank.second_extractor, inception="inception" in paths, named=bank.extractors

@@ -6,18 +6,24 @@ every training image, tokenizer. Otherwise it is a tokenizer alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.config.settings import plain
 from bench.graph.nodes import Node
+from bench.graph.trained import of_training
 from bench.suite.cells import Cell
 
 if TYPE_CHECKING:
     from bench.graph.builder import Builder
 
 
-def last_round(builder: Builder, cell: Cell, first: Node) -> Node:
-    """The tokenizer after the rounds that the cell asks for; `first` where it asks for none."""
+def last_round(
+    builder: Builder, cell: Cell, first: Node, *, seen: dict[str, Any], runtime: dict[str, Any]
+) -> Node:
+    """The tokenizer after the rounds that the cell asks for; `first` where it asks for none.
+
+    `seen` and `runtime` are those of every training of the cell.
+    """
     config, asked, tokenizer = cell.config, cell.config.codesign, first
     if asked is None:
         return first
@@ -28,12 +34,12 @@ def last_round(builder: Builder, cell: Cell, first: Node) -> Node:
         if asked.start == "warm":
             inputs["start"] = tokenizer
         training = asked.training_of(number, seed=config.training.seed)
-        settings = {"tokenizer": plain(config.tokenizer), "training": plain(training)}
+        settings, files = of_training(training, builder.weights(config.bank))
         tokenizer = builder.node(
             "tokenizer",
-            first.config | settings,
+            {"tokenizer": plain(config.tokenizer), **settings, **seen},
             inputs=inputs,
-            runtime=first.runtime,
+            runtime=runtime | files,
             budget_sources=first.budget_sources,
         )
     return tokenizer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from bench.data.image_set import read_pixels
 from bench.data.sources.lazy import LazyPixels, PixelArray
 from bench.data.sources.loading import TrainingImages, stream_of
 from bench.data.sources.workers import require_cpus
-from bench.metrics.networks.lite import Lite0
+from bench.metrics.perceptual_loss import LossNetwork
 from bench.stages.lengths import read_lengths
 from bench.stages.training.arithmetic import products
 from bench.stages.training.checkpointing import steps_of
@@ -68,10 +68,11 @@ def _trained(context: StageContext) -> dict[str, Any]:
     start, lengths = context.inputs.get("start"), context.inputs.get("lengths")
     chosen = torch.from_numpy(read_lengths(lengths)) if lengths else None
     seen, stream = _images(context, pixels, training)
+    network, side = LossNetwork.of(training, context.spec.runtime), pixels.shape[-1]
     trainer = TokenizerTrainer(
         tokenizer,
         training,
-        image_size=pixels.shape[-1],
+        image_size=side,
         count=len(pixels),
         load=_loader(seen, device),
         stream=stream,
@@ -79,7 +80,7 @@ def _trained(context: StageContext) -> dict[str, Any]:
         start=load_tensors(start / TOKENIZER_WEIGHTS)[0] if start else None,
         trainable=config.get("trainable", "all"),
         chosen=chosen,
-        feature_maps=feature_maps(pixels.shape[-1], device) if training.perceptual else None,
+        perceptual_loss=network.loss(resolution=side, device=device) if network else None,
     )
     leads = trainer.ranks.rank == 0
     judge = EarlyEnd(context, trainer).at if leads else lambda step, keep: None
@@ -95,7 +96,7 @@ def _trained(context: StageContext) -> dict[str, Any]:
         trainer.ema.state_dict(),
         about={
             "tokenizer": config["tokenizer"],
-            "image_size": int(pixels.shape[-1]),
+            "image_size": int(side),
             "trained_lengths": list(
                 trained_lengths(tokenizer.budgets, training.lengths, chosen=chosen)
             ),
@@ -164,9 +165,3 @@ def _images(
         pinned=context.spec.resources.device == "cuda",
     )
     return seen, stream
-
-
-def feature_maps(resolution: int, device: str) -> Callable[[Tensor], Sequence[Tensor]]:
-    """Lite0's maps at the images' own resolution, for the perceptual loss."""
-    network = Lite0(resolution).to(device)
-    return lambda images: network(images)[1]

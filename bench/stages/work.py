@@ -5,7 +5,7 @@ Letters: `D` width, `S` sequence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 # Stages that do the same work do it whatever these are.
@@ -14,13 +14,17 @@ _NO_WORK = ("seed", "log_every", "checkpoint_every")
 
 @dataclass(frozen=True)
 class Job:
-    """A stage, computed or not, by what decides its cost. `count` images are in a split."""
+    """A stage, computed or not, by what decides its cost. `count` images are in a split.
+
+    `runtime` is known of stages of this suite alone.
+    """
 
     stage: str
     config: dict[str, Any]
     inputs: dict[str, Job]
     resources: dict[str, Any]
     count: int | None = None
+    runtime: dict[str, Any] = field(default_factory=dict)
 
 
 class Work(NamedTuple):

@@ -28,6 +28,7 @@ from adatok_core.config import (
 )
 from adatok_core.generator.sequences import Vocabulary
 from adatok_core.generator.training import GeneratorTrainer
+from adatok_core.losses import perceptual_distance
 
 COUNT, STOP = len(IMAGES), 7
 TRAINING = TrainingConfig(steps=20, batch=8, warmup_steps=2, ema_decay=0.9, log_every=5)
@@ -67,10 +68,11 @@ CASES = {
 }
 
 
-def feature_maps(images):
-    """One map of a network with fixed weights."""
+def perceptual_loss(decoded, original):
+    """The distance by one map of a network with fixed weights."""
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(1))
-    return [F.conv2d(images, weight).relu()]
+    maps = ([F.conv2d(images, weight).relu()] for images in (decoded, original))
+    return perceptual_distance(*maps)
 
 
 def trainer_for(case):
@@ -90,7 +92,7 @@ def trainer_for(case):
     return trainer_of(
         replace(TOKENIZER, **tokenizer),
         training,
-        feature_maps=feature_maps,
+        perceptual_loss=perceptual_loss,
         chosen=CHOSEN if training.lengths.needs_chosen else None,
     )
 

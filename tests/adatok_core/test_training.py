@@ -10,7 +10,7 @@ from tiny_training import (
     assert_same_state,
     differs,
     ended,
-    feature_maps,
+    perceptual_loss,
     plainly_trained,
     run_to,
     trained,
@@ -20,7 +20,6 @@ from tiny_training import varied as trainer_of
 
 from adatok_core.batches import batch_indices
 from adatok_core.config import FSQ, VQ, Adversarial, LengthSampling
-from adatok_core.losses import perceptual_distance
 from adatok_core.schedule import learning_rate
 from adatok_core.tokenizer import to_float
 from adatok_core.training_state import DivergedError
@@ -212,12 +211,12 @@ def test_pixel_loss_is_the_mean_error_of_the_batch(kind):
     assert trainer.history[0]["pixel_loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_perceptual_loss_is_the_mean_distance_of_feature_maps():
+def test_the_perceptual_loss_is_the_mean_of_the_distances():
     trainer = trainer_of(perceptual=0.5, lengths=FULL, log_every=1)
     with torch.no_grad():
         images = to_float(IMAGES[batch_indices(0, count=COUNT, batch=8, seed=0)])
         output = trainer.model(images, torch.full((8,), 4)).images
-        expected = perceptual_distance(feature_maps(images), feature_maps(output)).mean()
+        expected = perceptual_loss(output, images).mean()
     run_to(trainer, 1)
     assert trainer.history[0]["perceptual_loss"] == pytest.approx(expected.item(), rel=1e-5)
     assert differs(trained(perceptual=0.5), trained(perceptual=5.0))
@@ -227,10 +226,10 @@ def test_the_perceptual_loss_is_the_mean_distance_of_feature_maps():
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-def test_without_a_perceptual_weight_no_feature_maps_are_needed():
-    assert "perceptual_loss" not in trained(maps=None).history[0]
-    with pytest.raises(ValueError, match="feature_maps"):
-        trainer_of(perceptual=0.5, maps=None)
+def test_without_a_perceptual_weight_no_network_is_needed():
+    assert "perceptual_loss" not in trained(loss=None).history[0]
+    with pytest.raises(ValueError, match="perceptual_loss"):
+        trainer_of(perceptual=0.5, loss=None)
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (4, [4, 6]), (99, [6])])

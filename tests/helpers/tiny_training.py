@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from adatok_core.config import FSQ, LoRA, TokenizerConfig, TrainingConfig
+from adatok_core.losses import perceptual_distance
 from adatok_core.training import TokenizerTrainer
 
 TOKENIZER = TokenizerConfig(
@@ -69,11 +70,16 @@ def feature_maps(images):
     return [first, F.avg_pool2d(first, 2)]
 
 
+def perceptual_loss(decoded, original):
+    """The distance by these maps."""
+    return perceptual_distance(feature_maps(decoded), feature_maps(original))
+
+
 def varied(
-    tokenizer=TOKENIZER, *, load=None, stream=None, maps=feature_maps, chosen=None, **options
+    tokenizer=TOKENIZER, *, load=None, stream=None, loss=perceptual_loss, chosen=None, **options
 ):
     """The trainer with other options of its training."""
-    given = {"load": load, "stream": stream, "feature_maps": maps, "chosen": chosen}
+    given = {"load": load, "stream": stream, "perceptual_loss": loss, "chosen": chosen}
     return trainer_of(tokenizer, replace(TRAINING, **options), **given)
 
 

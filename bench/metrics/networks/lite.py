@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from adatok_core.losses import perceptual_distance
 from bench.files import file_sha256
 from bench.metrics.extractor import NetworkSettings
 from bench.metrics.weight_files import WeightFile
@@ -134,6 +135,12 @@ class Lite0(nn.Module):
         parts = [self(part.float() / 255) for part in images.split(chunk)]
         maps = zip(*(maps for _, maps in parts), strict=True)
         return torch.cat([pooled for pooled, _ in parts]), tuple(map(torch.cat, maps))
+
+    def loss(self, decoded: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+        """Perceptual distances `[B]` of float images in [0, 1], with a gradient in `decoded`."""
+        with torch.no_grad():
+            target = self(original)[1]
+        return perceptual_distance(self(decoded)[1], target)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Pooled features `[B, 1280]` alone; otherwise as `forward_features`."""

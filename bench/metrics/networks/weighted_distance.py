@@ -57,11 +57,7 @@ class WeightedDistance(nn.Module):
             UserError: the images are smaller than the trunk takes.
         """
         height, width = original.shape[-2:]
-        if min(height, width) < self.smallest_px:
-            raise UserError(
-                f"{self.name} needs images of at least {self.smallest_px} px, not "
-                f"{height} x {width}; remove it from bank.extractors, or raise data.resolution"
-            )
+        self._require_size(height, width)
         chunk = max(1, CHUNK_PIXELS // (height * width))
         rows = []
         for reference, *others in zip(
@@ -70,6 +66,24 @@ class WeightedDistance(nn.Module):
             maps = self._maps(reference)
             rows.append(torch.stack([self._compare(maps, self._maps(one)) for one in others], 1))
         return torch.cat(rows)
+
+    def loss(self, decoded: Tensor, original: Tensor) -> Tensor:
+        """Distances `[B]` of float images `[B, 3, H, W]` in [0, 1], with a gradient in `decoded`.
+
+        Raises:
+            UserError: the images are smaller than the trunk takes.
+        """
+        self._require_size(*original.shape[-2:])
+        with torch.no_grad():
+            target = self._maps(original * 255)
+        return self._compare(self._maps(decoded * 255), target)
+
+    def _require_size(self, height: int, width: int) -> None:
+        if min(height, width) < self.smallest_px:
+            raise UserError(
+                f"{self.name} needs images of at least {self.smallest_px} px, not "
+                f"{height} x {width}; remove it from bank.extractors, or raise data.resolution"
+            )
 
     def _maps(self, images: Tensor) -> list[Tensor]:
         """Unit-length maps `[B, C, h, w]` at the taps."""

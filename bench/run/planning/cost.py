@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from bench.files import canonical_json
 from bench.graph.nodes import Node
@@ -114,12 +114,12 @@ class Costs:
     def _plan(self, node: Node) -> Job:
         spec = node.computed(self.store)
         if spec is not None:
-            return self._job(spec.stage, spec.key)
+            return replace(self._job(spec.stage, spec.key), runtime=spec.runtime)
         inputs = {name: self.planned(one) for name, one in node.inputs.items()}
         count, limit = node.config.get("count"), node.config.get("limit")
         if count is not None and limit is not None:
             count = min(count, limit)
-        return Job(node.stage, node.config, inputs, asdict(node.resources), count)
+        return Job(node.stage, node.config, inputs, asdict(node.resources), count, node.runtime)
 
     def _computed(self, stage: str) -> dict[str, list[tuple[float, float]]]:
         """By kind the work of a stage's artifacts and the seconds it took, without those that took

@@ -18,6 +18,7 @@ from bench.stages.work import Job
 
 if TYPE_CHECKING:
     from adatok_core.config import TokenizerConfig, TrainingConfig
+    from bench.metrics.perceptual_loss import LossNetwork
 
 Measure = Callable[[tuple[int, ...], int], float]
 
@@ -34,6 +35,7 @@ def counted_flops(job: Job) -> float | None:
 
 def _tokenizer(job: Job) -> float | None:
     from adatok_core.config import LengthSampling, TokenizerConfig, TrainingConfig
+    from bench.metrics.perceptual_loss import LossNetwork
 
     tokenizer = parse(TokenizerConfig, job.config["tokenizer"], where="tokenizer")
     asked = parse(TrainingConfig, job.config["training"], where="training")
@@ -52,15 +54,17 @@ def _tokenizer(job: Job) -> float | None:
         adversarial=asked.adversarial and replace(asked.adversarial, start_step=0),
     )
     size: int = job.inputs["images"].config["resolution"]
-    found = step_of_shapes(tokenizer, alike, size, asked.batch)
-    of_step = _of_step(tokenizer, alike, size) if found is None else found.flops
+    network = LossNetwork.of(asked, job.runtime)
+    found = step_of_shapes(tokenizer, alike, size, asked.batch, network=network)
+    of_step = _of_step(tokenizer, alike, size, network) if found is None else found.flops
     return of_step * asked.steps
 
 
 @functools.cache  # Seeds, steps and rates change nothing.
-def _of_step(tokenizer: TokenizerConfig, training: TrainingConfig, size: int) -> float:
+def _of_step(
+    tokenizer: TokenizerConfig, training: TrainingConfig, size: int, network: LossNetwork | None
+) -> float:
     from adatok_core.training import TokenizerTrainer
-    from bench.stages.tokenizer import feature_maps
 
     def measure(depths: tuple[int, ...], batch: int) -> float:
         trainer = TokenizerTrainer(
@@ -69,7 +73,7 @@ def _of_step(tokenizer: TokenizerConfig, training: TrainingConfig, size: int) ->
             image_size=size,
             count=2,
             load=_images(size),
-            feature_maps=feature_maps(size, "cpu") if training.perceptual else None,
+            perceptual_loss=network.loss(resolution=size) if network else None,
         )
         return _counted(lambda: next(trainer.run()))
 

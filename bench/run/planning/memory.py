@@ -115,6 +115,7 @@ def require_memory_here(jobs: Iterable[Job]) -> None:
 
 def _tokenizer(job: Job, images: int, accumulate: int) -> float | None:
     from adatok_core.config import LengthSampling, TokenizerConfig, TrainingConfig
+    from bench.metrics.perceptual_loss import LossNetwork
 
     shape = job.config["tokenizer"]
     tokenizer = parse(TokenizerConfig, shape, where="tokenizer")
@@ -137,7 +138,9 @@ def _tokenizer(job: Job, images: int, accumulate: int) -> float | None:
     )
     size: int = job.inputs["images"].config["resolution"]
     trainable = job.config.get("trainable", "all")
-    found = step_of_shapes(tokenizer, alike, size, images, trainable)
+    found = step_of_shapes(
+        tokenizer, alike, size, images, trainable, LossNetwork.of(asked, job.runtime)
+    )
     waiting = (accumulate - 1) * images * 3 * size**2
     return None if found is None else found.bytes + waiting
 

@@ -11,6 +11,7 @@ from bench.run.planning.apart import apart
 if TYPE_CHECKING:
     from adatok_core.config import TokenizerConfig, TrainingConfig
     from adatok_core.parameters import Trainable
+    from bench.metrics.perceptual_loss import LossNetwork
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ def step_of_shapes(
     size: int,
     images: int,
     trainable: Trainable = "all",
+    network: LossNetwork | None = None,
 ) -> Step | None:
     """A step of so many images in one pass, all decoded at full length.
 
@@ -35,7 +37,7 @@ def step_of_shapes(
     """
     if tokenizer.decoders != "shared":
         return None  # Images are divided among them by their values.
-    return apart(_measured, tokenizer, training, size, images, trainable)
+    return apart(_measured, tokenizer, training, size, images, trainable, network)
 
 
 def _measured(
@@ -44,6 +46,7 @@ def _measured(
     size: int,
     images: int,
     trainable: Trainable,
+    network: LossNetwork | None,
 ) -> Step | None:
     import torch
 
@@ -51,9 +54,8 @@ def _measured(
     from adatok_core.training import TokenizerTrainer
     from bench.run.planning.counting import counting
     from bench.run.planning.shapes import NO_VALUES, Saved, shapes_alone, training_step_bytes
-    from bench.stages.tokenizer import feature_maps
 
-    maps = feature_maps(size, "cpu") if training.perceptual else None
+    loss = network.loss(resolution=size) if network else None
     try:
         with shapes_alone():
             trainer = TokenizerTrainer(
@@ -62,7 +64,7 @@ def _measured(
                 image_size=size,
                 count=images,
                 load=lambda indices: torch.empty(0),
-                feature_maps=maps,
+                perceptual_loss=loss,
                 start=build_tokenizer(tokenizer, image_size=size).state_dict(),
                 trainable=trainable,
             )

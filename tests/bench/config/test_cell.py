@@ -175,6 +175,11 @@ bank.inception_sha256: 6726825D
     bank: inception_sha256: must be 8 to 64 hexadecimal digits, in lower case
 bank.weights_sha256: {vgg16: 397923af, lpips: A78928a0}
     bank: weights_sha256.lpips: must be 8 to 64 hexadecimal digits, in lower case
+training.perceptual_network: lpips
+    training.perceptual_network: lpips has no weight; set training.perceptual
+training: {perceptual: 0.5, perceptual_network: lpips}
+    training.perceptual_network: 'lpips' is not in bank.extractors [], where its weights are
+    given; add it there
 bank.weights: {inception: w}
     bank: weights.inception: set inception_weights
 bank.weights_sha256: {inception: 6726825d}

@@ -56,6 +56,39 @@ def test_weight_files_of_extractors_are_known_by_their_content(store, tmp_path, 
     assert len({node("a", "a"), node("a", "c"), node("c", "a")}) == 3
 
 
+def test_a_training_whose_loss_needs_weights_is_known_by_them(store, tmp_path, evaluation_of):
+    def tokenizer(content, **changes):
+        (tmp_path / "vgg16").write_bytes(b"1")
+        (tmp_path / "lpips").write_bytes(content)
+        given = lpips(vgg16=tmp_path / "vgg16", lpips=tmp_path / "lpips")
+        node = evaluation_of(**given, **changes).inputs["bank"].inputs["tokenizer"]
+        return node, node.spec(store).key
+
+    on_lpips = {"training.perceptual": 0.5, "training.perceptual_network": "lpips"}
+    node, key = tokenizer(b"1", **on_lpips)
+    assert node.config["weights"] == {
+        name: given["sha256"] for name, given in node.runtime["weights"].items()
+    }
+    assert tokenizer(b"1", **on_lpips)[1] == key != tokenizer(b"2", **on_lpips)[1]
+    plain, key = tokenizer(b"1", **{"training.perceptual": 0.5})
+    assert not {"weights"} & {*plain.config, *plain.runtime}
+    assert tokenizer(b"2", **{"training.perceptual": 0.5})[1] == key
+    goes_on, _ = tokenizer(b"1", **on_lpips, codesign={"training": {"steps": 3, "warmup_steps": 1}})
+    assert "weights" in goes_on.inputs["start"].config
+    assert not {"weights"} & {*goes_on.config, *goes_on.runtime}
+
+
+def test_a_network_that_measures_no_distance_gives_no_loss(tmp_path, evaluation_of):
+    changes = {"training.perceptual": 0.5, "training.perceptual_network": "stlpips"}
+    node = evaluation_of(**changes, **{"bank.extractors": ["stlpips"]}).inputs["bank"]
+    assert "weights" not in node.inputs["tokenizer"].config
+    (tmp_path / "a").write_bytes(b"1")
+    weights = {"bank.weights.dinov2": str(tmp_path / "a"), "bank.weights_sha256.dinov2": "6b86b273"}
+    changes = {**weights, "training.perceptual": 0.5, "training.perceptual_network": "dinov2"}
+    with pytest.raises(UserError, match=r"dinov2 measures no .*; choose from lite0, lpips, stlpi"):
+        evaluation_of(**changes, **{"bank.extractors": ["dinov2"]})
+
+
 def test_settings_without_weight_files_are_what_they_were(suite_of):
     plain, empty = suite_of(), suite_of(**{"bank.weights": {}})
     assert plain.cells[0].key == empty.cells[0].key

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +13,14 @@ from bench.artifacts import networks
 from bench.config.settings import parse
 from bench.data.image_set import read_image_set
 from bench.errors import UserError
+from bench.metrics.weight_files import weights_to_runtime
 from bench.stages import tokenizer
 from bench.store.checkpoints import CHECKPOINT, load_state, load_tensors
 from bench.store.curve import FILE as CURVE
 from bench.store.curve import CurveReader
 
 PATH = "bank/tokenizer"
+LPIPS = {"perceptual_network": "lpips"}
 
 
 def changed(run, **training):
@@ -201,14 +205,24 @@ def test_an_adversarial_training_goes_on_to_the_identical_file(
     assert (resumed.work / name).read_bytes() == (whole.work / name).read_bytes()
 
 
-def test_the_perceptual_loss_is_measured_by_lite0(small_run, context):
-    stage = context("elastic", PATH, config=changed(small_run, steps=6, perceptual=0.5))
-    history = tokenizer.run(stage)["history"]
-    assert history[-1]["perceptual_loss"] > 0
-    plain = context("elastic", PATH, config=changed(small_run, steps=6), work="plain")
-    assert "perceptual_loss" not in tokenizer.run(plain)["history"][-1]
-    one, other = tensors_of(stage.work), tensors_of(plain.work)
-    assert any(not torch.equal(one[name], other[name]) for name in one)
+def test_the_perceptual_loss_is_measured_by_the_network_asked_for(small_run, context, lpips_files):
+    def trained(**training):
+        stage = context(
+            "elastic",
+            PATH,
+            config=changed(small_run, steps=2, warmup_steps=1, log_every=1, batch=8, **training),
+            runtime=weights_to_runtime(lpips_files),
+            work=training.get("perceptual_network", f"{len(training)}"),
+        )
+        return tokenizer.run(stage)["history"], tensors_of(stage.work)
+
+    plain, lite0, lpips = trained(), trained(perceptual=0.5), trained(perceptual=0.5, **LPIPS)
+    assert "perceptual_loss" not in plain[0][0]
+    assert lite0[0][0]["perceptual_loss"] > 0
+    assert lpips[0][0]["perceptual_loss"] != lite0[0][0]["perceptual_loss"]
+    weights = [one for _, one in (plain, lite0, lpips)]
+    for one, other in itertools.combinations(weights, 2):
+        assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize(

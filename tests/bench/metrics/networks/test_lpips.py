@@ -50,6 +50,17 @@ def test_agrees_with_torch_fidelity(network, by_torch_fidelity, image_pair, coun
     assert found[:, 0].min() > 0.01
 
 
+def test_the_loss_is_the_distance_and_its_gradient_leads_to_less(network, image_pair):
+    original, other = image_pair(2, 32, 32)
+    decoded = (other / 255).requires_grad_()
+    loss = network.loss(decoded, original / 255)
+    torch.testing.assert_close(loss, network.distances(original, [other])[:, 0])
+    loss.sum().backward()
+    nearer = decoded - 1e-3 * decoded.grad / decoded.grad.square().mean().sqrt()
+    assert (network.loss(nearer, original / 255) < loss).all()
+    assert not any(weight.requires_grad for weight in network.parameters())
+
+
 def test_values_do_not_depend_on_the_batch(network, image_pair, monkeypatch):
     original, other = image_pair(5, 32, 32)
     whole = network.distances(original, [other])

@@ -73,6 +73,16 @@ def test_adapters_of_every_budget_count(jobs):
     assert plain < adapted < 1.25 * plain
 
 
+def test_the_network_of_the_perceptual_loss_counts(jobs):
+    settings = {"perceptual": 1.0, "perceptual_network": "stlpips"}
+    loss = {"bank": {"extractors": ["stlpips"]}, "training": settings}
+    plain, lite0, stlpips = (
+        flops.counted_flops(jobs(**of)["tokenizer"])
+        for of in ({}, {"training": {"perceptual": 1.0}}, loss)
+    )
+    assert plain < lite0 < stlpips
+
+
 def test_every_decoding_of_a_step_counts(jobs):
     one, pairs, sandwich = (
         flops.counted_flops(jobs(training={"lengths": lengths})["tokenizer"])
