@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +15,14 @@ import numpy as np
 from bench.artifacts.bank import Bank
 from bench.judging.feature_reference import FeatureReference, estimators
 from bench.metrics.allocation_frechet import AllocationFrechet
-from bench.metrics.extractors import EXTRACTORS
+from bench.metrics.extractors import EXTRACTORS, Extractor
 from bench.metrics.features import FeatureRows
 from bench.metrics.infinite import SIZES, SMALLEST_SHARE
 from bench.metrics.weight_files import WeightFile
 
 
 class Judge:
-    """Metrics of allocations on one bank; the reference sides are computed once.
+    """Metrics of allocations on one bank; its reference sides are computed once in a process.
 
     Args:
         bank: an evaluation bank.
@@ -40,13 +43,14 @@ class Judge:
         self.kid_subset = kid_subset
         self.generative = generative
         self.errors = {name: bank.per_budget(name) for name in bank.measured}
+        files = tuple(sorted((weights or {}).items()))
         self.references = {
-            name: FeatureReference(
-                bank.array(f"{name}_originals"),
-                extractor=EXTRACTORS[name],
-                metrics=EXTRACTORS[name].feature_metrics(),
-                kid_subset=kid_subset,
-                weights=weights,
+            name: _reference(
+                bank.path / f"{name}_originals.npy",
+                os.stat(bank.path / f"{name}_originals.npy").st_mtime_ns,
+                EXTRACTORS[name],
+                kid_subset,
+                files,
             )
             for name in bank.extractors
         }
@@ -126,6 +130,24 @@ class Judge:
         if per_token is None:
             return {}
         return {"bits": float(self.bank.tokens(chosen).mean() * per_token + math.log2(candidates))}
+
+
+@functools.lru_cache(maxsize=4)  # A process judges many allocations on one bank.
+def _reference(
+    originals: Path,
+    written: int,
+    extractor: Extractor,
+    kid_subset: int | None,
+    weights: tuple[tuple[str, WeightFile], ...],
+) -> FeatureReference:
+    """The reference side of a bank, whose file of originals was `written` at that time."""
+    return FeatureReference(
+        np.load(originals, mmap_mode="r", allow_pickle=False),
+        extractor=extractor,
+        metrics=extractor.feature_metrics(),
+        kid_subset=kid_subset,
+        weights=dict(weights),
+    )
 
 
 def _means(tokens: np.ndarray, errors: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     base = x @ y.T
     base *= 1 / x.shape[1]
     base += 1.0
-    values: np.ndarray = base**3
+    values: np.ndarray = base * base * base  # numpy's power takes five times as long.
     return values
 
 

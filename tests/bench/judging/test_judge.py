@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -44,6 +45,19 @@ def bank(tmp_path):
 @pytest.fixture
 def chosen():
     return np.random.default_rng(1).integers(3, size=N)
+
+
+def test_reference_sides_are_shared_until_the_bank_or_the_question_is_another(bank, chosen):
+    first = Judge(bank)
+    assert first.references["lite0"] is Judge(bank).references["lite0"]
+    assert first.references["lite0"] is not first.references["lite1"]
+    assert first.references["lite0"] is not Judge(bank, kid_subset=20).references["lite0"]
+    before = first.metrics(chosen)["fd_lite0"]
+    path = bank.path / "lite0_originals.npy"
+    written = path.stat().st_mtime_ns
+    np.save(path, np.load(path) + 1)
+    os.utime(path, ns=(written + 1, written + 1))
+    assert Judge(bank).metrics(chosen)["fd_lite0"] > before + 1
 
 
 def test_metrics_of_an_allocation(bank, chosen):
