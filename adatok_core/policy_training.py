@@ -160,8 +160,8 @@ class PolicyTrainer(Trainer[PolicyConfig]):
     ) -> tuple[float, Tensor]:
         """The updates on one batch; the chances `[b, M]` before them."""
         settings = objective.settings
-        with torch.no_grad():
-            old = self.policy(features).log_softmax(-1)
+        log_policy = self.policy(features).log_softmax(-1)
+        old = log_policy.detach()
         self._require_finite(old)
         actions = objective.draw(old, self._generator())
         batch = Batch(
@@ -172,9 +172,11 @@ class PolicyTrainer(Trainer[PolicyConfig]):
             baseline=self._baseline(features),
         )
         drawn = rewards if actions is None else rewards.gather(-1, actions)
-        for _ in range(getattr(settings, "updates_per_batch", 1)):
+        for update in range(getattr(settings, "updates_per_batch", 1)):
+            if update:
+                log_policy = self.policy(features).log_softmax(-1)
             goal = objective.goal(
-                self.policy(features).log_softmax(-1),
+                log_policy,
                 batch,
                 progress=self.step / max(1, self.config.steps - 1),
                 advantage_scale=self.weighting.advantage_scale,
