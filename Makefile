@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test]'
 	touch $@
 
-quickstart: $(READY)  ## answer the question for a small case, in a quarter of an hour
+quickstart: $(READY)  ## answer the question for a small case, in under ten minutes
 	$(BIN)/adatok-bench run experiments/quickstart.yaml
 
 test: $(READY) lint  ## run the test suite

@@ -15,6 +15,7 @@ from bench.compare.elastic_arms import BUDGETS, COST, series_of
 from bench.compare.paired import Difference
 from bench.compare.price import PARTS, Parts, Ratio, ratio
 from bench.compare.price import parts as parts_of
+from bench.compare.price_block import percent
 from bench.compare.prices import Price, Prices, prices
 from bench.files import canonical_json
 from bench.records.settings_paths import flatten, is_seed
@@ -25,6 +26,7 @@ from reports.analysis.systems import PRIMARY
 from reports.paper.marks import SINGLE, ends
 from reports.paper.text import show_share
 
+JUDGED = ("net", "oracle")
 ONE_SEED = (paired.ONE_SEED, price.ONE_SEED)
 WORDS = {-1: "adaptive better", 1: "fixed better", 0: "not distinguishable at this n"}
 SIDES = ("fixed", "elastic", "policy", "oracle")
@@ -105,17 +107,20 @@ def price_lines(records: Sequence[Record]) -> list[str]:
 
 def mean_sentence(row: Price) -> str:
     """The price at a policy's mean, the gain of choosing, and who is ahead, in one sentence."""
-    of = row.parts
-    shown = {name: show_share(getattr(of, name).share) for name in PARTS}
+    of, alone = row.parts, row.parts.net.n == 1
+    show = percent if alone else show_share
+    shown = {name: show(getattr(of, name).share) for name in PARTS}
+    said = {name: "" if alone else f": {verdict_words(getattr(of, name))}" for name in JUDGED}
     possible = (
-        f"; the oracle's choice {shown['oracle']}: {verdict_words(of.oracle)}"
+        f"; the oracle's choice {shown['oracle']}{said['oracle']}"
         if of.oracle.interval is not None
         else ""
     )
     return (
         f"Price of being elastic ({row.allocation}, {row.tokens:.3g} against {lengths(row)} "
-        f"tokens, {row.cost.words}, {_seeds(row)}): {shown['price']} distortion; choosing by image "
-        f"{shown['gain']}; together {shown['net']}: {verdict_words(of.net)}{possible}."
+        f"tokens, {row.cost.words}, {_seeds(row)}{': no verdict' if alone else ''}): "
+        f"{shown['price']} distortion; choosing by image {shown['gain']}; "
+        f"together {shown['net']}{said['net']}{possible}."
     )
 
 
