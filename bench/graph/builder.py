@@ -135,7 +135,7 @@ class Builder:
         seen = {"augment": augment} if augment else {}
         runtime = {"loader": plain(self.suite.loader)} if _in_files(config.data) else {}
         weights = self.weights(config.bank)
-        settings, files = of_training(config.training, weights)
+        settings, files = of_training(config.training, weights, key="training")
         first = self.node(
             "tokenizer",
             {"tokenizer": plain(config.tokenizer), **settings, **seen},
@@ -147,7 +147,9 @@ class Builder:
         trained = last_round(self, cell, first, seen=seen, runtime=runtime)
         if config.finetuning is None:
             return trained
-        settings, files = of_training(config.finetuning.training, weights)
+        settings, files = of_training(
+            config.finetuning.training, weights, key="finetuning.training"
+        )
         return self.node(
             "tokenizer",
             {

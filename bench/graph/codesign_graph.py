@@ -34,7 +34,8 @@ def last_round(
         if asked.start == "warm":
             inputs["start"] = tokenizer
         training = asked.training_of(number, seed=config.training.seed)
-        settings, files = of_training(training, builder.weights(config.bank))
+        weights = builder.weights(config.bank)
+        settings, files = of_training(training, weights, key="codesign.training")
         tokenizer = builder.node(
             "tokenizer",
             {"tokenizer": plain(config.tokenizer), **settings, **seen},

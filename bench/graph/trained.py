@@ -13,9 +13,11 @@ from bench.metrics.weight_files import WeightFile, weights_to_runtime
 
 
 def of_training(
-    training: TrainingConfig, weights: Mapping[str, WeightFile]
+    training: TrainingConfig, weights: Mapping[str, WeightFile], *, key: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings and `runtime`; `weights` are the files of the bank, hashes of which make the key.
+    """Settings and `runtime` of the training that a suite has under `key`.
+
+    `weights` are the files of the bank; the hashes of those that it needs make the stage's key.
 
     Raises:
         UserError: the network of the loss measures no distances.
@@ -27,7 +29,7 @@ def of_training(
     if network.perceptual is None:
         able = [name for name in EXTRACTORS if EXTRACTORS[name].perceptual is not None]
         raise UserError(
-            f"training.perceptual_network: {network.name} measures no distance of two images; "
+            f"{key}.perceptual_network: {network.name} measures no distance of two images; "
             f"choose from {', '.join(able)}"
         )
     files = {one.name: weights[one.name] for one in network.weights}

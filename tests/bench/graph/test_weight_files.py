@@ -87,6 +87,9 @@ def test_a_network_that_measures_no_distance_gives_no_loss(tmp_path, evaluation_
     changes = {**weights, "training.perceptual": 0.5, "training.perceptual_network": "dinov2"}
     with pytest.raises(UserError, match=r"dinov2 measures no .*; choose from lite0, lpips, stlpi"):
         evaluation_of(**changes, **{"bank.extractors": ["dinov2"]})
+    again = {"codesign": {"training": {"perceptual": 1.0, "perceptual_network": "dinov2"}}}
+    with pytest.raises(UserError, match=r"codesign\.training\.perceptual_network: dinov2 meas"):
+        evaluation_of(**weights, **again, **{"bank.extractors": ["dinov2"]})
 
 
 def test_settings_without_weight_files_are_what_they_were(suite_of):

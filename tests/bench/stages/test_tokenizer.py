@@ -20,7 +20,6 @@ from bench.store.curve import FILE as CURVE
 from bench.store.curve import CurveReader
 
 PATH = "bank/tokenizer"
-LPIPS = {"perceptual_network": "lpips"}
 
 
 def changed(run, **training):
@@ -206,17 +205,18 @@ def test_an_adversarial_training_goes_on_to_the_identical_file(
 
 
 def test_the_perceptual_loss_is_measured_by_the_network_asked_for(small_run, context, lpips_files):
-    def trained(**training):
+    def trained(work, **training):
         stage = context(
             "elastic",
             PATH,
             config=changed(small_run, steps=2, warmup_steps=1, log_every=1, batch=8, **training),
             runtime=weights_to_runtime(lpips_files),
-            work=training.get("perceptual_network", f"{len(training)}"),
+            work=work,
         )
         return tokenizer.run(stage)["history"], tensors_of(stage.work)
 
-    plain, lite0, lpips = trained(), trained(perceptual=0.5), trained(perceptual=0.5, **LPIPS)
+    plain, lite0 = trained("plain"), trained("lite0", perceptual=0.5)
+    lpips = trained("lpips", perceptual=0.5, perceptual_network="lpips")
     assert "perceptual_loss" not in plain[0][0]
     assert lite0[0][0]["perceptual_loss"] > 0
     assert lpips[0][0]["perceptual_loss"] != lite0[0][0]["perceptual_loss"]
