@@ -5,24 +5,12 @@ How many images a folder gives is known once its data stage is done, not when a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from bench.config.evaluation import EvaluationConfig, PerturbedConfig
-from bench.config.settings import parse
-from bench.errors import UserError
 from bench.graph.nodes import Node
-from bench.store.enough import require_bank, require_batch, require_training_batch
+from bench.stages import STAGES
 from bench.store.store import Store
-
-# What the stages that look at validation images ask of them, by their settings.
-MEASURING: dict[str, Callable[[Mapping[str, Any]], EvaluationConfig]] = {
-    "evaluation": EvaluationConfig.of_stage,
-    "perturbed": lambda config: EvaluationConfig(
-        perturbed=parse(PerturbedConfig, config["perturbed"], where="evaluation.perturbed")
-    ),
-    "prefix_cosine": lambda config: EvaluationConfig(prefix_cosine_images=config["images"]),
-}
 
 
 def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
@@ -32,31 +20,21 @@ def require_enough_images(nodes: Iterable[Node], store: Store) -> None:
         UserError: names the setting.
     """
     for node in nodes:
-        if node.stage == "tokenizer":
-            count = _count(node.inputs["images"], store)
-            if count is not None:
-                require_training_batch(node.config["training"]["batch"], count)
-        elif node.stage == "bank" and node.config.get("images"):
-            count = _count(node.inputs["images"], store)
-            if count is not None:
-                require_bank(node.config["images"], count)
-        elif node.stage == "policy":
-            bank = node.inputs["bank"]
-            count = bank.config.get("images") or _count(bank.inputs["images"], store)
-            if count is not None:
-                require_batch(node.config["batch"], count)
-        elif node.stage in MEASURING:
-            count = _count(node.inputs["images"], store)
-            if count is not None and (problem := MEASURING[node.stage](node.config).problem(count)):
-                raise UserError(problem)
-        elif node.stage == "samples":
-            count = _count(node.inputs["bank"].inputs["images"], store)
-            samples, asked = node.config["images"], EvaluationConfig.of_stage(node.config)
-            if count is not None and (problem := asked.problem_of_samples(samples, count)):
-                raise UserError(problem)
+        stage = STAGES[node.stage]
+        count = _count(node, store) if stage.images_problem else None
+        if count is not None:
+            stage.require_images(node.config, count)
 
 
-def _count(images: Node, store: Store) -> int | None:
+def _count(node: Node, store: Store) -> int | None:
+    """How many images a stage looks at: those of the bank that it reads, or else of its input."""
+    bank = node.inputs.get("bank")
+    if bank is not None:
+        return bank.config.get("images") or _count(bank, store)
+    return _given(node.inputs["images"], store) if "images" in node.inputs else None
+
+
+def _given(images: Node, store: Store) -> int | None:
     """How many images a data stage gives; None before it is done, unless the settings say so."""
     known: dict[str, Any] = images.config
     if "count" not in known or "limit" in known or "ids" in known:

@@ -17,6 +17,7 @@ from bench.stages.work import Job, Work, same_settings
 from bench.store.stage import StageContext, StageFunction
 
 WorkFunction = Callable[[Job], Work]
+ImagesProblem = Callable[[dict[str, Any], int], str | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,9 @@ class Stage:
     it computes on the suite's device, or always on the CPU; `ranks`: whether it can share its work
     among several processes, with a GPU each. `run` fills the work folder of a
     `StageContext` and gives the result; `work` says how much work it is to do that, by default only
-    that the same settings are the same work. Both may be `module:function`.
+    that the same settings are the same work. Both may be `module:function`. `images_problem` says
+    what of its configuration asks for more than so many images, if anything does: asked before
+    anything is computed, with the number in the input `bank`, or else in `images`.
 
     With `inputs` (see `bench.graph.extra_stages`) cells may ask for the stage by `extra`: it gets
     these, and `settings`, a dataclass, as its configuration. `metrics` of its result enter the
@@ -40,6 +43,7 @@ class Stage:
     device: bool = False
     ranks: bool = False
     work: WorkFunction | str = same_settings
+    images_problem: ImagesProblem | None = None
     inputs: tuple[str, ...] = ()
     settings: type[Any] | None = None
 
@@ -52,6 +56,16 @@ class Stage:
         """Import `work` if need be, and call it."""
         work: WorkFunction = load_attribute(self.work)
         return work(job)
+
+    def require_images(self, config: dict[str, Any], count: int) -> None:
+        """Refuse a configuration that asks for more images than these.
+
+        Raises:
+            UserError: names the setting.
+        """
+        problem = self.images_problem and self.images_problem(config, count)
+        if problem:
+            raise UserError(problem)
 
 
 STAGES: Registry[Stage] = Registry("stage", group="adatok_bench.stages", expects=Stage)

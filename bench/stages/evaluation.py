@@ -31,6 +31,7 @@ from bench.judging.judge import Judge
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import Protocol
 from bench.speed.throughput import SHARE_SECONDS, policy_time_share
+from bench.stages.declared.evaluation import STAGE
 from bench.stages.gallery import allocation_gallery, curve_gallery, own_gallery
 from bench.stages.png_sizes import read_png_sizes
 from bench.store.stage import StageContext
@@ -112,9 +113,7 @@ def _judge(context: StageContext, bank: Bank) -> Judge:
     """Raises `UserError` where the bank has too few images."""
     config = context.spec.config
     settings = EvaluationConfig.of_stage(config)
-    problem = settings.problem(bank.about["images"]["count"])
-    if problem:
-        raise UserError(problem)
+    STAGE.require_images(config, bank.about["images"]["count"])
     return Judge(
         bank,
         kid_subset=settings.kid_subset,

@@ -16,9 +16,9 @@ from bench.allocators.policy_features import PolicyFeatures, policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.config.settings import parse
+from bench.stages.declared.policy import STAGE
 from bench.stages.training.checkpointing import steps_of
 from bench.store.checkpoints import remove_states, save_tensors
-from bench.store.enough import require_batch
 from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
@@ -40,7 +40,7 @@ def run(context: StageContext) -> dict[str, Any]:
     if "tokenizer" in context.inputs:
         bank.require_tokenizer(context.inputs["tokenizer"])
     config = parse(PolicyConfig, context.spec.config, where="policy")
-    require_batch(config.batch, bank.about["images"]["count"])
+    STAGE.require_images(context.spec.config, bank.about["images"]["count"])
     features = policy_features(
         config,
         bank,

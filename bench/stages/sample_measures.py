@@ -12,7 +12,6 @@ from adatok_core.config import Sampling
 from adatok_core.protocols import Tokenizer
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import TrainedGenerator
-from bench.config.evaluation import EvaluationConfig
 from bench.errors import UserError
 from bench.judging.pictures import picture_features
 from bench.judging.sample_judge import Features, SampleJudge
@@ -22,6 +21,7 @@ from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.reference_file import reference_statistics
 from bench.metrics.weight_files import weights_of_runtime
 from bench.records.protocol import SampleProtocol
+from bench.stages.declared.samples import STAGE
 from bench.stages.token_sets import TokenSet
 from bench.store.stage import StageContext
 
@@ -56,10 +56,7 @@ class SampleMeasures:
             UserError: there are too few of them for what is asked.
         """
         config, bank = context.spec.config, Bank.read(context.inputs["bank"])
-        asked = EvaluationConfig.of_stage(config)
-        problem = asked.problem_of_samples(config["images"], len(reference_rows))
-        if problem:
-            raise UserError(problem)
+        STAGE.require_images(config, len(reference_rows))
         weights = weights_of_runtime(context.spec.runtime)
         extractors = build_extractors(
             resolution=config["extractor_resolution"],

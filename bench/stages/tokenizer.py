@@ -24,13 +24,13 @@ from bench.data.sources.lazy import LazyPixels, PixelArray
 from bench.data.sources.loading import TrainingImages, stream_of
 from bench.data.sources.workers import require_cpus
 from bench.metrics.perceptual_loss import LossNetwork
+from bench.stages.declared.tokenizer import STAGE
 from bench.stages.lengths import read_lengths
 from bench.stages.training.arithmetic import products
 from bench.stages.training.checkpointing import steps_of
 from bench.stages.training.early import EarlyEnd
 from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import load_tensors, remove_states, save_tensors
-from bench.store.enough import require_training_batch
 from bench.store.stage import StageContext
 
 RESIDENT_BYTES = 2 * 2**30
@@ -62,7 +62,7 @@ def _train(context: StageContext) -> dict[str, Any]:
 def _trained(context: StageContext) -> dict[str, Any]:
     pixels, config = read_pixels(context.inputs["images"]), context.spec.config
     training = parse(TrainingConfig, config["training"], where="training")
-    require_training_batch(training.batch, len(pixels))
+    STAGE.require_images(config, len(pixels))
     tokenizer = parse(TokenizerConfig, config["tokenizer"], where="tokenizer")
     device = context.spec.resources.device
     start, lengths = context.inputs.get("start"), context.inputs.get("lengths")

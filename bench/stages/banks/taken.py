@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.artifacts.decodings import Originals
 from bench.data.image_set import ImageSet
 from bench.data.stratified import stratified
-from bench.store.enough import require_bank
+from bench.stages.declared.bank import STAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class TakenImages:
             UserError: there are fewer.
         """
         count = config.get("images") or len(images.pixels)
-        require_bank(count, len(images.pixels))
+        STAGE.require_images(config, len(images.pixels))
         sample: dict[str, Any] | None = config.get("sample")
         if sample is None:
             return TakenImages(images, np.arange(count))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.stages import Stage
 from bench.stages.work import Job, Work, decode, encode, network
 
@@ -29,6 +31,23 @@ def work(job: Job) -> Work:
     return Work(kind, amount, "images x budgets")
 
 
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """A policy's bank of more than the training images."""
+    images: int | None = config.get("images")
+    if images is None or images <= count:
+        return None
+    return (
+        f"bank.policy_images: {images} exceeds the {count} training images; ask for fewer, or "
+        "null for all"
+    )
+
+
 STAGE = Stage(
-    name="bank", version=3, device=True, ranks=True, run="bench.stages.bank:run", work=work
+    name="bank",
+    version=3,
+    device=True,
+    ranks=True,
+    run="bench.stages.bank:run",
+    work=work,
+    images_problem=images_problem,
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bench.config.evaluation import EvaluationConfig
 from bench.stages import Stage
 from bench.stages.work import Job, Work
 
@@ -19,6 +22,16 @@ def work(job: Job) -> Work:
     return Work(kind, None if count is None else count * budgets, "images x budgets")
 
 
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """Measures that need more than the validation images."""
+    return EvaluationConfig.of_stage(config).problem(count)
+
+
 STAGE = Stage(
-    name="evaluation", version=4, device=True, run="bench.stages.evaluation:run", work=work
+    name="evaluation",
+    version=4,
+    device=True,
+    run="bench.stages.evaluation:run",
+    work=work,
+    images_problem=images_problem,
 )

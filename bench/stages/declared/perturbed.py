@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bench.config.evaluation import EvaluationConfig, PerturbedConfig
+from bench.config.settings import parse
 from bench.stages import Stage
 from bench.stages.work import Job, Work, decode, network
 
@@ -26,10 +30,17 @@ def work(job: Job) -> Work:
     return Work(kind, amount, "images x budgets x settings")
 
 
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """More images than there are to validate on."""
+    asked = parse(PerturbedConfig, config["perturbed"], where="evaluation.perturbed")
+    return EvaluationConfig(perturbed=asked).problem(count)
+
+
 STAGE = Stage(
     name="perturbed",
     version=1,
     device=True,
     run="bench.stages.diagnostics.perturbed:run",
     work=work,
+    images_problem=images_problem,
 )

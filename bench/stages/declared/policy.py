@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bench.stages import Stage
 from bench.stages.work import Job, Work
 
@@ -17,4 +19,21 @@ def work(job: Job) -> Work:
     return Work(kind, config["steps"] * config["batch"] * tokens, "steps x batch x tokens")
 
 
-STAGE = Stage(name="policy", version=2, run="bench.stages.policy:run", work=work)
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """A batch of more than the images of the bank."""
+    batch: int = config["batch"]
+    if batch <= count:
+        return None
+    return (
+        f"policy.batch: {batch} exceeds the {count} images of the policy's bank; lower it, or "
+        "raise bank.policy_images"
+    )
+
+
+STAGE = Stage(
+    name="policy",
+    version=2,
+    run="bench.stages.policy:run",
+    work=work,
+    images_problem=images_problem,
+)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from bench.config.evaluation import EvaluationConfig
 from bench.stages import Stage
 from bench.stages.work import Job, Work, sequence
 
@@ -18,4 +21,16 @@ def work(job: Job) -> Work:
     return Work(kind, config["images"] * sequence(generator), "images x network")
 
 
-STAGE = Stage(name="samples", version=1, device=True, run="bench.stages.samples:run", work=work)
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """Measures that need more than the samples, or than the validation images."""
+    return EvaluationConfig.of_stage(config).problem_of_samples(config["images"], count)
+
+
+STAGE = Stage(
+    name="samples",
+    version=1,
+    device=True,
+    run="bench.stages.samples:run",
+    work=work,
+    images_problem=images_problem,
+)

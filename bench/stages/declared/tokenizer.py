@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from adatok_core.config import LengthSampling
 from adatok_core.config.encoder import ENCODERS
 from bench.config.settings import parse
@@ -27,6 +29,14 @@ def work(job: Job) -> Work:
     return Work(kind, training["steps"] * training["batch"] * passes, "steps x batch x network")
 
 
+def images_problem(config: dict[str, Any], count: int) -> str | None:
+    """A batch of more than the training images."""
+    batch: int = config["training"]["batch"]
+    if batch <= count:
+        return None
+    return f"training.batch: {batch} exceeds the {count} training images; lower it or add images"
+
+
 STAGE = Stage(
     name="tokenizer",
     version=2,
@@ -34,4 +44,5 @@ STAGE = Stage(
     ranks=True,
     run="bench.stages.tokenizer:run",
     work=work,
+    images_problem=images_problem,
 )

@@ -17,13 +17,13 @@ from bench.artifacts.networks import load_tokenizer
 from bench.config.evaluation import PerturbedConfig
 from bench.config.settings import parse
 from bench.data.image_set import ImageSet, read_image_set
-from bench.errors import UserError
 from bench.judging.perturbation import Draws, any_codes, near_codes
 from bench.judging.pictures import picture_features
 from bench.metrics.extraction import BuiltExtractor, build_extractors
 from bench.metrics.extractors import EXTRACTORS, SHIPPED
 from bench.metrics.frechet import FrechetReference, gaussian_statistics
 from bench.metrics.weight_files import weights_of_runtime
+from bench.stages.declared.perturbed import STAGE
 from bench.store.stage import StageContext
 
 
@@ -39,12 +39,8 @@ def run(context: StageContext) -> dict[str, Any]:
     asked = parse(PerturbedConfig, config["perturbed"], where="evaluation.perturbed")
     bank = Bank.read(context.inputs["bank"])
     bank.require_tokenizer(context.inputs["tokenizer"])
+    STAGE.require_images(config, bank.about["images"]["count"])
     count = asked.images or bank.about["images"]["count"]
-    if count > bank.about["images"]["count"]:
-        raise UserError(
-            f"evaluation.perturbed.images: {count} exceeds the {bank.about['images']['count']} "
-            "validation images; ask for fewer"
-        )
     tokenizer = load_tokenizer(context.inputs["tokenizer"], device=device)
     images = read_image_set(context.inputs["images"])
     extractors = _extractors(context, bank)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from adatok_core.tokenizer import ElasticTokenizer, to_float
 from bench.artifacts.networks import load_elastic, read_trained_lengths
 from bench.data.image_set import read_image_set
-from bench.errors import UserError
+from bench.stages.declared.prefix_cosine import STAGE
 from bench.store.stage import StageContext
 
 
@@ -31,11 +31,7 @@ def run(context: StageContext) -> dict[str, Any]:
     config, device = context.spec.config, context.spec.resources.device
     images = read_image_set(context.inputs["images"])
     count: int = config["images"]
-    if count > len(images.pixels):
-        raise UserError(
-            f"evaluation.prefix_cosine_images: {count} exceeds the {len(images.pixels)} "
-            "validation images; ask for fewer"
-        )
+    STAGE.require_images(config, len(images.pixels))
     tokenizer = load_elastic(context.inputs["tokenizer"], device=device)
     budgets: list[int] = config["budgets"] or list(tokenizer.budgets)
     full, *prefixes = (first_layer(tokenizer, k) for k in (tokenizer.max_tokens, *budgets))

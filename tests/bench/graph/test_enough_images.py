@@ -9,7 +9,7 @@ from bench.graph.nodes import Node
 from bench.graph.suite_graph import build_graph
 from bench.run.executors import SerialExecutor
 from bench.run.runner import run_suite
-from bench.store.enough import require_batch
+from bench.stages import STAGES
 from bench.store.stage import Resources
 from bench.store.store import Store
 
@@ -112,4 +112,4 @@ def test_what_fits_is_let_through(load, small, tmp_path):
     small["arms"][1]["set"]["policy"]["batch"] = 40
     graph = build_graph(load(small))
     assert require_enough_images(graph.order(), Store(tmp_path)) is None
-    assert require_batch(5, 5) is None
+    assert STAGES["policy"].require_images({"batch": 5}, 5) is None
