@@ -15,12 +15,12 @@ from adatok_core.tokenizer import parameter_count
 from bench.artifacts.networks import GENERATOR_WEIGHTS
 from bench.config.settings import parse
 from bench.errors import UserError
+from bench.memory import keep_freed_memory
 from bench.stages.token_sets import Lengths, TokenSet, read_token_sets, vocabulary_of
 from bench.stages.training.arithmetic import products
 from bench.stages.training.checkpointing import steps_of
 from bench.stages.training.launch import on_ranks
 from bench.store.checkpoints import remove_states, save_tensors
-from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
 WATCHED = 256  # Validation images whose loss stands in the history.

@@ -16,10 +16,10 @@ from bench.allocators.policy_features import PolicyFeatures, policy_features
 from bench.artifacts.bank import Bank
 from bench.artifacts.networks import POLICY_WEIGHTS
 from bench.config.settings import parse
+from bench.memory import keep_freed_memory
 from bench.stages.declared.policy import STAGE
 from bench.stages.training.checkpointing import steps_of
 from bench.store.checkpoints import remove_states, save_tensors
-from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
 

@@ -19,6 +19,7 @@ from bench.config.length_distributions import shares_of
 from bench.config.settings import parse
 from bench.errors import UserError
 from bench.judging.length_distance import length_distances
+from bench.memory import keep_freed_memory
 from bench.speed.image_seeds import image_seed
 from bench.stages.sample_gallery import write_gallery
 from bench.stages.sample_measures import SampleMeasures, by_class
@@ -30,7 +31,6 @@ from bench.stages.token_sets import (
     rows_like,
     rows_of_classes,
 )
-from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
 PORTION = 8  # Batches between two reports of progress.

@@ -32,11 +32,11 @@ from bench.artifacts.networks import build_generator, load_generator, load_token
 from bench.config.generation import ThroughputConfig
 from bench.config.length_distributions import ModelLengths, PolicyLengths, draw_lengths, shares_of
 from bench.config.settings import parse
+from bench.memory import keep_freed_memory
 from bench.speed.decode_rows import Arms, Beside, Timed, together
 from bench.speed.decode_timing import PeakMemory, cost_by_position, ideal_seconds
 from bench.speed.image_seeds import image_seed
 from bench.speed.pixel_timing import pixel_seconds
-from bench.store.memory import keep_freed_memory
 from bench.store.stage import StageContext
 
 # What random weights' shape is taken from; the rest of the config are the throughput's settings.

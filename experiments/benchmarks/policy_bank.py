@@ -21,7 +21,7 @@ import torch
 from adatok_core.config import ConstraintWeighting, PolicyConfig
 from adatok_core.policy_training import PolicyTrainer
 from adatok_core.rewards import RewardTable
-from bench.store.memory import keep_freed_memory
+from bench.memory import keep_freed_memory
 
 BUDGETS = (1, 2, 4, 8, 16, 32, 64, 128)
 CHUNK = 1000

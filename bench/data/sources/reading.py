@@ -20,6 +20,7 @@ from bench.data.sources.tar import read_shard
 from bench.data.walk import cannot_open
 from bench.errors import UserError
 from bench.files import open_regular
+from bench.memory import keep_freed_memory
 
 Stamp = tuple[int, int, int]  # size, time of the last change of content, and of the inode
 
@@ -144,5 +145,6 @@ def columns_of(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     for answer in answers(iter(sys.stdin.readline, "")):
         print(answer, flush=True)

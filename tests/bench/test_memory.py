@@ -6,7 +6,7 @@ import pytest
 
 FAULTS = """
 import resource, torch
-from bench.store.memory import keep_freed_memory
+from bench.memory import keep_freed_memory
 kept = keep_freed_memory() if {keep} else None
 for _ in range(20):
     torch.ones(12_000_000)  # 48 MB
