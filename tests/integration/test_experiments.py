@@ -15,6 +15,11 @@ from bench.suite.loading import load_suite
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 APART = ("quickstart", "published")  # Of one size; of tokenizers and images that are not here.
 IMAGENET = sorted((EXPERIMENTS / "imagenet").glob("*.yaml"))
+GPU = [  # Others train nothing.
+    path
+    for path in sorted((EXPERIMENTS / "gpu").glob("*.yaml"))
+    if path.stem not in ("published", "throughput")
+] + IMAGENET
 QUESTIONS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem not in APART)
 
 
@@ -65,6 +70,15 @@ def test_a_question_is_asked_on_a_gpu_with_the_same_arms(name):
         if one.config.generation is not None:
             assert other.config.generation.images > one.config.generation.images
             assert other.config.generation.budget == one.config.generation.budget
+
+
+@pytest.mark.parametrize("path", GPU, ids=lambda path: path.stem)
+def test_every_training_on_a_gpu_is_in_bf16(path):
+    for cell in load_suite(path, Elsewhere()).cells:
+        config = cell.config
+        later = (config.finetuning, config.codesign, config.generation)
+        trainings = [config.training, *(one.training for one in later if one is not None)]
+        assert {training.precision for training in trainings} == {"bf16"}, cell.label
 
 
 def test_published_tokenizers_are_measured_alike_on_a_gpu():
