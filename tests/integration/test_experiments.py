@@ -29,7 +29,7 @@ def test_every_suite_in_the_repository_is_valid(adatok):
         for path in sorted(EXPERIMENTS.rglob("*.yaml"))
         if path.stem != "published" and path not in IMAGENET  # Of files that are not here.
     ]
-    assert len(suites) == 1 + 20 + 20  # quickstart, the questions, and each again for a GPU
+    assert len(suites) == 1 + 21 + 21  # quickstart, the questions, and each again for a GPU
     answer = adatok("validate", *suites)
     assert answer.code == 0, answer.err
     assert answer.out.count(": valid, ") == len(suites)
@@ -42,7 +42,7 @@ def test_every_suite_has_a_question_and_a_report_of_its_own():
     # Names are folders of the store: two suites of one name would mix their records.
     assert len({suite.name for suite in suites}) == len(suites)
     small = [suite for suite in suites if suite.path.parent == EXPERIMENTS]
-    assert len({suite.question for suite in small}) == len(small) == 22
+    assert len({suite.question for suite in small}) == len(small) == 23
 
 
 def labels(suite):
