@@ -1,4 +1,5 @@
 import json
+import platform
 import resource
 import subprocess
 import sys
@@ -8,7 +9,6 @@ import pytest
 from PIL import Image
 
 from bench.data.sources.reading import stamp_of
-from bench.memory import keep_freed_memory
 
 
 def faults_of_a_worker(path, *, images):
@@ -26,10 +26,8 @@ def faults_of_a_worker(path, *, images):
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt - before
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
 def test_a_worker_keeps_the_memory_of_an_image_for_the_next(tmp_path):
-    if not keep_freed_memory():
-        pytest.skip("this C library has no such thresholds")
     path = tmp_path / "noise.png"
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
