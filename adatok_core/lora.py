@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adatok_core.config import LoRA
+from adatok_core.onednn import linear
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _(rows: Tensor, gradient: Tensor, offs: Tensor) -> Tensor:
 def _multiply(x: Tensor, weights: Tensor, groups: HeadGroups | None) -> Tensor:
     """`x [B, S, in]` by `weights [M, out, in]`, those of each image's head: `[B, S, out]`."""
     if len(weights) == 1:
-        return F.linear(x, weights[0])
+        return linear(x, weights[0], None)
     if groups is None:
         raise ValueError("a layer with LoRA heads needs the images' heads")
     batch, length, _ = x.shape
@@ -128,7 +129,7 @@ class MultiHeadLinear(nn.Linear):
         Images are sorted by head as `groups` say, which is needed with two sets or more.
         """
         if not self.rank:
-            return F.linear(x, self.weight, self.bias)
+            return linear(x, self.weight, self.bias)
         if torch.is_autocast_enabled(x.device.type):
             y = self._beside(x, groups, torch.get_autocast_dtype(x.device.type))
         else:
@@ -169,12 +170,12 @@ def adapted(lora: LoRA, *, budgets: int) -> LinearFactory:
     sets = budgets if lora.adapters == "per_budget" else 1
     rank = lora.rank * budgets if lora.adapters == "shared_same_parameters" else lora.rank
 
-    def linear(name: str, in_features: int, out_features: int) -> MultiHeadLinear:
+    def layer(name: str, in_features: int, out_features: int) -> MultiHeadLinear:
         if name not in lora.layers:
             return plain(name, in_features, out_features)
         return MultiHeadLinear(in_features, out_features, sets=sets, rank=rank, alpha=lora.alpha)
 
-    return linear
+    return layer
 
 
 def is_adapter(name: str) -> bool:

@@ -19,7 +19,8 @@ from adatok_core.generator.model import Generator
 from adatok_core.generator.requests import Finished, Request
 from adatok_core.generator.sampling import choose, guided, uniforms
 from adatok_core.generator.sequences import Vocabulary
-from adatok_core.generator.weights import DTYPES, Precision, prepared
+from adatok_core.generator.weights import DTYPES, prepared
+from adatok_core.onednn import Precision
 
 
 @dataclass(kw_only=True, eq=False)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from adatok_core.generator.model import Generator
+from adatok_core.onednn import Precision, can_pack
 
-Precision = Literal["fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -28,19 +27,11 @@ def prepared(generator: Generator, *, precision: Precision, device: torch.device
     return copied
 
 
-def can_pack(precision: Precision) -> bool:
-    """Whether this machine's oneDNN multiplies in `precision`."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
 class PackedLinear(nn.Module):
     """A linear layer without bias, its weight laid out once as oneDNN's kernels read it.
 
     `nn.Linear` lays it out anew in every call, which for the few rows of a decoding step takes a
-    third (32 rows) to nine tenths (1 row) of the time. The operators are those of torch's own
-    compiler; they have no public name.
+    third (32 rows) to nine tenths (1 row) of the time.
     """
 
     def __init__(self, linear: nn.Linear):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adatok_core.generator.weights import can_pack
+from adatok_core.onednn import can_pack
 from adatok_core.published.weights import Weights
 
 Then = Literal["none", "gelu", "tanh"]
@@ -20,10 +20,7 @@ LARGEST_LAID_OUT = 768 * 3072
 
 
 def packs(weights: Weights) -> bool:
-    """Whether oneDNN multiplies on the weights' device in their type.
-
-    Its operators are those of torch's own compiler; they have no public name.
-    """
+    """Whether oneDNN multiplies on the weights' device in their type."""
     on_cpu = weights.device.type == "cpu"
     return on_cpu and can_pack("bf16" if weights.dtype == torch.bfloat16 else "fp32")
 

@@ -14,8 +14,10 @@ from collections.abc import Callable
 
 import torch
 
+from adatok_core.compiled import compile_blocks
 from adatok_core.config import LoRA, TokenizerConfig
 from adatok_core.tokenizer import ElasticTokenizer
+from adatok_core.transformer import Block
 
 IMAGE_SIZE, PATCH_SIZE = 64, 8
 DECODES = 5
@@ -41,9 +43,11 @@ def model_of(options: argparse.Namespace, *, rank: int) -> ElasticTokenizer:
 
 
 def training_step(
-    model: ElasticTokenizer, images: torch.Tensor, precision: str
+    model: ElasticTokenizer, images: torch.Tensor, *, precision: str, compiled: bool
 ) -> Callable[[], None]:
     """A step on `images` with a budget drawn for each: forward, backward, optimizer."""
+    if compiled:
+        compile_blocks(part for part in model.modules() if isinstance(part, Block))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     generator = torch.Generator().manual_seed(0)
     budgets = torch.tensor(model.config.budgets)
@@ -113,15 +117,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--compile", action="store_true", help="the blocks, in training steps")
     options = parser.parse_args()
     if options.tokens >> (options.heads - 1) < 1:
         parser.error("--heads: too many; the smallest budget, tokens / 2^(heads - 1), is below 1")
     torch.set_num_threads(options.threads)
     heads, plain = model_of(options, rank=options.rank), model_of(options, rank=0)
     images = torch.rand(options.batch, 3, IMAGE_SIZE, IMAGE_SIZE)
-    steps = [training_step(model, images, options.precision) for model in (heads, plain)]
-    training = compare(*steps, options.repeats)
     decoders = [decoding(model, options.batch) for model in (heads, plain)]
+    steps = [
+        training_step(model, images, precision=options.precision, compiled=options.compile)
+        for model in (heads, plain)
+    ]
+    training = compare(*steps, options.repeats)
     merged = compare(*decoders, options.repeats)
     print(json.dumps({"options": vars(options), "training": training, "merged": merged}, indent=2))
 

@@ -19,6 +19,10 @@ def _grouped_product(a: Any, b: Any, *rest: Any, out_shape: Any = None, **more: 
     return int(2 * math.prod(a) * b[-1])
 
 
+def _linear(x: Any, weight: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
+    return int(2 * math.prod(x) * weight[0])
+
+
 def _attention(q: Any, k: Any, v: Any, *rest: Any, out_shape: Any = None, **more: Any) -> int:
     return int(sdpa_flop_count(q, k, v))
 
@@ -37,3 +41,5 @@ _NOT_KNOWN = {
     _ATEN._scaled_dot_product_flash_attention_for_cpu: _attention,
     _ATEN._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
 }
+if torch.backends.mkldnn.is_available():
+    _NOT_KNOWN[torch.ops.mkldnn._linear_pointwise] = _linear

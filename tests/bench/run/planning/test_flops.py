@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from adatok_core.onednn import linear
 from bench.errors import UserError
 from bench.graph.suite_graph import build_graph
 from bench.run.planning import flops
@@ -65,6 +66,16 @@ def test_attention_counts_as_torch_counts_it_on_a_gpu():
         assert counter.get_total_flops() == 2 * product
         read.sum().backward()
         assert counter.get_total_flops() == 7 * product
+
+
+def test_products_by_onednn_count_as_torchs():
+    def counted(product):
+        x, weight = (torch.randn(*shape, requires_grad=True) for shape in ((2, 3, 512), (256, 512)))
+        with counting() as counter:
+            product(x, weight, None).sum().backward()
+        return counter.get_total_flops()
+
+    assert counted(linear) == counted(F.linear) == 3 * 2 * 6 * 512 * 256
 
 
 def test_adapters_of_every_budget_count(jobs):
