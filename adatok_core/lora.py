@@ -137,15 +137,15 @@ class MultiHeadLinear(nn.Linear):
         return y + self.bias.to(y.dtype)
 
     def _beside(self, x: Tensor, groups: HeadGroups | None, dtype: torch.dtype) -> Tensor:
-        """`[W, sB] [x; A x]`: adapters beside the weight, summed in the product's accumulator.
+        """`s B A x` and `W x`, summed in the accumulator of the second product.
 
         In `dtype` a small adapter would be rounded away if added to the weight or to the output.
         """
         x = x.to(dtype)
         low = _multiply(x, self.down.to(dtype), groups)
-        weight = self.weight.to(dtype).expand(len(self.up), -1, -1)
-        weights = torch.cat([weight, (self.scale * self.up).to(dtype)], dim=-1)
-        return _multiply(torch.cat([x, low], dim=-1), weights, groups)
+        adapted = _multiply(low, (self.scale * self.up).to(dtype), groups)
+        rows = torch.addmm(adapted.flatten(0, 1), x.flatten(0, 1), self.weight.to(dtype).T)
+        return rows.view_as(adapted)
 
     @torch.no_grad()
     def merge(self, head: int) -> None:
