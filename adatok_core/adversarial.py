@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from adatok_core.config import Adversarial
+from adatok_core.lecam import LeCam
 from adatok_core.losses import discriminator_hinge, generator_hinge
 
 
@@ -42,6 +43,7 @@ class Adversary:
     def __init__(self, config: Adversarial, *, device: str):
         self.start_step = config.start_step
         self.discriminator = Discriminator(config.width).to(device)
+        self.lecam = LeCam().to(device) if config.lecam else None
         self.optimizer = torch.optim.AdamW(
             self.discriminator.parameters(),
             lr=config.learning_rate,
@@ -58,7 +60,24 @@ class Adversary:
         weights = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         return generator_hinge(functional_call(self.discriminator, weights, (reconstructions,)))
 
-    def discriminator_loss(self, images: Tensor, reconstructions: Tensor) -> Tensor:
-        """Hinge loss of the discriminator, both batches `[B, 3, H, W]`."""
+    def discriminator_losses(self, images: Tensor, reconstructions: Tensor) -> dict[str, Tensor]:
+        """Hinge loss of the discriminator and its LeCam term, if any; batches `[B, 3, H, W]`."""
         real, fake = (self.discriminator(x) for x in (images, reconstructions.detach()))
-        return discriminator_hinge(real, fake)
+        losses = {"discriminator_loss": discriminator_hinge(real, fake)}
+        if self.lecam is not None:
+            losses["lecam_loss"] = self.lecam(real, fake)
+        return losses
+
+    def losses(self, images: Tensor, reconstructions: Tensor, *, step: int) -> dict[str, Tensor]:
+        """Losses of both sides at a step, unweighted; zeros before the start step."""
+        if step < self.start_step:
+            lecam = ["lecam_loss"] if self.lecam is not None else []
+            names = ["adversarial_loss", "discriminator_loss", *lecam]
+            return dict.fromkeys(names, reconstructions.new_zeros(()))
+        adversarial = {"adversarial_loss": self.generator_loss(reconstructions)}
+        return adversarial | self.discriminator_losses(images, reconstructions)
+
+    def end_step(self, step: int) -> None:
+        """Move what follows the scores of a step's batch."""
+        if self.lecam is not None and step >= self.start_step:
+            self.lecam.move()

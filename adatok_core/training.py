@@ -101,8 +101,9 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             "adversarial_loss": settings.weight if settings else 0.0,
             "distillation_loss": lengths.distillation.weight if lengths.distillation else 0.0,
             "alignment_loss": lengths.self_alignment,
-            # Its gradient is the discriminator's alone, so both sides share one backward pass.
+            # Their gradients are the discriminator's alone, so both sides share one backward pass.
             "discriminator_loss": 1.0,
+            "lecam_loss": settings.lecam if settings else 0.0,
         }
         if start is None:
             self._calibrate(model, training, device)
@@ -114,6 +115,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             compile_blocks(one for one in model.modules() if isinstance(one, Block))
         if self.adversary:
             self.modules["discriminator"] = self.adversary.discriminator
+            if self.adversary.lecam is not None:
+                self.modules["lecam"] = self.adversary.lecam
             self.optimizers["discriminator_optimizer"] = self.adversary.optimizer
         self.length_weights: LengthWeights | None = None
         if lengths.weights != "uniform":
@@ -215,6 +218,8 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             for name, loss in losses.items():
                 share = loss.detach() / config.accumulate
                 means[name] = means[name] + share if name in means else share
+        if self.adversary:
+            self.adversary.end_step(self.step)
         return means
 
     def _losses(self, images: Tensor, kept: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -223,8 +228,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
         Clamped values would get no gradient back into `[0, 1]`. The terms themselves are
         unweighted; `weights [R * B]` are those of the images in them.
         """
-        config, adversary = self.config, self.adversary
-        autocast = self._autocast()
+        config, autocast = self.config, self._autocast()
         with autocast:
             reconstruction = self.model(images, kept, self.generator)
         output = reconstruction.images.float()
@@ -242,14 +246,9 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
             losses |= alignment_losses(
                 output, features, config=config.lengths, pixel_loss=config.pixel_loss
             )
-        if adversary and self.step < adversary.start_step:
-            losses |= dict.fromkeys(
-                ("adversarial_loss", "discriminator_loss"), images.new_zeros(())
-            )
-        elif adversary:
+        if self.adversary:
             with autocast:
-                losses["adversarial_loss"] = adversary.generator_loss(output)
-                losses["discriminator_loss"] = adversary.discriminator_loss(images, output)
+                losses |= self.adversary.losses(images, output, step=self.step)
         return losses
 
     def _pixel_loss(self, output: Tensor, images: Tensor, kept: Tensor, weights: Tensor) -> Tensor:

@@ -15,18 +15,22 @@ class Adversarial(Strict):
     """Hinge loss against a PatchGAN discriminator (Isola et al. 2017) from `start_step` on.
 
     `weight` is relative to the pixel loss; the discriminator trains from `start_step` on as well.
+    `lecam` is the weight of its LeCam regularization, relative to its hinge loss (published
+    tokenizers have 0.001).
     """
 
     weight: float = 0.1
     start_step: int = 0
     width: int = 32
     learning_rate: float = 1e-3
+    lecam: float = later(0.0)
 
     def __post_init__(self) -> None:
         require(self.weight > 0, "weight: must be positive; leave adversarial out for none")
         require(self.start_step >= 0, "start_step: must not be negative")
         require(self.width >= 1, "width: must be 1 or more")
         require(self.learning_rate > 0, "learning_rate: must be positive")
+        require(self.lecam >= 0, "lecam: must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

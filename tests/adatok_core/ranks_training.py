@@ -42,7 +42,7 @@ SANDWICH = LengthSampling(
 POLICY = LengthSampling(distribution="policy", share=0.5, weights="policy")
 HALTING = {"encoding": "halting", "lora": LoRA(rank=0)}
 SEPARATE = {"decoders": "per_budget", "lora": LoRA(rank=0)}
-ADVERSARIAL = Adversarial(width=4, start_step=5)
+ADVERSARIAL = Adversarial(width=4, start_step=5, lecam=0.5)
 
 # By name: changes of the tokenizer and of its training.
 CASES = {

@@ -69,7 +69,7 @@ def test_each_side_s_loss_leaves_the_other_without_gradients():
     assert fake.grad.abs().sum() > 0
     assert all(p.grad is None for p in parameters)
     fake.grad = None
-    adversary.discriminator_loss(random_images(2, 32), fake).backward()
+    adversary.discriminator_losses(random_images(2, 32), fake)["discriminator_loss"].backward()
     assert fake.grad is None
     # The last bias's gradients of both batches cancel while all scores lie within the margins.
     assert all(p.grad.abs().sum() > 0 for p in parameters[:-1])
@@ -81,7 +81,7 @@ def test_a_discriminator_learns_to_tell_two_sets_apart():
     real, fake = random_images(4, 16), random_images(4, 16, seed=1) ** 2
     for _ in range(40):
         adversary.optimizer.zero_grad()
-        loss = adversary.discriminator_loss(real, fake)
+        loss = adversary.discriminator_losses(real, fake)["discriminator_loss"]
         loss.backward()
         adversary.optimizer.step()
     assert loss < 0.5
