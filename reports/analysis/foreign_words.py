@@ -9,7 +9,7 @@ from bench.compare.unseeded import is_unseeded
 from bench.statistics.bootstrap import BootstrapInterval
 from reports.analysis.contests import Contest
 from reports.analysis.systems import System
-from reports.paper.text import caption, show_interval, show_p, show_percent, show_share
+from reports.paper.text import caption, said_p, show_interval, show_percent, show_share
 
 EQUAL_BITS = 0.01
 
@@ -40,8 +40,7 @@ def verdict_line(contest: Contest, primary: Difference, words: str, *, tests: in
     if primary.over_seeds is not None:
         line += f" ({show_share(primary.share_over_seeds)} over these, which must show it, too)"
     if primary.interval is not None and primary.interval.n > 1:
-        p = show_p(primary.p)
-        line += f", p {p if p.startswith('<') else f'= {p}'} after Holm over {tests} metrics"
+        line += f", {said_p(primary.p)} after Holm over {tests} metrics"
     return f"{line}. {contest.fixed.label} was not trained here: other weights of it may differ."
 
 

@@ -23,7 +23,14 @@ from reports.analysis.foreign_words import (
 )
 from reports.analysis.price import decomposition, verdict_words
 from reports.analysis.systems import PRIMARY, System, shown_distances
-from reports.paper.text import show_interval, show_p, show_percent, show_share, show_significant
+from reports.paper.text import (
+    said_p,
+    show_interval,
+    show_p,
+    show_percent,
+    show_share,
+    show_significant,
+)
 
 POWER = 0.8
 Differences = dict[str, Difference]  # By metric.
@@ -96,7 +103,7 @@ def verdict(contest: Contest, as_run: Differences, equal: Differences) -> list[s
     lines = [
         f"Verdict (distortion, declared primary): {verdict_words(primary)}. Adaptive has "
         f"{show_share(share)} distortion against a tokenizer trained for the same mean length, "
-        f"n = {share.n} training seeds, p = {show_p(primary.p)} after Holm over "
+        f"n = {share.n} training seeds, {said_p(primary.p)} after Holm over "
         f"{sum(one.interval is not None for one in as_run.values())} metrics.",
         _sensitivity(equal[PRIMARY]),
         *_power(primary),

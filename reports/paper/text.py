@@ -59,6 +59,11 @@ def show_p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def said_p(p: float) -> str:
+    """`p = 0.012`, `p < 0.001`, or `p -`."""
+    return f"p = {p:.3f}" if p >= 0.001 else f"p {show_p(p)}"
+
+
 def unfinished(records: Iterable[Record]) -> list[str]:
     """A line per cell without a result: `failed: label: error`."""
     return [

@@ -1,7 +1,7 @@
 import math
 
 from bench.statistics.intervals import StudentInterval
-from reports.paper.text import show_p, show_share, show_significant
+from reports.paper.text import said_p, show_p, show_share, show_significant
 
 WIDE = StudentInterval(-0.0123, -0.0204, -0.0042, 5)
 ONE = StudentInterval(0.02, math.nan, math.nan, 1)
@@ -30,3 +30,4 @@ def test_shares_carry_their_sign():
 
 def test_p_values():
     assert [show_p(p) for p in (0.0123, 1e-5, math.nan)] == ["0.012", "< 0.001", "-"]
+    assert [said_p(p) for p in (0.0123, 1e-5, math.nan)] == ["p = 0.012", "p < 0.001", "p -"]
