@@ -3,7 +3,8 @@
 Multi-Head LoRA: a batch mixes heads. Its images are sorted by head once; every layer then forms one
 effective weight per head (`W + alpha / r * B_m A_m`) and multiplies all heads in one grouped matrix
 product. The cost over a plain layer is the `M` small products that form the weights; there is no
-loop over heads and no copy of weights per image.
+loop over heads and no copy of weights per image. Under autocast one product of all images with `W`
+is added to what the adapters give.
 """
 
 from __future__ import annotations

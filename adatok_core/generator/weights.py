@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adatok_core.generator.model import Generator
-from adatok_core.onednn import Precision, can_pack
+from adatok_core.onednn import Precision, can_pack, product
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -40,8 +40,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x [..., in]` to `[..., out]`."""
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, None, "none", [], "")
-        return y
+        return product(x, self.weight, None)
 
 
 def _pack(module: nn.Module) -> None:
