@@ -164,7 +164,7 @@ class TokenizerTrainer(AveragedTrainer[ElasticTokenizer, TrainingConfig]):
     def gradients(self, pixels: Tensor, kept: Tensor) -> dict[str, Tensor]:
         """Add the gradients of a batch `[B, 3, H, W]`, uint8, at lengths `[R, B]`; its losses.
 
-        It is what a step computes, for whoever measures one; nothing moves.
+        It is what a step computes, for whoever measures one; no weight moves.
         """
         self.generator = step_generator(self.config.seed, self.step)
         return self._backward({"pixels": pixels, "kept": kept})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Any
 
 from bench.records.record import Record
 
@@ -62,6 +63,12 @@ class CostRatio:
         return abs(math.log2(self.steps)), abs(math.log2(self.decoder_passes))
 
 
+def trainings_of(record: Record) -> list[Any]:
+    """Settings of the trainings of the record's tokenizer, each with a schedule of its own."""
+    rounds = {CODESIGN: int(record.setting("codesign.rounds") or 1)}
+    return [one for key, one in record.config.trainings.items() for _ in range(rounds.get(key, 1))]
+
+
 def cost_of(record: Record) -> Cost:
     """The cost of the record's tokenizer, which is trained here.
 
@@ -69,10 +76,7 @@ def cost_of(record: Record) -> Cost:
     Decoder passes are those that the record tells of each training; one that tells none decoded
     each image once a step.
     """
-    rounds = {CODESIGN: int(record.setting("codesign.rounds") or 1)}
-    trainings = [
-        one for key, one in record.config.trainings.items() for _ in range(rounds.get(key, 1))
-    ]
+    trainings = trainings_of(record)
     images = [one.steps * one.batch for one in trainings]
     told = [stage.decoder_passes for stage in record.stages if stage.stage == "tokenizer"]
     if len(told) < len(images):

@@ -1,9 +1,10 @@
 """Elastic tokenizers set against tokenizers of one length: at which places, and against which.
 
 A partner has the same images, seeds and length. Where several arms have it, the one of equal
-optimizer steps is taken first (else the nearest), then the one of the most alike recipe, of the
-most seeds, and last the one of least distortion: the strongest. Where that one's decoder passes
-are not equal, a partner whose passes are is shown beside it.
+optimizer steps is taken first (else the nearest), then the one whose learning rate starts anew as
+often, of the most alike recipe, of the most seeds, and last the one of least distortion: the
+strongest. Where that one's decoder passes are not equal, a partner whose passes are is shown
+beside it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from bench.compare.cost import CostRatio, cost_of, cost_ratio
+from bench.compare.cost import CostRatio, cost_of, cost_ratio, trainings_of
 from bench.compare.elastic_arms import (
     ElasticArm,
     FixedArm,
@@ -231,8 +232,9 @@ def _partner(arm: ElasticArm, rival: FixedArm, place: _Place, seed_of: SeedOf) -
         return None
     ours, theirs = arm.done[0], records[0]
     cost = cost_ratio(arm.cost, cost_of(theirs))
+    schedules = abs(len(trainings_of(ours)) - len(trainings_of(theirs)))
     differences = differences_in_recipe(ours, theirs)
-    rank = (*cost.distance, differences, -len(common), fmean(common))
+    rank = (*cost.distance, schedules, differences, -len(common), fmean(common))
     against = ", ".join(dict.fromkeys(map(fixed_label, records)))
     return _Partner(values, records, against, cost, rank)
 

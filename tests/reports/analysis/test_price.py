@@ -64,6 +64,18 @@ def test_partners_are_of_equal_steps_first_and_unequal_ones_are_told(priced, fix
     assert (row.against, row.price.share.mean) == ("tuned", pytest.approx(1.16 / 0.8 - 1))
 
 
+def test_a_partner_starts_its_learning_rate_anew_as_often(priced, fixed_lengths):
+    def rounds(number):
+        again = {"steps": 2000 // number, "batch": 32, "learning_rate": 0.001}
+        return {"codesign": {"rounds": number, "training": again}}
+
+    once = fixed_lengths("once", lengths=[2], scale=0.9, **rounds(1))
+    twice = fixed_lengths("twice", lengths=[2], **rounds(2))
+    for number, against in ((1, "once"), (2, "twice")):
+        (row,) = prices([*priced(gain=None, **rounds(number)), *once, *twice]).found
+        assert (row.against, row.cost.words) == (against, "equal steps and decoder passes")
+
+
 def test_only_the_same_images_and_seeds_meet(priced, fixed_lengths):
     elsewhere = fixed_lengths(lengths=[2], **{"data.train": 99})
     found = prices([*priced(gain=None), *elsewhere])
