@@ -137,7 +137,7 @@ def legend_below(
     if title is not None:
         title = "\n".join(wrapped(line, width - 0.1) for line in title.splitlines())
     lines = [label.count("\n") + 1 for label in labels]
-    rows = -(-len(lines) // ncols)
+    rows = max(1, -(-len(lines) // ncols))  # A title may stand alone.
     columns = [sum(lines[first : first + rows]) for first in range(0, len(lines), rows)]
     above = 0 if title is None else title.count("\n") + 1
     height = LINE_INCHES * (max(columns, default=0) + above) + 0.1

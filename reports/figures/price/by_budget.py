@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from bench.compare.price import PARTS
 from bench.compare.price_block import price_rows
 from bench.compare.prices import Price
 from bench.records.report_plugins import Figure, Report
@@ -17,8 +17,8 @@ from bench.records.tables import as_text
 from bench.statistics.intervals import PairedDifference
 from reports.analysis.groups import Record, protocol_line
 from reports.analysis.price import percents, price_lines, suite_prices
-from reports.paper.drawing import budget_axis, legend_below, new_figure, render, wrapped
-from reports.paper.marks import beside, draw_mean, row_axis, sample, samples
+from reports.paper.drawing import legend_below, new_figure, render, wrapped
+from reports.paper.marks import draw_mean, sample
 from reports.paper.style import INK, PAGE_INCHES, QUIET, look_of, width_inches
 from reports.paper.text import caption, page, unfinished
 
@@ -28,12 +28,13 @@ TITLE = "Price of being elastic"
 NAMES = {
     "price": "being elastic",
     "gain": "choosing by image",
-    "net": "together: net",
+    "net": "net",
     "possible": "the oracle's choice",
     "oracle": "the oracle's net",
 }
 STEPS, PASSES, NEITHER = "steps", "decoder passes", "neither"
-OCTAVES = 0.5  # Over which the arms at one budget are spread.
+ROW_INCHES = 0.17  # Of a row whose name has one line.
+LABEL_SHARE = 0.26  # Of the width.
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -80,18 +81,28 @@ def _names(found: Sequence[Price]) -> dict[tuple[str, str], str]:
 
 
 def draw(data: pd.DataFrame) -> Any:
-    """The figure: prices by tokens, and the parts at the mean; beside each other on a page."""
-    at_budgets, at_means = data[data["budget"].notna()], data[data["budget"].isna()]
-    shown = [(at_budgets, _draw_budgets)] * (len(at_budgets) > 0)
-    shown += [(at_means, _draw_parts)] * (len(at_means) > 0)
-    heights = [1.9 if part is at_budgets else _parts_inches(part) for part, _ in shown]
-    wide = width_inches() >= PAGE_INCHES
-    figure = new_figure(max(heights) if wide else sum(heights))
-    grid = {"width_ratios": [1.0, 1.15][: len(shown)]} if wide else {"height_ratios": heights}
-    shape = (1, len(shown)) if wide else (len(shown), 1)
-    panels = figure.subplots(*shape, squeeze=False, **grid).flat
-    for (part, draw_panel), axes in zip(shown, panels, strict=True):
-        draw_panel(axes, part)
+    """The figure: a row per arm; a panel per budget, and below one per part at the mean."""
+    blocks = [
+        (rows, by, label)
+        for rows, by, label in (
+            (data[data["budget"].notna()], "budget", "price of being elastic (%)"),
+            (data[data["budget"].isna()], "part", "change at the policy's mean (%)"),
+        )
+        if len(rows)
+    ]
+    heights = [_places(_labels(_series(rows)))[-1] + _around() for rows, _, _ in blocks]
+    figure = new_figure(sum(heights))
+    below = figure.subfigures(len(blocks), 1, squeeze=False, height_ratios=heights).flat
+    for (rows, by, label), block in zip(blocks, below, strict=True):
+        columns = sorted(rows[by].unique()) if by == "budget" else rows[by].unique()
+        panels = block.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+        inches = width_inches() * (1 - LABEL_SHARE) / len(columns)
+        for column, axes in zip(columns, panels, strict=True):
+            _draw_panel(axes, rows[rows[by] == column], _series(rows))
+            many = "" if column == 1 else "s"
+            title = f"{column:g} token{many}" if by == "budget" else NAMES[column]
+            axes.set_title(wrapped(title, inches), fontsize=7)
+        block.supxlabel(label, fontsize=8)
     _legend(figure, data)
     return figure
 
@@ -100,70 +111,50 @@ def _series(data: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(data["system"], data["equal"], strict=True)))
 
 
-def _style(system: str, equal: str) -> dict[str, Any]:
-    """For `draw_mean`, in the arm's look; hollow where its partner is not of equal steps."""
-    color, marker = look_of(system).values()
-    fill = color if equal == STEPS else "white"
-    return {"color": color, "fmt": marker, "mfc": fill, "ms": 4, "mew": 0.9}
+def _labels(series: Sequence[tuple[str, str]]) -> list[str]:
+    """Of each system once: its other rows are below the first."""
+    before = [None, *(system for system, _ in series)]
+    return [
+        "" if system == last else wrapped(system, LABEL_SHARE * width_inches())
+        for last, (system, _) in zip(before, series, strict=False)
+    ]
 
 
-def _draw_budgets(axes: Any, data: pd.DataFrame) -> None:
-    series = _series(data)
-    axes.axhline(0, color=INK, lw=0.8, zorder=1)
-    for place, (system, equal) in enumerate(series):
-        here = data[(data["system"] == system) & (data["equal"] == equal)]
-        # Beside each other on a log axis.
-        style, shift = _style(system, equal), 2 ** (OCTAVES * beside(place, len(series)))
-        means = here[here["kind"] == "mean"].sort_values("budget")
-        line = {"color": style["color"], "lw": 0.8, "alpha": 0.6}
-        axes.plot(means["budget"] * shift, means["percent"], **line, zorder=2)
-        seeds = here[here["kind"] == "seed"]
-        dot = {"color": style["color"], "ms": 3, "mew": 0, "alpha": 0.6, "ls": ""}
-        left = shift * 2 ** (-0.25 * OCTAVES / len(series))
-        axes.plot(seeds["budget"] * left, seeds["percent"], marker=".", **dot, zorder=3)
-        for mean in means.itertuples():
-            bar = {**style, "capsize": 2, "elinewidth": 0.9}
-            draw_mean(axes, mean.budget * shift, mean.percent, mean, **bar, zorder=4)
-    budgets = sorted(data["budget"].unique())
-    budget_axis(axes, budgets)
-    axes.set_xlim(budgets[0] * 2**-0.5, budgets[-1] * 2**0.5)
-    axes.set_xlabel("tokens")
-    axes.set_ylabel("price of being elastic (%)")
+def _places(labels: Sequence[str]) -> list[float]:
+    """Upper edges of the rows, in inches from the first one's, and the last one's lower edge."""
+    lines = (label.count("\n") + 1 for label in labels)
+    return [0.0, *accumulate(ROW_INCHES + 0.11 * (more - 1) for more in lines)]
 
 
-def _parts_inches(data: pd.DataFrame) -> float:
-    row = max(0.24, 0.11 * len(_series(data)) + 0.08)
-    return max(1.4, 0.6 + data["part"].nunique() * row)
+def _around() -> float:
+    """Inches of a block around its rows: the axis, and titles in one line or in several."""
+    return 0.7 if width_inches() >= PAGE_INCHES else 1.0
 
 
-def _draw_parts(axes: Any, data: pd.DataFrame) -> None:
-    series = _series(data)
-    parts = [part for part in PARTS if part in set(data["part"])]
+def _draw_panel(axes: Any, data: pd.DataFrame, series: Sequence[tuple[str, str]]) -> None:
+    edges = _places(_labels(series))
+    centres = [(upper + lower) / 2 for upper, lower in pairwise(edges)]
     axes.axvline(0, color=INK, lw=0.8, zorder=1)
-    for place, (system, equal) in enumerate(series):
-        here = data[(data["system"] == system) & (data["equal"] == equal)]
-        style = _style(system, equal)
-        off = 0.8 * beside(place, len(series))
-        for row in here.itertuples():
-            y = parts.index(row.part) + off
+    for y, (system, equal) in zip(centres, series, strict=True):
+        color, marker = look_of(system).values()
+        fill = color if equal == STEPS else "white"
+        bar = {"color": color, "fmt": marker, "mfc": fill, "ms": 4, "mew": 0.9, "elinewidth": 0.9}
+        for row in data[(data["system"] == system) & (data["equal"] == equal)].itertuples():
             if row.kind == "seed":
-                dot = {"color": style["color"], "ms": 3, "mew": 0, "alpha": 0.6}
-                axes.plot(row.percent, y + 0.3 / len(series), ".", **dot, zorder=3)
+                dot = {"color": color, "ms": 3, "mew": 0, "alpha": 0.6}
+                axes.plot(row.percent, y + 0.3 * ROW_INCHES, ".", **dot, zorder=3)
             else:
-                bar = {**style, "capsize": 1.5, "elinewidth": 0.9}
-                draw_mean(axes, row.percent, y, row, across=True, **bar, zorder=4)
-    row_axis(axes, [wrapped(NAMES[part], 1.0) for part in parts])
-    for edge in range(1, len(parts)):
-        axes.axhline(edge - 0.5, color=QUIET, lw=0.4, ls=":", zorder=1)
-    axes.margins(x=0.06)
-    axes.set_xlabel("change at the policy's mean (%)")
+                draw_mean(axes, row.percent, y, row, across=True, capsize=1.5, **bar, zorder=4)
+    axes.set_yticks(centres, _labels(series))
+    axes.set_ylim(edges[-1], 0)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=3)
+    axes.margins(x=0.08)
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    handles = samples(dict.fromkeys(data["system"]), lw=0.8)
-    several = (data["n"] > 1).any()
-    if several:
-        handles.append(sample("one training seed", color=QUIET, marker=".", ms=4, ls=""))
+    several = bool((data["n"] > 1).any())
+    handles = [sample("one training seed", color=QUIET, marker=".", ms=4, ls="")] * several
     hollow = [words for equal, words in ((PASSES, "at equal decoder passes instead of steps"),
                                          (NEITHER, "not at equal cost"))
               if equal in set(data["equal"])]  # fmt: skip

@@ -36,21 +36,25 @@ def test_an_arm_with_two_policies_has_two_names_there(priced, fixed_lengths, var
 
 
 @pytest.mark.parametrize("size", ["column", "page"])
-def test_the_figure_has_both_panels_in_the_arms_looks_and_no_formulas(priced, fixed_lengths, size):
-    hollow = fixed_lengths("long", lengths=[4], swept={"training.steps": 4000})
-    records = [*priced("cost $x_1$"), *fixed_lengths(lengths=[2, 6]), *hollow]
+def test_the_figure_has_a_row_per_arm_a_panel_per_budget_and_part_and_no_formulas(
+    priced, fixed_lengths, size
+):
+    other = priced("other", **{"training.lengths": {"full_share": 0.5}})
+    long = fixed_lengths("long", lengths=[4], swept={"training.steps": 4000})
+    records = [*priced("cost $x_1$"), *other, *fixed_lengths(lengths=[2, 6]), *long]
     with paper_style(size):
         figure = draw(price_data(prices(records).found))
         figure.draw_without_rendering()
-        budgets, parts = figure.axes
-        assert [tick.get_text() for tick in budgets.get_xticklabels()] == ["2", "4"]
-        names = " ".join(tick.get_text().replace("\n", " ") for tick in parts.get_yticklabels())
-        assert names.startswith("being elastic choosing by image together: net the oracle's")
-        labels = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert labels[:2] == ["cost $x_1$", "one training seed"]
-        assert labels[2].replace("\n", " ") == "hollow: not at equal cost"
-        bars = figure.legends[0].get_title().get_text()
-        assert "bars: 95 % Student t over seeds" in bars
+    titles = [axes.get_title().replace("\n", " ") for axes in figure.axes]
+    assert titles == ["2 tokens", "4 tokens", "being elastic", "choosing by image", "net",
+                      "the oracle's choice", "the oracle's net"]  # fmt: skip
+    names = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert names == ["cost $x_1$", "", "other", ""]  # Hollow ones below, at 4 tokens alone.
+    names = [tick.get_text() for tick in figure.axes[2].get_yticklabels()]
+    assert names == ["cost $x_1$", "other"]
+    labels = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    assert labels == ["one training seed", "hollow: not at equal cost"]
+    assert "bars: 95 % Student t over seeds" in figure.legends[0].get_title().get_text()
 
 
 @pytest.mark.usefixtures("unrendered")
