@@ -160,7 +160,7 @@ def _legend(figure: Any, data: pd.DataFrame) -> None:
               if equal in set(data["equal"])]  # fmt: skip
     if hollow:
         style = {"color": QUIET, "marker": "o", "mfc": "white", "ms": 4, "ls": ""}
-        handles.append(sample(f"hollow: {' or '.join(hollow)}", **style))
+        handles.append(sample(f"hollow: {', or '.join(hollow)}", **style))
     title = "distortion over the tokenizer trained for that length\nlower is better"
     if several:
         title += f"; bars: {caption(PairedDifference)}"
