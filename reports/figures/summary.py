@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from bench.files import write_text
 from bench.records.report_plugins import Figure, Report
 from bench.records.tables import as_text, format_value
-from bench.statistics.intervals import student_interval
+from bench.statistics.intervals import StudentInterval, student_interval
 from reports.analysis.groups import (
     Group,
     Record,
@@ -31,6 +33,8 @@ from reports.paper.text import show_interval, unfinished
 NOTE = f"* {UNTRAINED}"
 TRAINING_SEED = "training.seed"
 METRICS = ("psnr", "mse", "rfid", "fd_lite0")
+MANY = 4  # Policies that are told one by one.
+ONE_TRAINING = "one training each: no interval over trainings"
 
 
 def report(records: list[Record], folder: Path) -> Report:
@@ -111,48 +115,79 @@ def verdict(records: list[Record]) -> list[str]:
             "No skill, since a seed spends its tokens where ignoring the image loses nothing: "
             f"{'; '.join(unknown)}."
         )
-    for fixed in group_by_seed([*filter(is_fixed_length, records)]):
-        lines += _against_fixed_length(fixed, groups)
+    fixed = group_by_seed([*filter(is_fixed_length, records)])
+    lengths = Counter(_length(one) for one in fixed)
+    for one in fixed:
+        lines += _against_fixed_length(one, groups, several=lengths[_length(one)] > 1)
     return lines
 
 
-def _against_fixed_length(fixed: Group, groups: list[Group]) -> list[str]:
+def _length(fixed: Group) -> int | None:
+    """The length of these tokenizers; None where it differs from one training to another."""
+    lengths = {record.config.tokenizer.max_tokens for record in fixed.records}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _against_fixed_length(fixed: Group, groups: list[Group], *, several: bool) -> list[str]:
     """Policies whose mean budget rounds to the length of these tokenizers, side by side with them.
 
-    Nothing where their lengths differ from one training to another.
+    One sentence a policy, or one of all where there are many. `several` tokenizers of this length
+    are told apart by name.
     """
-    lengths = {record.config.tokenizer.max_tokens for record in fixed.records}
-    theirs = fixed.by_seed(_distortion, path=TRAINING_SEED)
-    lines = []
+    length, theirs = _length(fixed), fixed.by_seed(_distortion, path=TRAINING_SEED)
+    found = []
     for group in groups:
         tokens, ours = group.interval("mean_tokens"), group.by_seed(_distortion, path=TRAINING_SEED)
-        if theirs is None or ours is None or tokens is None or {round(tokens.mean)} != lengths:
-            continue
-        change, by = _change(ours, theirs)
-        more, length = "more" if change > 0 else "less", round(tokens.mean)
-        rival = f"a tokenizer trained for exactly {length} tokens"
-        if not is_trained_here(fixed.records[0]):
-            rival, by = f"{fixed.label} with {length} tokens", "no interval here: see settle"
-        lines.append(
-            f"Against {rival}: {group.label} at "
-            f"{tokens.mean:.2f} tokens has {abs(change):.1f} % {more} distortion ({by})."
-        )
-    return lines
+        if theirs is not None and ours is not None and tokens and round(tokens.mean) == length:
+            found.append((f"{group.label} at {tokens.mean:.2f} tokens", _change(ours, theirs)))
+    name = f" ({fixed.label})" if several else ""
+    rival, alone = f"a tokenizer trained for exactly {length} tokens{name}", ONE_TRAINING
+    if not is_trained_here(fixed.records[0]):
+        rival, alone = f"{fixed.label} with {length} tokens", "no interval here: see settle"
+        found = [(policy, replace(over, n=1)) for policy, over in found]
+    if len(found) > MANY:
+        return [f"Against {rival}: {_of_many(found)}"]
+    return [
+        f"Against {rival}: {policy} has {_more(over.mean)} ({_interval(over) or alone})."
+        for policy, over in found
+    ]
+
+
+def _of_many(found: list[tuple[str, StudentInterval]]) -> str:
+    """The extremes of the policies, and for how many of them an interval excludes 0."""
+    ordered = sorted(found, key=lambda pair: pair[1].mean)
+    ends = "; ".join(
+        f"{policy} has {_more(over.mean)}{f' ({words})' if (words := _interval(over)) else ''}"
+        for policy, over in (ordered[0], ordered[-1])
+    )
+    overs = [over for _, over in found if over.n > 1]
+    worse, better = sum(over.low > 0 for over in overs), sum(over.high < 0 for over in overs)
+    counted = f"; more is shown for {worse}, less for {better}, uncorrected" if overs else ""
+    policies = f"of {len(found)} policies, whatever their trainings cost, the extremes"
+    return f"{policies}: {ends}{counted}."
+
+
+def _more(change: float) -> str:
+    return f"{abs(change):.1f} % {'more' if change > 0 else 'less'} distortion"
+
+
+def _interval(over: StudentInterval) -> str:
+    """Nothing where there is one training alone."""
+    if over.n == 1:
+        return ""
+    return f"{show_interval(over, digits=1)} %, paired by {over.n} training seeds"
 
 
 def _distortion(record: Record) -> float | None:
     return record.metrics.value("mse")
 
 
-def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> tuple[float, str]:
-    """By how many per cent `ours` exceeds `theirs`, values by training seed; and what that says."""
-    if len(theirs) > 1 and len(ours.keys() & theirs.keys()) > 1:
-        shares = {seed: 100 * (ours[seed] / theirs[seed] - 1) for seed in ours if seed in theirs}
-        over = student_interval(list(shares.values()))
-        interval = f"{show_interval(over, digits=1)} %, paired by {over.n} training seeds"
-        return over.mean, interval
-    change = 100 * (fmean(ours.values()) / fmean(theirs.values()) - 1)
-    return change, "one training each: no interval over trainings"
+def _change(ours: dict[Any, float], theirs: dict[Any, float]) -> StudentInterval:
+    """By how many per cent `ours` exceeds `theirs`, values by training seed."""
+    shares = [100 * (ours[seed] / theirs[seed] - 1) for seed in ours if seed in theirs]
+    if len(theirs) > 1 and len(shares) > 1:
+        return student_interval(shares)
+    return student_interval([100 * (fmean(ours.values()) / fmean(theirs.values()) - 1)])
 
 
 REPORT = Figure(title="All systems in words", place=170, draw=report)

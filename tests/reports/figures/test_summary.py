@@ -131,6 +131,34 @@ def test_several_trainings_of_a_length_are_paired_by_seed(done, vary):
     assert not [line for line in verdict([*ours, *theirs]) if line.startswith("Against")]
 
 
+def test_many_policies_are_told_by_their_extremes_and_tokenizers_of_a_length_by_name(done, vary):
+    _, policy, _, fixed = done
+
+    def trained(record, arm, mses, **metrics):
+        return [
+            vary(record, metrics={"mse": mse, **metrics}, settings={"training.seed": seed},
+                 arm=arm, group=arm, cell_key=f"{arm} {seed}")
+            for seed, mse in enumerate(mses)
+        ]  # fmt: skip
+
+    ours = []
+    for place in range(5):
+        mses = [0.02 * (0.9 + 0.1 * place), 0.04 * (0.91 + 0.1 * place)]
+        ours += trained(policy, f"policy {place}", mses, mean_tokens=2.2)
+    short = trained(fixed, "short", [0.02, 0.04])
+    lines = [line for line in verdict([*ours, *short]) if line.startswith("Against")]
+    assert lines == [
+        "Against a tokenizer trained for exactly 2 tokens: of 5 policies, whatever their trainings "
+        "cost, the extremes: policy 0 at 2.20 tokens has 9.5 % less distortion (-9.5 [-15.9, -3.1] "
+        "%, paired by 2 training seeds); policy 4 at 2.20 tokens has 30.5 % more distortion (30.5 "
+        "[24.1, 36.9] %, paired by 2 training seeds); more is shown for 3, less for 1, uncorrected."
+    ]
+    both = [*ours[:2], *short, *trained(fixed, "long", [0.01, 0.02])]
+    first, second = (line for line in verdict(both) if line.startswith("Against"))
+    assert first.startswith("Against a tokenizer trained for exactly 2 tokens (short): policy 0 at")
+    assert second.startswith("Against a tokenizer trained for exactly 2 tokens (long): policy 0 at")
+
+
 def test_the_page_names_question_protocol_and_kind_of_interval(records, tmp_path):
     made = report(records, tmp_path / "out")
     (path,) = made.files
