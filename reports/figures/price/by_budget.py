@@ -153,8 +153,10 @@ def _draw_panel(axes: Any, data: pd.DataFrame, series: Sequence[tuple[str, str]]
 
 
 def _legend(figure: Any, data: pd.DataFrame) -> None:
-    several = bool((data["n"] > 1).any())
-    handles = [sample("one training seed", color=QUIET, marker=".", ms=4, ls="")] * several
+    handles = []
+    several = (data["n"] > 1).any()
+    if several:
+        handles.append(sample("one training seed", color=QUIET, marker=".", ms=4, ls=""))
     hollow = [words for equal, words in ((PASSES, "at equal decoder passes instead of steps"),
                                          (NEITHER, "not at equal cost"))
               if equal in set(data["equal"])]  # fmt: skip
